@@ -1,0 +1,5 @@
+"""The one error that is the user's to mend."""
+
+
+class UserError(ValueError):
+    """Bad input: says in one line what is wrong, where, and the way out. The door turns it into exit code 2."""

@@ -1,0 +1,170 @@
+"""What every verb leaves on disk besides its product: provenance, digests, seeds, and writes that never end halfway."""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, is_dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from roadstill.errors import UserError
+
+
+def seed_of(*parts: object) -> int:
+    """A 63-bit seed that depends on every part (numbers, strings), on no machine and on no call order.
+
+    >>> seed_of("generate", 0, 1) != seed_of("generate", 1, 0)
+    True
+    """
+    text = json.dumps([str(part) for part in parts])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses, paths and tuples as what JSON can hold; a dataclass keeps its type's name under ``type``."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {"type": type(value).__name__} | {key: plain(part) for key, part in vars(value).items()}
+    if isinstance(value, Mapping):
+        return {str(key): plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(part) for part in value]
+    if isinstance(value, Path):
+        return value.as_posix()
+    if callable(value):
+        return f"{value.__module__}.{value.__qualname__}"
+    return value
+
+
+def digest_of(value: Any) -> str:
+    """SHA-256 (first 16 hex digits) of a plain value; equal for equal content."""
+    return hashlib.sha256(json.dumps(plain(value), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def digest_file(path: Path) -> str:
+    """SHA-256 (first 16 hex digits) of a file's bytes, read in blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16] if hasattr(hashlib, "file_digest") else _digest(file)
+
+
+def _digest(file: Any) -> str:  # Python 3.10 has no hashlib.file_digest
+    sha = hashlib.sha256()
+    while block := file.read(1 << 20):
+        sha.update(block)
+    return sha.hexdigest()[:16]
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yields a temporary sibling (file or folder) that takes the place of ``path`` only if the block succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    _remove(temporary)
+    try:
+        yield temporary
+        if path.is_dir() and temporary.exists():
+            _remove(path)
+        os.replace(temporary, path)
+    finally:
+        _remove(temporary)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a plain value as indented JSON, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(plain(value), indent=1) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Reads JSON; a missing or broken file is the user's error and names the file."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; check the path or run the verb that makes it") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"{path} cannot be read as JSON: {error}") from None
+
+
+def require_folder(path: Path, what: str) -> Path:
+    """The path itself if it is a folder with something in it, else a ``UserError`` that says what was looked for."""
+    if not path.exists():
+        raise UserError(f"{path} does not exist; it should be {what}")
+    if not path.is_dir():
+        raise UserError(f"{path} is not a folder; it should be {what}")
+    if next(path.iterdir(), None) is None:
+        raise UserError(f"{path} is empty; it should be {what}")
+    return path
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that can change a number."""
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for name in ("roadstill", "torch", "numpy", "diffusers", "accelerate", "peft", "transformers", "pillow", "panda3d"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+@dataclass
+class Stage:
+    """One verb's folder in a run: ``stage.json`` when it is done, ``metrics.jsonl`` while it goes on."""
+
+    folder: Path
+    config: Any
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def key(self) -> str:
+        """Digest of the configuration and of all inputs: an equal key means equal work."""
+        return digest_of({"config": self.config, "inputs": dict(self.inputs)})
+
+    @property
+    def done(self) -> bool:
+        """Whether the folder holds the finished product of exactly this work."""
+        path = self.folder / "stage.json"
+        return path.is_file() and read_json(path).get("key") == self.key
+
+    def log(self, **metrics: float | int | str) -> None:
+        """Appends one line to ``metrics.jsonl``."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(metrics) + "\n")
+
+    def finish(self, **outputs: Any) -> None:
+        """Writes ``stage.json``: key, inputs, resolved configuration, versions, outputs, seconds."""
+        record = {
+            "key": self.key,
+            "inputs": dict(self.inputs),
+            "config": self.config,
+            "versions": versions(),
+            "seconds": round(time.monotonic() - self.started, 2),
+            "outputs": outputs,
+        }
+        write_json(self.folder / "stage.json", record)
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The lines of a ``metrics.jsonl``; a torn last line (a killed run) is left out."""
+    rows = []
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError:
+                break
+    return rows

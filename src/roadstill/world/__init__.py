@@ -1,0 +1,1 @@
+"""The built-in driving world: synthetic drives, logs and pictures in the genuine NAVSIM layout."""
