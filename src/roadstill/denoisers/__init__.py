@@ -1,1 +1,1 @@
-
+"""Denoisers: a network with its noise; each can estimate (training) and generate (sampling)."""

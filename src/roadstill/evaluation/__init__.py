@@ -1,1 +1,26 @@
+"""Honest evaluation: metrics, runs, comparisons that know their noise, and the ledger of the test set."""
 
+from roadstill.evaluation.compare import ArmSummary, Comparison, Verdict, compare
+from roadstill.evaluation.ledger import LEDGER, note_outcome, open_test, read_ledger
+from roadstill.evaluation.metrics import Evaluation, Predictor, evaluate, score
+from roadstill.evaluation.runs import Run, by_arm, open_run, open_runs, run_of
+
+__all__ = [
+    "LEDGER",
+    "ArmSummary",
+    "Comparison",
+    "Evaluation",
+    "Predictor",
+    "Run",
+    "Verdict",
+    "by_arm",
+    "compare",
+    "evaluate",
+    "note_outcome",
+    "open_run",
+    "open_runs",
+    "open_test",
+    "read_ledger",
+    "run_of",
+    "score",
+]

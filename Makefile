@@ -1,0 +1,41 @@
+# Every task sets up what it needs: a fresh clone and one command are enough.
+PYTHON ?= python3
+BIN = .venv/bin
+TORCH_THREADS ?= 1
+
+.PHONY: help setup demo test check format docs clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+.venv/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=24"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[offline-agent,dev]"
+	touch $@
+
+setup: .venv/installed ## virtual environment with everything that demo, test and check need
+
+demo: setup ## the whole road on the built-in synthetic world, to runs/demo/report.html
+	$(BIN)/roadstill demo
+
+test: setup ## all tests
+	OMP_NUM_THREADS=$(TORCH_THREADS) $(BIN)/python -m pytest -n 2 --dist loadfile
+
+check: setup ## format, lint, types, floors
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## put the code into the house's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: setup ## the documentation as a web site under site/
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check mkdocs-material
+	$(BIN)/mkdocs build --strict
+
+clean: ## remove the environment and all runs
+	rm -rf .venv runs site

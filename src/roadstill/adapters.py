@@ -1,0 +1,234 @@
+"""Adapters: which parameters of a network learn, and which are added (thesis 3.2: DiffFit, LoRA, both)."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from roadstill.errors import UserError
+from roadstill.networks.dit import DiT
+
+_LORA = "default"
+
+
+@runtime_checkable
+class Adapter(Protocol):
+    """Makes some parameters of a network trainable, or adds some."""
+
+    def apply(self, network: nn.Module) -> list[str]:
+        """Changes the network in place and returns the names that it made trainable."""
+        ...
+
+
+@dataclass(frozen=True)
+class Full:
+    """Every parameter learns, save the fixed position table."""
+
+    def apply(self, network: nn.Module) -> list[str]:
+        """Makes all parameters but ``pos_embed`` trainable."""
+        return _train(network, lambda name: name.rpartition(".")[2] != "pos_embed")
+
+
+@dataclass(frozen=True)
+class DiffFit:
+    """Biases, norms, the label table and added scale vectors learn (Xie et al. 2023, as in Gu et al. 2024).
+
+    Attributes:
+        gamma_blocks: ``first_half`` (the reference's 14 of 28) or ``all`` blocks get scales.
+        gamma_sites: ``reference`` (query-key-value, projection and both branches) or ``residual_only`` (the branches).
+    """
+
+    gamma_blocks: str = "first_half"
+    gamma_sites: str = "reference"
+
+    def apply(self, network: nn.Module) -> list[str]:
+        """Adds the scales to a DiT that has none yet, and selects by name as the reference does."""
+        if self.gamma_blocks not in ("first_half", "all"):
+            raise UserError(f"gamma_blocks is {self.gamma_blocks!r}; choose first_half or all")
+        if isinstance(network, DiT) and not network.gammas:
+            blocks = network.depth if self.gamma_blocks == "all" else max(network.depth // 2, 1)
+            network.add_gammas(blocks, self.gamma_sites)
+        return _train(network, lambda name: any(part in name for part in ("bias", "norm", "gamma", "y_embed")))
+
+
+@dataclass(frozen=True)
+class LoRA:
+    """Low-rank updates of the attention's linear layers: W + (alpha / rank) B A (Hu et al. 2022).
+
+    Attributes:
+        rank: inner width.
+        alpha: strength; the thesis sets it to the rank. ``None`` means the rank.
+        targets: which linear layers, by the end of their name.
+        train_labels: whether the label table learns, too.
+        seed: of the initial A (normal with deviation 1 / rank); B starts at zero.
+    """
+
+    rank: int = 8
+    alpha: float | None = None
+    targets: Sequence[str] = ("attn.qkv", "attn.proj")
+    train_labels: bool = False
+    seed: int = 0
+
+    def apply(self, network: nn.Module) -> list[str]:
+        """Wraps the target layers; what was trainable before stays so."""
+        from peft import LoraConfig, inject_adapter_in_model
+
+        if not any(name.endswith(tuple(self.targets)) for name, _ in network.named_modules()):
+            raise UserError(f"LoRA finds no layer that ends in {' or '.join(self.targets)} in {type(network).__name__}")
+        trainable = {id(parameter) for parameter in network.parameters() if parameter.requires_grad}
+        config = LoraConfig(
+            r=self.rank,
+            lora_alpha=self.rank if self.alpha is None else self.alpha,
+            target_modules=list(self.targets),
+            lora_dropout=0.0,
+            bias="none",
+            init_lora_weights="gaussian",
+        )
+        training = network.training
+        inject_adapter_in_model(config, network, adapter_name=_LORA)
+        network.train(training)
+        for parameter in network.parameters():  # the injection freezes everything else
+            parameter.requires_grad |= id(parameter) in trainable
+        generator = torch.Generator().manual_seed(self.seed)
+        for name, parameter in network.named_parameters():
+            if ".lora_A." in name and not parameter.is_meta:  # peft draws from the global generator
+                start = torch.empty(parameter.shape).normal_(std=1 / self.rank, generator=generator)
+                parameter.data.copy_(start)
+        return _train(network, lambda name: ".lora_" in name or (self.train_labels and "y_embed" in name))
+
+
+def apply_adapters(network: nn.Module, adapters: Iterable[Adapter]) -> list[str]:
+    """Freezes the network, applies the adapters, and returns all trainable names in the network's order."""
+    adapters = list(adapters)
+    if not adapters:
+        raise UserError("no adapter is named, so nothing would learn; choose Full, DiffFit or LoRA")
+    network.requires_grad_(False)
+    for adapter in adapters:
+        adapter.apply(network)
+    return trainable_names(network)
+
+
+def trainable_names(network: nn.Module) -> list[str]:
+    """Names of the parameters that learn, in the network's order."""
+    return [name for name, parameter in network.named_parameters() if parameter.requires_grad]
+
+
+def trained_state(network: nn.Module) -> dict[str, Tensor]:
+    """A copy of all trainable tensors by name: all that a checkpoint must hold besides its base."""
+    return {name: p.detach().clone() for name, p in network.named_parameters() if p.requires_grad}
+
+
+@torch.no_grad()
+def load_trained(network: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Copies stored tensors into the trainable parameters, strictly.
+
+    Raises:
+        UserError: a trainable parameter is missing, a stored one has no place, or a shape differs; all are named.
+    """
+    own = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
+    faults = [f"missing {name}" for name in own if name not in state]
+    faults += [f"unexpected {name}" for name in state if name not in own]
+    faults += [
+        f"{name} is {list(state[name].shape)} instead of {list(parameter.shape)}"
+        for name, parameter in own.items()
+        if name in state and state[name].shape != parameter.shape
+    ]
+    if faults:
+        raise UserError(f"the checkpoint does not fit the network and its adapters: {', '.join(faults)}")
+    for name, parameter in own.items():
+        parameter.copy_(state[name])
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Parameter counts of a network; ``by_kind`` counts what learns as (tensors, parameters)."""
+
+    total: int
+    trainable: int
+    by_kind: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def share(self) -> float:
+        """Trainable part of the total, 0 to 1."""
+        return self.trainable / self.total if self.total else 0.0
+
+
+def parameter_ledger(network: nn.Module) -> Ledger:
+    """Counts parameters, those that learn by kind; needs no weights, so a network on the meta device will do."""
+    kinds: dict[str, tuple[int, int]] = {}
+    total = 0
+    for name, parameter in network.named_parameters():
+        total += parameter.numel()
+        if parameter.requires_grad:
+            tensors, count = kinds.get(_kind(name), (0, 0))
+            kinds[_kind(name)] = (tensors + 1, count + parameter.numel())
+    return Ledger(total, sum(count for _, count in kinds.values()), kinds)
+
+
+_KINDS = (  # first match wins
+    (".lora_", "", "lora"),
+    ("gamma", "", "gamma"),
+    ("y_embedder", "", "label_table"),
+    ("x_embedder", "bias", "bias_patch_embedding"),
+    ("t_embedder", "bias", "bias_timestep_mlp"),
+    ("final_layer", "bias", "bias_final_layer"),
+    ("attn.qkv", "bias", "bias_block_qkv"),
+    ("attn.proj", "bias", "bias_block_attention_proj"),
+    ("mlp.fc1", "bias", "bias_block_mlp_fc1"),
+    ("mlp.fc2", "bias", "bias_block_mlp_fc2"),
+    ("adaLN", "bias", "bias_block_adaln"),
+    ("", "bias", "bias"),
+    ("", "", "weight"),
+)
+
+
+def _kind(name: str) -> str:
+    return next(kind for part, end, kind in _KINDS if part in name and name.endswith(end))
+
+
+@torch.no_grad()
+def merge(network: DiT) -> DiT:
+    """A plain DiT with the same outputs: LoRA folded into its weights, then the gammas into weights and biases."""
+    state = {name: tensor.clone() for name, tensor in _without_lora(network).items()}
+    for i in range(network.depth):
+        block = f"blocks.{i}"
+        for gamma, layer in (
+            ("attn.gamma1", "attn.qkv"),
+            ("attn.gamma2", "attn.proj"),
+            ("gamma1", "attn.proj"),
+            ("gamma2", "mlp.fc2"),
+        ):
+            scale = state.pop(f"{block}.{gamma}", None)
+            if scale is not None:
+                state[f"{block}.{layer}.weight"] *= scale[:, None]
+                state[f"{block}.{layer}.bias"] *= scale
+    with torch.device("meta"):
+        plain = DiT(**(network.config | {"gammas": None}))
+    plain.load_state_dict(state, strict=True, assign=True)
+    plain.pos_embed.requires_grad_(False)
+    return plain.train(network.training)
+
+
+def _without_lora(network: DiT) -> dict[str, Tensor]:
+    """The state dict in the plain key layout, LoRA's products added to the weights they wrap."""
+    state: dict[str, Tensor] = {}
+    for name, tensor in network.state_dict().items():
+        if ".lora_" not in name:
+            state[name.replace(".base_layer.", ".")] = tensor
+    for name, module in network.named_modules():
+        if hasattr(module, "base_layer") and hasattr(module, "lora_A"):
+            for key in module.lora_A:
+                product = module.lora_B[key].weight @ module.lora_A[key].weight
+                state[f"{name}.weight"] = state[f"{name}.weight"] + module.scaling[key] * product
+    return state
+
+
+def _train(network: nn.Module, chosen) -> list[str]:  # type: ignore[no-untyped-def]
+    names = []
+    for name, parameter in network.named_parameters():
+        if chosen(name):
+            parameter.requires_grad_(True)
+            names.append(name)
+    return names

@@ -1,0 +1,93 @@
+"""What the trained part of an agent sees: pictures, or the kept output of the frozen part."""
+
+from collections import OrderedDict
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from roadstill.agents.staged import StagedNetwork
+from roadstill.imagesets import ImageSet
+
+_CHUNK = 64
+
+
+class FeatureCache:
+    """Inputs of whole image sets, kept in memory: one pass through a frozen trunk serves all seeds and arms.
+
+    Args:
+        limit_bytes: what is used longest ago goes first; a set larger than this is never kept.
+    """
+
+    def __init__(self, limit_bytes: int = 2**30) -> None:
+        self.limit_bytes = limit_bytes
+        self._kept: OrderedDict[tuple[str, ...], Tensor] = OrderedDict()
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory in use."""
+        return sum(value.nbytes for value in self._kept.values())
+
+    def find(self, key: tuple[str, ...]) -> Tensor | None:
+        """What was kept under the key."""
+        if key in self._kept:
+            self._kept.move_to_end(key)
+        return self._kept.get(key)
+
+    def keep(self, key: tuple[str, ...], value: Tensor) -> None:
+        """Keeps a tensor and lets go of older ones above the limit."""
+        self._kept[key] = value
+        while self.num_bytes > self.limit_bytes:
+            self._kept.popitem(last=False)
+
+
+class Inputs:
+    """Rows for `StagedNetwork.tail`, by image index.
+
+    Pictures (nothing frozen) or trunk features are computed once and held if they fit ``cache.limit_bytes``; a larger
+    set is decoded batch by batch, with the same values and flat memory.
+    """
+
+    def __init__(self, images: ImageSet, network: StagedNetwork, image_px: int | None, cache: FeatureCache) -> None:
+        self.images, self.network, self.image_px = images, network, image_px
+        key = (images.digest, network.trunk_digest(), str(image_px))
+        held = cache.find(key)
+        if held is None and len(images):
+            row = self._rows(images.pixels([0]))
+            if row.nbytes * len(images) <= cache.limit_bytes:
+                held = torch.empty((len(images), *row.shape[1:]), dtype=row.dtype)
+                for indices, pixels in images.batches(_CHUNK):
+                    held[indices[0] : indices[0] + len(indices)] = self._rows(pixels)
+                cache.keep(key, held)
+        self._held = held
+
+    def _rows(self, pixels: NDArray[np.uint8]) -> Tensor:
+        """Uint8 pictures as they are, or trunk features, both with channels last ``[n, h, w, c]`` (or ``[n, c]``)."""
+        if not self.network.frozen:
+            return torch.from_numpy(pixels)
+        device = self.network.head.weight.device
+        features = self.network.trunk(
+            prepare_pixels(self.network, torch.from_numpy(pixels).to(device), self.image_px)
+        ).cpu()
+        return features.permute(0, 2, 3, 1).contiguous() if features.ndim == 4 else features
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batch(self, indices: NDArray[np.int64]) -> Tensor:
+        """Rows ready for the tail, on the network's device."""
+        rows = self._rows(self.images.pixels(indices)) if self._held is None else self._held[torch.from_numpy(indices)]
+        rows = rows.to(self.network.head.weight.device)
+        if not self.network.frozen:
+            return prepare_pixels(self.network, rows, self.image_px)
+        return rows.permute(0, 3, 1, 2) if rows.ndim == 4 else rows
+
+
+def prepare_pixels(network: StagedNetwork, pixels: Tensor, image_px: int | None) -> Tensor:
+    """Uint8 pictures ``[n, s, s, 3]`` at the agent's size (bilinear, antialiased), normalised for its network."""
+    if image_px is None or pixels.shape[1] == image_px:
+        return network.prepare(pixels)
+    floats = pixels.permute(0, 3, 1, 2).float() / 255
+    return network.prepare(F.interpolate(floats, (image_px, image_px), mode="bilinear", antialias=True))

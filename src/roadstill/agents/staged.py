@@ -1,0 +1,104 @@
+"""`StagedNetwork`: a classifier cut into stages, so that leading ones can be frozen and their output kept."""
+
+import hashlib
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from roadstill.errors import UserError
+
+
+class StagedNetwork(nn.Module):
+    """Stages one after the other, then one linear layer.
+
+    Args:
+        stages: the last of them ends in features ``[b, features]``.
+        features: width of those features.
+        num_classes: number of logits.
+        mean: what is subtracted from pixels in [0, 1], per channel.
+        std: what they are divided by.
+        origin: where the initial weights come from, in words.
+        pretrained: whether the stages carry trained weights.
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[nn.Module],
+        *,
+        features: int,
+        num_classes: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        origin: str,
+        pretrained: bool,
+    ) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList(stages)
+        self.head = nn.Linear(features, num_classes)
+        self.mean, self.std = tuple(mean), tuple(std)
+        self.origin, self.pretrained = origin, pretrained
+        self.frozen = 0
+        self.fixed_batch_norm = False
+        for parameter in self.parameters():
+            if parameter.ndim == 4:  # channels last is nearly twice as fast on a CPU
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+
+    def freeze(self, stages: int) -> None:
+        """Takes the leading stages out of training, their BatchNorm statistics included.
+
+        Raises:
+            UserError: more stages than there are, or untrained ones.
+        """
+        if not 0 <= stages <= len(self.stages):
+            raise UserError(
+                f"freeze is {stages}, but this network has {len(self.stages)} stages; take 0..{len(self.stages)}"
+            )
+        if stages and not self.pretrained:
+            raise UserError(f"freeze is {stages}, but the network starts from random weights; give weights or freeze 0")
+        self.frozen = stages
+        for index, stage in enumerate(self.stages):
+            stage.requires_grad_(index >= stages)
+
+    def train(self, mode: bool = True) -> "StagedNetwork":
+        """As `nn.Module.train`, but what is frozen or fixed stays in evaluation mode."""
+        super().train(mode)
+        for stage in self.stages[: self.frozen]:
+            stage.eval()
+        if self.fixed_batch_norm:
+            for module in self.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+        return self
+
+    def prepare(self, pixels: Tensor) -> Tensor:
+        """Pixels uint8 ``[b, s, s, 3]`` or float in [0, 1] ``[b, 3, s, s]`` as the first stage wants them."""
+        if pixels.dtype == torch.uint8:
+            pixels = pixels.permute(0, 3, 1, 2).float() / 255
+        mean, std = (torch.tensor(value, device=pixels.device).view(1, 3, 1, 1) for value in (self.mean, self.std))
+        return ((pixels - mean) / std).contiguous(memory_format=torch.channels_last)
+
+    def trunk(self, x: Tensor) -> Tensor:
+        """The frozen stages, without gradient."""
+        with torch.no_grad():
+            for stage in self.stages[: self.frozen]:
+                x = stage(x)
+        return x
+
+    def tail(self, x: Tensor) -> Tensor:
+        """The stages that train and the linear layer: logits ``[b, k]``."""
+        for stage in self.stages[self.frozen :]:
+            x = stage(x)
+        return self.head(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits ``[b, k]`` of prepared pixels."""
+        return self.tail(self.trunk(x))
+
+    def trunk_digest(self) -> str:
+        """Equal for equal frozen weights; names the trunk in a feature cache."""
+        sha = hashlib.sha256(f"{self.frozen} {self.mean} {self.std}".encode())
+        for stage in self.stages[: self.frozen]:
+            for name, value in stage.state_dict().items():
+                sha.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+        return sha.hexdigest()[:16]

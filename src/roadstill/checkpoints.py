@@ -1,0 +1,228 @@
+"""Generators on disk: a checkpoint folder (what was trained, on top of a base) or one file (a whole network).
+
+::
+
+    checkpoint/  trained.safetensors  trained tensors, their moving average under ``ema/``, ``schedule/betas``
+                 config.json          network, adapters, classes, digests of base and latents, resolved settings
+    base.safetensors                  all weights as fp16, betas, the network's keywords in the metadata
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from roadstill import adapters as known_adapters
+from roadstill.adapters import Adapter, apply_adapters, load_trained, merge
+from roadstill.denoisers.dit import DiTDenoiser
+from roadstill.errors import UserError
+from roadstill.loops import generator_of, read_tensors, require_names, write_tensors
+from roadstill.networks.dit import DiT, LabelEmbed
+from roadstill.runs import digest_file, read_json, require_folder, write_json
+from roadstill.schedules import NoiseSchedule
+
+FORMAT = "roadstill-checkpoint-1"
+BASE_FORMAT = "roadstill-generator-1"
+SHIPPED = "shipped"
+EMA = "ema/"
+SCHEDULE = ("schedule/betas", "schedule/timesteps")
+
+
+class StoredDenoiser(DiTDenoiser):
+    """A denoiser that came from disk.
+
+    Attributes:
+        digest: of the file that holds the weights.
+        about: what is recorded besides: ``class_names``, ``codec`` (digest), ``latents``, ``network``, ...
+    """
+
+    digest: str
+    about: Mapping[str, Any]
+
+
+def shipped(name: str) -> Path:
+    """A file of the package's ``weights`` folder."""
+    return Path(str(files("roadstill"))) / "weights" / name
+
+
+def load_denoiser(path: Path | None = None, *, which: str = "ema", base: Path | None = None) -> StoredDenoiser:
+    """Opens a generator for sampling: a checkpoint folder, a base file, or (``None``) the shipped base.
+
+    Args:
+        path: folder written by finetune or pretrain, or file written by `export_base`.
+        which: ``ema`` or ``trained`` tensors of a checkpoint; a base file has one set of weights only.
+        base: where the checkpoint's base lies now, if it has moved.
+
+    Raises:
+        UserError: nothing there, another format, tensors that do not fit, a base that is not the recorded one,
+            no moving average in the checkpoint.
+    """
+    if which not in ("ema", "trained"):
+        raise UserError(f"which is {which!r}; choose ema or trained")
+    path = shipped("dit.safetensors") if path is None else path
+    if path.is_file() or path.suffix == ".safetensors":
+        return _load_base(path)
+    return _load_checkpoint(require_folder(path, "a checkpoint (a folder with trained.safetensors)"), which, base)
+
+
+def _load_base(path: Path) -> StoredDenoiser:
+    tensors, about = read_tensors(path, "a generator (.safetensors written by pretrain)")
+    if about.get("format") != BASE_FORMAT:
+        raise UserError(f"{path} has format {about.get('format')!r}, not {BASE_FORMAT!r}; export it with this version")
+    network = _build(about, path)
+    schedule = _take_schedule(tensors, path)
+    wanted = {name: tensor for name, tensor in network.state_dict().items() if name != "pos_embed"}
+    require_names(tensors, wanted, path)
+    for name, tensor in tensors.items():
+        if tensor.shape != wanted[name].shape or not tensor.isfinite().all():
+            raise UserError(f"{path}: {name} has a wrong shape or holds numbers that are not finite; it is damaged")
+    network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, strict=False)
+    return _denoiser(network, schedule, about, digest_file(path))
+
+
+def _load_checkpoint(folder: Path, which: str, base: Path | None) -> StoredDenoiser:
+    about = read_json(folder / "config.json")
+    if not isinstance(about, dict) or about.get("format") != FORMAT:
+        raise UserError(f"{folder / 'config.json'} is not of format {FORMAT}; train with this version")
+    path = folder / "trained.safetensors"
+    tensors, _ = read_tensors(path, "the trained tensors of a checkpoint")
+    schedule = _take_schedule(tensors, path)
+    averaged = {name.removeprefix(EMA): tensor for name, tensor in tensors.items() if name.startswith(EMA)}
+    trained = {name: tensor for name, tensor in tensors.items() if not name.startswith(EMA)}
+    if which == "ema" and not averaged:
+        raise UserError(f"{folder} was trained without a moving average (ema: off); load it with which='trained'")
+    network = _build(about, path) if about["base"] is None else _network_of_base(folder, about["base"], base)
+    adapt(network, [adapter_of(record) for record in about["adapters"]], about["fresh_labels"], seed=0)
+    load_trained(network, averaged if which == "ema" else trained)
+    return _denoiser(network, schedule, about, digest_file(path))
+
+
+def _network_of_base(folder: Path, record: Mapping[str, str], moved: Path | None) -> DiT:
+    if moved is None and record["path"] != SHIPPED:
+        moved = folder / record["path"]
+        if not moved.exists():
+            raise UserError(f"{folder}: its base {record['path']} is not there; say where it lies now (base)")
+    found = load_denoiser(moved)
+    if found.digest != record["digest"]:
+        raise UserError(f"{folder} was trained on base {record['digest']}, but {moved or SHIPPED} is {found.digest}")
+    return plain_network(found)
+
+
+def plain_network(denoiser: DiTDenoiser) -> DiT:
+    """The denoiser's network with all adapters folded in, ready for new ones."""
+    network = denoiser.network
+    assert isinstance(network, DiT)
+    return merge(network)
+
+
+def _build(about: Mapping[str, Any], path: Path) -> DiT:
+    try:
+        return DiT(**about["network"])
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{path}: the network's configuration cannot be used ({error})") from None
+
+
+def _take_schedule(tensors: dict[str, Tensor], path: Path) -> NoiseSchedule:
+    if not all(name in tensors for name in SCHEDULE):
+        raise UserError(f"{path} holds no noise schedule; it was not written by this package")
+    return NoiseSchedule(*(tensors.pop(name) for name in SCHEDULE))
+
+
+def schedule_tensors(schedule: NoiseSchedule) -> dict[str, Tensor]:
+    """The schedule as named tensors for a checkpoint."""
+    return dict(zip(SCHEDULE, (schedule.betas, schedule.timesteps), strict=True))
+
+
+def _denoiser(network: DiT, schedule: NoiseSchedule, about: Mapping[str, Any], digest: str) -> StoredDenoiser:
+    denoiser = StoredDenoiser(
+        network.eval().requires_grad_(False),
+        schedule,
+        label_dropout=about["label_dropout"],
+        guided_channels=about["guided_channels"],
+        label_rows=about["label_rows"],
+    )
+    denoiser.digest, denoiser.about = digest, about
+    return denoiser
+
+
+def save_checkpoint(
+    folder: Path,
+    *,
+    trained: Mapping[str, Tensor],
+    averaged: Mapping[str, Tensor],
+    schedule: NoiseSchedule,
+    about: Mapping[str, Any],
+) -> None:
+    """Writes ``trained.safetensors`` and ``config.json``, each atomically."""
+    tensors = dict(trained) | {EMA + name: tensor for name, tensor in averaged.items()} | schedule_tensors(schedule)
+    write_json(folder / "config.json", {"format": FORMAT} | dict(about))
+    write_tensors(folder / "trained.safetensors", tensors)
+
+
+def export_base(checkpoint: Path, path: Path, *, which: str = "ema", base: Path | None = None) -> Path:
+    """Writes a checkpoint as one file that stands alone: adapters folded in, weights as fp16, betas inside."""
+    found = load_denoiser(checkpoint, which=which, base=base)
+    network = plain_network(found)
+    tensors = {name: tensor.half() for name, tensor in network.state_dict().items() if name != "pos_embed"}
+    kept = ("label_dropout", "guided_channels", "label_rows", "class_names", "latents", "codec", "step")
+    about = {key: found.about.get(key) for key in kept}
+    about |= {"format": BASE_FORMAT, "network": network.config, "checkpoint": found.digest}
+    write_tensors(path, tensors | schedule_tensors(found.schedule), about)
+    return path
+
+
+def record_base(folder: Path, base: Path | None, digest: str) -> dict[str, str]:
+    """How a checkpoint names its base: relative to itself, so that both can move together."""
+    return {"path": SHIPPED if base is None else Path(os.path.relpath(base, folder)).as_posix(), "digest": digest}
+
+
+def adapt(network: DiT, adapters: Sequence[Adapter], fresh_labels: int | None, *, seed: int) -> list[str]:
+    """Gives the network its adapters and, if asked, a new label table; returns the names that learn."""
+    if fresh_labels is not None:
+        renew_labels(network, fresh_labels, seed=seed)
+    apply_adapters(network, adapters)
+    if fresh_labels is not None:
+        network.y_embedder.requires_grad_(True)
+    return [name for name, parameter in network.named_parameters() if parameter.requires_grad]
+
+
+@torch.no_grad()
+def renew_labels(network: DiT, num_classes: int, *, seed: int) -> None:
+    """New label rows: the mean of the old ones plus a little seeded noise; the row for "no label" is kept.
+
+    The noise (a tenth of the old rows' spread) tells the classes apart from the first step on.
+    """
+    old = network.y_embedder.embedding_table.weight
+    rows = old[:-1]
+    table = LabelEmbed(num_classes, network.hidden_size)
+    spread = rows.std() if rows.numel() > 1 else rows.new_ones(())
+    noise = torch.randn((num_classes, old.shape[1]), generator=generator_of("label rows", seed))
+    table.embedding_table.weight[:-1] = rows.mean(0) + 0.1 * spread * noise
+    table.embedding_table.weight[-1] = old[-1]
+    network.y_embedder, network.num_classes = table, num_classes
+
+
+def adapter_record(adapter: Adapter) -> dict[str, Any]:
+    """An adapter as JSON: its type's name and its settings."""
+    if not is_dataclass(adapter) or not hasattr(known_adapters, type(adapter).__name__):
+        raise UserError(f"adapter {adapter!r} is not one of roadstill.adapters, so a checkpoint could not name it")
+    return {"type": type(adapter).__name__} | asdict(adapter)
+
+
+def adapter_of(record: Mapping[str, Any]) -> Adapter:
+    """The adapter that `adapter_record` described; only types of `roadstill.adapters` are made."""
+    settings = {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
+    kind = getattr(known_adapters, str(settings.pop("type", None)), None)
+    if not (isinstance(kind, type) and is_dataclass(kind)):
+        raise UserError(f"adapter type {record.get('type')!r} is unknown; this version knows Full, DiffFit and LoRA")
+    try:
+        found = kind(**settings)
+    except TypeError as error:
+        raise UserError(f"adapter {record.get('type')} cannot be made: {error}") from None
+    assert isinstance(found, Adapter)
+    return found

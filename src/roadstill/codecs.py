@@ -1,0 +1,190 @@
+"""`Codec`: pixels <-> latents of about unit variance per channel.
+
+The network is diffusers' tiny autoencoder (encoder and decoder of plain residual 3 x 3 convolutions) behind a
+space-to-depth step: without it, half of the work would be spent at full resolution. One safetensors file holds
+everything.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from roadstill.errors import UserError
+from roadstill.loops import channels_last, read_tensors, require_names, write_tensors
+from roadstill.runs import digest_file
+
+FORMAT = "roadstill-codec-1"
+
+
+@dataclass(frozen=True)
+class CodecConfig:
+    """Shape of the autoencoder.
+
+    Attributes:
+        latent_channels: channels of a latent.
+        width: channels of every convolution.
+        patch: side of the pixel blocks that the space-to-depth step folds into channels.
+        encoder_blocks: residual blocks per level, fine to coarse; every further level halves the side.
+        decoder_blocks: residual blocks per level, coarse to fine.
+        posterior_std: standard deviation, in normalised latents, of what `LatentStore.draw` adds to the mean.
+    """
+
+    latent_channels: int = 8
+    width: int = 48
+    patch: int = 2
+    encoder_blocks: tuple[int, ...] = (1, 2, 2)
+    decoder_blocks: tuple[int, ...] = (3, 2, 1)
+    posterior_std: float = 0.0
+
+    @property
+    def downsampling(self) -> int:
+        """Pixels per latent cell, along one side."""
+        return self.patch * 2 ** (len(self.encoder_blocks) - 1)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Where the latent of an image lies.
+
+    Attributes:
+        mean: float32 ``[b, c, h, w]``.
+        std: float32, ``[b, c, h, w]`` or one number as ``[1, 1, 1, 1]`` if it is the same everywhere.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def draw(self, generator: torch.Generator | None = None) -> Tensor:
+        """One draw of the posterior, ``[b, c, h, w]``."""
+        if not self.std.any():
+            return self.mean
+        noise = torch.randn(self.mean.shape, generator=generator).to(self.mean)
+        return self.mean + self.std * noise
+
+
+class Codec(nn.Module):
+    """Autoencoder with the latents' statistics; latents outside are normalised, inside they are raw."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: CodecConfig | None = None) -> None:
+        super().__init__()
+        from diffusers.models.autoencoders.vae import DecoderTiny, EncoderTiny
+
+        self.config = config = config or CodecConfig()
+        if len(config.encoder_blocks) != len(config.decoder_blocks):
+            raise UserError(
+                f"codec: encoder_blocks {config.encoder_blocks} and decoder_blocks {config.decoder_blocks} "
+                "need the same number of levels"
+            )
+        levels, folded = (config.width,) * len(config.encoder_blocks), 3 * config.patch**2
+        self.encoder = EncoderTiny(folded, config.latent_channels, tuple(config.encoder_blocks), levels, "relu")
+        self.decoder = DecoderTiny(
+            config.latent_channels, folded, tuple(config.decoder_blocks), levels, 2, "relu", "nearest"
+        )
+        self.register_buffer("mean", torch.zeros(config.latent_channels))
+        self.register_buffer("std", torch.ones(config.latent_channels))
+        self.digest = "untrained"
+        channels_last(self)
+
+    def latent_shape(self, size_px: int) -> tuple[int, int, int]:
+        """Channels, height and width of the latent of a square picture.
+
+        Raises:
+            UserError: the size is no multiple of the downsampling.
+        """
+        factor = self.config.downsampling
+        if size_px < factor or size_px % factor:
+            raise UserError(f"size_px {size_px} must be a multiple of {factor}, the codec's downsampling")
+        return self.config.latent_channels, size_px // factor, size_px // factor
+
+    def encode(self, pixels: Tensor) -> Moments:
+        """Normalised moments of pictures ``[b, 3, s, s]`` in [-1, 1]."""
+        self.latent_shape(pixels.shape[-1])
+        mean = (self.encode_raw(pixels).float() - self.mean[:, None, None]) / self.std[:, None, None]
+        return Moments(mean, mean.new_full((1, 1, 1, 1), self.config.posterior_std))
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Pictures ``[b, 3, s, s]``, clamped to [-1, 1], of normalised latents ``[b, c, h, w]``."""
+        raw = latents * self.std[:, None, None] + self.mean[:, None, None]
+        return self.decode_raw(raw).float().clamp(-1, 1)
+
+    def encode_raw(self, pixels: Tensor) -> Tensor:
+        """Raw latents; training works on these."""
+        folded = F.pixel_unshuffle(pixels, self.config.patch)
+        return self.encoder(folded.contiguous(memory_format=torch.channels_last))
+
+    def decode_raw(self, latents: Tensor) -> Tensor:
+        """Pictures of raw latents, not clamped."""
+        folded = self.decoder(latents.contiguous(memory_format=torch.channels_last))
+        return F.pixel_shuffle(folded, self.config.patch)
+
+    def set_statistics(self, mean: Sequence[float] | Tensor, std: Sequence[float] | Tensor) -> None:
+        """Sets the raw latents' mean and standard deviation per channel."""
+        self.mean.copy_(torch.as_tensor(mean))
+        # A dead channel would make the normalisation divide by zero.
+        self.std.copy_(torch.as_tensor(std).clamp_min(1e-3))
+
+
+def save_codec(codec: Codec, path: Path) -> None:
+    """Writes weights (fp16), statistics (fp32) and configuration to one safetensors file, atomically."""
+    tensors = {
+        name: tensor if name in ("mean", "std") else tensor.to(torch.float16)
+        for name, tensor in codec.state_dict().items()
+    }
+    write_tensors(path, tensors, {"format": FORMAT, "config": asdict(codec.config)})
+
+
+def load_codec(path: Path | None = None) -> Codec:
+    """Opens a codec for use (evaluation mode, float32, no gradients); ``None`` is the one shipped with the package.
+
+    Raises:
+        UserError: no such file, another format, a configuration that this version does not know, missing or
+            unexpected tensors, wrong shapes, numbers that are not finite.
+    """
+    if path is None:
+        path = Path(str(files("roadstill"))) / "weights" / "codec.safetensors"
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; a codec is one .safetensors file written by pretrain")
+    tensors, about = read_tensors(path, "a codec (.safetensors written by pretrain)")
+    if about.get("format") != FORMAT:
+        raise UserError(f"{path} has format {about.get('format')!r}, not {FORMAT!r}; train the codec with this version")
+    try:
+        fields = dict(about["config"])
+        fields |= {key: tuple(fields[key]) for key in ("encoder_blocks", "decoder_blocks")}
+        codec = Codec(CodecConfig(**fields))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: the codec's configuration cannot be used ({error})") from None
+    wanted = codec.state_dict()
+    require_names(tensors, wanted, path)
+    for name, tensor in tensors.items():
+        if tensor.shape != wanted[name].shape or not tensor.isfinite().all():
+            raise UserError(
+                f"{path}: {name} has shape {tuple(tensor.shape)} (wanted {tuple(wanted[name].shape)}) "
+                "or holds numbers that are not finite; the file is damaged"
+            )
+    codec.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    codec.digest = digest_file(path)
+    return codec.eval().requires_grad_(False)
+
+
+def to_pixels(pictures: Tensor) -> Tensor:
+    """8-bit pictures ``[b, s, s, 3]`` of pictures ``[b, 3, s, s]`` in [-1, 1]."""
+    return ((pictures + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+
+
+def from_pixels(pixels: Tensor) -> Tensor:
+    """Pictures ``[b, 3, s, s]`` in [-1, 1] of 8-bit pictures ``[b, s, s, 3]``."""
+    return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def psnr_db(pictures: Tensor, others: Tensor) -> float:
+    """Peak signal-to-noise ratio in decibel of pictures in [-1, 1], over all their pixels."""
+    return 10 * math.log10(4.0 / max(float((pictures - others).square().mean()), 1e-12))

@@ -1,0 +1,329 @@
+"""The referee: several arms against a baseline, paired over seeds, with a verdict in words."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roadstill.errors import UserError
+from roadstill.evaluation.bootstrap import Difference, paired_difference
+from roadstill.evaluation.runs import Run
+from roadstill.runs import plain, seed_of, write_json
+
+MIN_SEEDS = 3
+FEW_SEEDS, FEW_CLUSTERS = 10, 20
+Word = Literal["better", "worse", "cannot be told apart"]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One figure over the runs of an arm; ``sd`` divides by n - 1 and is 0 for a single run."""
+
+    mean: float
+    sd: float
+    min: float
+    max: float
+    values: list[float] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class ArmSummary:
+    """One arm by itself: all its runs, not only the paired ones."""
+
+    arm: str
+    seeds: list[int]
+    num_sets: int
+    balanced_accuracy: Spread
+    accuracy: Spread
+    auroc: Spread
+    ece: Spread
+    class_accuracy: dict[str, Spread]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One arm against the baseline, in balanced accuracy (fractions).
+
+    Attributes:
+        arm: who is judged.
+        baseline: against whom.
+        word: "better", "worse" or "cannot be told apart", after Holm's correction over all arms.
+        difference: arm minus baseline, mean over the paired seeds.
+        low: lower end of the 95% interval (for this arm alone, without the correction).
+        high: upper end.
+        p_value: smallest level at which the interval leaves out zero.
+        p_holm: the same, corrected for the number of arms; ``word`` goes by it.
+        seeds: the paired ones.
+        num_sets: different training sets of the arm among them.
+        num_clusters: logs or drives that were drawn anew.
+        seeds_needed: estimate of how many paired seeds would tell a difference of this size apart (80% power at 5%);
+            None if the test logs are what limits it.
+        sentence: all of this in words.
+    """
+
+    arm: str
+    baseline: str
+    word: Word
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    p_holm: float
+    seeds: list[int]
+    num_sets: int
+    num_clusters: int
+    seeds_needed: int | None
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All arms and all verdicts; goes to disk as JSON.
+
+    Attributes:
+        baseline: its name.
+        cluster_by: "log" or "drive".
+        num_clusters: how many of them the images hold.
+        num_images: evaluated images.
+        majority_class: the most frequent class.
+        majority_accuracy: accuracy of always answering it.
+        images: digest of the evaluated set.
+        arms: by name, in the given order.
+        verdicts: by name, without the baseline.
+    """
+
+    baseline: str
+    cluster_by: str
+    num_clusters: int
+    num_images: int
+    majority_class: str
+    majority_accuracy: float
+    images: str
+    arms: dict[str, ArmSummary]
+    verdicts: dict[str, Verdict]
+
+    def save(self, path: Path) -> Path:
+        """Writes everything as JSON."""
+        write_json(path, self)
+        return path
+
+    def as_dict(self) -> dict[str, Any]:
+        """What `save` writes."""
+        return dict(plain(self))
+
+
+def compare(
+    arms: Mapping[str, Sequence[Run]],
+    *,
+    baseline: str,
+    cluster_by: Literal["log", "drive"] = "log",
+    draws: int = 10_000,
+) -> Comparison:
+    """Judges every arm against the baseline.
+
+    The difference in balanced accuracy is taken in pairs of equal seeds. Its interval comes from a bootstrap that draws
+    logs (or drives) and seeds anew, because frames of a log resemble each other and trainings differ. If an arm was
+    trained on several sets more than once, sets are drawn instead of seeds.
+
+    Args:
+        arms: runs by name of the arm.
+        baseline: one of the names.
+        cluster_by: what is drawn anew: "log" or "drive".
+        draws: number of bootstrap draws.
+
+    Raises:
+        UserError: an unknown baseline, arms on different images, fewer than 3 paired seeds, fewer than 2 clusters.
+    """
+    if baseline not in arms:
+        raise UserError(f"the baseline {baseline!r} is none of the arms: {sorted(arms)}")
+    first = _check_same_images(arms)
+    names = first.clusters.get(cluster_by)
+    if names is None:
+        raise UserError(f"the images do not say their {cluster_by}; cluster by one of {sorted(first.clusters)}")
+    clusters, cluster_of = np.unique(names, return_inverse=True)
+    if len(clusters) < 2:
+        raise UserError(
+            f"all images are of one {cluster_by} ({clusters[0]}); an interval needs at least 2, better 20 or more"
+        )
+    differences: dict[str, tuple[Difference, list[int], int]] = {}
+    for name, runs in arms.items():
+        if name != baseline:
+            differences[name] = _difference(name, runs, arms[baseline], cluster_of, len(clusters), draws)
+    p_values = {name: found[0].p_value() for name, found in differences.items()}
+    corrected = holm(p_values)
+    verdicts = {
+        name: _verdict(name, baseline, *found, p_values[name], corrected[name], cluster_by, len(corrected))
+        for name, found in differences.items()
+    }
+    return Comparison(
+        baseline=baseline,
+        cluster_by=cluster_by,
+        num_clusters=len(clusters),
+        num_images=first.evaluation.n,
+        majority_class=first.evaluation.majority_class,
+        majority_accuracy=first.evaluation.majority_accuracy,
+        images=first.evaluation.images,
+        arms={name: summarise(name, runs) for name, runs in arms.items()},
+        verdicts=verdicts,
+    )
+
+
+def summarise(arm: str, runs: Sequence[Run]) -> ArmSummary:
+    """Mean, spread and range over all runs of an arm."""
+    evaluations = [run.evaluation for run in runs]
+    return ArmSummary(
+        arm=arm,
+        seeds=[run.seed for run in runs],
+        num_sets=len({run.set_seed for run in runs}),
+        balanced_accuracy=_spread([found.balanced_accuracy for found in evaluations]),
+        accuracy=_spread([found.accuracy for found in evaluations]),
+        auroc=_spread([found.auroc for found in evaluations]),
+        ece=_spread([found.ece for found in evaluations]),
+        class_accuracy={
+            name: _spread([found.class_accuracy[name] for found in evaluations]) for name in evaluations[0].class_names
+        },
+    )
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """Holm's step-down correction: the i-th smallest of m times (m - i), never falling, at most 1."""
+    corrected: dict[str, float] = {}
+    largest = 0.0
+    for rank, name in enumerate(sorted(p_values, key=lambda name: p_values[name])):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[name]))
+        corrected[name] = largest
+    return {name: corrected[name] for name in p_values}
+
+
+def _spread(values: list[float]) -> Spread:
+    sd = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    return Spread(float(np.mean(values)), sd, min(values), max(values), values)
+
+
+def _check_same_images(arms: Mapping[str, Sequence[Run]]) -> Run:
+    empty = [name for name, runs in arms.items() if not runs]
+    if empty:
+        raise UserError(f"the arm {empty[0]!r} has no run")
+    first = next(iter(arms.values()))[0]
+    for name, runs in arms.items():
+        for run in runs:
+            same = run.evaluation.images == first.evaluation.images
+            if not same or not np.array_equal(run.evaluation.labels, first.evaluation.labels):
+                raise UserError(
+                    f"arm {name!r}, seed {run.seed}: evaluated on other images than {first.arm!r}; evaluate all alike"
+                )
+        if len({(run.seed, run.set_seed) for run in runs}) < len(runs):
+            raise UserError(f"arm {name!r} has two runs of the same seed; one of them is a copy")
+        if len({run.seed for run in runs}) < len(runs):
+            raise UserError(
+                f"arm {name!r} has one agent seed twice on different sets; number the agents' seeds through"
+            )
+    return first
+
+
+def _difference(
+    name: str,
+    runs: Sequence[Run],
+    base_runs: Sequence[Run],
+    cluster_of: NDArray[np.int64],
+    num_clusters: int,
+    draws: int,
+) -> tuple[Difference, list[int], int]:
+    """The bootstrapped difference, the paired seeds and the number of different sets."""
+    ours, theirs = {run.seed: run for run in runs}, {run.seed: run for run in base_runs}
+    seeds = sorted(ours.keys() & theirs.keys())
+    if len(seeds) < MIN_SEEDS:
+        raise UserError(
+            f"arm {name!r} shares {len(seeds)} seeds with the baseline ({sorted(ours)} and {sorted(theirs)}); "
+            f"a verdict needs at least {MIN_SEEDS}, better {FEW_SEEDS} or more"
+        )
+    labels = ours[seeds[0]].evaluation.labels
+    classes = len(ours[seeds[0]].evaluation.class_names)
+    cell = cluster_of * classes + labels
+    pairs = [
+        np.bincount(
+            cell,
+            weights=ours[seed].evaluation.correct.astype(np.float64) - theirs[seed].evaluation.correct,
+            minlength=num_clusters * classes,
+        )
+        for seed in seeds
+    ]
+    counts = np.bincount(cell, minlength=num_clusters * classes).reshape(num_clusters, classes)
+    gained = np.stack(pairs).astype(np.float64).reshape(len(seeds), num_clusters, classes)
+    sets = [min((len({run[seed].set_seed for seed in seeds}), place) for place, run in enumerate((ours, theirs)))]
+    coarser = (ours, theirs)[sets[0][1]]
+    unit_of = np.unique([coarser[seed].set_seed for seed in seeds], return_inverse=True)[1]
+    if MIN_SEEDS <= unit_of.max() + 1 < len(seeds):
+        gained = np.stack([gained[unit_of == unit].mean(0) for unit in range(unit_of.max() + 1)])
+    rng = np.random.default_rng(seed_of("compare", draws))
+    return paired_difference(gained, counts, draws=draws, rng=rng), seeds, sets[0][0]
+
+
+def _verdict(
+    arm: str,
+    baseline: str,
+    found: Difference,
+    seeds: list[int],
+    num_sets: int,
+    p_value: float,
+    p_holm: float,
+    cluster_by: str,
+    num_arms: int,
+) -> Verdict:
+    low, high = found.interval()
+    word: Word = "cannot be told apart"
+    if p_holm <= 0.05:
+        word = "better" if found.value > 0 else "worse"
+    needed = seeds_needed(found)
+    points = (
+        f"{100 * found.value:+.1f} points of balanced accuracy (95% interval {100 * low:+.1f} to {100 * high:+.1f})"
+    )
+    basis = f"{len(seeds)} paired seeds, {found.num_clusters} {cluster_by}s"
+    head = (
+        f"{arm} and {baseline} cannot be told apart"
+        if word == "cannot be told apart"
+        else f"{arm} is {word} than {baseline}"
+    )
+    sentence = [f"{head}: {points}; {basis}."]
+    if word == "cannot be told apart":
+        if p_value <= 0.05:
+            sentence.append(f"The interval leaves out zero, but not after correcting for {num_arms} arms.")
+        if needed is None:
+            sentence.append(
+                f"More seeds alone would not tell a difference of this size: the test needs more {cluster_by}s."
+            )
+        elif needed > len(seeds):
+            sentence.append(f"About {needed} paired seeds would be needed to tell a difference of this size.")
+    if len(seeds) < FEW_SEEDS:
+        sentence.append(f"Fewer than {FEW_SEEDS} seeds: a weak basis.")
+    if found.num_clusters < FEW_CLUSTERS:
+        sentence.append(f"Fewer than {FEW_CLUSTERS} {cluster_by}s in the test: the interval is rough.")
+    if num_sets < MIN_SEEDS:
+        sentence.append(f"One side was trained on {num_sets} set(s) only: this speaks of the sets, not of the method.")
+    return Verdict(
+        arm=arm,
+        baseline=baseline,
+        word=word,
+        difference=found.value,
+        low=low,
+        high=high,
+        p_value=p_value,
+        p_holm=p_holm,
+        seeds=seeds,
+        num_sets=num_sets,
+        num_clusters=found.num_clusters,
+        seeds_needed=needed,
+        sentence=" ".join(sentence),
+    )
+
+
+def seeds_needed(found: Difference, *, power_z: float = 1.96 + 0.84) -> int | None:
+    """Paired units for 80% power at 5% if the difference is what it looks like; None if clusters alone blur it."""
+    target = (found.value / power_z) ** 2 - float(np.var(found.cluster_part))
+    if target <= 0:
+        return None
+    return max(MIN_SEEDS, math.ceil(float(np.var(found.per_unit, ddof=1)) / target))

@@ -1,0 +1,146 @@
+"""What one agent is worth on one image set. All figures are fractions, never percent."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roadstill.errors import UserError
+from roadstill.imagesets import ImageSet
+
+_BATCH = 64
+
+
+@runtime_checkable
+class Predictor(Protocol):
+    """Anything that turns pictures into probabilities, own or foreign."""
+
+    def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities ``[n, k]`` of pictures ``[n, s, s, 3]``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One agent on one image set.
+
+    Attributes:
+        n: number of images.
+        accuracy: share of images whose most probable class is right.
+        balanced_accuracy: mean of the class accuracies, free of the class shares.
+        class_accuracy: by class name.
+        auroc: area under the ROC curve (mean of one against the rest for more than two classes).
+        ece: expected calibration error of the most probable class, 15 bins of equal width.
+        confusion: ``[true][predicted]`` counts.
+        majority_class: the most frequent class.
+        majority_accuracy: what always answering it would score: the line to beat in accuracy.
+        class_names: in label order.
+        images: digest of the set.
+        labels: int64 ``[n]``.
+        probabilities: float32 ``[n, k]``.
+    """
+
+    n: int
+    accuracy: float
+    balanced_accuracy: float
+    class_accuracy: dict[str, float]
+    auroc: float
+    ece: float
+    confusion: list[list[int]]
+    majority_class: str
+    majority_accuracy: float
+    class_names: tuple[str, ...]
+    images: str
+    labels: NDArray[np.int64] = field(repr=False)
+    probabilities: NDArray[np.float32] = field(repr=False)
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """Whether each image's most probable class is right."""
+        return self.probabilities.argmax(1) == self.labels
+
+    def scores(self) -> dict[str, Any]:
+        """Everything but the arrays per image."""
+        return {name: value for name, value in vars(self).items() if name not in ("labels", "probabilities")}
+
+
+def score(
+    probabilities: NDArray[np.float32], labels: NDArray[np.int64], class_names: Sequence[str], *, images: str = ""
+) -> Evaluation:
+    """All figures from probabilities ``[n, k]`` and labels ``[n]``.
+
+    Raises:
+        UserError: a class without an image (balanced accuracy and AUROC would be undefined), or values that are no
+            probabilities.
+    """
+    k = len(class_names)
+    if probabilities.shape != (len(labels), k) or not np.isfinite(probabilities).all():
+        raise UserError(
+            f"an agent must give finite probabilities [{len(labels)}, {k}], not {list(probabilities.shape)}"
+        )
+    if np.abs(probabilities.sum(1) - 1).max(initial=0) > 1e-3 or probabilities.min(initial=0) < 0:
+        raise UserError("an agent's probabilities must be at least 0 and sum to 1 for each image")
+    counts = np.bincount(labels, minlength=k)
+    if not counts.all():
+        raise UserError(
+            f"no image of class {class_names[int(counts.argmin())]!r} to evaluate on; take a larger or other split"
+        )
+    predicted = probabilities.argmax(1)
+    confusion = np.bincount(labels * k + predicted, minlength=k * k).reshape(k, k)
+    recalls = confusion.diagonal() / counts
+    one_vs_rest = [auroc(labels == label, probabilities[:, label]) for label in range(k)]
+    return Evaluation(
+        n=len(labels),
+        accuracy=float(confusion.trace() / len(labels)),
+        balanced_accuracy=float(recalls.mean()),
+        class_accuracy=dict(zip(class_names, recalls.tolist(), strict=True)),
+        auroc=one_vs_rest[1] if k == 2 else float(np.mean(one_vs_rest)),
+        ece=calibration_error(probabilities.max(1), predicted == labels),
+        confusion=confusion.tolist(),
+        majority_class=class_names[int(counts.argmax())],
+        majority_accuracy=float(counts.max() / len(labels)),
+        class_names=tuple(class_names),
+        images=images,
+        labels=labels,
+        probabilities=probabilities,
+    )
+
+
+def auroc(positive: NDArray[np.bool_], scores: NDArray[np.floating]) -> float:
+    """Chance that a positive scores above a negative, ties counted half (Mann-Whitney)."""
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    mean_rank = np.cumsum(counts) - (counts - 1) / 2
+    num_positive = int(positive.sum())
+    num_negative = len(positive) - num_positive
+    above = mean_rank[inverse][positive].sum() - num_positive * (num_positive + 1) / 2
+    return float(above / (num_positive * num_negative))
+
+
+def calibration_error(confidence: NDArray[np.floating], correct: NDArray[np.bool_], *, bins: int = 15) -> float:
+    """Mean gap between confidence and accuracy over bins of equal width, weighted by their images."""
+    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    gaps = np.bincount(place, weights=confidence.astype(np.float64) - correct, minlength=bins)
+    return float(np.abs(gaps).sum() / len(confidence))
+
+
+def evaluate(agent: Predictor, images: ImageSet) -> Evaluation:
+    """Scores an agent on dev, or on a test set that `open_test` has handed out.
+
+    Raises:
+        UserError: a test set that did not come from `open_test`; other classes than the agent's; a class without image.
+    """
+    if images.about.get("split") == "test" and "test_opening" not in images.about:
+        raise UserError(
+            f"{images.root} is the test part; take it from open_test(...), so that the opening is on record"
+        )
+    names = getattr(agent, "class_names", images.class_names)
+    if tuple(names) != images.class_names:
+        raise UserError(f"the agent knows the classes {list(names)}, the images have {list(images.class_names)}")
+    whole = getattr(agent, "predict_set", None)
+    if whole is not None:
+        probabilities = whole(images)
+    else:
+        probabilities = np.concatenate([agent.predict(pixels) for _, pixels in images.batches(_BATCH)])
+    return score(np.asarray(probabilities, np.float32), images.labels, images.class_names, images=images.digest)

@@ -1,0 +1,125 @@
+"""`Run`: one trained agent's result under the name of its arm, with everything that a later comparison needs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from roadstill.errors import UserError
+from roadstill.evaluation.metrics import Evaluation, score
+from roadstill.imagesets import ImageSet
+from roadstill.runs import atomic_path, read_json, write_json
+
+FORMAT = "roadstill-run-1"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One agent, trained on one set of an arm and evaluated.
+
+    Attributes:
+        arm: name of the arm ("random", "minimax", ...).
+        seed: of the agent; equal seeds of two arms are compared in pairs.
+        evaluation: scores and probabilities per image.
+        clusters: per kind ("log", "drive"), the name that each image belongs to.
+        set_seed: which draw or generated set it was trained on; the agent's seed if not given (a fresh set each time).
+        about: anything else worth keeping (digest of the set, configuration, seconds).
+    """
+
+    arm: str
+    seed: int
+    evaluation: Evaluation
+    clusters: Mapping[str, NDArray[np.str_]] = field(repr=False)
+    set_seed: int = -1
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.set_seed == -1:
+            object.__setattr__(self, "set_seed", self.seed)
+
+    def save(self, folder: Path) -> Path:
+        """Writes ``run.json`` and ``predictions.parquet``, atomically."""
+        evaluation = self.evaluation
+        columns: dict[str, Any] = {"label": evaluation.labels, "correct": evaluation.correct}
+        for label in range(len(evaluation.class_names)):
+            columns[f"p{label}"] = evaluation.probabilities[:, label]
+        columns |= {name: pa.array(values).dictionary_encode() for name, values in self.clusters.items()}
+        record = {
+            "format": FORMAT,
+            "arm": self.arm,
+            "seed": self.seed,
+            "set_seed": self.set_seed,
+            "clusters": list(self.clusters),
+            "evaluation": evaluation.scores(),
+            "about": self.about,
+        }
+        with atomic_path(folder) as path:
+            path.mkdir()
+            pq.write_table(pa.table(columns), path / "predictions.parquet")
+            write_json(path / "run.json", record)
+        return folder
+
+
+def run_of(
+    arm: str, seed: int, evaluation: Evaluation, images: ImageSet, *, set_seed: int | None = None, **about: Any
+) -> Run:
+    """A `Run` with the clusters that the evaluated images name (``log``, ``drive``).
+
+    Raises:
+        UserError: another set than the evaluated one, or one without either fact.
+    """
+    if evaluation.images != images.digest:
+        raise UserError(f"the evaluation is of the set {evaluation.images}, not of {images.root} ({images.digest})")
+    known = [name for name in ("log", "drive") if any(name in fact for fact in images.facts)]
+    if not known:
+        raise UserError(
+            f"{images.root}: images name neither log nor drive, so frames cannot be grouped for an honest interval"
+        )
+    clusters = {name: np.asarray([str(value) for value in images.column(name)]) for name in known}
+    return Run(arm, seed, evaluation, clusters, -1 if set_seed is None else set_seed, about)
+
+
+def open_run(folder: Path) -> Run:
+    """Opens what `Run.save` wrote; the scores are computed anew from the probabilities.
+
+    Raises:
+        UserError: missing, foreign or damaged files.
+    """
+    record = read_json(folder / "run.json")
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise UserError(f"{folder / 'run.json'} is not of format {FORMAT}; evaluate again with this version")
+    try:
+        table = pq.read_table(folder / "predictions.parquet")
+        names = record["evaluation"]["class_names"]
+        probabilities = np.stack([table[f"p{label}"].to_numpy() for label in range(len(names))], 1)
+        labels = table["label"].to_numpy().astype(np.int64)
+        clusters = {name: np.asarray(table[name].to_pylist()) for name in record["clusters"]}
+        evaluation = score(probabilities.astype(np.float32), labels, names, images=record["evaluation"]["images"])
+        return Run(record["arm"], record["seed"], evaluation, clusters, record["set_seed"], record["about"])
+    except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
+        raise UserError(f"{folder}: damaged run ({error}); evaluate again") from None
+
+
+def open_runs(folder: Path) -> dict[str, list[Run]]:
+    """All runs anywhere under a folder, by arm, in order of seed.
+
+    Raises:
+        UserError: there is none.
+    """
+    runs = [open_run(path.parent) for path in sorted(folder.rglob("run.json"))]
+    if not runs:
+        raise UserError(f"{folder}: no run.json in it or below; evaluate agents first")
+    return by_arm(runs)
+
+
+def by_arm(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Runs grouped by arm, each group in order of seed."""
+    arms: dict[str, list[Run]] = {}
+    for run in sorted(runs, key=lambda run: run.seed):
+        arms.setdefault(run.arm, []).append(run)
+    return arms

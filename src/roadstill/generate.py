@@ -1,0 +1,118 @@
+"""`generate`: labels -> latents -> pictures -> `ImageSet`; each picture is a function of its own seed alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from roadstill.codecs import Codec, to_pixels
+from roadstill.denoisers.base import Denoiser
+from roadstill.errors import UserError
+from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
+from roadstill.runs import plain, seed_of
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How pictures are drawn.
+
+    Attributes:
+        guidance: strength of the label (classifier-free guidance); 1 is none and costs half.
+        steps: steps of the respaced chain.
+        solver: ``ddpm`` (ancestral, the reference) or ``ddim``.
+        batch_size: pictures at once; has no say in what they look like.
+    """
+
+    guidance: float = 4.0
+    steps: int = 50
+    solver: str = "ddpm"
+    batch_size: int = 16
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or self.guidance < 0:
+            raise UserError(f"batch_size {self.batch_size} must be at least 1 and guidance {self.guidance} at least 0")
+
+
+def generate(
+    denoiser: Denoiser,
+    codec: Codec,
+    *,
+    class_names: Sequence[str] | None = None,
+    per_class: int,
+    seed: int,
+    config: Sampling,
+    out: Path,
+    label_rows: Sequence[int] | None = None,
+) -> ImageSet:
+    """Draws ``per_class`` pictures of every class.
+
+    Args:
+        denoiser: makes latents; one from disk also knows its class names, its codec and its digest.
+        codec: turns latents into pictures.
+        class_names: one name per label; ``None`` takes the denoiser's own.
+        per_class: pictures per class.
+        seed: image ``index`` of class ``label`` depends on (seed, label, index) and on nothing else.
+        config: see `Sampling`.
+        out: folder of the image set.
+        label_rows: what the denoiser is told for each label, if not the label itself.
+
+    Returns:
+        The set, class by class; every picture records its seed and how it was drawn.
+
+    Raises:
+        UserError: no class names, label rows that do not fit, or a codec that the denoiser was not trained with.
+    """
+    about: dict[str, Any] = dict(getattr(denoiser, "about", {}))
+    names = tuple(class_names or about.get("class_names") or ())
+    rows = tuple(label_rows if label_rows is not None else range(len(names)))
+    _check(names, rows, per_class, about, codec)
+    told = [(label, index) for label in range(len(names)) for index in range(per_class)]
+    digest = getattr(denoiser, "digest", "in memory")
+    shared = {"guidance": config.guidance, "solver": config.solver, "steps": config.steps, "checkpoint": digest}
+    device = next(codec.parameters()).device
+    writer: ImageSetWriter | None = None
+    size_px = 0
+    try:
+        for start in range(0, len(told), config.batch_size):
+            batch = told[start : start + config.batch_size]
+            seeds = [seed_of("generate", seed, label, index) for label, index in batch]
+            latents = denoiser.generate(
+                torch.tensor([rows[label] for label, _ in batch]),
+                seeds=seeds,
+                guidance=config.guidance,
+                steps=config.steps,
+                solver=config.solver,
+            )
+            with torch.no_grad():
+                pixels = to_pixels(codec.decode(latents.to(device))).cpu().numpy()
+            if writer is None:
+                size_px = pixels.shape[1]
+                writer = ImageSetWriter(out, names, size_px)
+                writer.__enter__()
+            for (label, index), picture, drawn in zip(batch, pixels, seeds, strict=True):
+                writer.add(picture, label, {"index": index, "seed": drawn, "row": rows[label]} | shared)
+        assert writer is not None
+        writer.about.update(
+            {"method": "generated", "seed": seed, "per_class": per_class, "checkpoint": digest, "codec": codec.digest}
+            | {"sampling": plain(config), "latents": about.get("latents")}
+        )
+    except BaseException as error:
+        if writer is not None:
+            writer.__exit__(type(error), error, error.__traceback__)
+        raise
+    writer.__exit__(None, None, None)
+    return open_imageset(out)
+
+
+def _check(names: Sequence[str], rows: Sequence[int], per_class: int, about: dict[str, Any], codec: Codec) -> None:
+    if not names:
+        raise UserError("the generator does not know its class names; give class_names")
+    if per_class < 1:
+        raise UserError(f"per_class is {per_class}; it must be at least 1")
+    if len(rows) != len(names):
+        raise UserError(f"{len(rows)} label_rows for {len(names)} classes ({', '.join(names)}); give one per class")
+    wanted = about.get("codec")
+    if wanted not in (None, "untrained", codec.digest) and codec.digest != "untrained":
+        raise UserError(f"the generator was trained on latents of codec {wanted}, but this codec is {codec.digest}")

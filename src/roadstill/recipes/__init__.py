@@ -1,0 +1,154 @@
+"""Recipes: one experiment each, a YAML file read into frozen dataclasses; every size runs the same code.
+
+A recipe file holds the fields of `Recipe` and a block ``sizes`` whose entries (toy, small, full) override them.
+"""
+
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from roadstill.agents import AgentConfig
+from roadstill.errors import UserError
+from roadstill.finetune import FinetuneConfig
+from roadstill.frames import FrameFilter
+from roadstill.generate import Sampling
+
+Size = Literal["toy", "small", "full"]
+
+
+@dataclass(frozen=True)
+class World:
+    """The built-in world as the source of frames.
+
+    Attributes:
+        drives: number of drives, several logs each.
+        seed: of the world; 9000 and above are reserved for confirmation.
+        group: "demo" or "pretrain": towns, lights and weathers.
+        height_px: of the pictures, 16:9.
+    """
+
+    drives: int = 24
+    seed: int = 1
+    group: str = "demo"
+    height_px: int = 144
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One column of the comparison: a way to get a small set.
+
+    Attributes:
+        kind: "random" and "per_drive" pick real frames, "generated" draws from a generator, "full" takes all frames.
+        label: how tables name it.
+        finetune: adapters and criteria; without it, a generated arm draws from the base as it was shipped.
+        seeds: number of agents; the recipe's number if not given.
+    """
+
+    kind: Literal["random", "per_drive", "generated", "full"]
+    label: str
+    finetune: FinetuneConfig | None = None
+    seeds: int | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One experiment.
+
+    Attributes:
+        name: also the name of the run folder.
+        arms: by a short name that serves as folder name.
+        world: source of the frames if ``data`` is not given.
+        data: folder of NAVSIM logs and sensors.
+        filter: which frames count.
+        image_px: side of the prepared pictures.
+        max_per_class: most train / dev / test images of a class; all if not given.
+        split_seed: decides which drives go to train, dev and test.
+        per_class: images per class of a small set (IPC).
+        seeds: paired seeds: each draws or generates its own sets and trains its own agents.
+        sampling: of the generated arms.
+        codec: a codec file; the shipped one if not given.
+        base: a base generator; the shipped one if not given.
+        agent: of the small arms.
+        full_agent: of the full arm.
+        baseline: the arm that verdicts compare with.
+        cluster_by: what the interval resamples: "log" or "drive".
+    """
+
+    name: str
+    arms: dict[str, Arm]
+    world: World = field(default_factory=World)
+    data: str | None = None
+    filter: FrameFilter = field(default_factory=FrameFilter)
+    image_px: int = 128
+    max_per_class: int | None = None
+    split_seed: int = 0
+    per_class: int = 10
+    seeds: int = 3
+    sampling: Sampling = field(default_factory=Sampling)
+    codec: str | None = None
+    base: str | None = None
+    agent: AgentConfig = field(default_factory=AgentConfig)
+    full_agent: AgentConfig = field(default_factory=AgentConfig)
+    baseline: str = "random"
+    cluster_by: Literal["log", "drive"] = "log"
+
+
+def shipped_recipes() -> list[str]:
+    """Names of the recipes that come with the package."""
+    return sorted(path.name.removesuffix(".yaml") for path in files(__name__).iterdir() if path.name.endswith(".yaml"))
+
+
+def read_recipe(source: str, size: Size | None = None, **overrides: Any) -> Recipe:
+    """Reads a shipped recipe by name, or a YAML file by path.
+
+    Args:
+        source: name or path.
+        size: which entry of ``sizes`` to lay over the recipe.
+        overrides: top-level fields that replace the recipe's.
+
+    Raises:
+        UserError: no such recipe, no such size, a misspelt key or a value of the wrong type.
+    """
+    path = Path(source)
+    if source in shipped_recipes():
+        path = Path(str(files(__name__) / f"{source}.yaml"))
+    elif not path.is_file():
+        raise UserError(f"there is no recipe {source!r}; give a YAML file or one of {', '.join(shipped_recipes())}")
+    try:
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(fields, dict):
+        raise UserError(f"{path} holds no recipe; it should be a mapping with the fields of a recipe")
+    sizes = fields.pop("sizes", {})
+    if size is not None:
+        if size not in sizes:
+            raise UserError(f"{path} has no size {size!r}; it has {', '.join(sizes) or 'none'}")
+        fields = _overlay(fields, sizes[size])
+    recipe = parse_recipe(fields | overrides, where=str(path))
+    if recipe.baseline not in recipe.arms:
+        raise UserError(f"{path}: baseline {recipe.baseline!r} is not one of the arms {', '.join(recipe.arms)}")
+    return recipe
+
+
+def parse_recipe(fields: dict[str, Any], *, where: str) -> Recipe:
+    """Checks names and types of all fields, nested ones too."""
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(Recipe, "recipe")
+    try:
+        parsed = parser.instantiate_classes(parser.parse_object({"recipe": fields}))
+    except ArgumentError as error:
+        raise UserError(f"{where}: {' '.join(str(error).split())}") from None
+    recipe: Recipe = parsed.recipe
+    return recipe
+
+
+def _overlay(below: Any, above: Any) -> Any:
+    if isinstance(below, dict) and isinstance(above, dict):
+        return below | {key: _overlay(below.get(key), value) for key, value in above.items()}
+    return above

@@ -1,0 +1,148 @@
+"""Reads the parts of a run folder into what the page shows. A part that is missing comes back as ``None``."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import yaml
+from numpy.typing import NDArray
+
+from roadstill.errors import UserError
+from roadstill.evaluation.ledger import read_ledger
+from roadstill.report import figures
+from roadstill.runs import read_json, read_metrics
+from roadstill.schedules import linear, spoon_cosine
+
+
+def recipe_text(run: Path) -> str | None:
+    """The resolved recipe as it lies on disk."""
+    path = run / "recipe.yaml"
+    return path.read_text(encoding="utf-8") if path.is_file() else None
+
+
+def recipe_fields(run: Path) -> dict[str, Any]:
+    """The recipe's fields; empty if there is no recipe."""
+    try:
+        fields = yaml.safe_load(recipe_text(run) or "{}")
+    except yaml.YAMLError as error:
+        raise UserError(f"recipe.yaml cannot be read as YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(fields, dict):
+        raise UserError("recipe.yaml holds no recipe")
+    return fields
+
+
+def is_synthetic(run: Path) -> bool:
+    """Whether the run's frames come from the built-in driving world: its sets or verdict say so, or a ``world.json``."""
+    for place in ("sets/train/set.json", "sets/dev/set.json", "sets/test/set.json", "comparison.json"):
+        path = run / place
+        if path.is_file() and "synthetic" in (about := read_json(path).get("about", {})):
+            return bool(about["synthetic"])
+    return (run / "world.json").is_file() or (run / "world" / "world.json").is_file()
+
+
+def funnel(run: Path) -> list[dict[str, Any]] | None:
+    """Rows of the filter funnel, each with its share of the first row in percent."""
+    path = run / "index" / "funnel.json"
+    if not path.is_file():
+        return None
+    rows = read_json(path)["rows"]
+    most = max([1, *(row["left"] for row in rows)])
+    return [dict(row) | {"share": 100 * row["left"] / most, "brake_share": 100 * row["brake"] / most} for row in rows]
+
+
+def problems(run: Path, show: int = 8) -> tuple[int, list[str]] | None:
+    """How many lines the index step complained about, and the first few."""
+    path = run / "index" / "problems.txt"
+    if not path.is_file():
+        return None
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return len(lines), lines[:show]
+
+
+def heatmap(run: Path) -> str | None:
+    """Speed against acceleration of all indexed frames, read in batches; the outer cells hold what lies beyond."""
+    path = run / "index" / "frames.parquet"
+    if not path.is_file():
+        return None
+    edges = figures.SPEED_EDGES_MPS, figures.ACCEL_EDGES_MPS2
+    counts = np.zeros((len(edges[0]) - 1, len(edges[1]) - 1), np.int64)
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=1 << 18, columns=["speed_mps", "accel_mps2"]):
+            values = [batch.column(place).to_numpy(zero_copy_only=False) for place in range(2)]
+            speed, accel = (np.clip(value, edge[0], edge[-1]) for value, edge in zip(values, edges, strict=True))
+            counts += np.histogram2d(speed, accel, bins=list(edges))[0].astype(np.int64)
+    asked = recipe_fields(run).get("filter") or {}
+    least_accel, least_speed = asked.get("min_abs_accel_mps2", 1.0), asked.get("min_speed_mps", 3.0)
+    return figures.motion_heatmap(counts, least_accel or 0.0, least_speed or 0.0)
+
+
+def schedules() -> tuple[str, str]:
+    """Curves of the linear schedule and of Scos^6 ... Scos^2; they need nothing from the run."""
+    betas = {"linear": linear().numpy()}
+    betas |= {f"spoon, power {power}": spoon_cosine(power=power).numpy() for power in (6, 5, 4, 3, 2)}
+    return figures.schedule_curves(betas)
+
+
+def training(run: Path) -> list[tuple[str, str]] | None:
+    """(title, figure) for the loss and for every criterion term, over all fine-tunings of the run."""
+    logs = {path.parent.name: read_metrics(path) for path in sorted(run.glob("finetune/*/metrics.jsonl"))}
+    logs = {name: rows for name, rows in logs.items() if rows}
+    if not logs:
+        return None
+    skip = {"step", "seconds", "lr", "progress", "grad_norm", "epoch"}
+    seen = {key for rows in logs.values() for key, value in rows[-1].items() if isinstance(value, (int, float))}
+    drawn = []
+    for metric in ["loss", *sorted(seen - skip - {"loss"})]:
+        runs = {name: curve for name, rows in logs.items() if len((curve := _curve(rows, metric))[0])}
+        if runs:
+            drawn.append(
+                (metric, figures.metric_curves(f"metric-{metric}", metric.replace("_", " "), runs, list(logs)))
+            )
+    return drawn
+
+
+def _curve(
+    rows: Sequence[Mapping[str, Any]], metric: str, most: int = 200
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Steps and values of one metric, averaged in blocks so that at most ``most`` points are left."""
+    kept = [(row["step"], row[metric]) for row in rows if isinstance(row.get(metric), (int, float)) and "step" in row]
+    points = np.array(kept, float).reshape(-1, 2)
+    block = -(-len(points) // most) or 1
+    cuts = np.arange(0, len(points), block)
+    sums = np.add.reduceat(points, cuts) if len(points) else points
+    means = sums / np.diff([*cuts, len(points)])[:, None] if len(points) else points
+    return means[:, 0], means[:, 1]
+
+
+def stages(run: Path) -> tuple[list[tuple[str, int, float]], dict[str, str]] | None:
+    """(stage, how many, seconds), stages that differ only in the seed in one row; versions of what was at work."""
+    paths = {path.parent.name: path for place in ("*", "stages/*") for path in run.glob(f"{place}/stage.json")}
+    paths |= {path.stem: path for path in run.glob("stages/*.json")}
+    if not paths:
+        return None
+    counts: Counter[str] = Counter()
+    seconds: Counter[str] = Counter()
+    versions: dict[str, str] = {}
+    for name, path in sorted(paths.items(), key=lambda item: (item[1].stat().st_mtime_ns, item[0])):
+        record = read_json(path)
+        stem = re.sub(r"-\d+$", "", name)
+        counts[stem] += 1
+        seconds[stem] += record.get("seconds", 0.0)
+        versions |= record.get("versions", {})
+    return [(stem, count, seconds[stem]) for stem, count in counts.items()], dict(sorted(versions.items()))
+
+
+def ledger(run: Path, show: int = 12) -> dict[str, Any] | None:
+    """How often the test part was opened, by which configurations, and the last openings."""
+    path = run / "test_ledger.jsonl"
+    if not path.is_file():
+        return None
+    rows = read_ledger(path)
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    configs = Counter(str(row.get("config", "not named")) for row in rows)
+    cells = [[row.get(column, "") for column in columns] for row in rows[-show:]]
+    return {"count": len(rows), "columns": columns, "rows": cells, "configs": dict(configs)}

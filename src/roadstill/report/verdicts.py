@@ -1,0 +1,82 @@
+"""The comparison as the page shows it: arms with labels and the thesis' figures beside them, verdicts, headline."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from roadstill.report import figures
+from roadstill.report.parts import recipe_fields
+from roadstill.runs import read_json
+
+# Thesis, table 4.3: (mean, sd) in % plain accuracy on genuine NAVSIM by arm and images per class (None = all).
+THESIS: dict[tuple[str, int | None], tuple[float, float | None]] = {
+    ("random", 10): (60.86, 6.69),
+    ("difffit", 10): (73.72, 0.87),
+    ("lora", 10): (71.79, 2.31),
+    ("difffit-lora", 10): (74.40, 2.35),
+    ("random", 250): (79.71, None),
+    ("difffit", 250): (77.2, None),
+    ("lora", 250): (77.1, None),
+    ("difffit-lora", 250): (77.7, None),
+    ("full", None): (90.78, None),
+}
+WORDS = ("better", "worse", "cannot be told apart")
+
+
+def comparison(run: Path) -> dict[str, Any] | None:
+    """``comparison.json`` with labels, budgets, thesis rows, figures and the headline filled in."""
+    path = run / "comparison.json"
+    if not path.is_file():
+        return None
+    found = read_json(path)
+    about = found.get("about", {})
+    labels, budgets = _asked(run, about)
+    arms = [_arm(name, arm, labels, budgets) for name, arm in found["arms"].items()]
+    labels = {arm["name"]: arm["label"] for arm in arms}
+    names = list(dict.fromkeys(name for arm in arms for name in arm["class_accuracy"]))
+    names.sort(key=lambda name: name != "brake")  # brake first: a missed brake is the worse mistake
+    chance = 1 / max(2, len(names))
+    verdicts = list(found["verdicts"].values())
+    return found | {
+        "protocol": about.get("protocol"),
+        "arms": arms,
+        "class_names": names,
+        "chance": chance,
+        "verdicts": verdicts,
+        "labels": labels,
+        "headline": headline(verdicts, labels),
+        "dots": figures.seed_dots(arms, chance),
+        "bars": figures.class_bars(arms, names) if names else "",
+        "differences": figures.differences(verdicts, labels) if verdicts else "",
+    }
+
+
+def _asked(run: Path, about: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, int | None]]:
+    """Labels and images per class by arm, as the comparison says them, else as the recipe does."""
+    recipe = recipe_fields(run)
+    arms = recipe.get("arms") or {}
+    labels = {name: arm.get("label", name) for name, arm in arms.items()}
+    budgets = {name: None if arm.get("kind") == "full" else recipe.get("per_class") for name, arm in arms.items()}
+    return labels | about.get("labels", {}), budgets | about.get("per_class", {})
+
+
+def _arm(
+    name: str, arm: Mapping[str, Any], labels: Mapping[str, str], budgets: Mapping[str, int | None]
+) -> dict[str, Any]:
+    words = f"{len(arm['seeds'])} seeds" if len(arm["seeds"]) != 1 else "1 seed"
+    if name in budgets:
+        per_class = budgets[name]
+        words = ("all images" if per_class is None else f"{per_class} images a class") + ", " + words
+    thesis = THESIS.get((name, budgets[name])) if name in budgets else None
+    return {**arm, "name": name, "label": labels.get(name, name), "budget": words, "thesis": thesis}
+
+
+def headline(verdicts: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> list[tuple[str, list[str], str]]:
+    """(baseline, arms, verdict) groups in a fixed order: every outcome is said in words of one size."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for verdict in verdicts:
+        key = (labels.get(verdict["baseline"], verdict["baseline"]), verdict["word"])
+        groups.setdefault(key, []).append(labels.get(verdict["arm"], verdict["arm"]))
+    order = {word: place for place, word in enumerate(WORDS)}
+    rows = [(baseline, arms, word) for (baseline, word), arms in groups.items()]
+    return sorted(rows, key=lambda row: (row[0], order.get(row[2], len(order))))

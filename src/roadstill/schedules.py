@@ -1,0 +1,175 @@
+"""Noise schedules: how much noise each step adds, how that changes during training, which steps sampling visits."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from roadstill.errors import UserError
+
+Phase: TypeAlias = "int | str | Callable[[], Tensor]"
+
+
+def linear(steps: int = 1000) -> Tensor:
+    """Betas rising linearly from 1e-4 to 0.02 (Ho et al. 2020; DiT's pretraining schedule)."""
+    return torch.linspace(1e-4, 0.02, steps, dtype=torch.float64)
+
+
+def cosine(power: float = 2, steps: int = 1000) -> Tensor:
+    """Betas whose cumulative signal follows cos^power (Nichol and Dhariwal 2021 at power 2), at most 0.999."""
+    u = torch.arange(steps + 1, dtype=torch.float64) / steps
+    signal = torch.cos((u + 0.008) / 1.008 * (math.pi / 2)) ** power
+    return (1 - signal[1:] / signal[:-1]).clamp(max=0.999)
+
+
+def spoon_cosine(power: float = 2, steps: int = 1000) -> Tensor:
+    """Spoon-cosine: at each step the smaller of the linear and the cosine^power beta (DriveDiTFit; thesis: Scos^n)."""
+    return torch.minimum(linear(steps), cosine(power, steps))
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseSchedule:
+    """A chain of noising steps with everything that follows from its betas, all in float64.
+
+    Attributes:
+        betas: variance added per step, ``[t]``.
+        timesteps: what the network is told at each step, ``[t]``: the step's number in the chain that it was trained
+            on, whole unless the schedule was retimed.
+    """
+
+    betas: Tensor
+    timesteps: Tensor
+
+    @classmethod
+    def of(cls, betas: Tensor) -> "NoiseSchedule":
+        """The full chain of these betas.
+
+        Raises:
+            UserError: betas are not a vector of at least two numbers strictly between 0 and 1.
+        """
+        betas = torch.as_tensor(betas).detach().to("cpu", torch.float64)
+        if betas.ndim != 1 or len(betas) < 2:
+            raise UserError(f"betas have shape {list(betas.shape)}; a schedule needs a vector of at least 2 numbers")
+        if not bool(((betas > 0) & (betas < 1)).all()):
+            low, high = betas.min().item(), betas.max().item()
+            raise UserError(f"betas lie between {low:.3g} and {high:.3g}; each must lie strictly between 0 and 1")
+        return cls(betas, torch.arange(len(betas)))
+
+    def __len__(self) -> int:
+        return len(self.betas)
+
+    @cached_property
+    def alpha_bar(self) -> Tensor:
+        """Share of the signal's variance left after each step, ``[t]``: the product of 1 - beta so far."""
+        return torch.cumprod(1 - self.betas, 0)
+
+    @cached_property
+    def alpha_bar_before(self) -> Tensor:
+        """``alpha_bar`` one step earlier, ``[t]``; 1 before the first step."""
+        return torch.cat([self.alpha_bar.new_ones(1), self.alpha_bar[:-1]])
+
+    @cached_property
+    def posterior_variance(self) -> Tensor:
+        """Variance of x_{t-1} given x_t and x_0, ``[t]`` (Ho et al. 2020, eq. 7); 0 at step 0."""
+        return self.betas * (1 - self.alpha_bar_before) / (1 - self.alpha_bar)
+
+    @cached_property
+    def posterior_log_variance(self) -> Tensor:
+        """Log of the posterior variance, ``[t]``; step 0, where it would be minus infinity, takes step 1's."""
+        return torch.cat([self.posterior_variance[1:2], self.posterior_variance[1:]]).log()
+
+    @cached_property
+    def posterior_mean_clean(self) -> Tensor:
+        """Factor of x_0 in the posterior mean, ``[t]`` (Ho et al. 2020, eq. 7)."""
+        return self.betas * self.alpha_bar_before.sqrt() / (1 - self.alpha_bar)
+
+    @cached_property
+    def posterior_mean_noisy(self) -> Tensor:
+        """Factor of x_t in the posterior mean, ``[t]`` (Ho et al. 2020, eq. 7)."""
+        return (1 - self.alpha_bar_before) * (1 - self.betas).sqrt() / (1 - self.alpha_bar)
+
+    def respaced(self, steps: int, spacing: str = "even") -> "NoiseSchedule":
+        """The shorter chain over ``steps`` kept timesteps that passes through the same noise levels."""
+        kept = kept_timesteps(steps, len(self), spacing)
+        signal = self.alpha_bar[kept]
+        before = torch.cat([signal.new_ones(1), signal[:-1]])
+        return NoiseSchedule(1 - signal / before, self.timesteps[kept])
+
+    def retimed(self, trained_on: Tensor | None = None) -> "NoiseSchedule":
+        """The same chain, but the network is told the time at which its old schedule had this much noise.
+
+        Fractional times are legal for the sinusoid, so a network pretrained on ``trained_on`` (default: linear) keeps
+        its map from time to noise (method option of ours, no source).
+        """
+        old = NoiseSchedule.of(linear(len(self)) if trained_on is None else trained_on).alpha_bar.log().flip(0)
+        new = self.alpha_bar.log()
+        right = torch.searchsorted(old, new).clamp(1, len(old) - 1)
+        share = ((new - old[right - 1]) / (old[right] - old[right - 1])).clamp(0, 1)
+        return NoiseSchedule(self.betas, len(old) - 1 - (right - 1 + share))
+
+
+def kept_timesteps(steps: int, total: int, spacing: str = "even") -> Tensor:
+    """Which of ``total`` timesteps a sampler of ``steps`` steps visits, ascending int64.
+
+    ``even`` adds the stride (total - 1) / (steps - 1) again and again and rounds half to even, so the last timestep is
+    always visited; multiplying instead of adding gives other lists (first at 21 steps). ``stride`` is DDIM's whole
+    stride from 0, which does not exist for every number of steps.
+
+    Raises:
+        UserError: there is no such list.
+    """
+    if not 2 <= steps <= total:
+        raise UserError(f"sampling in {steps} steps is not possible: the schedule has {total}; choose 2 to {total}")
+    if spacing == "stride":
+        for stride in range(1, total):
+            if len(range(0, total, stride)) == steps:
+                return torch.arange(0, total, stride)
+        raise UserError(f"no whole stride visits {steps} of {total} timesteps; choose a divisor or spacing 'even'")
+    if spacing != "even":
+        raise UserError(f"spacing {spacing!r} is unknown; choose 'even' or 'stride'")
+    kept, position, stride_length = [], 0.0, (total - 1) / (steps - 1)
+    for _ in range(steps):
+        kept.append(round(position))
+        position += stride_length
+    return torch.tensor(kept)
+
+
+@dataclass(frozen=True)
+class Progressive:
+    """A schedule that changes during training, phase by phase in equal shares (thesis 3.3, progressive tuning).
+
+    Attributes:
+        phases: what each phase uses: a power of the spoon-cosine, ``"linear"``, or a function that returns betas.
+            The default is the thesis' Scos^6 to Scos^2; ``("linear", 6, 5, 4, 3, 2)`` is DriveDiTFit's.
+        steps: length of the chain.
+    """
+
+    phases: tuple[Phase, ...] = (6, 5, 4, 3, 2)
+    steps: int = 1000
+
+    def __post_init__(self) -> None:
+        if not self.phases:
+            raise UserError("a progressive schedule without phases has no betas; name at least one, such as (6, 2)")
+
+    def at(self, progress: float) -> NoiseSchedule:
+        """The schedule when this share of the training is done; below 0 the first phase, from 1 on the last."""
+        return NoiseSchedule.of(_phase_betas(self.phases[self.phase(progress)], self.steps))
+
+    def phase(self, progress: float) -> int:
+        """Index of the phase at this share of the training."""
+        # The tiny shift: 3 of 5 phases done is sometimes 2.9999999999999996 as a product.
+        return min(max(math.floor(progress * len(self.phases) + 1e-9), 0), len(self.phases) - 1)
+
+
+def _phase_betas(phase: Phase, steps: int) -> Tensor:
+    if callable(phase):
+        return phase()
+    if phase == "linear":
+        return linear(steps)
+    if isinstance(phase, (int, float)):
+        return spoon_cosine(phase, steps)
+    raise UserError(f"schedule phase {phase!r} is unknown; choose 'linear', a power such as 6, or a function")

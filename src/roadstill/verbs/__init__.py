@@ -1,0 +1,1 @@
+"""One typed function per verb; each returns the lines that the door prints."""

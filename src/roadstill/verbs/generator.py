@@ -1,0 +1,152 @@
+"""Verbs of the generator: encode, pretrain, finetune, generate, params."""
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from roadstill.errors import UserError
+from roadstill.finetune import FinetuneConfig
+from roadstill.generate import Sampling
+from roadstill.pretrain import CodecTraining
+
+
+def encode(images: Path, out: Path, *, codec: Path | None = None, batch_size: int = 32) -> str:
+    """Encodes an image set into latents.
+
+    Args:
+        images: image set.
+        out: folder to make.
+        codec: codec file; the shipped one if not given.
+        batch_size: pictures at a time.
+    """
+    from roadstill.codecs import load_codec
+    from roadstill.imagesets import open_imageset
+    from roadstill.latents import encode_imageset
+
+    store = encode_imageset(open_imageset(images), load_codec(codec), out, batch_size=batch_size)
+    shape = " x ".join(str(side) for side in store.shape)
+    return f"{out}: {len(store):,} latents of {shape}"
+
+
+def pretrain(
+    part: Literal["codec", "denoiser"],
+    data: Path,
+    out: Path,
+    *,
+    codec: CodecTraining = CodecTraining(),  # noqa: B008  frozen; the command line shows its fields
+    denoiser: FinetuneConfig = FinetuneConfig(),  # noqa: B008
+    seed: int = 0,
+) -> str:
+    """Trains a codec or a base generator from scratch.
+
+    Args:
+        part: codec (learns from an image set) or denoiser (learns from latents).
+        data: image set, or latents that encode made.
+        out: folder to make; a second call goes on where the first was stopped.
+        codec: settings of the codec.
+        denoiser: settings of the base generator; all its parameters learn.
+        seed: of the start, the order and the noise.
+    """
+    from roadstill.finetune import export_base, finetune
+    from roadstill.imagesets import open_imageset
+    from roadstill.latents import open_latents
+    from roadstill.pretrain import pretrain_codec
+
+    if part == "codec":
+        return str(pretrain_codec(open_imageset(data), out, codec, seed))
+    checkpoint = finetune(open_latents(data), base=None, out=out, config=denoiser, seed=seed)
+    return str(export_base(checkpoint, out / "dit.safetensors"))
+
+
+def finetune(
+    latents: Path,
+    out: Path,
+    *,
+    base: Path | None = None,
+    config: FinetuneConfig = FinetuneConfig(),  # noqa: B008
+    seed: int = 0,
+) -> str:
+    """Fine-tunes a generator on latents with adapters and minimax criteria.
+
+    Args:
+        latents: folder that encode made.
+        out: folder to make; a second call goes on where the first was stopped.
+        base: base generator; the shipped one if not given.
+        config: adapters, criteria, schedule, optimiser.
+        seed: of the adapters' start, the order and the noise.
+    """
+    from roadstill.finetune import finetune as tune
+    from roadstill.finetune import shipped_base
+    from roadstill.latents import open_latents
+
+    return str(tune(open_latents(latents), base=base or shipped_base(), out=out, config=config, seed=seed))
+
+
+def generate(
+    out: Path,
+    *,
+    checkpoint: Path | None = None,
+    codec: Path | None = None,
+    class_names: tuple[str, ...] = ("not_brake", "brake"),
+    per_class: int = 10,
+    seed: int = 0,
+    sampling: Sampling = Sampling(),  # noqa: B008
+) -> str:
+    """Generates an image set from a checkpoint: a few images per class.
+
+    Args:
+        out: folder to make.
+        checkpoint: folder that finetune made; the shipped base generator if not given.
+        codec: codec file; the shipped one if not given.
+        class_names: names of the generator's classes, in label order.
+        per_class: images per class.
+        seed: image i of class c depends on it, on c and on i, on nothing else.
+        sampling: guidance, steps, solver.
+    """
+    from roadstill.codecs import load_codec
+    from roadstill.finetune import load_denoiser
+    from roadstill.generate import generate as draw
+
+    made = draw(
+        load_denoiser(checkpoint),
+        load_codec(codec),
+        class_names=class_names,
+        per_class=per_class,
+        seed=seed,
+        config=sampling,
+        out=out,
+    )
+    return f"{out}: {len(made)} generated images, {per_class} per class"
+
+
+def params(*, backbone: str = "DiT-XL/2", adapters: list[str] = [], as_json: bool = False) -> str:  # noqa: B006
+    """Prints how many parameters a backbone has and how many each adapter trains.
+
+    Args:
+        backbone: name such as DiT-XL/2 or DiT-S/4.
+        adapters: full, difffit, lora or lora:<rank>; several are composed.
+        as_json: as JSON instead of words.
+    """
+    import torch
+
+    from roadstill.adapters import Adapter, DiffFit, Full, LoRA, apply_adapters, parameter_ledger
+    from roadstill.networks.dit import dit
+
+    made: list[Adapter] = []
+    for name in adapters:
+        kind, _, rank = name.partition(":")
+        if kind not in ("full", "difffit", "lora") or (rank and (kind != "lora" or not rank.isdigit())):
+            raise UserError(f"adapter {name!r} is unknown; choose full, difffit, lora or lora:<rank>")
+        made.append(Full() if kind == "full" else DiffFit() if kind == "difffit" else LoRA(rank=int(rank or 8)))
+    with torch.device("meta"):
+        network = dit(backbone, input_size=32)
+        if made:
+            apply_adapters(network, made)
+        else:
+            network.requires_grad_(False)
+    ledger = parameter_ledger(network)
+    if as_json:
+        return json.dumps(vars(ledger) | {"share": ledger.share}, indent=1)
+    rows = [("all parameters", ledger.total), *((kind, count) for kind, (_, count) in ledger.by_kind.items())]
+    rows.append((f"learn ({100 * ledger.share:.3f} %)", ledger.trainable))
+    return "\n".join(f"{name:<24} {count:>13,}" for name, count in rows)

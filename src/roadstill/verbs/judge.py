@@ -1,0 +1,139 @@
+"""Verbs that make the baselines and judge: select, train, evaluate, compare."""
+
+from pathlib import Path
+from typing import Literal
+
+from roadstill.agents import AgentConfig
+from roadstill.errors import UserError
+
+
+def select(
+    images: Path,
+    out: Path,
+    *,
+    method: Literal["random", "per_drive"] = "random",
+    per_class: int = 10,
+    seed: int = 0,
+) -> str:
+    """Picks real images: the baselines of every distilled set.
+
+    Args:
+        images: image set to pick from.
+        out: folder to make.
+        method: random, or random spread over the drives.
+        per_class: images per class.
+        seed: of the draw.
+    """
+    from roadstill.imagesets import open_imageset
+    from roadstill.selection import PerDriveRandom, Random
+    from roadstill.selection import select as pick
+
+    selector = {"random": Random, "per_drive": PerDriveRandom}[method]()
+    made = pick(open_imageset(images), selector, per_class=per_class, seed=seed).save(out)
+    return f"{out}: {len(made)} real images by {method}, {per_class} per class"
+
+
+def train(
+    images: Path,
+    out: Path,
+    *,
+    agent: AgentConfig = AgentConfig(),  # noqa: B008  frozen; the command line shows its fields
+    seed: int = 0,
+) -> str:
+    """Trains a driving agent on an image set.
+
+    Args:
+        images: image set to learn from.
+        out: folder to make.
+        agent: network and optimiser.
+        seed: of the start and the order of the images.
+    """
+    from roadstill.agents import train_agent
+    from roadstill.imagesets import open_imageset
+
+    made = train_agent(open_imageset(images), config=agent, seed=seed)
+    made.save(out)
+    return f"{out}: {agent.network} after {agent.steps} steps on {images}"
+
+
+def evaluate(
+    agent: Path,
+    images: Path,
+    *,
+    out: Path | None = None,
+    arm: str | None = None,
+    ledger: Path | None = None,
+) -> str:
+    """Measures a trained agent on an image set.
+
+    Args:
+        agent: folder that train made.
+        images: image set to measure on; a test part is opened through the ledger.
+        out: folder to write the run to, for compare.
+        arm: name of the arm in compare; the agent folder's name if not given.
+        ledger: file that notes every opening of a test part; test_ledger.jsonl beside the set if not given.
+    """
+    from roadstill.agents import open_agent
+    from roadstill.evaluation import evaluate as measure
+    from roadstill.evaluation import note_outcome, open_test, run_of
+    from roadstill.imagesets import open_imageset
+
+    trained, pictures = open_agent(agent), open_imageset(images)
+    book = ledger or images.parent / "test_ledger.jsonl"
+    is_test = pictures.about.get("split") == "test"
+    if is_test:
+        pictures = open_test(pictures, ledger=book, config=trained.config, what=f"evaluate {agent}")
+    found = measure(trained, pictures)
+    if is_test:
+        note_outcome(pictures, ledger=book, outcome={"balanced_accuracy": found.balanced_accuracy})
+    if out:
+        run_of(arm or agent.name, int(trained.about["seed"]), found, pictures).save(out)
+    classes = ", ".join(f"{name} {100 * share:.1f}" for name, share in found.class_accuracy.items())
+    return (
+        f"balanced accuracy {100 * found.balanced_accuracy:.1f} %, accuracy {100 * found.accuracy:.1f} % "
+        f"(always {found.majority_class}: {100 * found.majority_accuracy:.1f} %), {classes}, "
+        f"AUROC {found.auroc:.3f}, {found.n} images"
+    )
+
+
+def compare(
+    runs: Path,
+    *,
+    baseline: str = "random",
+    cluster_by: Literal["log", "drive"] = "log",
+    out: Path | None = None,
+) -> str:
+    """Judges small sets against a baseline with paired seeds, and says it in words.
+
+    Args:
+        runs: folder with the runs that evaluate wrote, at any depth.
+        baseline: arm that the others are compared with.
+        cluster_by: what the interval draws anew.
+        out: file for the whole comparison as JSON.
+    """
+    from roadstill.evaluation import compare as judge
+    from roadstill.evaluation import open_runs
+    from roadstill.runs import require_folder
+
+    arms = open_runs(require_folder(runs, "a folder of runs, made by evaluate --out"))
+    if baseline not in arms:
+        raise UserError(f"{runs} has no arm {baseline!r}; it has {', '.join(sorted(arms))}")
+    comparison = judge(arms, baseline=baseline, cluster_by=cluster_by)
+    if out:
+        comparison.save(out)
+    return table(comparison)
+
+
+def table(comparison: object) -> str:
+    """The comparison as lines of text: one per arm, then the verdicts."""
+    from roadstill.evaluation import Comparison
+
+    assert isinstance(comparison, Comparison)
+    width = max(len(name) for name in comparison.arms)
+    lines = [f"{'arm':<{width}}  balanced accuracy   seeds"]
+    for name, arm in comparison.arms.items():
+        figure = arm.balanced_accuracy
+        lines.append(f"{name:<{width}}  {100 * figure.mean:5.1f} +- {100 * figure.sd:4.1f} %     {len(arm.seeds)}")
+    majority = f"always {comparison.majority_class}: accuracy {100 * comparison.majority_accuracy:.1f} %"
+    lines.append(f"{comparison.num_images} images, {comparison.num_clusters} {comparison.cluster_by}s, {majority}")
+    return "\n".join(lines + [verdict.sentence for verdict in comparison.verdicts.values()])

@@ -1,0 +1,75 @@
+"""Verbs that go the whole road: demo, run, report."""
+
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+from roadstill.errors import UserError
+
+
+def demo(
+    out: Path = Path("runs/demo"),
+    *,
+    size: Literal["toy", "small"] | None = None,
+    seeds: int | None = None,
+    workers: int = 2,
+) -> str:
+    """Runs the whole road on the built-in synthetic world: data, distilled sets, verdict, report.
+
+    Args:
+        out: run folder; what is already there is not made again.
+        size: toy takes a minute and shows nothing but that it works.
+        seeds: number of paired seeds instead of the recipe's.
+        workers: processes for the pictures.
+    """
+    return run("demo", out=out, size=size, seeds=seeds, workers=workers)
+
+
+def run(
+    recipe: str,
+    *,
+    out: Path | None = None,
+    size: Literal["toy", "small", "full"] | None = None,
+    seeds: int | None = None,
+    data: str | None = None,
+    workers: int = 2,
+) -> str:
+    """Runs a recipe: all verbs in order, skipping what already lies on disk.
+
+    Args:
+        recipe: name of a shipped recipe, or a YAML file.
+        out: run folder; runs/<name> if not given.
+        size: toy, small or full, where the recipe has it.
+        seeds: number of paired seeds instead of the recipe's.
+        data: folder of NAVSIM logs and sensors instead of the recipe's.
+        workers: processes for the pictures.
+    """
+    from roadstill.pipeline import Road
+    from roadstill.recipes import read_recipe
+    from roadstill.verbs.judge import table
+
+    given: dict[str, Any] = {"seeds": seeds, "data": data}
+    chosen = read_recipe(recipe, size, **{name: value for name, value in given.items() if value is not None})
+    folder = out or Path("runs") / (chosen.name if size is None else f"{chosen.name}-{size}")
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file; name a folder with --out")
+    comparison = Road(chosen, folder, say=_progress, workers=workers).go()
+    source = "genuine driving data" if chosen.data else "synthetic pictures of the built-in world"
+    return f"{table(comparison)}\nAll figures are from {source}.\n{folder / 'report.html'}"
+
+
+def report(run: Path) -> str:
+    """Writes report.html of a run folder.
+
+    Args:
+        run: folder that run or demo made.
+    """
+    from roadstill.report import write_report
+    from roadstill.runs import require_folder
+
+    return str(write_report(require_folder(run, "a run folder, made by run or demo")))
+
+
+def _progress(line: str) -> None:
+    sys.stderr.write(f"· {line}\n")
+    sys.stderr.flush()

@@ -1,0 +1,144 @@
+"""People, bicycles and street furniture."""
+
+from functools import lru_cache
+
+import numpy as np
+
+from roadstill.world.meshes import LAMP, PAINT, Mesh, blob, box, circle, loft, merge, quads, rod
+
+_DARK = (0.07, 0.07, 0.09)
+_METAL = (0.36, 0.38, 0.38)
+_SKIN = ((0.80, 0.60, 0.48), (0.55, 0.38, 0.28), (0.33, 0.22, 0.16))
+_TROUSERS = ((0.10, 0.12, 0.20), (0.16, 0.15, 0.14), (0.30, 0.26, 0.20), (0.22, 0.24, 0.30))
+STEPS = 8  # phases of the walking cycle that are kept as models
+
+
+def _torso(hips: tuple[float, float], shoulders: tuple[float, float], half: float) -> Mesh:
+    """A trunk from ``(x, z)`` of the hips to the shoulders, in the figure's own colour."""
+    rings = []
+    for share, wide, deep in ((0.0, 0.72, 0.13), (0.35, 0.8, 0.13), (0.85, 1.0, 0.14), (1.0, 0.55, 0.09)):
+        x = hips[0] + (shoulders[0] - hips[0]) * share
+        z = hips[1] + (shoulders[1] - hips[1]) * share
+        rings.append(circle((0, 0, 0), 1.0, "z", 8) * np.array([deep, half * wide, 0]) + np.array([x, 0, z]))
+    return loft(np.stack(rings), (1, 1, 1), slot=PAINT)
+
+
+@lru_cache(maxsize=64)
+def pedestrian(step: int, look: int) -> Mesh:
+    """A walker 1.75 m tall; ``step`` of ``STEPS`` in the walking cycle, ``look`` picks skin and trousers."""
+    swing = np.sin(2 * np.pi * step / STEPS) * 0.52
+    skin, trousers = _SKIN[look % 3], _TROUSERS[look % 4]
+    parts = [_torso((0.0, 0.86), (0.02, 1.46), 0.24)]
+    for side, angle in ((-1, swing), (1, -swing)):
+        hip = np.array([0.0, side * 0.10, 0.90])
+        knee = hip + 0.44 * np.array([np.sin(angle), 0, -np.cos(angle)])
+        bend = angle - 0.5 * max(0.0, -angle + 0.15)
+        ankle = knee + 0.42 * np.array([np.sin(bend), 0, -np.cos(bend)])
+        ankle[2] = max(ankle[2], 0.05)
+        parts += [rod(hip, knee, (0.10, 0.075), trousers), rod(knee, ankle, (0.075, 0.055), trousers)]
+        parts.append(rod(ankle, ankle + np.array([0.2, 0, -0.02]), (0.055, 0.04), _DARK))
+        shoulder = np.array([0.02, side * 0.25, 1.40])
+        hand = shoulder + 0.56 * np.array([-np.sin(angle) * 0.8, side * 0.08, -np.cos(angle * 0.8)])
+        elbow = (shoulder + hand) / 2 + np.array([-0.04, side * 0.02, 0])
+        arm = rod(shoulder, elbow, (0.065, 0.055), (1, 1, 1))
+        arm.slots[:] = PAINT
+        parts += [arm, rod(elbow, hand, (0.055, 0.04), skin)]
+    parts += [blob((0.03, 0, 1.62), (0.11, 0.09, 0.13), skin), blob((0.0, 0, 1.67), (0.115, 0.1, 0.10), _DARK)]
+    return merge(parts)
+
+
+@lru_cache(maxsize=64)
+def bicycle(step: int, look: int) -> Mesh:
+    """A bicycle with rider, 1.8 m long and 1.75 m tall."""
+    parts = []
+    for x in (-0.55, 0.55):
+        outer, inner = circle((x, 0, 0.34), 0.34, "y", 14), circle((x, 0, 0.34), 0.28, "y", 14)
+        ring = np.stack([outer, np.roll(outer, -1, 0), np.roll(inner, -1, 0), inner], 1)
+        parts.append(quads(ring, _DARK))
+        for y in (-0.02, 0.02):
+            parts.append(quads(ring + np.array([0, y, 0], np.float32), _DARK))
+    frame = [((-0.55, 0.34), (-0.15, 0.8)), ((-0.15, 0.8), (0.42, 0.84)), ((0.42, 0.9), (0.55, 0.34))]
+    frame += [((-0.02, 0.32), (0.42, 0.8)), ((-0.02, 0.32), (-0.15, 0.85)), ((-0.55, 0.34), (-0.02, 0.32))]
+    parts += [rod((a[0], 0, a[1]), (b[0], 0, b[1]), (0.028, 0.028), (0.15, 0.3, 0.35), 4) for a, b in frame]
+    parts.append(rod((0.42, -0.27, 1.0), (0.42, 0.27, 1.0), (0.025, 0.025), _DARK, 4))
+    parts.append(_torso((-0.14, 0.92), (0.16, 1.42), 0.22))
+    skin, trousers = _SKIN[look % 3], _TROUSERS[look % 4]
+    for side in (-1, 1):
+        angle = 2 * np.pi * step / STEPS + (np.pi if side > 0 else 0)
+        foot = np.array([-0.02 + 0.16 * np.cos(angle), side * 0.1, 0.30 + 0.16 * np.sin(angle)])
+        hip = np.array([-0.12, side * 0.1, 0.90])
+        knee = (hip + foot) / 2 + np.array([0.2, 0, 0.1])
+        parts += [rod(hip, knee, (0.09, 0.07), trousers), rod(knee, foot, (0.07, 0.05), trousers)]
+        arm = rod((0.15, side * 0.22, 1.36), (0.42, side * 0.24, 1.02), (0.06, 0.04), (1, 1, 1))
+        arm.slots[:] = PAINT
+        parts.append(arm)
+    parts.append(blob((0.24, 0, 1.58), (0.11, 0.09, 0.13), skin))
+    parts.append(blob((0.22, 0, 1.65), (0.14, 0.11, 0.1), (0.75, 0.75, 0.72) if look % 2 else _DARK))
+    return merge(parts)
+
+
+@lru_cache(maxsize=8)
+def barrier() -> Mesh:
+    """A striped barrier 1 x 1 x 1 (scaled by its object), its long side along x."""
+    stripes = []
+    for level in (0.45, 0.8):
+        for i in range(6):
+            colour = (0.82, 0.10, 0.08) if i % 2 else (0.9, 0.9, 0.88)
+            stripes.append(box((-0.5 + i / 6, -0.5 + (i + 1) / 6), (-0.15, 0.15), (level, level + 0.2), colour))
+    feet = [box((x - 0.03, x + 0.03), (-0.5, 0.5), (0.0, 0.08), _DARK) for x in (-0.4, 0.4)]
+    posts = [box((x - 0.02, x + 0.02), (-0.1, 0.1), (0.0, 0.98), _METAL) for x in (-0.4, 0.4)]
+    return merge(stripes + feet + posts)
+
+
+@lru_cache(maxsize=1)
+def cone() -> Mesh:
+    """A traffic cone, 1 x 1 x 1 (scaled by its object)."""
+    orange, white = (0.95, 0.35, 0.05), (0.92, 0.92, 0.9)
+    parts = [box((-0.5, 0.5), (-0.5, 0.5), (0, 0.06), orange)]
+    for low, high, colour in ((0.06, 0.4, orange), (0.4, 0.7, white), (0.7, 1.0, orange)):
+        radii = (0.36 - 0.3 * low, 0.36 - 0.3 * high)
+        parts.append(rod((0, 0, low), (0, 0, high), radii, colour, 8))
+    return merge(parts)
+
+
+@lru_cache(maxsize=4)
+def sign(shape: int) -> Mesh:
+    """A traffic sign on its pole, 2.6 m tall, its face towards -x (the traffic that comes along x)."""
+    corners, edge, inner = ((3, (0.8, 0.08, 0.08), (0.93, 0.93, 0.9)), (14, (0.8, 0.08, 0.08), (0.93, 0.93, 0.9)),
+                            (14, (0.1, 0.25, 0.65), (0.1, 0.25, 0.65)), (4, (0.95, 0.75, 0.1), (0.95, 0.75, 0.1)))[shape % 4]  # fmt: skip
+    parts = [rod((0, 0, 0), (0, 0, 2.5), (0.035, 0.035), _METAL, 5)]
+    for radius, x, colour in ((0.36, -0.045, edge), (0.25, -0.055, inner), (0.36, 0.045, _METAL)):
+        angle = np.arange(corners) * 2 * np.pi / corners + np.pi / 2
+        rim = np.stack([np.full(corners, x), np.cos(angle) * radius, 2.2 + np.sin(angle) * radius], -1)
+        fan = [[rim[0], rim[i], rim[i + 1], rim[i + 1]] for i in range(1, corners - 1)]
+        parts.append(quads(fan, colour))
+    board = merge(parts)
+    board.normals[:, 0] = np.where(np.abs(board.normals[:, 0]) > 0.5, np.sign(board.points[:, 0]), board.normals[:, 0])
+    return board
+
+
+@lru_cache(maxsize=64)
+def tree(variant: int) -> Mesh:
+    """A tree about 1 unit tall and 0.7 wide (scaled by its place); leaves take the paint colour."""
+    rng = np.random.default_rng(variant)
+    parts = [rod((0, 0, 0), (0.01, 0, 0.45), (0.024, 0.016), (0.24, 0.18, 0.13))]
+    conifer = variant % 5 == 4
+    for i in range(3 if conifer else 5):
+        centre = (0, 0, 0.38 + 0.2 * i) if conifer else (*rng.uniform(-0.16, 0.16, 2), rng.uniform(0.5, 0.78))
+        radii = np.full(3, 0.24 - 0.06 * i if conifer else rng.uniform(0.16, 0.23)) * (1, 1, 1.1)
+        leaf = blob(centre, radii, np.ones(3) * rng.uniform(0.8, 1.15), around=7, levels=5)
+        leaf.points[:] += rng.normal(0, 0.016, leaf.points.shape)
+        leaf.colours[:] *= (0.62 + 0.5 * (leaf.points[:, 2:] - leaf.points[:, 2].min()) / 0.45).clip(0.5, 1.15)
+        leaf.slots[:] = PAINT
+        parts.append(leaf)
+    return merge(parts)
+
+
+@lru_cache(maxsize=2)
+def lamp_post(lit: bool) -> Mesh:
+    """A street lamp 7 m tall, its arm towards +y."""
+    parts = [rod((0, 0, 0), (0, 0, 6.8), (0.09, 0.06), _METAL), rod((0, 0, 6.7), (0, 1.6, 7.1), (0.05, 0.04), _METAL)]
+    head = box((-0.12, 0.12), (1.3, 2.0), (7.0, 7.14), (1.0, 0.88, 0.66) if lit else (0.5, 0.5, 0.5))
+    if lit:
+        head.kinds[:] = LAMP
+    return merge([*parts, head])

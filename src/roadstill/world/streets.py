@@ -1,0 +1,202 @@
+"""The road itself: carriageway, lane marks, kerbs, pavements, crosswalks, stop lines and the side streets."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from roadstill.world.meshes import GROUND, Mesh, quads
+from roadstill.world.scene import Layout, Road
+from roadstill.world.towns import PARKING_STRIP_M
+
+CROSSING_HALF_M = 9.0  # nothing stands within this of the centre of a crossroads
+SIDE_HALF_M = 5.5  # half the carriageway of a side street
+SIDE_REACH_M = 90.0  # how far side streets reach from the centre line
+_KERB_M = 0.14
+_STEP_M = 2.5
+_MARK_Z, _STRIPE_Z = 0.012, 0.018
+
+
+@dataclass(frozen=True)
+class Band:
+    """What of a layout lies between two arc lengths, and where its edges are."""
+
+    layout: Layout
+    start_m: float
+    end_m: float
+
+    @property
+    def kerb_m(self) -> float:
+        """Distance from the centre line to the kerb."""
+        return self.layout.town.lanes_each_way * self.layout.town.lane_width_m + PARKING_STRIP_M
+
+    @property
+    def facade_line_m(self) -> float:
+        """Distance from the centre line to the outer edge of the pavement."""
+        return self.kerb_m + self.layout.town.pavement_width_m
+
+    def near_crossing(self, s_m: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Whether an arc length lies within a crossroads."""
+        centres = np.asarray(self.layout.crossroads_s_m, float)
+        return (np.abs(np.asarray(s_m)[..., None] - centres) < CROSSING_HALF_M).any(-1)
+
+    def inside(self, places_m: ArrayLike) -> list[float]:
+        """Those of the places that lie in this band."""
+        return [s for s in np.asarray(places_m, float).ravel().tolist() if self.start_m <= s < self.end_m]
+
+
+def along(road: Road, s_m: ArrayLike, offset_m: ArrayLike, z_m: ArrayLike = 0.0) -> NDArray[np.float64]:
+    """Points ``[..., 3]`` at arc lengths and offsets to the left; beyond its ends the road goes straight on."""
+    s, offset, z = np.broadcast_arrays(np.asarray(s_m, float), np.asarray(offset_m, float), np.asarray(z_m, float))
+    grid = np.arange(len(road.points_m)) * road.step_m
+    inner = np.clip(s, 0, grid[-1])
+    yaw = np.interp(inner, grid, road.yaw_rad)
+    beyond = s - inner
+    x = np.interp(inner, grid, road.points_m[:, 0]) + beyond * np.cos(yaw) - offset * np.sin(yaw)
+    y = np.interp(inner, grid, road.points_m[:, 1]) + beyond * np.sin(yaw) + offset * np.cos(yaw)
+    return np.stack([x, y, z], -1)
+
+
+def strip(road: Road, s_m: ArrayLike, offsets_m: ArrayLike, z_m: ArrayLike, colours: ArrayLike) -> Mesh:
+    """A ribbon that follows the road, smooth between its rows and columns.
+
+    Args:
+        road: the centre line.
+        s_m: ``[r]`` ascending.
+        offsets_m: ``[c]`` descending (from left to right).
+        z_m: height, one or ``[c]``.
+        colours: ``[3]``, ``[c, 3]`` or ``[r, c, 3]``.
+    """
+    s, offsets = np.asarray(s_m, float), np.asarray(offsets_m, float)
+    rows, columns = len(s), len(offsets)
+    points = along(road, s[:, None], offsets[None], np.broadcast_to(z_m, (rows, columns)))
+    place = np.arange(rows * columns).reshape(rows, columns)
+    a, b, c, d = place[:-1, 1:], place[1:, 1:], place[1:, :-1], place[:-1, :-1]
+    count = rows * columns
+    return Mesh(
+        points.reshape(-1, 3).astype(np.float32),
+        np.broadcast_to(np.array([0, 0, 1], np.float32), (count, 3)),
+        np.broadcast_to(np.asarray(colours, np.float32), (rows, columns, 3)).reshape(-1, 3),
+        np.full(count, GROUND, np.uint8),
+        np.zeros(count, np.uint8),
+        np.concatenate([np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)]).astype(
+            np.int32
+        ),
+    )
+
+
+def rectangles(road: Road, s_m: ArrayLike, offset_m: ArrayLike, z_m: float, colour: ArrayLike) -> Mesh:
+    """Painted patches ``[n, 2]`` (from, to) along and across the road."""
+    s, offset = np.asarray(s_m, float).reshape(-1, 2), np.asarray(offset_m, float).reshape(-1, 2)
+    s, offset = (
+        np.broadcast_to(s, (max(len(s), len(offset)), 2)),
+        np.broadcast_to(offset, (max(len(s), len(offset)), 2)),
+    )
+    corners = [along(road, s[:, i], offset[:, j], z_m) for i, j in ((0, 0), (1, 0), (1, 1), (0, 1))]
+    faces = np.stack(corners, 1)
+    mesh = quads(faces, colour, kind=GROUND)
+    mesh.normals[:] = (0, 0, 1)
+    return mesh
+
+
+def carriageway(band: Band, rng: np.random.Generator) -> list[Mesh]:
+    """Asphalt with wheel tracks and patches, the ground beside it and the side streets."""
+    town, road = band.layout.town, band.layout.road
+    asphalt, ground = np.array(town.asphalt), np.array(town.ground)
+    s = np.linspace(band.start_m, band.end_m, round((band.end_m - band.start_m) / _STEP_M) + 1)
+    inner = town.lanes_each_way * town.lane_width_m
+    quarter = town.lane_width_m / 4
+    offsets = np.concatenate(
+        [[band.kerb_m], np.arange(4 * town.lanes_each_way, -4 * town.lanes_each_way - 1, -1) * quarter]
+    )
+    offsets = np.append(offsets, -band.kerb_m)
+    wear = np.where(np.isin(np.round(np.abs(offsets) / quarter).astype(int) % 4, (1, 3)), 0.90, 1.03)
+    wear[np.abs(offsets) > inner] = 0.93
+    colours = asphalt * wear[:, None] * np.ones((len(s), 1, 1))
+    wide = np.array([140.0, 40.0, band.facade_line_m + 12, band.facade_line_m])
+    meshes = [strip(road, s, offsets, 0.0, colours)]
+    for side in (1, -1):
+        lateral = wide if side > 0 else -wide[::-1]
+        meshes.append(strip(road, s[::4] if len(s) % 4 == 1 else s, lateral, -0.03, ground))
+    for centre in band.inside(band.layout.crossroads_s_m):
+        meshes += _side_street(band, centre)
+    count = rng.poisson(1.2)
+    for begin in rng.uniform(band.start_m, band.end_m, count):
+        left = rng.uniform(-inner, inner - 1)
+        patch = [[begin, begin + rng.uniform(1, 6)]], [[left + rng.uniform(0.6, 1.6), left]]
+        meshes.append(rectangles(road, *patch, 0.006, asphalt * rng.uniform(0.72, 0.9)))
+    return meshes
+
+
+def _side_street(band: Band, centre: float) -> list[Mesh]:
+    town, road = band.layout.town, band.layout.road
+    meshes = []
+    for side in (1, -1):
+        reach = np.array([SIDE_REACH_M, 50.0, 30.0, 20.0, band.facade_line_m, band.kerb_m - 0.1]) * side
+        offsets = reach if side > 0 else reach[::-1]
+        whole = np.array([centre - SIDE_HALF_M, centre, centre + SIDE_HALF_M])
+        meshes.append(strip(road, whole, offsets, 0.004, np.array(town.asphalt) * 0.97))
+        apron = np.linspace(centre - CROSSING_HALF_M, centre + CROSSING_HALF_M, 9)
+        near = np.array([band.facade_line_m, band.kerb_m - 0.1]) * side
+        meshes.append(strip(road, apron, near if side > 0 else near[::-1], 0.002, np.array(town.asphalt)))
+        for edge in (-1, 1):
+            walk = np.sort([centre + edge * SIDE_HALF_M, centre + edge * CROSSING_HALF_M])
+            far = np.array([SIDE_REACH_M, 40.0, band.facade_line_m + 0.2]) * side
+            meshes.append(strip(road, walk, far if side > 0 else far[::-1], _KERB_M, town.pavement))
+        dash = np.arange(band.facade_line_m + 1, 70, 6.0) * side
+        pairs = np.stack([dash, dash + 2.5], -1)
+        meshes.append(
+            rectangles(road, [[centre - 0.07, centre + 0.07]], np.sort(pairs)[:, ::-1], _MARK_Z, town.marking)
+        )
+    return meshes
+
+
+def pavements(band: Band) -> list[Mesh]:
+    """Kerb and pavement on both sides, interrupted at crossroads."""
+    town, road = band.layout.town, band.layout.road
+    paving = np.array(town.pavement)
+    kerb = paving * 0.82 + 0.12
+    s = np.linspace(band.start_m, band.end_m, round((band.end_m - band.start_m) / _STEP_M) + 1)
+    ends = [edge for c in band.layout.crossroads_s_m for edge in (c - CROSSING_HALF_M, c + CROSSING_HALF_M)]
+    s = np.unique(np.concatenate([s, band.inside(ends)]))
+    free = ~band.near_crossing((s[1:] + s[:-1]) / 2)
+    meshes = []
+    for side in (1, -1):
+        lateral = np.array([band.facade_line_m, band.kerb_m + 0.2, band.kerb_m + 0.2, band.kerb_m, band.kerb_m]) * side
+        height = np.array([_KERB_M, _KERB_M, _KERB_M, _KERB_M, -0.02])
+        shade = np.stack([paving, paving * 0.97, kerb, kerb, kerb * 0.7])
+        if side < 0:
+            lateral, height, shade = lateral[::-1], height[::-1], shade[::-1]
+        for i in np.flatnonzero(free):
+            tint = shade * (1.0 if int(s[i] / _STEP_M) % 2 else 0.97)
+            meshes.append(strip(road, s[i : i + 2], lateral, height, tint))
+    return meshes
+
+
+def marks(band: Band) -> list[Mesh]:
+    """Centre line, lane and edge lines, crosswalk bars and stop lines."""
+    town, road = band.layout.town, band.layout.road
+    paint = np.array(town.marking) * 0.92
+    yellow = np.array([0.86, 0.66, 0.16]) if town.location.startswith("us-") else paint
+    begin = np.arange(np.ceil(band.start_m / _STEP_M) * _STEP_M, band.end_m - 1e-6, _STEP_M)
+    begin = begin[~band.near_crossing(begin + _STEP_M / 2)]
+    solid = np.stack([begin, begin + _STEP_M], -1)
+    meshes = (
+        [rectangles(road, solid, [[o + 0.06, o - 0.06]], _MARK_Z, yellow) for o in (0.12, -0.12)] if len(solid) else []
+    )
+    dashes = solid[np.round(begin / _STEP_M).astype(int) % 3 == 0]
+    for lane in range(1, town.lanes_each_way):
+        for side in (1, -1):
+            o = side * lane * town.lane_width_m
+            if len(dashes):
+                meshes.append(rectangles(road, dashes + [[0, 0.5]], [[o + 0.07, o - 0.07]], _MARK_Z, paint))
+    edge = town.lanes_each_way * town.lane_width_m
+    for o in (edge, -edge):
+        if len(solid):
+            meshes.append(rectangles(road, solid, [[o + 0.06, o - 0.06]], _MARK_Z, paint))
+    bars = np.arange(-band.kerb_m + 0.3, band.kerb_m - 0.5, 1.0)
+    for s in band.inside(band.layout.crosswalks_s_m):
+        meshes.append(rectangles(road, [[s - 1.6, s + 1.6]], np.stack([bars + 0.55, bars], -1), _STRIPE_Z, paint))
+    for s in band.inside(band.layout.stop_lines_s_m):
+        meshes.append(rectangles(road, [[s - 0.3, s + 0.3]], [[-0.1, -edge]], _STRIPE_Z, paint))
+    return meshes

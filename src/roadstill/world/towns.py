@@ -1,0 +1,232 @@
+"""The towns of the built-in world, and which of them, in which light and weather, make which set of drives.
+
+Towns for pretraining and towns for the demonstration are disjoint, and their light and weather hardly overlap: a
+generator that was pretrained on the one group must not have seen the other.
+"""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from roadstill.world.scene import Town
+
+PARKING_STRIP_M = 2.3
+"""Width of the strip for parked cars between the outermost lane and the kerb, on both sides."""
+
+_TOWNS = (
+    Town(
+        name="brickfield",
+        location="us-ma-boston",
+        asphalt=(0.27, 0.27, 0.29),
+        pavement=(0.55, 0.50, 0.46),
+        ground=(0.33, 0.40, 0.22),
+        marking=(0.92, 0.91, 0.86),
+        walls=((0.55, 0.25, 0.19), (0.47, 0.21, 0.17), (0.62, 0.33, 0.24), (0.70, 0.60, 0.50)),
+        leaves=((0.22, 0.42, 0.16), (0.30, 0.46, 0.18)),
+        building_share=0.9,
+        building_height_m=(9.0, 16.0),
+        setback_m=(0.5, 2.5),
+        tree_spacing_m=24.0,
+        parked_share=0.45,
+        lanes_each_way=1,
+        lane_width_m=3.5,
+        pavement_width_m=2.6,
+        mast_arm=False,
+    ),
+    Town(
+        name="palmstrip",
+        location="us-nv-las-vegas-strip",
+        asphalt=(0.36, 0.35, 0.34),
+        pavement=(0.74, 0.69, 0.60),
+        ground=(0.72, 0.60, 0.43),
+        marking=(0.95, 0.94, 0.88),
+        walls=((0.86, 0.76, 0.60), (0.80, 0.62, 0.45), (0.90, 0.84, 0.74), (0.62, 0.66, 0.72)),
+        leaves=((0.33, 0.45, 0.22), (0.42, 0.48, 0.25)),
+        building_share=0.55,
+        building_height_m=(6.0, 30.0),
+        setback_m=(4.0, 14.0),
+        tree_spacing_m=16.0,
+        parked_share=0.08,
+        lanes_each_way=2,
+        lane_width_m=3.6,
+        pavement_width_m=3.6,
+        mast_arm=True,
+    ),
+    Town(
+        name="gardenia",
+        location="sg-one-north",
+        asphalt=(0.23, 0.24, 0.25),
+        pavement=(0.60, 0.60, 0.58),
+        ground=(0.20, 0.42, 0.16),
+        marking=(0.94, 0.94, 0.92),
+        walls=((0.84, 0.86, 0.86), (0.72, 0.78, 0.80), (0.88, 0.84, 0.78), (0.60, 0.68, 0.70)),
+        leaves=((0.12, 0.38, 0.13), (0.16, 0.46, 0.17), (0.22, 0.50, 0.16)),
+        building_share=0.6,
+        building_height_m=(12.0, 38.0),
+        setback_m=(5.0, 11.0),
+        tree_spacing_m=10.0,
+        parked_share=0.12,
+        lanes_each_way=2,
+        lane_width_m=3.4,
+        pavement_width_m=3.0,
+        mast_arm=False,
+    ),
+    Town(
+        name="millhill",
+        location="us-pa-pittsburgh-hazelwood",
+        asphalt=(0.31, 0.30, 0.30),
+        pavement=(0.50, 0.50, 0.49),
+        ground=(0.40, 0.42, 0.25),
+        marking=(0.88, 0.86, 0.76),
+        walls=((0.62, 0.62, 0.58), (0.52, 0.36, 0.27), (0.74, 0.71, 0.62), (0.42, 0.46, 0.50)),
+        leaves=((0.36, 0.44, 0.18), (0.52, 0.42, 0.16)),
+        building_share=0.5,
+        building_height_m=(5.5, 9.5),
+        setback_m=(3.0, 8.0),
+        tree_spacing_m=18.0,
+        parked_share=0.3,
+        lanes_each_way=1,
+        lane_width_m=3.6,
+        pavement_width_m=2.0,
+        mast_arm=True,
+    ),
+    Town(
+        name="slateport",
+        location="us-ma-boston",
+        asphalt=(0.21, 0.22, 0.24),
+        pavement=(0.44, 0.46, 0.49),
+        ground=(0.30, 0.34, 0.28),
+        marking=(0.90, 0.90, 0.90),
+        walls=((0.38, 0.42, 0.47), (0.48, 0.52, 0.57), (0.30, 0.33, 0.38), (0.58, 0.56, 0.52)),
+        leaves=((0.18, 0.33, 0.20), (0.24, 0.38, 0.22)),
+        building_share=0.95,
+        building_height_m=(18.0, 45.0),
+        setback_m=(0.0, 1.5),
+        tree_spacing_m=40.0,
+        parked_share=0.2,
+        lanes_each_way=2,
+        lane_width_m=3.3,
+        pavement_width_m=4.0,
+        mast_arm=False,
+    ),
+    Town(
+        name="redmesa",
+        location="us-nv-las-vegas-strip",
+        asphalt=(0.40, 0.36, 0.34),
+        pavement=(0.66, 0.55, 0.46),
+        ground=(0.66, 0.42, 0.28),
+        marking=(0.93, 0.86, 0.62),
+        walls=((0.72, 0.44, 0.30), (0.82, 0.58, 0.40), (0.66, 0.50, 0.42)),
+        leaves=((0.46, 0.50, 0.28), (0.50, 0.46, 0.26)),
+        building_share=0.35,
+        building_height_m=(4.0, 7.0),
+        setback_m=(5.0, 12.0),
+        tree_spacing_m=45.0,
+        parked_share=0.15,
+        lanes_each_way=1,
+        lane_width_m=3.8,
+        pavement_width_m=1.8,
+        mast_arm=True,
+    ),
+    Town(
+        name="terrazza",
+        location="sg-one-north",
+        asphalt=(0.30, 0.29, 0.27),
+        pavement=(0.70, 0.64, 0.56),
+        ground=(0.46, 0.44, 0.28),
+        marking=(0.93, 0.92, 0.88),
+        walls=((0.88, 0.70, 0.42), (0.84, 0.52, 0.40), (0.56, 0.70, 0.66), (0.90, 0.86, 0.76), (0.72, 0.48, 0.56)),
+        leaves=((0.20, 0.40, 0.18), (0.26, 0.44, 0.24)),
+        building_share=0.88,
+        building_height_m=(7.0, 13.0),
+        setback_m=(0.5, 3.0),
+        tree_spacing_m=20.0,
+        parked_share=0.35,
+        lanes_each_way=1,
+        lane_width_m=3.3,
+        pavement_width_m=2.4,
+        mast_arm=False,
+    ),
+    Town(
+        name="steelgate",
+        location="us-pa-pittsburgh-hazelwood",
+        asphalt=(0.25, 0.25, 0.26),
+        pavement=(0.42, 0.41, 0.40),
+        ground=(0.38, 0.35, 0.30),
+        marking=(0.84, 0.82, 0.74),
+        walls=((0.48, 0.30, 0.24), (0.36, 0.34, 0.34), (0.56, 0.50, 0.42), (0.30, 0.38, 0.44)),
+        leaves=((0.34, 0.36, 0.18), (0.42, 0.38, 0.20)),
+        building_share=0.7,
+        building_height_m=(8.0, 20.0),
+        setback_m=(1.0, 7.0),
+        tree_spacing_m=32.0,
+        parked_share=0.28,
+        lanes_each_way=2,
+        lane_width_m=3.4,
+        pavement_width_m=2.4,
+        mast_arm=True,
+    ),
+    Town(
+        name="whitecliff",
+        location="us-ma-boston",
+        asphalt=(0.34, 0.35, 0.37),
+        pavement=(0.72, 0.72, 0.72),
+        ground=(0.36, 0.50, 0.28),
+        marking=(0.96, 0.96, 0.95),
+        walls=((0.90, 0.89, 0.86), (0.80, 0.80, 0.78), (0.70, 0.78, 0.84), (0.84, 0.78, 0.70)),
+        leaves=((0.26, 0.46, 0.22), (0.34, 0.52, 0.26)),
+        building_share=0.65,
+        building_height_m=(5.0, 11.0),
+        setback_m=(2.0, 6.0),
+        tree_spacing_m=14.0,
+        parked_share=0.25,
+        lanes_each_way=1,
+        lane_width_m=3.4,
+        pavement_width_m=2.2,
+        mast_arm=False,
+    ),
+)
+
+TOWNS: dict[str, Town] = {town.name: town for town in _TOWNS}
+DEMO_TOWNS: tuple[str, ...] = ("brickfield", "palmstrip", "gardenia", "millhill")
+PRETRAIN_TOWNS: tuple[str, ...] = ("slateport", "redmesa", "terrazza", "steelgate", "whitecliff")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Towns (equally often) and the shares of (light, weather) pairs of one set of drives."""
+
+    towns: tuple[str, ...]
+    skies: Mapping[tuple[str, str], float]
+
+    def draw(self, rng: random.Random) -> tuple[str, str, str]:
+        """Town, light and weather of a drive."""
+        town = rng.choice(self.towns)
+        light, weather = rng.choices(list(self.skies), weights=list(self.skies.values()))[0]
+        return town, light, weather
+
+
+WORLD_GROUPS: dict[str, Group] = {
+    "demo": Group(
+        DEMO_TOWNS,
+        {
+            ("day", "clear"): 0.35,
+            ("day", "overcast"): 0.30,
+            ("dusk", "clear"): 0.15,
+            ("dusk", "overcast"): 0.10,
+            ("day", "rain"): 0.10,
+        },
+    ),
+    "pretrain": Group(
+        PRETRAIN_TOWNS,
+        {
+            ("day", "fog"): 0.22,
+            ("day", "rain"): 0.14,
+            ("day", "clear"): 0.10,
+            ("night", "clear"): 0.20,
+            ("night", "rain"): 0.16,
+            ("dusk", "fog"): 0.10,
+            ("dusk", "rain"): 0.08,
+        },
+    ),
+}

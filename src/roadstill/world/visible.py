@@ -1,0 +1,126 @@
+"""What the picture of a scene shows, in numbers: the facts named ``see_*``.
+
+Only what lies inside the centre square of the picture (38.5 degrees) counts. These facts serve to measure how well
+braking can be told from one picture at all; no agent ever gets them.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from roadstill.world.routes import Route
+from roadstill.world.scene import RoadObject, TrafficLight
+
+CAMERA_M = 1.6  # ahead of the rear axle
+HALF_VIEW = math.tan(math.radians(38.5 / 2))
+FAR_M = 80.0  # what is farther is too small to see; also stands for "nothing there"
+VEHICLES = frozenset(("car", "van", "truck", "bus"))
+
+
+class Placed(NamedTuple):
+    """A road object with its place on the road."""
+
+    thing: RoadObject
+    s_m: float
+    d_m: float
+    along: bool  # belongs to our direction of travel
+
+
+def see(
+    placed: Sequence[Placed],
+    lights: Sequence[TrafficLight],
+    route: Route,
+    pose: tuple[float, float, float, float, float],
+    half_road_m: float,
+    lane_width_m: float,
+    stop_lines_m: Sequence[float],
+) -> dict[str, float]:
+    """The visible facts of a frame.
+
+    Args:
+        placed: moving objects near the ego.
+        lights: signals of our direction.
+        route: the road.
+        pose: x, y, yaw of the rear axle, its arc length and its offset.
+        half_road_m: width of our lanes together.
+        lane_width_m: width of one lane.
+        stop_lines_m: arc lengths of the stop lines.
+    """
+    x, y, yaw, s, d = pose
+    cosine, sine = math.cos(yaw), math.sin(yaw)
+    facts = {
+        "see_lead_m": FAR_M, "see_lead_lit": 0.0, "see_lead_offset_m": 0.0, "see_lead_width_m": 0.0,
+        "see_cars_ahead": 0.0, "see_lit_ahead": 0.0, "see_beside_m": FAR_M, "see_crossing": 0.0,
+        "see_crossing_m": FAR_M, "see_people_road": 0.0, "see_people_lane": 0.0, "see_people_m": FAR_M,
+        "see_crowd": 0.0, "see_barrier_m": FAR_M, "see_oncoming": 0.0, "see_cyclists": 0.0,
+    }  # fmt: skip
+    for thing, at_s, at_d, along in placed:
+        dx, dy = thing.x_m - x, thing.y_m - y
+        forward = dx * cosine + dy * sine - CAMERA_M
+        if not 0.5 < forward < FAR_M:
+            continue
+        left = dy * cosine - dx * sine
+        if abs(left) > forward * HALF_VIEW + thing.width_m / 2:
+            continue
+        kind = thing.kind
+        if kind == "pedestrian":
+            _person(facts, forward, at_d, d, half_road_m, lane_width_m)
+        elif kind in VEHICLES:
+            if thing.role == "crossing":
+                if abs(at_d) < half_road_m + 8.0:
+                    facts["see_crossing"] += 1
+                    facts["see_crossing_m"] = min(facts["see_crossing_m"], forward)
+            elif along:
+                _ahead(facts, thing, forward, at_d - d, lane_width_m)
+            else:
+                facts["see_oncoming"] += 1
+        elif kind == "barrier":
+            if at_d > -half_road_m:
+                facts["see_barrier_m"] = min(facts["see_barrier_m"], forward)
+        elif kind == "bicycle":
+            facts["see_cyclists"] += 1
+    facts |= _signal(lights, s)
+    camera_s = s + CAMERA_M
+    lines = [line - camera_s for line in stop_lines_m if 1.0 < line - camera_s < FAR_M]
+    facts["see_stop_line_m"] = min(lines, default=FAR_M)
+    for far in (10, 20, 30, 45):
+        facts[f"see_bend_{far}m"] = route.ahead(s, d, far)
+    return facts
+
+
+def _person(facts: dict[str, float], forward: float, at_d: float, d: float, half_m: float, lane_m: float) -> None:
+    if abs(at_d) < half_m:
+        facts["see_people_road"] += 1
+        if at_d < 0.0:
+            facts["see_people_m"] = min(facts["see_people_m"], forward)
+        if abs(at_d - d) < lane_m / 2 + 0.4:
+            facts["see_people_lane"] += 1
+    elif forward < 45.0:
+        facts["see_crowd"] += 1
+
+
+def _ahead(facts: dict[str, float], thing: RoadObject, forward: float, aside: float, lane_m: float) -> None:
+    rear = forward - thing.length_m / 2
+    if rear < 40.0:
+        facts["see_cars_ahead"] += 1
+        facts["see_lit_ahead"] += thing.braking
+    if abs(aside) < lane_m / 2 + 0.5:
+        if rear < facts["see_lead_m"]:
+            facts |= {
+                "see_lead_m": rear,
+                "see_lead_lit": float(thing.braking),
+                "see_lead_offset_m": aside,
+                "see_lead_width_m": thing.width_m,
+            }
+    else:
+        facts["see_beside_m"] = min(facts["see_beside_m"], rear)
+
+
+def _signal(lights: Sequence[TrafficLight], s: float) -> dict[str, float]:
+    facts = {"see_light": 0.0, "see_light_m": FAR_M}
+    for light in lights:
+        away = light.s_m - s - CAMERA_M
+        if 6.0 < away < facts["see_light_m"]:
+            state = {"green": 1.0, "amber": 2.0, "red": 3.0, "red_amber": 3.0}[light.state]
+            facts = {"see_light": state, "see_light_m": away}
+    return facts
