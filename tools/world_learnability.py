@@ -13,7 +13,7 @@ from collections import Counter
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import balanced_accuracy_score
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.tree import DecisionTreeClassifier, export_text
 
 from roadstill.world.drive import drives_of, simulate
 
@@ -37,6 +37,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--group", default="demo")
     parser.add_argument("--errors", type=int, default=0, help="print this many frames that the trees get wrong")
+    parser.add_argument("--tree", action="store_true", help="print the depth-3 tree")
     options = parser.parse_args()
     if options.seed >= 9000:
         parser.error("seeds from 9000 on are reserved for confirmation")
@@ -56,6 +57,8 @@ def main():
     told = trees.predict(x[test])
     print(f"balanced accuracy, boosted trees: {balanced_accuracy_score(y[test], told):.4f}")
     print(f"balanced accuracy, depth-3 tree:  {balanced_accuracy_score(y[test], shallow.predict(x[test])):.4f}")
+    if options.tree:
+        print(export_text(shallow, feature_names=names))
     seen = [r for r, t in zip(kept, test, strict=True) if t]
     print("cause                frames  brake   wrong")
     for cause, number in Counter(r["cause"] for r in kept).most_common():

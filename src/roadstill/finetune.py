@@ -222,7 +222,7 @@ def finetune(latents: LatentStore, *, base: Path | None, out: Path, config: Fine
     if main:
         stage.finish(trained=sum(weight.numel() for weight in weights), tensors=len(names))
     accelerator.wait_for_everyone()
-    run.path.unlink(missing_ok=True)
+    _drop(run.path)
     return out
 
 
@@ -415,6 +415,10 @@ def _last_part_syncs(accelerator: Any, network: nn.Module, last: bool) -> Iterat
     else:
         with accelerator.no_sync(network):
             yield
+
+
+def _drop(path: Path) -> None:
+    path.unlink(missing_ok=True)  # the run is finished: nothing will resume it
 
 
 def _forget_accelerators() -> None:

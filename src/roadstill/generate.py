@@ -1,11 +1,14 @@
 """`generate`: labels -> latents -> pictures -> `ImageSet`; each picture is a function of its own seed alone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from roadstill.codecs import Codec, to_pixels
 from roadstill.denoisers.base import Denoiser
@@ -68,42 +71,43 @@ def generate(
     names = tuple(class_names or about.get("class_names") or ())
     rows = tuple(label_rows if label_rows is not None else range(len(names)))
     _check(names, rows, per_class, about, codec)
-    told = [(label, index) for label in range(len(names)) for index in range(per_class)]
     digest = getattr(denoiser, "digest", "in memory")
     shared = {"guidance": config.guidance, "solver": config.solver, "steps": config.steps, "checkpoint": digest}
-    device = next(codec.parameters()).device
-    writer: ImageSetWriter | None = None
-    size_px = 0
-    try:
-        for start in range(0, len(told), config.batch_size):
-            batch = told[start : start + config.batch_size]
-            seeds = [seed_of("generate", seed, label, index) for label, index in batch]
-            latents = denoiser.generate(
-                torch.tensor([rows[label] for label, _ in batch]),
-                seeds=seeds,
-                guidance=config.guidance,
-                steps=config.steps,
-                solver=config.solver,
-            )
-            with torch.no_grad():
-                pixels = to_pixels(codec.decode(latents.to(device))).cpu().numpy()
-            if writer is None:
-                size_px = pixels.shape[1]
-                writer = ImageSetWriter(out, names, size_px)
-                writer.__enter__()
-            for (label, index), picture, drawn in zip(batch, pixels, seeds, strict=True):
-                writer.add(picture, label, {"index": index, "seed": drawn, "row": rows[label]} | shared)
-        assert writer is not None
+    told = [(label, index) for label in range(len(names)) for index in range(per_class)]
+    pictures = _pictures(denoiser, codec, told, rows, seed, config)
+    first = next(pictures)  # drawn before the folder is opened: it tells the size
+    with ImageSetWriter(out, names, first.shape[0]) as writer:
+        for (label, index), picture in zip(told, chain([first], pictures), strict=True):
+            drawn = seed_of("generate", seed, label, index)
+            writer.add(picture, label, {"index": index, "seed": drawn, "row": rows[label]} | shared)
         writer.about.update(
             {"method": "generated", "seed": seed, "per_class": per_class, "checkpoint": digest, "codec": codec.digest}
             | {"sampling": plain(config), "latents": about.get("latents")}
         )
-    except BaseException as error:
-        if writer is not None:
-            writer.__exit__(type(error), error, error.__traceback__)
-        raise
-    writer.__exit__(None, None, None)
     return open_imageset(out)
+
+
+def _pictures(
+    denoiser: Denoiser,
+    codec: Codec,
+    told: Sequence[tuple[int, int]],
+    rows: Sequence[int],
+    seed: int,
+    config: Sampling,
+) -> Iterator[NDArray[np.uint8]]:
+    """The pictures ``[s, s, 3]`` of (label, index) pairs, in order, a batch at a time."""
+    device = next(codec.parameters()).device
+    for start in range(0, len(told), config.batch_size):
+        batch = told[start : start + config.batch_size]
+        latents = denoiser.generate(
+            torch.tensor([rows[label] for label, _ in batch]),
+            seeds=[seed_of("generate", seed, label, index) for label, index in batch],
+            guidance=config.guidance,
+            steps=config.steps,
+            solver=config.solver,
+        )
+        with torch.no_grad():
+            yield from to_pixels(codec.decode(latents.to(device))).cpu().numpy()
 
 
 def _check(names: Sequence[str], rows: Sequence[int], per_class: int, about: dict[str, Any], codec: Codec) -> None:

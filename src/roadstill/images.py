@@ -35,7 +35,7 @@ def read_image(path: Path) -> Image.Image:
 
 
 def centre_square(image: Image.Image, size_px: int) -> Image.Image:
-    """The largest centred square, resized to ``size_px`` with antialiased bicubic (thesis 4.2: 1080 of 1920 columns)."""
+    """The largest centred square, resized to ``size_px`` by antialiased bicubic (thesis 4.2: 1080 of 1920 columns)."""
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     return image.resize((size_px, size_px), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))

@@ -156,6 +156,7 @@ class ImageSetWriter:
         if error[0] is None and not self._rows:
             empty = UserError(f"{self.folder}: no image to write; loosen the filters or check the source")
             self._context.__exit__(UserError, empty, None)
+            raise empty
         if error[0] is None:
             lines = "".join(json.dumps(row) + "\n" for row in self._rows)
             (self._path / "metadata.jsonl").write_text(lines, encoding="utf-8")
@@ -183,10 +184,14 @@ def open_imageset(folder: Path | str) -> ImageSet:
     about = read_json(root / "set.json")
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise UserError(f"{root / 'set.json'} is not of format {FORMAT}; make the set again with this version")
-    names = tuple(about["class_names"])
+    try:
+        names, size_px = tuple(about["class_names"]), int(about["size_px"])
+        num_images, digest = int(about["num_images"]), str(about["digest"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{root / 'set.json'} is damaged ({error!r}); make the set again") from None
     rows = []
     try:
-        for number, line in enumerate((root / "metadata.jsonl").read_text(encoding="utf-8").splitlines(), 1):
+        for line in (root / "metadata.jsonl").read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
             if row["label"] not in range(len(names)):
                 raise ValueError(f"label {row['label']} is not in 0..{len(names) - 1}")
@@ -194,16 +199,16 @@ def open_imageset(folder: Path | str) -> ImageSet:
             rows.append(row)
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{root / 'metadata.jsonl'}, line {len(rows) + 1}: {error}; make the set again") from None
-    if len(rows) != about["num_images"]:
-        raise UserError(f"{root}: set.json counts {about['num_images']} images, metadata.jsonl {len(rows)}")
+    if len(rows) != num_images:
+        raise UserError(f"{root}: set.json counts {num_images} images, metadata.jsonl {len(rows)}; make the set again")
     return ImageSet(
         root=root,
         class_names=names,
         files=tuple(row["file_name"] for row in rows),
         labels=np.array([row["label"] for row in rows], np.int64),
         facts=rows,
-        size_px=int(about["size_px"]),
-        digest=about["digest"],
+        size_px=size_px,
+        digest=digest,
         about=about.get("about", {}),
     )
 
@@ -219,7 +224,9 @@ def _digest_rows(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str
 
 
 def _card(names: Sequence[str], counts: Sequence[int], about: Mapping[str, Any]) -> str:
-    rows = "\n".join(f"| {label} | {name} | {count} |" for label, (name, count) in enumerate(zip(names, counts, strict=True)))
+    rows = "\n".join(
+        f"| {label} | {name} | {count} |" for label, (name, count) in enumerate(zip(names, counts, strict=True))
+    )
     facts = "\n".join(f"- {key}: `{json.dumps(value)}`" for key, value in about.items() if key != "config")
     return (
         "---\ntask_categories:\n- image-classification\ntags:\n- roadstill\n---\n"

@@ -17,6 +17,7 @@ import yaml
 
 from roadstill.agents import FeatureCache, train_agent
 from roadstill.codecs import Codec, load_codec
+from roadstill.errors import UserError
 from roadstill.evaluation import Comparison, compare, evaluate, note_outcome, open_run, open_test, run_of
 from roadstill.finetune import finetune, load_denoiser
 from roadstill.frames import FrameFilter, apply_filters, open_frames, split_by_drive
@@ -95,8 +96,7 @@ class Road:
             return
         if not self.recipe.data:
             shutil.rmtree(self.root, ignore_errors=True)
-            size = {"width_px": world.height_px * 16 // 9, "height_px": world.height_px}
-            write_world(self.root, drives=world.drives, seed=world.seed, group=world.group, **size)
+            write_world(self.root, drives=world.drives, seed=world.seed, group=world.group, height_px=world.height_px)
         stage.finish()
 
     def make_index(self) -> None:
@@ -116,6 +116,10 @@ class Road:
             return
         splits = {name: open_frames(self.folder / "index" / f"{name}.parquet") for name in SPLITS}
         _, sensors = find_data(self.root)
+        if sensors is None:
+            raise UserError(
+                f"{self.root} has logs but no sensor_blobs folder beside them; see roadstill prepare --help"
+            )
         if not recipe.data:
             from roadstill.world.pictures import draw_pictures
 
@@ -126,9 +130,7 @@ class Road:
             out = self.folder / "sets" / name
             about = {"split": name, "synthetic": not recipe.data}
             cap = recipe.max_per_class
-            prepare(
-                frames, sensors, out, size_px=recipe.image_px, workers=self.workers, max_per_class=cap, about=about
-            )
+            prepare(frames, sensors, out, size_px=recipe.image_px, workers=self.workers, max_per_class=cap, about=about)
         stage.finish()
 
     def split(self, name: str) -> ImageSet:
@@ -187,7 +189,7 @@ class Road:
                 continue
             generated = arm.kind == "generated"
             source = f"finetune-{name}" if arm.finetune else "encode" if generated else "sets"
-            config = {"kind": arm.kind, "per_class": recipe.per_class, "seed": seed}
+            config: dict[str, Any] = {"kind": arm.kind, "per_class": recipe.per_class, "seed": seed}
             config |= {"sampling": recipe.sampling, "base": recipe.base} if generated else {}
             stage = self.stage(f"set-{name}-{seed}", config, source)
             if stage.done:
@@ -196,8 +198,15 @@ class Road:
             train = self.split("train")
             if generated:
                 denoiser = load_denoiser(self.folder / "finetune" / name if arm.finetune else self.base)
-                size = {"class_names": train.class_names, "per_class": recipe.per_class}
-                generate(denoiser, self.codec, **size, seed=seed, config=recipe.sampling, out=out)
+                generate(
+                    denoiser,
+                    self.codec,
+                    class_names=train.class_names,
+                    per_class=recipe.per_class,
+                    seed=seed,
+                    config=recipe.sampling,
+                    out=out,
+                )
             else:
                 select(train, SELECTORS[arm.kind](), per_class=recipe.per_class, seed=seed).save(out)
             stage.finish()
@@ -219,7 +228,9 @@ class Road:
         parts = {"dev": self.split("dev")}
         parts["test"] = open_test(self.split("test"), ledger=ledger, config=recipe, what=what)
         for name, arm, seed, config, stage in todo:
-            images = self.split("train") if arm.kind == "full" else open_imageset(self.folder / f"arms/{name}/seed{seed}")
+            images = (
+                self.split("train") if arm.kind == "full" else open_imageset(self.folder / f"arms/{name}/seed{seed}")
+            )
             agent = train_agent(images, config=config, seed=seed, cache=cache)
             for part, pictures in parts.items():
                 run = run_of(name, seed, evaluate(agent, pictures), pictures)

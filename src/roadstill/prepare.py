@@ -1,4 +1,4 @@
-"""Frames -> `ImageSet`: decode, centre square, antialiased bicubic resize; unreadable pictures are counted, not fatal."""
+"""Frames -> `ImageSet`: decode, centre square, antialiased resize; unreadable pictures are counted and left out."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -49,7 +49,9 @@ def digest_of(value: Any) -> str:
 def digest_file(path: Path) -> str:
     """SHA-256 (first 16 hex digits) of a file's bytes, read in blocks."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16] if hasattr(hashlib, "file_digest") else _digest(file)
+        return (
+            hashlib.file_digest(file, "sha256").hexdigest()[:16] if hasattr(hashlib, "file_digest") else _digest(file)
+        )
 
 
 def _digest(file: Any) -> str:  # Python 3.10 has no hashlib.file_digest

@@ -116,3 +116,17 @@ def test_the_patch_embedding_is_a_strided_convolution():
     proj = network.x_embedder.proj
     strided = F.conv2d(z, proj.weight, proj.bias, stride=2).flatten(2).transpose(1, 2)
     torch.testing.assert_close(network.x_embedder(z), strided, rtol=1e-5, atol=1e-6)
+
+
+def test_half_precision_on_a_processor_stays_close(golden):
+    values, network = golden("tiny_dit"), tiny(golden)
+    batch = values["in.z"], values["in.t"], values["in.y"]
+    exact = network(*batch)
+    exact.square().mean().backward()
+    weight = network.blocks[0].attn.qkv.weight
+    gradient, weight.grad = weight.grad, None
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = network(*batch).float()
+    rough.square().mean().backward()
+    assert 0 < (rough - exact).abs().max() < 0.05 * exact.abs().max()
+    assert (weight.grad - gradient).norm() < 0.05 * gradient.norm()

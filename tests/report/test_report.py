@@ -104,6 +104,7 @@ def fake_comparison(generator: np.random.Generator) -> dict[str, Any]:
         arms[name] = ArmSummary(name, seeds, len(seeds), score, score, score, score, classes)
     words: dict[str, tuple[Any, float, float, float]] = {"base": ("worse", -0.04, -0.07, -0.01)}
     words |= {"difffit-lora": ("better", 0.07, 0.03, 0.11)}
+    words |= {"full": ("better", 0.3, 0.28, 0.32)}
     words |= {"difffit-lora-minimax": ("cannot be told apart", 0.02, -0.02, 0.06)}
     verdicts = {
         arm: Verdict(arm, "random", word, difference, low, high, 0.01, 0.02, list(range(20)), 20, 16, 40, f"{arm}: so.")
@@ -193,6 +194,8 @@ def test_headline_says_every_verdict_in_words(html):
     assert "DiffFit + LoRA: better than Random real frames." in heading
     assert "Untouched generator: worse than Random real frames." in heading
     assert "DiffFit + LoRA + minimax: cannot be told apart from Random real frames." in heading
+    assert "Full" not in heading  # a bound has another budget
+    assert "a bound, not a competitor" in html
 
 
 def test_page_asks_nobody_for_anything(html):
@@ -332,11 +335,12 @@ def test_thesis_figures_only_beside_the_same_arm_and_budget(tmp_path):
 
 
 def test_figure_is_drawn_alike_twice_and_follows_the_page_colours():
-    arms = [{"label": "a", "balanced_accuracy": {"mean": 0.5, "sd": 0.1, "values": [0.4, 0.6]}}]
+    arms = [{"label": "$x_1$", "balanced_accuracy": {"mean": 0.5, "sd": 0.1, "values": [0.4, 0.6]}}]
     first = figures.seed_dots(arms, 0.5)
     assert first == figures.seed_dots(arms, 0.5)
     assert "var(--ink)" in first
     assert figures.INK not in first
+    assert ">$x_1$<" in first  # a name is never read as mathematics
 
 
 def test_thumbnails_are_small():
@@ -365,7 +369,8 @@ def test_browser_opens_it_without_sideways_scrolling(html, tmp_path, width):
     command = [
         find_chromium(), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
         "--disable-background-networking", "--disable-component-update", "--disable-sync",
-        f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1400,900", "--virtual-time-budget=4000", "--dump-dom",
+        f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1400,900", "--hide-scrollbars",
+        "--virtual-time-budget=4000", "--dump-dom",
         (tmp_path / "probe.html").as_uri(),
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)

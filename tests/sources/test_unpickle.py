@@ -6,6 +6,7 @@ import struct
 import time
 import types
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -30,7 +31,9 @@ def plain_log():
             "int": [0, 255, 65535, -1, 2**31, -(2**62), True, False, None],
             "float": 0.1,
             "tuple": [(1, True), (2, np.bool_(False)), (), (1, 2, 3), (1, 2, 3, 4, 5)],
-            "nested": {"CAM_F0": {"rotation": rotation, "fortran": np.asfortranarray(rotation), "view": rotation[:, ::2]}},
+            "nested": {
+                "CAM_F0": {"rotation": rotation, "fortran": np.asfortranarray(rotation), "view": rotation[:, ::2]}
+            },
             "swapped": np.arange(24.0).reshape(2, 3, 4).transpose(1, 0, 2),
             "names": np.array(["vehicle", "pedestrian"]),
             "empty": np.array([]),
@@ -111,7 +114,8 @@ class Persistent(pickle._Pickler):
 
 @pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])
 @pytest.mark.parametrize(
-    "call", [(os.system, ("touch {}",)), (eval, ("open('{}', 'w')",)), (np.save, ("{}", 1)), (Path.touch, (Path("{}"),))]
+    "call",
+    [(os.system, ("touch {}",)), (eval, ("open('{}', 'w')",)), (np.save, ("{}", 1)), (Path.touch, (Path("{}"),))],
 )
 def test_calls_nothing(tmp_path, protocol, call):
     trace = tmp_path / "trace.npy"
@@ -119,7 +123,7 @@ def test_calls_nothing(tmp_path, protocol, call):
     arguments = tuple(type(a)(str(a).format(trace)) if "{}" in str(a) else a for a in arguments)
     path = tmp_path / "log.pkl"
     path.write_bytes(pickle.dumps([Evil(function, arguments)], protocol))
-    with pytest.raises(BrokenLog, match="log.pkl"):
+    with pytest.raises(BrokenLog, match=r"log\.pkl"):
         read_pickle(path)
     assert not trace.exists()
 
@@ -171,7 +175,7 @@ def test_refuses_every_other_name(module, name):
     ],
 )
 def test_refuses_every_other_opcode(data):
-    with pytest.raises(ValueError, match="not for plain data|protocol"):
+    with pytest.raises(ValueError, match=r"not for plain data|protocol"):
         parse(data)
 
 
@@ -225,7 +229,7 @@ def reduced(function, *arguments):
 class _Names(pickle._Pickler):
     """Writes the stand-in functions below under the names of numpy."""
 
-    dispatch = dict(pickle._Pickler.dispatch)
+    dispatch: ClassVar = dict(pickle._Pickler.dispatch)
 
     def save_function(self, function):
         self.write(b"c" + function.module.encode() + b"\n" + function.__name__.encode() + b"\n")
@@ -326,13 +330,27 @@ def test_nested_lists_are_refused_and_eight_are_not():
         P4 + b"})" + b"\x85" * 300_000 + b"K\x01s.",  # hashing this as a key overflows C's stack in plain pickle
         P4 + b")" + b"\x85" * 300_000 + b")R.",  # called
         P4 + b"cnumpy\ndtype\n)" + b"\x85" * 300_000 + b"\x85R.",
-        P4 + b"cnumpy.core.numeric\n_frombuffer\n(C\x00cnumpy\ndtype\n\x8c\x02f8\x85R)" + b"\x85" * 999 + b"\x8c\x01CtR.",
+        P4
+        + b"cnumpy.core.numeric\n_frombuffer\n(C\x00cnumpy\ndtype\n\x8c\x02f8\x85R)"
+        + b"\x85" * 999
+        + b"\x8c\x01CtR.",
         P4 + b"]r\xff\xff\xff\x7f.."[:-1] + b"].",  # plain pickle makes a memo of 2^32 places for this
         P4 + b"\x96" + b"\xff" * 7 + b"\x7f.",
         P4 + b"\x8a\xff" + b"\xff" * 255 + b".",
         P4 + b"]\x94h\x00a.",  # a list that holds itself
     ],
-    ids=["lists", "tuples", "tuple key", "tuple called", "dtype of tuples", "shape", "memo", "length", "number", "cycle"],
+    ids=[
+        "lists",
+        "tuples",
+        "tuple key",
+        "tuple called",
+        "dtype of tuples",
+        "shape",
+        "memo",
+        "length",
+        "number",
+        "cycle",
+    ],
 )
 def test_bombs_are_refused_quickly(tmp_path, data):
     (tmp_path / "bomb.pkl").write_bytes(data)
@@ -397,7 +415,18 @@ def test_every_truncation_is_refused(tmp_path):
         read_pickle(path)
 
 
-SAMPLE = pickle.dumps(plain_log()[0]["nested"] | {"s": np.float64(2), "n": np.array(["a", "bc"]), "l": [1, 2.5, (3,)]}, 5)
+def outcome(path):
+    """What the one error says, or nothing if the file can be read; any other error fails the test."""
+    try:
+        read_pickle(path)
+    except BrokenLog as error:
+        return str(error)
+    return ""
+
+
+SAMPLE = pickle.dumps(
+    plain_log()[0]["nested"] | {"s": np.float64(2), "n": np.array(["a", "bc"]), "l": [1, 2.5, (3,)]}, 5
+)
 
 
 @settings(max_examples=400, deadline=None)
@@ -408,11 +437,9 @@ def test_flipped_bits_end_in_data_or_one_error(tmp_path_factory, first, second):
         damaged[bit // 8] ^= 1 << bit % 8
     path = tmp_path_factory.getbasetemp() / "flipped.pkl"
     path.write_bytes(bytes(damaged))
-    try:
-        read_pickle(path)
-    except BrokenLog as error:
-        assert "flipped.pkl: " in str(error)
-        assert "\n" not in str(error)
+    said = outcome(path)
+    assert said == "" or "flipped.pkl: " in said
+    assert "\n" not in said
 
 
 @settings(max_examples=300, deadline=None)
@@ -420,7 +447,5 @@ def test_flipped_bits_end_in_data_or_one_error(tmp_path_factory, first, second):
 def test_random_bytes_end_in_data_or_one_error(tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "random.pkl"
     path.write_bytes(b"\x80\x05" + data + b".")
-    try:
-        read_pickle(path)
-    except BrokenLog as error:
-        assert "random.pkl: " in str(error)
+    said = outcome(path)
+    assert said == "" or "random.pkl: " in said

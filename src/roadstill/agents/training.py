@@ -1,5 +1,6 @@
 """Training an agent for a fixed number of steps; the last step counts, nothing is chosen on the way."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -226,14 +227,15 @@ def train_agent(
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    if not torch.isfinite(loss):
-        raise UserError(f"the agent's loss became {float(loss)} in {config.steps} steps; lower learning_rate")
+    last_loss = float(loss.detach())
+    if not math.isfinite(last_loss):
+        raise UserError(f"the agent's loss became {last_loss} in {config.steps} steps; lower learning_rate")
     about = {
         "seed": seed,
         "images": images.digest,
         "num_images": len(images),
         "initial_weights": network.origin,
-        "last_loss": round(float(loss), 6),
+        "last_loss": round(last_loss, 6),
         "trained_parameters": sum(parameter.numel() for parameter in trained),
     }
     return Agent(config, network.eval(), images.class_names, images.size_px, about, cache)

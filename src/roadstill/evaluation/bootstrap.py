@@ -18,8 +18,8 @@ class Difference:
     Attributes:
         value: over all clusters and units.
         per_unit: ``[u]``, of each seed (or set).
-        cluster_part: ``[b]``, by how much a fresh draw of clusters moves the value.
-        unit_part: ``[b]``, by how much a fresh draw of units moves it beyond that.
+        cluster_part: ``[b]``, by how much a fresh draw of clusters moves the value, without the joint noise.
+        unit_part: ``[b]``, by how much a fresh draw of units moves it.
         num_clusters: clusters that the draws are made from.
     """
 
@@ -75,10 +75,25 @@ def paired_difference(
         drawn = rng.multinomial(clusters, np.full(clusters, 1 / clusters), size).astype(np.float64)
         moved = _balanced((drawn @ table).reshape(size, units, classes), drawn @ counts)
         share = rng.multinomial(units, np.full(units, 1 / units), size) / units
-        all_units = moved.mean(1)
-        cluster_part[start : start + size] = all_units - value
-        unit_part[start : start + size] = (moved * share).sum(1) - all_units
-    return Difference(value, per_unit, cluster_part, unit_part, clusters)
+        cluster_part[start : start + size] = moved.mean(1) - value
+        # Over the whole test set: drawing units inside drawn clusters would count their joint noise a third time.
+        unit_part[start : start + size] = share @ per_unit - value
+    return Difference(value, per_unit, cluster_part * _own_share(gained, counts), unit_part, clusters)
+
+
+def _own_share(gained: NDArray[np.float64], counts: NDArray[np.int64]) -> float:
+    """Share of the cluster part's spread (as a factor) that is not the joint noise of clusters and units.
+
+    A fresh draw of units already carries that noise, and counting it twice would widen every interval. It is taken
+    out as in an analysis of variance with two crossed random effects: what a cluster does in all units remains.
+    """
+    units, clusters = gained.shape[:2]
+    totals = counts.sum(0)
+    rates = gained.sum(1) / totals
+    pull = ((gained - rates[:, None, :] * counts) / totals).mean(2) * clusters
+    both = float(pull.mean(0).var(ddof=1))
+    joint = float((pull - pull.mean(0)).var(axis=0).sum() / ((units - 1) * clusters))
+    return math.sqrt(max(0.0, 1 - joint / both)) if both > 0 else 0.0
 
 
 def _balanced(gained: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:

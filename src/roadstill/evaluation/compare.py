@@ -58,7 +58,7 @@ class Verdict:
         p_value: smallest level at which the interval leaves out zero.
         p_holm: the same, corrected for the number of arms; ``word`` goes by it.
         seeds: the paired ones.
-        num_sets: different training sets of the arm among them.
+        num_sets: different training sets, on the side that has fewer of them.
         num_clusters: logs or drives that were drawn anew.
         seeds_needed: estimate of how many paired seeds would tell a difference of this size apart (80% power at 5%);
             None if the test logs are what limits it.
@@ -254,13 +254,13 @@ def _difference(
     ]
     counts = np.bincount(cell, minlength=num_clusters * classes).reshape(num_clusters, classes)
     gained = np.stack(pairs).astype(np.float64).reshape(len(seeds), num_clusters, classes)
-    sets = [min((len({run[seed].set_seed for seed in seeds}), place) for place, run in enumerate((ours, theirs)))]
-    coarser = (ours, theirs)[sets[0][1]]
-    unit_of = np.unique([coarser[seed].set_seed for seed in seeds], return_inverse=True)[1]
-    if MIN_SEEDS <= unit_of.max() + 1 < len(seeds):
-        gained = np.stack([gained[unit_of == unit].mean(0) for unit in range(unit_of.max() + 1)])
+    # The side with fewer different training sets limits what can be said about methods.
+    coarser = min((ours, theirs), key=lambda side: len({side[seed].set_seed for seed in seeds}))
+    found, unit_of = np.unique([coarser[seed].set_seed for seed in seeds], return_inverse=True)
+    if MIN_SEEDS <= len(found) < len(seeds):
+        gained = np.stack([gained[unit_of == unit].mean(0) for unit in range(len(found))])
     rng = np.random.default_rng(seed_of("compare", draws))
-    return paired_difference(gained, counts, draws=draws, rng=rng), seeds, sets[0][0]
+    return paired_difference(gained, counts, draws=draws, rng=rng), seeds, len(found)
 
 
 def _verdict(

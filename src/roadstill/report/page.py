@@ -83,7 +83,6 @@ def _environment() -> Environment:
     environment.filters |= {
         "percent": percent,
         "spread": spread,
-        "points": points,
         "chance": chance,
         "drawing": Markup,
         "cell": cell,

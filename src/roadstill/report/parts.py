@@ -36,7 +36,7 @@ def recipe_fields(run: Path) -> dict[str, Any]:
 
 
 def is_synthetic(run: Path) -> bool:
-    """Whether the run's frames come from the built-in driving world: its sets or verdict say so, or a ``world.json``."""
+    """Whether the frames come from the built-in world: the sets or the comparison say so, or a ``world.json``."""
     for place in ("sets/train/set.json", "sets/dev/set.json", "sets/test/set.json", "comparison.json"):
         path = run / place
         if path.is_file() and "synthetic" in (about := read_json(path).get("about", {})):

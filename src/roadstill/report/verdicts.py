@@ -36,7 +36,8 @@ def comparison(run: Path) -> dict[str, Any] | None:
     names = list(dict.fromkeys(name for arm in arms for name in arm["class_accuracy"]))
     names.sort(key=lambda name: name != "brake")  # brake first: a missed brake is the worse mistake
     chance = 1 / max(2, len(names))
-    verdicts = list(found["verdicts"].values())
+    bounds = {name for name, per_class in budgets.items() if per_class is None}
+    verdicts = [verdict | {"bound": verdict["arm"] in bounds} for verdict in found["verdicts"].values()]
     return found | {
         "protocol": about.get("protocol"),
         "arms": arms,
@@ -72,9 +73,14 @@ def _arm(
 
 
 def headline(verdicts: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> list[tuple[str, list[str], str]]:
-    """(baseline, arms, verdict) groups in a fixed order: every outcome is said in words of one size."""
+    """(baseline, arms, verdict) groups in a fixed order: every outcome is said in words of one size.
+
+    A bound (all images) is left out: it has another budget, so it competes with nobody.
+    """
     groups: dict[tuple[str, str], list[str]] = {}
     for verdict in verdicts:
+        if verdict["bound"]:
+            continue
         key = (labels.get(verdict["baseline"], verdict["baseline"]), verdict["word"])
         groups.setdefault(key, []).append(labels.get(verdict["arm"], verdict["arm"]))
     order = {word: place for place, word in enumerate(WORDS)}

@@ -33,11 +33,9 @@ def world(
     from roadstill.world.logs import write_world
     from roadstill.world.pictures import draw_pictures
 
-    width_px = height_px * 16 // 9
-    size = {"width_px": width_px, "height_px": height_px}
-    write_world(out, drives=drives, seed=seed, group=group, reserved=reserved, **size)
+    write_world(out, drives=drives, seed=seed, group=group, height_px=height_px, reserved=reserved)
     drawn = draw_pictures(out, None, workers=workers) if pictures else 0
-    return f"{out}: {drives} synthetic drives, {drawn:,} pictures of {width_px} x {height_px}"
+    return f"{out}: {drives} synthetic drives, {drawn:,} pictures {height_px} pixels high"
 
 
 def index(
@@ -63,7 +61,9 @@ def index(
     logs, sensors = find_data(data, split)
     found = index_logs(logs)
     counts = write_index(found, out, filter, split_seed)
-    write_json(out / "index.json", {"data": str(data), "logs": str(logs), "sensors": str(sensors or ""), "frames": counts})
+    write_json(
+        out / "index.json", {"data": str(data), "logs": str(logs), "sensors": str(sensors or ""), "frames": counts}
+    )
     funnel = "\n".join(
         f"{row['left']:>9,}  {row['rule']} ({row['not_brake']:,} not brake, {row['brake']:,} brake)"
         for row in read_json(out / "funnel.json")["rows"]

@@ -1,11 +1,12 @@
 """Verbs of the generator: encode, pretrain, finetune, generate, params."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from roadstill.errors import UserError
-from roadstill.finetune import FinetuneConfig
+from roadstill.finetune import FinetuneConfig, NetworkConfig
 from roadstill.generate import Sampling
 from roadstill.pretrain import CodecTraining
 
@@ -47,14 +48,17 @@ def pretrain(
         denoiser: settings of the base generator; all its parameters learn.
         seed: of the start, the order and the noise.
     """
-    from roadstill.finetune import export_base, finetune
+    from roadstill.adapters import Full
+    from roadstill.finetune import export_base
+    from roadstill.finetune import finetune as train_all
     from roadstill.imagesets import open_imageset
     from roadstill.latents import open_latents
     from roadstill.pretrain import pretrain_codec
 
     if part == "codec":
         return str(pretrain_codec(open_imageset(data), out, codec, seed))
-    checkpoint = finetune(open_latents(data), base=None, out=out, config=denoiser, seed=seed)
+    scratch = replace(denoiser, adapters=(Full(),), network=denoiser.network or NetworkConfig())
+    checkpoint = train_all(open_latents(data), base=None, out=out, config=scratch, seed=seed)
     return str(export_base(checkpoint, out / "dit.safetensors"))
 
 
@@ -76,10 +80,9 @@ def finetune(
         seed: of the adapters' start, the order and the noise.
     """
     from roadstill.finetune import finetune as tune
-    from roadstill.finetune import shipped_base
     from roadstill.latents import open_latents
 
-    return str(tune(open_latents(latents), base=base or shipped_base(), out=out, config=config, seed=seed))
+    return str(tune(open_latents(latents), base=base, out=out, config=config, seed=seed))
 
 
 def generate(

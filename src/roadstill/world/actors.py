@@ -1,14 +1,14 @@
 """Whatever moves or can be switched: road users, barriers and traffic lights, with the lamps that shine."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from roadstill.world import figures, models
 from roadstill.world.meshes import BRAKE, GROUND, HEAD, LAMP, PAINT, Floats, Mesh, box, circle, disc, merge, quads, rod
 from roadstill.world.scene import Layout, RoadObject, TrafficLight
-from roadstill.world.streets import Band, along
+from roadstill.world.streets import Band
 
 RED, AMBER, GREEN = (1.0, 0.10, 0.06), (1.0, 0.66, 0.08), (0.15, 1.0, 0.48)
 _UNLIT = {RED: (0.16, 0.03, 0.03), AMBER: (0.15, 0.10, 0.03), GREEN: (0.03, 0.13, 0.07)}
@@ -33,11 +33,12 @@ class Glow:
     strength: float
 
 
-def draw_object(thing: RoadObject, asphalt: ArrayLike, dark: float) -> tuple[list[Mesh], list[Glow]]:
+def draw_object(thing: RoadObject, asphalt: tuple[float, float, float], dark: float) -> tuple[list[Mesh], list[Glow]]:
     """Meshes and glows of one object; ``dark`` 0 by day, 1 at night."""
     look = int(thing.track[-4:] or "0", 16) if thing.track else 0
     size = np.array([thing.length_m, thing.width_m, thing.height_m])
-    shadow = _shadow(thing, asphalt)
+    patch = _shadow(round(thing.length_m, 2), round(thing.width_m, 2), asphalt)
+    shadow = patch.placed(thing.x_m, thing.y_m, thing.yaw_rad)
     if thing.kind in models.SIZES_M:
         return _vehicle(thing, look, size, dark, shadow)
     step = int(thing.phase * figures.STEPS) % figures.STEPS
@@ -86,34 +87,31 @@ def _vehicle(thing: RoadObject, look: int, size: Floats, dark: float, shadow: Me
     return [shadow, mesh], glows
 
 
-def _shadow(thing: RoadObject, asphalt: ArrayLike) -> Mesh:
+@lru_cache(maxsize=256)
+def _shadow(length_m: float, width_m: float, asphalt: tuple[float, float, float]) -> Mesh:
     """A soft dark patch on the road: full under the object, gone a little beyond it."""
     corners = 12
     angle = np.arange(corners) * 2 * np.pi / corners + 0.26
     square = np.stack([np.cos(angle), np.sin(angle)], -1)
-    square /= np.maximum(np.abs(square).max(1, keepdims=True), 1e-6) ** 0.75
-    half = np.array([thing.length_m, thing.width_m]) / 2
-    inner, outer = square * (half * 0.94), square * (half + 0.32)
-    rings = [np.concatenate([ring, np.full((corners, 1), 0.024)], 1) for ring in (inner, outer)]
-    road = np.asarray(asphalt, np.float32)
-    faces = np.stack([rings[0], np.roll(rings[0], -1, 0), np.roll(rings[1], -1, 0), rings[1]], 1)
-    shades = np.stack([road * 0.32, road * 0.32, road * 0.98, road * 0.98])[None].repeat(corners, 0)
-    rim = quads(faces, shades, kind=GROUND)
-    fan = [[rings[0][0], rings[0][i], rings[0][i + 1], rings[0][i + 1]] for i in range(1, corners - 1)]
-    core = quads(np.array(fan), road * 0.32, kind=GROUND)
-    for mesh in (rim, core):
-        mesh.normals[:] = (0, 0, 1)
-    both = [mesh.placed(thing.x_m, thing.y_m, thing.yaw_rad) for mesh in (rim, core)]
-    return merge(both)
+    square /= np.abs(square).max(1, keepdims=True) ** 0.75
+    half = np.array([length_m, width_m]) / 2
+    inner, outer = (
+        np.concatenate([square * reach, np.full((corners, 1), 0.024)], 1) for reach in (half * 0.94, half + 0.32)
+    )
+    road = np.array(asphalt, np.float32)
+    faces = np.stack([outer, np.roll(outer, -1, 0), np.roll(inner, -1, 0), inner], 1)
+    shades = np.stack([road * 0.98, road * 0.98, road * 0.32, road * 0.32])[None].repeat(corners, 0)
+    fan = [[inner[0], inner[i], inner[i + 1], inner[i + 1]] for i in range(1, corners - 1)]
+    mesh = merge([quads(faces, shades, kind=GROUND), quads(np.array(fan), road * 0.32, kind=GROUND)])
+    mesh.normals[:] = (0, 0, 1)
+    return mesh
 
 
 def draw_light(layout: Layout, signal: TrafficLight, dark: float) -> tuple[list[Mesh], list[Glow]]:
     """The heads of one signal: over each lane on an arm, or beside the road and, on wide roads, on the middle line."""
     town = layout.town
     band = Band(layout, signal.s_m, signal.s_m)
-    x, y, _ = along(layout.road, signal.s_m, 0.0)
-    ahead = along(layout.road, signal.s_m + 0.5, 0.0)
-    yaw = float(np.arctan2(ahead[1] - y, ahead[0] - x))
+    x, y, yaw = layout.road.at(signal.s_m)
     grey = (0.20, 0.22, 0.22)
     kerb = -(band.kerb_m + 0.7)
     meshes, glows = [], []
@@ -126,18 +124,15 @@ def draw_light(layout: Layout, signal: TrafficLight, dark: float) -> tuple[list[
         places = [kerb] if town.lanes_each_way == 1 else [kerb, -0.05]
         meshes += [rod((0.15, place, 0), (0.15, place, _BOARD_Z_M), (0.09, 0.09), grey) for place in places]
     for place in places:
-        meshes.append(
-            box((-0.02, 0.06), (place - 0.7, place + 0.7), (_BOARD_Z_M - 1.6, _BOARD_Z_M + 1.6), (0.03, 0.03, 0.035))
-        )
-        meshes.append(
-            box((-0.10, 0.02), (place - 0.42, place + 0.42), (_BOARD_Z_M - 1.3, _BOARD_Z_M + 1.3), (0.06, 0.06, 0.06))
-        )
-        for head, z, colour in zip(_HEADS, (0.86, 0.0, -0.86), (RED, AMBER, GREEN), strict=True):
+        for deep, half, tall, shade in (((-0.02, 0.06), 0.7, 1.6, 0.03), ((-0.10, 0.02), 0.42, 1.3, 0.06)):
+            z = (_BOARD_Z_M - tall, _BOARD_Z_M + tall)
+            meshes.append(box(deep, (place - half, place + half), z, (shade, shade, shade)))
+        for head, above, colour in zip(_HEADS, (0.86, 0.0, -0.86), (RED, AMBER, GREEN), strict=True):
             shining = head in signal.state.split("_")
-            rim = circle((-0.13, place, _BOARD_Z_M + z), 0.33, "x", 14)
+            rim = circle((-0.13, place, _BOARD_Z_M + above), 0.32, "x", 14)
             meshes.append(disc(rim, (-1, 0, 0), colour if shining else _UNLIT[colour], kind=LAMP if shining else 130))
             if shining:
-                centre = np.array([[-0.13, place, _BOARD_Z_M + z]], np.float32)
-                turned = replace(meshes[-1], points=centre, normals=centre).placed(float(x), float(y), yaw).points[0]
-                glows.append(Glow(turned, colour, 0.75 + 0.3 * dark, 0.6 + 0.3 * dark))
-    return [mesh.placed(float(x), float(y), yaw) for mesh in meshes], glows
+                centre = np.array([[-0.13, place, _BOARD_Z_M + above]], np.float32)
+                turned = replace(meshes[-1], points=centre, normals=centre).placed(x, y, yaw).points[0]
+                glows.append(Glow(turned, colour, 1.25 + 0.25 * dark, 0.62 + 0.3 * dark))
+    return [mesh.placed(x, y, yaw) for mesh in meshes], glows

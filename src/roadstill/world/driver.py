@@ -37,13 +37,13 @@ class Driver:
     def tick(self, s_m: float, hazards: Sequence[Hazard], wary: bool, cruise_mps: float) -> float:
         """One tick with what is to be seen now; returns the metres driven.
 
-        ``accel`` is the acceleration of the tick that is about to begin, so that speed and place follow from it.
+        ``accel`` is then the acceleration of this tick: speed and place follow from it exactly.
         """
         self.seen.append((tuple(hazards), wary))
         believed, cautious = self.seen[0]
         v = self.v
         wish = self.acc * (1.0 - min(2.0, v / cruise_mps) ** 4)
-        wish = max(wish, -0.9)  # a faster road than he likes is no reason to brake hard
+        wish = max(wish, -0.5)  # a faster road than he likes is no reason to brake hard
         if cautious:
             wish = min(wish, 0.45)
         why = ""
@@ -57,7 +57,7 @@ class Driver:
         else:
             self.lifted_s += DT_S
         self.noise += -self.noise * DT_S / 1.2 + self.rng.gauss(0.0, 0.045)
-        wish += self.noise
+        wish = max(wish + self.noise, -6.0)
         jerk = 6.0 if wish < self.accel or self.accel < 0 else 3.0
         accel = self.accel + max(-jerk * DT_S, min(jerk * DT_S, wish - self.accel))
         new = max(0.0, v + accel * DT_S)
@@ -69,11 +69,16 @@ class Driver:
         closing = v - hazard.speed_mps
         room = max(gap - hazard.keep_m, 0.05)
         need = max(0.0, closing) ** 2 / (2 * room)
-        if hazard.speed_mps < 0.5:  # stopping for something that stands: constant deceleration, once it is worth it
-            if v < 0.4 and room < 2.0:
+        if (
+            hazard.speed_mps < 0.5 or hazard.cause == "curve"
+        ):  # stopping for something that stands: constant deceleration, once it is worth it
+            if v < 0.4 and room < 2.0 and hazard.speed_mps < 0.5:
                 return -2.0
+            need = min(need, 2.9) if hazard.speed_mps > 0.5 else need
             return -need * 1.04 if need > 1.15 or (self.accel < -0.8 and need > 0.5) else min(0.45, room * 0.2 - 0.6)
         near = hazard.keep_m + v * self.headway_s * hazard.headway
         near += v * closing / (2 * math.sqrt(self.acc * self.comfort))
         follow = self.acc * (1.0 - (v / max(cruise_mps, 1.0)) ** 4 - (max(near, 0.0) / max(gap, 0.5)) ** 2)
-        return max(follow, -max(0.85, need * 1.15))  # no hard braking before it is needed
+        if hazard.headway > 1.0 and need < 2.0:
+            return max(follow, -0.6)  # it pulls away: no more than lifting the foot
+        return max(follow, -max(0.6, need * 1.15))  # no hard braking before it is needed

@@ -10,6 +10,8 @@ _DARK = (0.07, 0.07, 0.09)
 _METAL = (0.36, 0.38, 0.38)
 _SKIN = ((0.80, 0.60, 0.48), (0.55, 0.38, 0.28), (0.33, 0.22, 0.16))
 _TROUSERS = ((0.10, 0.12, 0.20), (0.16, 0.15, 0.14), (0.30, 0.26, 0.20), (0.22, 0.24, 0.30))
+_CRIMSON, _PALE, _BLUE, _YELLOW = (0.8, 0.08, 0.08), (0.93, 0.93, 0.9), (0.1, 0.25, 0.65), (0.95, 0.75, 0.1)
+_BOARDS = ((3, _CRIMSON, _PALE), (14, _CRIMSON, _PALE), (14, _BLUE, _BLUE), (4, _YELLOW, _YELLOW))
 STEPS = 8  # phases of the walking cycle that are kept as models
 
 
@@ -23,31 +25,31 @@ def _torso(hips: tuple[float, float], shoulders: tuple[float, float], half: floa
     return loft(np.stack(rings), (1, 1, 1), slot=PAINT)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=128)
 def pedestrian(step: int, look: int) -> Mesh:
     """A walker 1.75 m tall; ``step`` of ``STEPS`` in the walking cycle, ``look`` picks skin and trousers."""
     swing = np.sin(2 * np.pi * step / STEPS) * 0.52
     skin, trousers = _SKIN[look % 3], _TROUSERS[look % 4]
-    parts = [_torso((0.0, 0.86), (0.02, 1.46), 0.24)]
+    parts = [_torso((0.0, 0.82), (0.02, 1.47), 0.27)]
     for side, angle in ((-1, swing), (1, -swing)):
         hip = np.array([0.0, side * 0.10, 0.90])
         knee = hip + 0.44 * np.array([np.sin(angle), 0, -np.cos(angle)])
         bend = angle - 0.5 * max(0.0, -angle + 0.15)
         ankle = knee + 0.42 * np.array([np.sin(bend), 0, -np.cos(bend)])
         ankle[2] = max(ankle[2], 0.05)
-        parts += [rod(hip, knee, (0.10, 0.075), trousers), rod(knee, ankle, (0.075, 0.055), trousers)]
+        parts += [rod(hip, knee, (0.12, 0.085), trousers), rod(knee, ankle, (0.085, 0.06), trousers)]
         parts.append(rod(ankle, ankle + np.array([0.2, 0, -0.02]), (0.055, 0.04), _DARK))
         shoulder = np.array([0.02, side * 0.25, 1.40])
         hand = shoulder + 0.56 * np.array([-np.sin(angle) * 0.8, side * 0.08, -np.cos(angle * 0.8)])
         elbow = (shoulder + hand) / 2 + np.array([-0.04, side * 0.02, 0])
-        arm = rod(shoulder, elbow, (0.065, 0.055), (1, 1, 1))
+        arm = rod(shoulder, elbow, (0.075, 0.06), (1, 1, 1))
         arm.slots[:] = PAINT
         parts += [arm, rod(elbow, hand, (0.055, 0.04), skin)]
     parts += [blob((0.03, 0, 1.62), (0.11, 0.09, 0.13), skin), blob((0.0, 0, 1.67), (0.115, 0.1, 0.10), _DARK)]
     return merge(parts)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=128)
 def bicycle(step: int, look: int) -> Mesh:
     """A bicycle with rider, 1.8 m long and 1.75 m tall."""
     parts = []
@@ -55,8 +57,7 @@ def bicycle(step: int, look: int) -> Mesh:
         outer, inner = circle((x, 0, 0.34), 0.34, "y", 14), circle((x, 0, 0.34), 0.28, "y", 14)
         ring = np.stack([outer, np.roll(outer, -1, 0), np.roll(inner, -1, 0), inner], 1)
         parts.append(quads(ring, _DARK))
-        for y in (-0.02, 0.02):
-            parts.append(quads(ring + np.array([0, y, 0], np.float32), _DARK))
+        parts += [quads(ring + np.array([0, y, 0], np.float32), _DARK) for y in (-0.02, 0.02)]
     frame = [((-0.55, 0.34), (-0.15, 0.8)), ((-0.15, 0.8), (0.42, 0.84)), ((0.42, 0.9), (0.55, 0.34))]
     frame += [((-0.02, 0.32), (0.42, 0.8)), ((-0.02, 0.32), (-0.15, 0.85)), ((-0.55, 0.34), (-0.02, 0.32))]
     parts += [rod((a[0], 0, a[1]), (b[0], 0, b[1]), (0.028, 0.028), (0.15, 0.3, 0.35), 4) for a, b in frame]
@@ -104,8 +105,7 @@ def cone() -> Mesh:
 @lru_cache(maxsize=4)
 def sign(shape: int) -> Mesh:
     """A traffic sign on its pole, 2.6 m tall, its face towards -x (the traffic that comes along x)."""
-    corners, edge, inner = ((3, (0.8, 0.08, 0.08), (0.93, 0.93, 0.9)), (14, (0.8, 0.08, 0.08), (0.93, 0.93, 0.9)),
-                            (14, (0.1, 0.25, 0.65), (0.1, 0.25, 0.65)), (4, (0.95, 0.75, 0.1), (0.95, 0.75, 0.1)))[shape % 4]  # fmt: skip
+    corners, edge, inner = _BOARDS[shape % len(_BOARDS)]
     parts = [rod((0, 0, 0), (0, 0, 2.5), (0.035, 0.035), _METAL, 5)]
     for radius, x, colour in ((0.36, -0.045, edge), (0.25, -0.055, inner), (0.36, 0.045, _METAL)):
         angle = np.arange(corners) * 2 * np.pi / corners + np.pi / 2
@@ -131,6 +131,25 @@ def tree(variant: int) -> Mesh:
         leaf.colours[:] *= (0.62 + 0.5 * (leaf.points[:, 2:] - leaf.points[:, 2].min()) / 0.45).clip(0.5, 1.15)
         leaf.slots[:] = PAINT
         parts.append(leaf)
+    return merge(parts)
+
+
+@lru_cache(maxsize=16)
+def palm(variant: int) -> Mesh:
+    """A palm about 1 unit tall (scaled by its place); leaves take the paint colour."""
+    rng = np.random.default_rng(variant)
+    lean = rng.uniform(-0.06, 0.06, 2)
+    parts = [rod((0, 0, 0), (lean[0], lean[1], 0.9), (0.03, 0.02), (0.42, 0.34, 0.25))]
+    top = np.array([lean[0], lean[1], 0.9])
+    for angle in np.arange(13) * 2.4 + rng.uniform(0, 1, 13):
+        away, across = np.array([np.cos(angle), np.sin(angle), 0]), np.array([-np.sin(angle), np.cos(angle), 0])
+        rise = rng.uniform(-0.02, 0.12)
+        spine = [top, top + away * 0.16 + [0, 0, rise], top + away * 0.30 + [0, 0, rise - 0.12]]
+        wide = [0.02, 0.05, 0.008]
+        for i in (0, 1):
+            a, b = spine[i], spine[i + 1]
+            leaf = [a - across * wide[i], b - across * wide[i + 1], b + across * wide[i + 1], a + across * wide[i]]
+            parts.append(quads([leaf], np.ones(3) * rng.uniform(0.75, 1.1), slot=PAINT))
     return merge(parts)
 
 

@@ -25,17 +25,12 @@ def house_of(corners: Points, town: Town, rng: np.random.Generator, lit: bool) -
     lower = wall * 0.72
     meshes = [quads(np.array(faces), np.stack([[lower, lower, wall, wall]] * 4))]
     meshes.append(quads([list(base + up)], wall * 0.5))
-    rim = [
-        [
-            f[3] + _out(f) * 0.18,
-            f[2] + _out(f) * 0.18,
-            f[2] + [0, 0, 0.45] + _out(f) * 0.18,
-            f[3] + [0, 0, 0.45] + _out(f) * 0.18,
-        ]
-        for f in faces
-    ]
+    lift = np.array([0, 0, 0.45])
+    rim = [np.array([f[3], f[2], f[2] + lift, f[3] + lift]) + _out(f) * 0.18 for f in faces]
     meshes.append(quads(np.array(rim), np.clip(wall * 1.15 + 0.05, 0, 1)))
     shape = (rng.uniform(0.42, 0.62), rng.uniform(0.5, 0.66), rng.uniform(2.2, 3.6))
+    if town.building_height_m[1] > 25 and rng.random() < 0.5:  # a curtain wall
+        shape = (0.92, rng.uniform(0.6, 0.85), rng.uniform(3, 5))
     glass, shop = rng.uniform(0.06, 0.2) * np.array([0.9, 1.05, 1.25]), rng.random() < 0.4
     for number, face in enumerate(faces):
         meshes += _windows(np.array(face), storeys, storey, shape, glass, rng, lit, shop and number == 0)
@@ -63,11 +58,8 @@ def _windows(
     half, tall = np.full(len(column), shape[0] * cell / 2), np.full(len(column), shape[1] * storey)
     if shop:
         ground = level == 0
-        half, bottom, tall = (
-            np.where(ground, cell * 0.43, half),
-            np.where(ground, 0.35, bottom),
-            np.where(ground, 2.3, tall),
-        )
+        half, bottom = np.where(ground, cell * 0.43, half), np.where(ground, 0.35, bottom)
+        tall = np.where(ground, 2.3, tall)
     origin = face[0] + _out(list(face)) * 0.04
 
     def corner(sign: int, top: bool) -> Points:

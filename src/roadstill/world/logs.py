@@ -49,7 +49,7 @@ def write_world(
     drives: int,
     seed: int,
     group: str = "demo",
-    width_px: int = 256,
+    width_px: int | None = None,
     height_px: int = 144,
     frames: tuple[int, ...] = (),
     reserved: bool = False,
@@ -61,7 +61,7 @@ def write_world(
         drives: how many.
         seed: of the world.
         group: towns, light and weather, a key of ``WORLD_GROUPS``.
-        width_px: of the pictures, which are only named here.
+        width_px: of the pictures, which are only named here; 16:9 if not given.
         height_px: of the pictures.
         frames: number of frames of each log of a drive; empty: 3 to 5 logs of 40 to 60 frames.
         reserved: allows a seed that is kept for the last confirmation.
@@ -73,6 +73,7 @@ def write_world(
         raise UserError(f"{out} exists and is not an empty folder; choose another folder for the world")
     if seed >= RESERVED_SEED and not reserved:
         raise UserError(f"seed {seed}: worlds from seed {RESERVED_SEED} on are kept for confirmation; take a lower one")
+    width_px = height_px * 16 // 9 if width_px is None else width_px
     if seed < 0 or drives < 1 or width_px < 16 or height_px < 16 or any(count < 1 for count in frames):
         raise UserError(
             f"seed {seed}, drives {drives}, {width_px}x{height_px} px, frames {frames}: "

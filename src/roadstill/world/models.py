@@ -21,6 +21,7 @@ from roadstill.world.meshes import (
     rectangle,
 )  # fmt: skip
 
+Span = tuple[float, float]
 _GLASS = (0.10, 0.13, 0.16)
 _TYRE = (0.05, 0.05, 0.055)
 _TRIM = (0.12, 0.12, 0.13)
@@ -47,9 +48,7 @@ def _wheels(places: list[tuple[float, float]], radius: float, width: float = 0.2
     return parts
 
 
-def _face(
-    x: float, y: tuple[float, float], z: tuple[float, float], colour: tuple[float, ...], slot: int = FIXED
-) -> Mesh:
+def _face(x: float, y: Span, z: Span, colour: tuple[float, ...], slot: int = FIXED) -> Mesh:
     """An upright patch across the vehicle at ``x``, looking forward if ``x`` is positive, else backward."""
     order = [(y[1], z[0]), (y[0], z[0]), (y[0], z[1]), (y[1], z[1])]
     if x > 0:
@@ -57,9 +56,7 @@ def _face(
     return quads([[(x, across, up) for across, up in order]], colour, slot=slot)
 
 
-def _lamps(
-    rear: float, front: float, half: float, z_rear: tuple[float, float], z_front: tuple[float, float]
-) -> list[Mesh]:
+def _lamps(rear: float, front: float, half: float, z_rear: Span, z_front: Span) -> list[Mesh]:
     """Rear lamps (inner part brake, outer edge also the tail light), headlights and plates."""
     parts = []
     for side in (-1, 1):
@@ -72,9 +69,7 @@ def _lamps(
     return parts
 
 
-def _cabin(
-    base: tuple[float, float], roof: tuple[float, float], z: tuple[float, float, float], half: float
-) -> list[Mesh]:
+def _cabin(base: Span, roof: Span, z: tuple[float, float, float], half: float) -> list[Mesh]:
     """Windows all around between the belt line and the roof, pillars in the body's colour."""
     belt, edge, top = z
     narrow = half * 0.76

@@ -1,5 +1,6 @@
 """The one file that touches Panda3D: an off-screen software picture of triangle batches, without display or GPU."""
 
+import weakref
 from typing import Any
 
 import numpy as np
@@ -88,12 +89,14 @@ class Canvas:
         self._camera = self._root.attachNewNode(LensNode("camera", lens))
         self._buffer.makeDisplayRegion().setCamera(self._camera)
         self._buffer.setActive(False)
+        self._finish = weakref.finalize(self, self._engine.removeWindow, self._buffer)
 
     def draw(self, batches: list[Batch], position: tuple[float, float, float], yaw_rad: float) -> NDArray[np.uint8]:
         """Draws the batches: uint8 ``[h, w, 4]``, red green blue and the kind of what is seen (0 = sky)."""
         self._camera.setPos(*position)
         self._camera.setHpr(float(np.degrees(yaw_rad)) - 90.0, 0, 0)
-        for batch in batches:
+        for order, batch in enumerate(batches):
+            batch.node.setBin("fixed", order)  # else Panda3D sorts by address, and equal depths come out by chance
             batch.node.reparentTo(self._root)
         self._buffer.setActive(True)
         self._engine.renderFrame()
@@ -105,4 +108,4 @@ class Canvas:
 
     def close(self) -> None:
         """Gives the buffer back."""
-        self._engine.removeWindow(self._buffer)
+        self._finish()

@@ -7,7 +7,10 @@ from typing import Any
 _NEW, _OLD = "numpy._core", "numpy.core"
 
 
-class _PortablePickler(pickle._Pickler):  # type: ignore[name-defined,misc]
+_PythonPickler: Any = pickle._Pickler  # the C one cannot be taught new names
+
+
+class _PortablePickler(_PythonPickler):
     """The pure-Python pickler, writing ``numpy._core*`` as ``numpy.core*`` (numpy >= 1.26 understands both)."""
 
     def save_global(self, obj: Any, name: str | None = None) -> None:

@@ -25,6 +25,7 @@ CAMERA_HEIGHT_M = 1.55
 CAMERA_AHEAD_M = 1.6
 REACH_M = 165.0  # farther things are not drawn
 _CHUNKS_KEPT = 12
+_GLARE = 0.015  # least radius of a lamp's glow, as a share of the height: the lens blooms however far the lamp is
 _LAMPLIGHT = (1.0, 0.82, 0.55)
 
 
@@ -49,6 +50,7 @@ class _Stage:
     look: Look
     sky: Sky
     grain: Floats
+    parked_s_m: NDArray[np.float64]
     chunks: dict[int, _Standing]
 
     @property
@@ -82,6 +84,7 @@ class Renderer:
         self._across = ((np.arange(width_px) + 0.5 - width_px / 2) / self._focal_px).astype(np.float32)
         self._upward = ((height_px / 2 - np.arange(height_px) - 0.5) / self._focal_px).astype(np.float32)
         self._batch = Batch
+        self._half_view = width_px / 2 / self._focal_px
         self._sensor = optics.Sensor(width_px, height_px)
         self._stage: _Stage | None = None
 
@@ -101,6 +104,10 @@ class Renderer:
         samples = self._canvas.draw([part.batch for part in standing] + moving, tuple(eye.tolist()), yaw)
         return self._develop(samples, scene, stage, glows, eye)
 
+    def close(self) -> None:
+        """Gives the drawing buffer back; the renderer cannot draw any more."""
+        self._canvas.close()
+
     def _set(self, scene: Scene) -> _Stage:
         stage, layout = self._stage, scene.layout
         if stage is None or stage.layout is not layout or (stage.light, stage.weather) != (scene.light, scene.weather):
@@ -112,7 +119,10 @@ class Renderer:
             )
             look = look_of(scene.light, scene.weather, layout)
             grain = noise_table(seed_of("grain", layout.seed), 256, 256, ((32, 32), (64, 64), (128, 128))) - 0.5
-            self._stage = _Stage(layout, scene.light, scene.weather, local, look, Sky(layout, look), grain, {})
+            places = [(local.road.points_m - (thing.x_m, thing.y_m)) for thing in local.parked]
+            parked_s_m = np.array([np.argmin((away**2).sum(1)) * local.road.step_m for away in places])
+            sky = Sky(layout, look)
+            self._stage = _Stage(layout, scene.light, scene.weather, local, look, sky, grain, parked_s_m, {})
         assert self._stage is not None
         return self._stage
 
@@ -132,11 +142,10 @@ class Renderer:
         return _Standing(batch, mesh, lit(mesh, stage.look, chunk.lamps_m), chunk.lamps_m)
 
     def _parked(self, stage: _Stage, index: int) -> list[Mesh]:
-        road, meshes = stage.local.road, []
-        for thing in stage.local.parked:
-            nearest = np.argmin(((road.points_m - (thing.x_m, thing.y_m)) ** 2).sum(1)) * road.step_m
-            if index * CHUNK_M <= nearest < (index + 1) * CHUNK_M:
-                meshes += draw_object(thing, stage.local.town.asphalt, stage.look.dark)[0]
+        inside = (stage.parked_s_m >= index * CHUNK_M) & (stage.parked_s_m < (index + 1) * CHUNK_M)
+        meshes = []
+        for which in np.flatnonzero(inside):
+            meshes += draw_object(stage.local.parked[which], stage.local.town.asphalt, stage.look.dark)[0]
         return meshes
 
     def _moving(
@@ -145,9 +154,12 @@ class Renderer:
         meshes: list[Mesh] = []
         glows: list[Glow] = []
         look = stage.look
+        cos, sin = float(np.cos(yaw)), float(np.sin(yaw))
         for thing in (_shifted(thing, stage.origin_m) for thing in scene.objects):
-            away = (thing.x_m - eye[0]) * np.cos(yaw) + (thing.y_m - eye[1]) * np.sin(yaw)
-            if -thing.length_m < away < REACH_M:
+            east, north = thing.x_m - eye[0], thing.y_m - eye[1]
+            forward, left = east * cos + north * sin, north * cos - east * sin
+            beside = abs(left) - thing.length_m > max(forward, 0.0) * self._half_view + 2.0
+            if -thing.length_m < forward < REACH_M and not beside:
                 solid, shine = draw_object(thing, scene.layout.town.asphalt, look.dark)
                 meshes, glows = meshes + solid, glows + shine
         for signal in scene.lights:
@@ -170,7 +182,7 @@ class Renderer:
         factor = self._factor
         masks = np.stack([kinds < GROUND // 2, np.abs(kinds.astype(np.int16) - GROUND) < 20], -1).astype(np.uint8)
         shares = optics.reduce(masks, factor)
-        picture = optics.reduce(samples[..., :3], factor) / 255
+        picture: Floats = optics.reduce(samples[..., :3], factor) / np.float32(255)
         half = self.height_px // 2 + 1
         picture[:half] += stage.sky.draw(self._across, self._upward[:half], scene.ego_yaw_rad) * shares[:half, :, :1]
         picture[half:] += look.haze * shares[half:, :, :1]
@@ -214,7 +226,7 @@ class Renderer:
             return
         seen = min(1.0, 2.5 * float((window > (LAMP + 130) // 2).mean()))
         if seen > 0:
-            radius = max(glow.radius_m * self._focal_px / forward, 1.3)
+            radius = max(glow.radius_m * self._focal_px / forward, _GLARE * self.height_px)
             clear = np.exp(-0.35 * forward / look.sight_m)
             optics.add_glow(
                 picture, column, row, radius, np.array(glow.colour, np.float32) * (glow.strength * seen * clear)

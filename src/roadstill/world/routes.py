@@ -132,7 +132,7 @@ def layout_of(
                         speed_mps=0.0,
                         colour=rng.choice(CAR_COLOURS),
                         role="parked",
-                    )  # fmt: skip
+                    )
                 )
             s += rng.uniform(6.2, 9.0)
     return Layout(

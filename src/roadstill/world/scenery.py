@@ -1,6 +1,7 @@
 """What stands beside the road: buildings with windows, trees, street lamps, parked cars; in chunks along the road."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,10 +74,10 @@ def _trees(band: Band, side: int, rng: np.random.Generator) -> list[Mesh]:
         offset = band.kerb_m + 0.9 if not beyond else band.facade_line_m + rng.uniform(0.5, 6.0)
         tall = rng.uniform(4.5, 8.5)
         leaf = np.array(town.leaves[rng.integers(len(town.leaves))]) * rng.uniform(0.85, 1.15)
-        variant = int(rng.integers(12)) + (100 if town.location.startswith("us-nv") else 0)
+        variant = int(rng.integers(12))
         if not _keeps_clear(band, place, offset):
             x, y, _ = along(band.layout.road, place, side * offset)
-            model = figures.tree(variant)
+            model = figures.palm(variant) if town.location.startswith("us-nv") else figures.tree(variant)
             colours = np.where((model.slots == PAINT)[:, None], model.colours * leaf, model.colours).astype(np.float32)
             scale = (tall * rng.uniform(0.8, 1.1), tall * rng.uniform(0.8, 1.1), tall)
             meshes.append(model.painted(colours).placed(x, y, rng.uniform(0, 6.28), scale))
@@ -101,7 +102,7 @@ def _row_of_houses(band: Band, side: int, rng: np.random.Generator, lit: bool) -
     while cuts[-1] < band.end_m - 1e-6:
         rest = band.end_m - cuts[-1]
         cuts.append(band.end_m if rest < 16 else min(cuts[-1] + rng.uniform(8, 15), band.end_m))
-    for start, end in zip(cuts[:-1], cuts[1:], strict=True):
+    for start, end in pairwise(cuts):
         built, setback, gap = rng.random() < town.building_share, rng.uniform(*town.setback_m), rng.uniform(0, 1.2)
         house = np.random.default_rng(rng.integers(2**62))
         free = not band.near_crossing(np.linspace(start, end, 7)).any()

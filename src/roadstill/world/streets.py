@@ -79,19 +79,14 @@ def strip(road: Road, s_m: ArrayLike, offsets_m: ArrayLike, z_m: ArrayLike, colo
         np.broadcast_to(np.asarray(colours, np.float32), (rows, columns, 3)).reshape(-1, 3),
         np.full(count, GROUND, np.uint8),
         np.zeros(count, np.uint8),
-        np.concatenate([np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)]).astype(
-            np.int32
-        ),
+        np.stack([np.stack([a, b, c], -1), np.stack([a, c, d], -1)]).reshape(-1, 3).astype(np.int32),
     )
 
 
 def rectangles(road: Road, s_m: ArrayLike, offset_m: ArrayLike, z_m: float, colour: ArrayLike) -> Mesh:
     """Painted patches ``[n, 2]`` (from, to) along and across the road."""
     s, offset = np.asarray(s_m, float).reshape(-1, 2), np.asarray(offset_m, float).reshape(-1, 2)
-    s, offset = (
-        np.broadcast_to(s, (max(len(s), len(offset)), 2)),
-        np.broadcast_to(offset, (max(len(s), len(offset)), 2)),
-    )
+    s, offset = np.broadcast_arrays(s, offset)
     corners = [along(road, s[:, i], offset[:, j], z_m) for i, j in ((0, 0), (1, 0), (1, 1), (0, 1))]
     faces = np.stack(corners, 1)
     mesh = quads(faces, colour, kind=GROUND)
@@ -106,10 +101,8 @@ def carriageway(band: Band, rng: np.random.Generator) -> list[Mesh]:
     s = np.linspace(band.start_m, band.end_m, round((band.end_m - band.start_m) / _STEP_M) + 1)
     inner = town.lanes_each_way * town.lane_width_m
     quarter = town.lane_width_m / 4
-    offsets = np.concatenate(
-        [[band.kerb_m], np.arange(4 * town.lanes_each_way, -4 * town.lanes_each_way - 1, -1) * quarter]
-    )
-    offsets = np.append(offsets, -band.kerb_m)
+    quarters = np.arange(4 * town.lanes_each_way, -4 * town.lanes_each_way - 1, -1)
+    offsets = np.concatenate([[band.kerb_m], quarters * quarter, [-band.kerb_m]])
     wear = np.where(np.isin(np.round(np.abs(offsets) / quarter).astype(int) % 4, (1, 3)), 0.90, 1.03)
     wear[np.abs(offsets) > inner] = 0.93
     colours = asphalt * wear[:, None] * np.ones((len(s), 1, 1))
@@ -144,10 +137,8 @@ def _side_street(band: Band, centre: float) -> list[Mesh]:
             far = np.array([SIDE_REACH_M, 40.0, band.facade_line_m + 0.2]) * side
             meshes.append(strip(road, walk, far if side > 0 else far[::-1], _KERB_M, town.pavement))
         dash = np.arange(band.facade_line_m + 1, 70, 6.0) * side
-        pairs = np.stack([dash, dash + 2.5], -1)
-        meshes.append(
-            rectangles(road, [[centre - 0.07, centre + 0.07]], np.sort(pairs)[:, ::-1], _MARK_Z, town.marking)
-        )
+        pairs = np.sort(np.stack([dash, dash + 2.5], -1))[:, ::-1]
+        meshes.append(rectangles(road, [[centre - 0.07, centre + 0.07]], pairs, _MARK_Z, town.marking))
     return meshes
 
 
@@ -181,22 +172,13 @@ def marks(band: Band) -> list[Mesh]:
     begin = np.arange(np.ceil(band.start_m / _STEP_M) * _STEP_M, band.end_m - 1e-6, _STEP_M)
     begin = begin[~band.near_crossing(begin + _STEP_M / 2)]
     solid = np.stack([begin, begin + _STEP_M], -1)
-    meshes = (
-        [rectangles(road, solid, [[o + 0.06, o - 0.06]], _MARK_Z, yellow) for o in (0.12, -0.12)] if len(solid) else []
-    )
-    dashes = solid[np.round(begin / _STEP_M).astype(int) % 3 == 0]
-    for lane in range(1, town.lanes_each_way):
-        for side in (1, -1):
-            o = side * lane * town.lane_width_m
-            if len(dashes):
-                meshes.append(rectangles(road, dashes + [[0, 0.5]], [[o + 0.07, o - 0.07]], _MARK_Z, paint))
-    edge = town.lanes_each_way * town.lane_width_m
-    for o in (edge, -edge):
-        if len(solid):
-            meshes.append(rectangles(road, solid, [[o + 0.06, o - 0.06]], _MARK_Z, paint))
+    dashes = solid[np.round(begin / _STEP_M).astype(int) % 3 == 0] + np.array([[0, 0.5]])
+    edge, lanes = town.lanes_each_way * town.lane_width_m, range(1, town.lanes_each_way)
+    lines = [(solid, offset, yellow) for offset in (0.12, -0.12)] + [(solid, offset, paint) for offset in (edge, -edge)]
+    lines += [(dashes, side * lane * town.lane_width_m, paint) for lane in lanes for side in (1, -1)]
+    meshes = [rectangles(road, s, [[o + 0.065, o - 0.065]], _MARK_Z, colour) for s, o, colour in lines if len(s)]
     bars = np.arange(-band.kerb_m + 0.3, band.kerb_m - 0.5, 1.0)
-    for s in band.inside(band.layout.crosswalks_s_m):
-        meshes.append(rectangles(road, [[s - 1.6, s + 1.6]], np.stack([bars + 0.55, bars], -1), _STRIPE_Z, paint))
-    for s in band.inside(band.layout.stop_lines_s_m):
-        meshes.append(rectangles(road, [[s - 0.3, s + 0.3]], [[-0.1, -edge]], _STRIPE_Z, paint))
-    return meshes
+    across = np.stack([bars + 0.55, bars], -1)
+    walks, stops = band.inside(band.layout.crosswalks_s_m), band.inside(band.layout.stop_lines_s_m)
+    meshes += [rectangles(road, [[s - 1.6, s + 1.6]], across, _STRIPE_Z, paint) for s in walks]
+    return meshes + [rectangles(road, [[s - 0.3, s + 0.3]], [[-0.1, -edge]], _STRIPE_Z, paint) for s in stops]

@@ -9,7 +9,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from roadstill.world.routes import CAR_COLOURS, SIZES_M, track_of
+from roadstill.world.routes import CAR_COLOURS, SIZES_M, Route, track_of
 
 DT_S = 0.1
 FOREVER_S = 1e9
@@ -72,8 +72,11 @@ class Car:
             self.yaw = 0.0
 
 
-def step_lane(lane: list[Car], walls_p: Sequence[float]) -> None:
-    """One tick of all cars of a lane; at a wall (a red light, people on a crosswalk) the first one stops."""
+def step_lane(lane: list[Car], walls_p: Sequence[float], route: Route | None = None, sign: int = 1) -> None:
+    """One tick of all cars of a lane; at a wall (a red light, people on a crosswalk) the first one stops.
+
+    ``p`` counts along the centre line: on the outer side of a bend of ``route`` it grows more slowly than they drive.
+    """
     lane.sort(key=lambda car: -car.p)
     ahead: Car | None = None
     for car in lane:
@@ -83,7 +86,10 @@ def step_lane(lane: list[Car], walls_p: Sequence[float]) -> None:
             room = wall - front + 1.5
             if 0.2 < room < gap and car.v * car.v < 9.0 * room:
                 gap, speed = room, 0.0
+        before = car.p
         car.step(gap, speed)
+        if route is not None:
+            car.p = before + (car.p - before) / (1.0 - route.curvature(before * sign) * car.d)
         ahead = car
 
 
@@ -144,6 +150,16 @@ def strollers(rng: random.Random, from_m: float, to_m: float, offset_m: float, e
             speed = rng.choice((-1, 1)) * rng.uniform(0.9, 1.6) if rng.random() < 0.8 else 0.01
             people.append(person(rng, "bystander", s, side * (offset_m + rng.uniform(-0.6, 0.6)), speed, 0.0))
             s += rng.expovariate(1 / every_m) + 1.0
+    return people
+
+
+def walkers_beside(rng: random.Random, from_m: float, to_m: float, edge_m: float) -> list[Passer]:
+    """People on the carriageway along the far kerb: in both classes, so that people alone do not mean braking."""
+    people = []
+    s = from_m + rng.uniform(0, 60)
+    while s < to_m:
+        people.append(person(rng, "beside", s, edge_m - rng.uniform(0.3, 0.9), rng.choice((-1.2, 0.01, 1.2)), 0.0))
+        s += rng.expovariate(1 / 45) + 2.0
     return people
 
 

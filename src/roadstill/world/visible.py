@@ -14,6 +14,11 @@ from roadstill.world.scene import RoadObject, TrafficLight
 CAMERA_M = 1.6  # ahead of the rear axle
 HALF_VIEW = math.tan(math.radians(38.5 / 2))
 FAR_M = 80.0  # what is farther is too small to see; also stands for "nothing there"
+_COUNTS = (
+    "see_lead_lit", "see_lead_offset_m", "see_lead_width_m", "see_cars_ahead", "see_lit_ahead", "see_crossing",
+    "see_crossing_aside_m", "see_people_road", "see_people_aside_m", "see_crowd", "see_oncoming", "see_cyclists",
+)  # fmt: skip
+_DISTANCES = ("see_lead_m", "see_beside_m", "see_crossing_m", "see_people_m", "see_barrier_m")
 VEHICLES = frozenset(("car", "van", "truck", "bus"))
 
 
@@ -48,13 +53,8 @@ def see(
     """
     x, y, yaw, s, d = pose
     cosine, sine = math.cos(yaw), math.sin(yaw)
-    facts = {
-        "see_lead_m": FAR_M, "see_lead_lit": 0.0, "see_lead_offset_m": 0.0, "see_lead_width_m": 0.0,
-        "see_cars_ahead": 0.0, "see_lit_ahead": 0.0, "see_beside_m": FAR_M, "see_crossing": 0.0,
-        "see_crossing_m": FAR_M, "see_people_road": 0.0, "see_people_lane": 0.0, "see_people_m": FAR_M,
-        "see_crowd": 0.0, "see_barrier_m": FAR_M, "see_oncoming": 0.0, "see_cyclists": 0.0,
-    }  # fmt: skip
-    for thing, at_s, at_d, along in placed:
+    facts = dict.fromkeys(_COUNTS, 0.0) | dict.fromkeys(_DISTANCES, FAR_M)
+    for thing, _, at_d, along in placed:
         dx, dy = thing.x_m - x, thing.y_m - y
         forward = dx * cosine + dy * sine - CAMERA_M
         if not 0.5 < forward < FAR_M:
@@ -64,12 +64,13 @@ def see(
             continue
         kind = thing.kind
         if kind == "pedestrian":
-            _person(facts, forward, at_d, d, half_road_m, lane_width_m)
+            _person(facts, forward, at_d, d, half_road_m)
         elif kind in VEHICLES:
             if thing.role == "crossing":
-                if abs(at_d) < half_road_m + 8.0:
+                if abs(at_d) < half_road_m + 9.0:
                     facts["see_crossing"] += 1
-                    facts["see_crossing_m"] = min(facts["see_crossing_m"], forward)
+                    if forward < facts["see_crossing_m"]:
+                        facts["see_crossing_m"], facts["see_crossing_aside_m"] = forward, left
             elif along:
                 _ahead(facts, thing, forward, at_d - d, lane_width_m)
             else:
@@ -88,13 +89,11 @@ def see(
     return facts
 
 
-def _person(facts: dict[str, float], forward: float, at_d: float, d: float, half_m: float, lane_m: float) -> None:
+def _person(facts: dict[str, float], forward: float, at_d: float, d: float, half_m: float) -> None:
     if abs(at_d) < half_m:
         facts["see_people_road"] += 1
-        if at_d < 0.0:
-            facts["see_people_m"] = min(facts["see_people_m"], forward)
-        if abs(at_d - d) < lane_m / 2 + 0.4:
-            facts["see_people_lane"] += 1
+        if forward < facts["see_people_m"]:
+            facts["see_people_m"], facts["see_people_aside_m"] = forward, at_d - d
     elif forward < 45.0:
         facts["see_crowd"] += 1
 

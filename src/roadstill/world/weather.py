@@ -1,13 +1,13 @@
 """Light and weather: how bright surfaces are, what colour the sky has, how far one sees.
 
-A look depends on light, weather and the layout's seed (direction of the sun, clouds) alone, never on what happens on the
-road: else brightness would give the label away.
+A look depends on light, weather and the layout's seed (direction of the sun, clouds) alone, never on what happens on
+the road: else brightness would give the label away.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from roadstill.runs import seed_of
 from roadstill.world.meshes import LAMP, Mesh
@@ -51,20 +51,13 @@ class Look:
 _LIGHT = {  # sun, above, below, zenith, horizon, dark
     "day": ((0.62, 0.58, 0.50), (0.62, 0.66, 0.72), (0.36, 0.35, 0.34), (0.30, 0.50, 0.84), (0.74, 0.83, 0.92), 0.0),
     "dusk": ((0.42, 0.24, 0.13), (0.40, 0.38, 0.46), (0.24, 0.22, 0.24), (0.22, 0.27, 0.46), (0.88, 0.60, 0.42), 0.5),
-    "night": (
-        (0.02, 0.02, 0.03),
-        (0.15, 0.165, 0.22),
-        (0.10, 0.10, 0.12),
-        (0.02, 0.025, 0.06),
-        (0.13, 0.115, 0.13),
-        1.0,
-    ),
+    "night": ((0.02, 0.02, 0.03), (0.17, 0.18, 0.24), (0.11, 0.11, 0.13), (0.02, 0.02, 0.06), (0.14, 0.12, 0.13), 1.0),
 }
 _WEATHER = {  # share of the sun, of sky light, greyness of the sky, sight, wet, cloud
     "clear": (1.0, 1.0, 0.0, 600.0, 0.0, 0.3),
-    "overcast": (0.10, 1.12, 0.85, 420.0, 0.0, 1.0),
-    "rain": (0.04, 0.92, 0.92, 170.0, 1.0, 1.0),
-    "fog": (0.03, 1.0, 1.0, 62.0, 0.2, 0.2),
+    "overcast": (0.12, 1.30, 0.85, 420.0, 0.0, 1.0),
+    "rain": (0.04, 1.15, 0.92, 190.0, 1.0, 1.0),
+    "fog": (0.03, 1.12, 1.0, 62.0, 0.2, 0.2),
 }
 
 
@@ -80,17 +73,16 @@ def look_of(light: str, weather: str, layout: Layout) -> Look:
     top = np.array(zenith) * (1 - grey) + dull * 0.88 * grey
     rim = np.array(horizon) * (1 - grey) + dull * 1.06 * grey
     if weather == "rain":
-        top, rim = top * 0.8, rim * 0.85
-    parts = [
-        np.array(sun) * sun_share,
-        towards,
-        np.array(above) * sky_share,
-        np.array(below) * sky_share,
-        top,
-        rim,
-        rim,
-    ]
-    return Look(*(part.astype(np.float32) for part in parts), sight_m, wet, dark, cloud)
+        top, rim = top * 0.92, rim * 0.94
+
+    def shade(colour: ArrayLike, share: float = 1.0) -> Floats:
+        return np.asarray(np.asarray(colour) * share, np.float32)
+
+    return Look(
+        sun=shade(sun, sun_share), sun_towards=shade(towards), above=shade(above, sky_share),
+        below=shade(below, sky_share), zenith=shade(top), horizon=shade(rim), haze=shade(rim),
+        sight_m=sight_m, wet=wet, dark=dark, cloud=cloud,
+    )  # fmt: skip
 
 
 def lit(mesh: Mesh, look: Look, lamps_m: Floats) -> Floats:
@@ -100,7 +92,7 @@ def lit(mesh: Mesh, look: Look, lamps_m: Floats) -> Floats:
     light = look.below + (look.above - look.below) * rising + look.sun * facing
     if look.dark and len(lamps_m):
         light = light + _pools(mesh.points, lamps_m)[:, None] * (_WARM * (0.9 * look.dark**1.5))
-    albedo = mesh.colours * (1 - 0.38 * look.wet * (rising > 0.95)) if look.wet else mesh.colours
+    albedo = mesh.colours * (1 - 0.32 * look.wet * (rising > 0.95)) if look.wet else mesh.colours
     return np.where((mesh.kinds == LAMP)[:, None], mesh.colours, albedo * light).astype(np.float32)
 
 

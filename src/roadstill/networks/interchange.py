@@ -1,0 +1,189 @@
+"""DiT weights from and for others: the original checkpoint files, and diffusers' ``DiTTransformer2DModel``."""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from roadstill.errors import UserError
+from roadstill.networks.dit import SIZES, DiT
+
+_ENDS = ("weight", "bias")
+# ours -> diffusers, outside the blocks and inside of each
+_OUTSIDE = {
+    "x_embedder.proj": "pos_embed.proj",
+    "final_layer.adaLN_modulation.1": "proj_out_1",
+    "final_layer.linear": "proj_out_2",
+}
+_INSIDE = {
+    "adaLN_modulation.1": "norm1.linear",
+    "attn.proj": "attn1.to_out.0",
+    "mlp.fc1": "ff.net.0.proj",
+    "mlp.fc2": "ff.net.2",
+}
+# ours, once for the network -> diffusers, a copy in every block
+_COPIED = {
+    "t_embedder.mlp.0.weight": "norm1.emb.timestep_embedder.linear_1.weight",
+    "t_embedder.mlp.0.bias": "norm1.emb.timestep_embedder.linear_1.bias",
+    "t_embedder.mlp.2.weight": "norm1.emb.timestep_embedder.linear_2.weight",
+    "t_embedder.mlp.2.bias": "norm1.emb.timestep_embedder.linear_2.bias",
+    "y_embedder.embedding_table.weight": "norm1.emb.class_embedder.embedding_table.weight",
+}
+
+
+def load_dit(path: Path, *, num_heads: int | None = None) -> DiT:
+    """Opens a checkpoint in the original layout (safetensors, or a torch file read without running code).
+
+    A file of several states is taken by its moving average (``ema``), else its ``model``.
+
+    Args:
+        path: the file.
+        num_heads: attention heads; the published widths (384, 768, 1024, 1152) know theirs.
+
+    Raises:
+        UserError: no such file, not a DiT, or tensors missing or left over; all are named.
+    """
+    state = _read(path)
+    try:
+        config = _sizes(state, num_heads)
+    except (KeyError, IndexError, ValueError) as error:
+        raise UserError(
+            f"{path} holds no DiT in the original layout: {error}; convert it with from_diffusers"
+        ) from None
+    network = DiT(**config)
+    try:
+        network.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise UserError(f"{path} does not fit: {' '.join(str(error).split())}") from None
+    return network
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        stored: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; give the path of a DiT checkpoint") from None
+    except (OSError, RuntimeError, ValueError, pickle.UnpicklingError, EOFError) as error:
+        raise UserError(f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from None
+    except Exception as error:  # safetensors raises a class of its own
+        if type(error).__name__ != "SafetensorError":
+            raise
+        raise UserError(f"{path} cannot be read as weights: {error}") from None
+    for part in ("ema", "model"):
+        if isinstance(stored, Mapping) and isinstance(stored.get(part), Mapping):
+            stored = stored[part]
+            break
+    if not isinstance(stored, Mapping) or not all(isinstance(tensor, Tensor) for tensor in stored.values()):
+        raise UserError(f"{path} holds no named tensors; give a state dict")
+    return dict(stored)
+
+
+def _sizes(state: Mapping[str, Tensor], num_heads: int | None) -> dict[str, Any]:
+    hidden, channels, patch, _ = state["x_embedder.proj.weight"].shape
+    depth = len({name.split(".")[1] for name in state if name.startswith("blocks.")})
+    known = {width: heads for _, width, heads in SIZES.values()}
+    if num_heads is None and hidden not in known:
+        raise ValueError(f"width {hidden} is no published one, so num_heads must be given")
+    side = round(state["pos_embed"].shape[1] ** 0.5)
+    gammas = sum(name.startswith("blocks.") and name.count(".") == 2 and name.endswith(".gamma1") for name in state)
+    return {
+        "input_size": side * patch,
+        "patch_size": patch,
+        "in_channels": channels,
+        "hidden_size": hidden,
+        "depth": depth,
+        "num_heads": known[hidden] if num_heads is None else num_heads,
+        "num_classes": len(state["y_embedder.embedding_table.weight"]) - 1,
+        "learn_sigma": len(state["final_layer.linear.bias"]) == 2 * channels * patch * patch,
+        "gammas": gammas or None,
+        "gamma_sites": "reference" if "blocks.0.attn.gamma1" in state or not gammas else "residual_only",
+    }
+
+
+@torch.no_grad()
+def to_diffusers(network: DiT) -> Any:
+    """The same network as diffusers' ``DiTTransformer2DModel``, with equal outputs.
+
+    diffusers counts its time frequencies with a denominator of 127 where the original has 128. The returned model is
+    corrected; one that is saved and opened again by diffusers alone is not (outputs then differ by some percent), so
+    open it with ``from_diffusers``.
+
+    Raises:
+        UserError: the network still has gammas or adapters.
+    """
+    from diffusers.models import DiTTransformer2DModel
+
+    if network.gammas or any(".lora_" in name for name, _ in network.named_parameters()):
+        raise UserError("a network with gammas or LoRA has no place in diffusers' layout; merge it first")
+    model = DiTTransformer2DModel(
+        num_attention_heads=network.num_heads,
+        attention_head_dim=network.hidden_size // network.num_heads,
+        in_channels=network.in_channels,
+        out_channels=network.out_channels,
+        num_layers=network.depth,
+        sample_size=network.input_size,
+        patch_size=network.patch_size,
+        num_embeds_ada_norm=network.num_classes,
+        attention_bias=True,
+        activation_fn="gelu-approximate",
+        norm_type="ada_norm_zero",
+        norm_elementwise_affine=False,
+        norm_eps=1e-6,
+    )
+    for block in model.transformer_blocks:
+        block.norm1.emb.time_proj.downscale_freq_shift = 0
+    ours = network.state_dict()
+    state = {f"{theirs}.{end}": ours[f"{name}.{end}"] for name, theirs in _OUTSIDE.items() for end in _ENDS}
+    for i in range(network.depth):
+        block = f"transformer_blocks.{i}"
+        state |= {f"{block}.{theirs}": ours[name] for name, theirs in _COPIED.items()}
+        for end in _ENDS:
+            state |= {f"{block}.{theirs}.{end}": ours[f"blocks.{i}.{name}.{end}"] for name, theirs in _INSIDE.items()}
+            parts = ours[f"blocks.{i}.attn.qkv.{end}"].chunk(3)
+            state |= {f"{block}.attn1.to_{which}.{end}": part for which, part in zip("qkv", parts, strict=True)}
+    model.load_state_dict(state, strict=True)
+    return model.train(network.training)
+
+
+@torch.no_grad()
+def from_diffusers(model: Any) -> DiT:
+    """Our DiT with the weights of a ``DiTTransformer2DModel``.
+
+    Raises:
+        UserError: its blocks hold different time or label embedders, which one DiT cannot have.
+    """
+    theirs, config = dict(model.state_dict()), model.config
+    network = DiT(
+        input_size=config.sample_size,
+        patch_size=config.patch_size,
+        in_channels=config.in_channels,
+        hidden_size=config.num_attention_heads * config.attention_head_dim,
+        depth=config.num_layers,
+        num_heads=config.num_attention_heads,
+        num_classes=config.num_embeds_ada_norm,
+        learn_sigma=config.out_channels == 2 * config.in_channels,
+    )
+    state = {"pos_embed": network.pos_embed.data}
+    state |= {f"{name}.{end}": theirs.pop(f"{other}.{end}") for name, other in _OUTSIDE.items() for end in _ENDS}
+    for i in range(network.depth):
+        block = f"transformer_blocks.{i}"
+        for name, other in _COPIED.items():
+            copy = theirs.pop(f"{block}.{other}")
+            if not torch.equal(copy, state.setdefault(name, copy)):
+                raise UserError(f"{block}.{other} differs from block 0's; a DiT has one for all blocks")
+        for end in _ENDS:
+            for name, other in _INSIDE.items():
+                state[f"blocks.{i}.{name}.{end}"] = theirs.pop(f"{block}.{other}.{end}")
+            parts = [theirs.pop(f"{block}.attn1.to_{which}.{end}") for which in "qkv"]
+            state[f"blocks.{i}.attn.qkv.{end}"] = torch.cat(parts)
+    if theirs:
+        raise UserError(f"the model has tensors that a DiT has no place for: {', '.join(theirs)}")
+    network.load_state_dict(state, strict=True)
+    return network.train(model.training)

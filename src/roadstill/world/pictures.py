@@ -1,0 +1,107 @@
+"""Draws the pictures of a written world: only those asked for, only those that are missing, in several processes."""
+
+import multiprocessing
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from roadstill.errors import UserError
+from roadstill.runs import atomic_path
+from roadstill.world.logs import SPLIT, namings_of, read_world, scenes_of
+
+Progress = Callable[[int, int], None]
+
+
+def draw_pictures(
+    root: Path,
+    images: Sequence[str] | None = None,
+    *,
+    workers: int = 1,
+    quality: int = 92,
+    progress: Progress | None = None,
+) -> int:
+    """Draws the missing pictures of a world; the files do not depend on ``workers`` or on what was drawn before.
+
+    Args:
+        root: folder that ``write_world`` made.
+        images: paths relative to ``sensor_blobs/mini`` as in the logs; all of the world's if ``None``.
+        workers: processes; 1 draws in this one.
+        quality: of the JPEG files, 1 to 95.
+        progress: called with the numbers of pictures drawn so far and to draw.
+
+    Returns:
+        How many pictures were drawn.
+
+    Raises:
+        UserError: an image that this world does not have, or a number out of range.
+    """
+    if workers < 1 or not 1 <= quality <= 95:
+        raise UserError(f"workers {workers}, quality {quality}: take at least one worker and a quality from 1 to 95")
+    tasks = _missing(root, images)
+    total, done = sum(len(names) for names in tasks.values()), 0
+    if workers == 1 or len(tasks) < 2:
+        for index, names in tasks.items():
+            done += draw_drive(root, index, names, quality)
+            if progress is not None:
+                progress(done, total)
+        return done
+    # a spawned process, not a forked one: the renderer's state must not be shared
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(tasks)), mp_context=context) as pool:
+        longest_first = sorted(tasks.items(), key=lambda task: -len(task[1]))
+        drawn = [pool.submit(draw_drive, root, index, names, quality) for index, names in longest_first]
+        try:
+            for future in as_completed(drawn):
+                done += future.result()
+                if progress is not None:
+                    progress(done, total)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return done
+
+
+def draw_drive(root: Path, index: int, names: Sequence[str], quality: int) -> int:
+    """Draws the named pictures of one drive; its roads are built once, its logs in their order."""
+    from roadstill.world.render import Renderer
+
+    world, wanted = read_world(root), set(names)
+    logs = {Path(name).parts[0] for name in names}
+    renderer = Renderer(world.width_px, world.height_px)
+    try:
+        for name, scene in scenes_of(root, drives={index}, logs=logs):
+            if name in wanted:
+                write_jpeg(root / "sensor_blobs" / SPLIT / name, renderer.draw(scene), quality)
+    finally:
+        renderer.close()
+    return len(wanted)
+
+
+def write_jpeg(path: Path, pixels: NDArray[np.uint8], quality: int) -> None:
+    """Writes a picture ``[h, w, 3]`` atomically, colours at full resolution: small red lamps must stay red."""
+    with atomic_path(path) as temporary:
+        Image.fromarray(pixels).save(temporary, "JPEG", quality=quality, subsampling=0)
+
+
+def _missing(root: Path, images: Sequence[str] | None) -> dict[int, list[str]]:
+    """The wanted pictures that do not exist, by drive, in the order of the world."""
+    wanted = None if images is None else set(images)
+    tasks: dict[int, list[str]] = {}
+    for spec in read_world(root).specs():
+        for naming in namings_of(spec):
+            for name in (naming.image(frame) for frame in range(naming.count)):
+                if wanted is not None and name not in wanted:
+                    continue
+                if wanted is not None:
+                    wanted.discard(name)
+                if not (root / "sensor_blobs" / SPLIT / name).exists():
+                    tasks.setdefault(spec.index, []).append(name)
+    if wanted:
+        raise UserError(
+            f"{root}: no picture {min(wanted)!r} in this world ({len(wanted)} unknown); take names from its logs"
+        )
+    return tasks

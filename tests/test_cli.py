@@ -1,0 +1,135 @@
+"""The door: quick help, one clear line and exit code 2 for every user's mistake."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from roadstill.cli import VERBS, main, verb_function
+
+
+def test_help_names_every_verb_and_imports_nothing_heavy():
+    code = (
+        "import sys; from roadstill.cli import main; main(['--help'])\n"
+        "heavy = {'torch', 'numpy', 'jsonargparse', 'diffusers', 'matplotlib', 'pyarrow'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for verb in VERBS:
+        assert f"  {verb} " in done.stdout
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_summary_is_the_first_line_of_the_docstring(verb):
+    assert (verb_function(verb).__doc__ or "").splitlines()[0] == VERBS[verb][1]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_its_options(verb, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([verb, "--help"])
+    assert stopped.value.code == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"usage: roadstill {verb}")
+    assert "--config" in text
+
+
+def one_line(arguments, capsys) -> str:
+    """The single line on standard error of a call that must end with exit code 2."""
+    assert main([str(argument) for argument in arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.splitlines()
+    assert len(lines) == 1, captured.err
+    assert lines[0].startswith("roadstill: ")
+    return lines[0]
+
+
+def test_a_misspelt_verb_is_put_right(capsys):
+    assert "did you mean 'generate'?" in one_line(["genrate"], capsys)
+
+
+NEEDED: dict[str, list[str]] = {
+    "demo": [],
+    "run": ["demo"],
+    "report": ["PATH"],
+    "world": ["OUT"],
+    "index": ["PATH", "OUT"],
+    "prepare": ["PATH", "OUT"],
+    "encode": ["PATH", "OUT"],
+    "pretrain": ["codec", "PATH", "OUT"],
+    "finetune": ["PATH", "OUT"],
+    "generate": ["OUT"],
+    "params": [],
+    "select": ["PATH", "OUT"],
+    "train": ["PATH", "OUT"],
+    "evaluate": ["PATH", "PATH"],
+    "compare": ["PATH"],
+}
+WRONG_TYPE = {
+    "demo": ["--seeds", "many"],
+    "run": ["--seeds", "many"],
+    "report": ["--config", "nowhere.yaml"],
+    "world": ["--drives", "many"],
+    "index": ["--split_seed", "x"],
+    "prepare": ["--size_px", "big"],
+    "encode": ["--batch_size", "x"],
+    "pretrain": ["--seed", "x"],
+    "finetune": ["--config.steps", "x"],
+    "generate": ["--per_class", "ten"],
+    "params": ["--as_json", "perhaps"],
+    "select": ["--method", "best"],
+    "train": ["--agent.steps", "x"],
+    "evaluate": ["--ledgr", "x"],
+    "compare": ["--cluster_by", "colour"],
+}
+
+
+def arguments_of(verb: str, path: Path, out: Path) -> list[str]:
+    return [verb, *(str({"PATH": path, "OUT": out}.get(word, word)) for word in NEEDED[verb])]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_misspelt_option_is_named(verb, capsys, tmp_path):
+    line = one_line([*arguments_of(verb, tmp_path, tmp_path / "out"), "--no-such-option", "3"], capsys)
+    assert "no-such-option" in line
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_wrong_value_is_named(verb, capsys, tmp_path):
+    line = one_line([*arguments_of(verb, tmp_path, tmp_path / "out"), *WRONG_TYPE[verb]], capsys)
+    assert WRONG_TYPE[verb][0].lstrip("-").split(".")[-1] in line or WRONG_TYPE[verb][1] in line
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("verb", [verb for verb, words in NEEDED.items() if "PATH" in words])
+@pytest.mark.parametrize("kind", ["missing", "empty", "a file"])
+def test_a_wrong_path_is_named_and_nothing_is_left(verb, kind, capsys, tmp_path):
+    path = tmp_path / "given"
+    if kind == "empty":
+        path.mkdir()
+    if kind == "a file":
+        path.write_text("no folder")
+    line = one_line(arguments_of(verb, path, tmp_path / "out"), capsys)
+    assert str(path) in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_existing_world_is_not_written_over(capsys, tmp_path):
+    (tmp_path / "mine").write_text("precious")
+    assert str(tmp_path) in one_line(["world", tmp_path], capsys)
+    assert (tmp_path / "mine").read_text() == "precious"
+
+
+def test_an_unknown_recipe_lists_those_that_exist(capsys):
+    assert "demo" in one_line(["run", "no-such-recipe"], capsys)
+
+
+def test_params_prints_the_counts_of_the_thesis(capsys):
+    assert main(["params", "--backbone", "DiT-XL/2", "--adapters", "[difffit, lora:8]", "--as_json", "true"]) == 0
+    text = capsys.readouterr().out
+    assert '"total"' in text
+    assert "3287840" in text

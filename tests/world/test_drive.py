@@ -1,0 +1,174 @@
+import math
+import random
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from roadstill.errors import UserError
+from roadstill.world.drive import DriveSpec, drives_of, schedule, simulate
+from roadstill.world.logrun import LogRun
+from roadstill.world.routes import Bend, Route
+from roadstill.world.scene import CAUSES, LIGHTS, WEATHERS
+from roadstill.world.towns import DEMO_TOWNS, PRETRAIN_TOWNS, TOWNS, WORLD_GROUPS
+from roadstill.world.traffic import DT_S, Car, Passer, step_lane
+
+LOCATIONS = {"sg-one-north", "us-ma-boston", "us-nv-las-vegas-strip", "us-pa-pittsburgh-hazelwood"}
+
+
+@pytest.fixture(scope="module")
+def drives():
+    return {spec.index: simulate(spec) for spec in drives_of("demo", 16, 5)}
+
+
+@pytest.fixture(scope="module")
+def kept(drives):
+    rows = [scene.facts | {"drive": index} for index, scenes in drives.items() for scene in scenes]
+    return rows, [r for r in rows if r["command"] == 1 and abs(r["accel_mps2"]) > 1 and r["speed_mps"] >= 3]
+
+
+def test_groups_share_no_town_and_few_skies():
+    assert not set(DEMO_TOWNS) & set(PRETRAIN_TOWNS)
+    assert {town.location for town in TOWNS.values()} <= LOCATIONS
+    demo, pretrain = WORLD_GROUPS["demo"].skies, WORLD_GROUPS["pretrain"].skies
+    for skies in (demo, pretrain):
+        assert sum(skies.values()) == pytest.approx(1.0)
+        assert all(light in LIGHTS and weather in WEATHERS for light, weather in skies)
+    assert sum(min(demo[sky], pretrain[sky]) for sky in demo.keys() & pretrain.keys()) < 0.3
+
+
+def test_unknown_group_is_the_users_error():
+    with pytest.raises(UserError, match="demo"):
+        drives_of("moon", 1, 0)
+
+
+def test_a_drive_depends_on_its_spec_only(drives):
+    again = simulate(drives_of("demo", 30, 5)[3])
+    assert [s.facts for s in again] == [s.facts for s in drives[3]]
+    assert [s.objects for s in again] == [s.objects for s in drives[3]]
+    other = simulate(drives_of("demo", 4, 6)[3])
+    assert [s.ego_x_m for s in other[:5]] != [s.ego_x_m for s in again[:5]]
+
+
+def test_schedule_counts_the_frames():
+    spec = DriveSpec(1, 0, "gardenia", "day", "clear", frames=(20, 14, 13))
+    logs = schedule(spec)
+    assert [count for _, count in logs] == [20, 14, 13]
+    assert all(b[0] >= a[0] + a[1] * 0.5 for a, b in pairwise(logs))
+    numbers = [int(s.facts["log"]) for s in simulate(spec)]
+    assert [numbers.count(k) for k in range(3)] == [20, 14, 13]
+
+
+def test_route_agrees_with_the_road():
+    route = Route(random.Random(0), 200.0, [Bend(60.0, 18.0, 1.2)])
+    for s, d in ((0.0, 0.0), (63.7, -2.0), (150.2, 5.0), (199.9, 1.0)):
+        assert route.at(s, d) == pytest.approx(route.road.at(s, d), abs=1e-6)
+    turned = route.road.yaw_rad[int(Bend(60.0, 18.0, 1.2).end_m) + 1] - route.road.yaw_rad[58]
+    assert turned == pytest.approx(1.2, abs=0.08)
+    assert route.ahead(58.0, 0.0, 20.0) > 2.0  # a left curve
+
+
+def test_ego_place_speed_and_acceleration_agree():
+    for spec in drives_of("demo", 3, 8):
+        run = LogRun(spec, 0, 40)
+        for _ in range(200):
+            v, (x, y, _) = run.v, run.route.at(run.s, run.offset)
+            run._tick()
+            assert run.driver.accel == pytest.approx((run.v - v) / DT_S)
+            to_x, to_y, _ = run.route.at(run.s, run.offset)
+            assert math.hypot(to_x - x, to_y - y) == pytest.approx((v + run.v) / 2 * DT_S, abs=0.02)
+
+
+def test_boxes_move_as_fast_as_they_say(drives):
+    checked = 0
+    for scenes in drives.values():
+        for before, after in pairwise(scenes):
+            if before.facts["log"] != after.facts["log"]:
+                continue
+            later = {thing.track: thing for thing in after.objects}
+            for thing in before.objects:
+                if thing.track in later and thing.role in ("oncoming", "neighbour", "queue", "lead", "bystander"):
+                    to = later[thing.track]
+                    moved = math.hypot(to.x_m - thing.x_m, to.y_m - thing.y_m)
+                    mean = (thing.speed_mps + to.speed_mps) / 2 * 0.5
+                    assert moved == pytest.approx(mean, abs=0.9)  # braking within half a second; outer side of bends
+                    checked += 1
+    assert checked > 3000
+
+
+def test_command_follows_the_twenty_metre_rule(drives):
+    seen = set()
+    for scenes in drives.values():
+        for scene in scenes[::3]:
+            x, y, yaw = scene.layout.road.at(scene.ego_s_m, scene.ego_offset_m)
+            to_x, to_y, _ = scene.layout.road.at(scene.ego_s_m + 20.0, scene.ego_offset_m)
+            left = -(to_x - x) * np.sin(yaw) + (to_y - y) * np.cos(yaw)
+            assert scene.facts["command"] == (0 if left >= 2 else 2 if left <= -2 else 1)
+            seen.add(scene.facts["command"])
+    assert seen == {0, 1, 2}
+
+
+def test_ego_hits_nothing_in_its_lane(drives):
+    for scenes in drives.values():
+        for scene in scenes:
+            c, s = math.cos(scene.ego_yaw_rad), math.sin(scene.ego_yaw_rad)
+            for thing in scene.objects:
+                dx, dy = thing.x_m - scene.ego_x_m, thing.y_m - scene.ego_y_m
+                forward, left = dx * c + dy * s, dy * c - dx * s
+                if abs(left) < 1.0 + thing.width_m / 2 - 0.2 and thing.role not in ("oncoming", "crossing"):
+                    assert not -1.0 < forward - thing.length_m / 2 < 3.9, (thing.role, forward, left)
+
+
+def test_enough_frames_survive_in_both_classes(kept):
+    rows, left = kept
+    brake = np.mean([r["accel_mps2"] < 0 for r in left])
+    assert len(left) / len(rows) > 0.25
+    assert 0.4 < brake < 0.6
+    causes = {r["cause"] for r in left}
+    assert causes == set(CAUSES) - {"cruise"}
+    assert np.quantile([r["accel_mps2"] for r in rows], 0.01) > -4.0
+
+
+def test_braking_can_be_told_from_what_is_to_be_seen(kept):
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.metrics import balanced_accuracy_score
+
+    _, left = kept
+    names = sorted(name for name in left[0] if name.startswith("see_"))
+    x, y = np.array([[r[n] for n in names] for r in left]), np.array([r["accel_mps2"] < 0 for r in left])
+    test = np.array([r["drive"] % 3 == 0 for r in left])
+    trees = HistGradientBoostingClassifier(max_iter=40, max_leaf_nodes=15, random_state=0).fit(x[~test], y[~test])
+    assert balanced_accuracy_score(y[test], trees.predict(x[test])) > 0.91
+
+
+def test_nobody_speeds_up_towards_red_or_a_near_lit_car(kept):
+    _, left = kept
+    towards = [
+        r
+        for r in left
+        if (r["see_light"] == 3 and r["see_light_m"] < 55) or (r["see_lead_lit"] and r["see_lead_m"] < 25)
+    ]
+    assert len(towards) > 100
+    assert np.mean([r["accel_mps2"] > 0 for r in towards]) < 0.02
+
+
+def test_a_lane_stops_at_a_wall_and_goes_on():
+    rng = random.Random(1)
+    cars = [Car(rng, "car", p, -1.7, 8.0, "neighbour") for p in (0.0, 15.0)]
+    for _ in range(150):
+        step_lane(cars, [60.0])
+    front, behind = max(c.p for c in cars), min(c.p for c in cars)
+    assert 50.0 < front + 2.25 <= 61.0
+    assert behind + 2.25 < front - 2.25
+    assert all(c.v < 0.5 and c.lit for c in cars)
+    for _ in range(40):
+        step_lane(cars, [])
+    assert max(c.p for c in cars) > 65.0
+    assert not any(c.lit for c in cars)
+
+
+def test_a_passer_stands_goes_and_stands_again():
+    walker = Passer("0" * 16, "pedestrian", "crosser", (0, 0, 0), 10.0, -4.0, 0.0, 1.5, go_s=2.0, stop_s=4.0)
+    assert walker.place(0.0) == (10.0, -4.0, 0.0)
+    assert walker.place(3.0) == (10.0, -2.5, 1.5)
+    assert walker.place(9.0) == (10.0, -1.0, 0.0)
