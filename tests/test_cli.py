@@ -77,7 +77,7 @@ WRONG_TYPE = {
     "prepare": ["--size_px", "big"],
     "encode": ["--batch_size", "x"],
     "pretrain": ["--seed", "x"],
-    "finetune": ["--config.steps", "x"],
+    "finetune": ["--tuning.steps", "x"],
     "generate": ["--per_class", "ten"],
     "params": ["--as_json", "perhaps"],
     "select": ["--method", "best"],

@@ -168,12 +168,15 @@ def test_seeds_needed_shrinks_with_the_difference_and_knows_when_logs_limit():
     rng = np.random.default_rng(0)
     counts = np.full((200, 2), 50)
 
+    spread = rng.normal(0, 1, (20, 1, 1))
+    spread = 2 * (spread - spread.mean()) / spread.std(ddof=1)
+
     def found(gain):
-        gained = rng.normal(gain, 2, (20, 1, 1)) + rng.normal(0, 0.1, (20, 200, 2))
+        gained = gain + spread + rng.normal(0, 0.1, (20, 200, 2))
         return seeds_needed(paired_difference(gained, counts, draws=300, rng=rng))
 
-    assert found(3.0) < 10
-    assert found(3.0) < found(1.0) < 80
+    assert found(3.0) == 4  # (2.8 * 2 / 3)^2 = 3.5
+    assert 31 <= found(1.0) <= 34  # (2.8 * 2 / 1)^2 = 31.4
     noisy = paired_difference(rng.normal(0.1, 20, (1, 200, 2)).repeat(4, 0), counts, draws=300, rng=rng)
     assert seeds_needed(noisy) is None
 

@@ -67,7 +67,7 @@ def finetune(
     out: Path,
     *,
     base: Path | None = None,
-    config: FinetuneConfig = FinetuneConfig(),  # noqa: B008
+    tuning: FinetuneConfig = FinetuneConfig(),  # noqa: B008
     seed: int = 0,
 ) -> str:
     """Fine-tunes a generator on latents with adapters and minimax criteria.
@@ -76,13 +76,13 @@ def finetune(
         latents: folder that encode made.
         out: folder to make; a second call goes on where the first was stopped.
         base: base generator; the shipped one if not given.
-        config: adapters, criteria, schedule, optimiser.
+        tuning: adapters, criteria, schedule, optimiser.
         seed: of the adapters' start, the order and the noise.
     """
     from roadstill.finetune import finetune as tune
     from roadstill.latents import open_latents
 
-    return str(tune(open_latents(latents), base=base, out=out, config=config, seed=seed))
+    return str(tune(open_latents(latents), base=base, out=out, config=tuning, seed=seed))
 
 
 def generate(

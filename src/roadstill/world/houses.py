@@ -26,7 +26,10 @@ def house_of(corners: Points, town: Town, rng: np.random.Generator, lit: bool) -
     meshes = [quads(np.array(faces), np.stack([[lower, lower, wall, wall]] * 4))]
     meshes.append(quads([list(base + up)], wall * 0.5))
     lift = np.array([0, 0, 0.45])
-    rim = [np.array([f[3], f[2], f[2] + lift, f[3] + lift]) + _out(f) * 0.18 for f in faces]
+    rim = []
+    for face in faces:
+        out, edge = _out(face) * 0.18, (face[1] - face[0]) * (0.18 / max(float(np.linalg.norm(face[1] - face[0])), 0.2))
+        rim.append(np.array([face[3] - edge, face[2] + edge, face[2] + edge + lift, face[3] - edge + lift]) + out)
     meshes.append(quads(np.array(rim), np.clip(wall * 1.15 + 0.05, 0, 1)))
     shape = (rng.uniform(0.42, 0.62), rng.uniform(0.5, 0.66), rng.uniform(2.2, 3.6))
     if town.building_height_m[1] > 25 and rng.random() < 0.5:  # a curtain wall

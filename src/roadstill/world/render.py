@@ -185,7 +185,7 @@ class Renderer:
         picture: Floats = optics.reduce(samples[..., :3], factor) / np.float32(255)
         half = self.height_px // 2 + 1
         picture[:half] += stage.sky.draw(self._across, self._upward[:half], scene.ego_yaw_rad) * shares[:half, :, :1]
-        picture[half:] += look.haze * shares[half:, :, :1]
+        picture[half:] += stage.sky.beyond * shares[half:, :, :1]
         self._roughen(picture, shares[..., 1], stage, eye, scene.ego_yaw_rad)
         if look.wet > 0.5:
             slope = np.clip(-self._upward, 0.004, None)

@@ -9,7 +9,7 @@ from roadstill.world.scene import Layout
 from roadstill.world.weather import Floats, Look
 
 _AROUND = 2048  # samples of a full turn
-_TALL = 64  # samples of elevation in the cloud table
+_TALL = 160  # samples of elevation in the cloud table
 
 
 def noise_table(seed: int, height: int, width: int, cells: Sequence[tuple[int, int]]) -> Floats:
@@ -46,7 +46,7 @@ class Sky:
         tint = np.mean([*layout.town.leaves, *layout.town.walls, layout.town.ground], axis=0)
         far = 1 - np.exp(-260.0 / look.sight_m)
         ground = tint * (look.above + 0.5 * look.sun)
-        self._beyond = (ground * (1 - far) + look.haze * far).astype(np.float32)
+        self.beyond = (ground * (1 - far) + look.haze * far).astype(np.float32)
         self._sun_azimuth = float(np.arctan2(look.sun_towards[1], look.sun_towards[0]))
 
     def draw(self, across: Floats, upward: Floats, yaw_rad: float) -> Floats:
@@ -68,4 +68,4 @@ class Sky:
             halo = np.exp(-((away / 0.5) ** 2))[None] * np.exp(-np.clip(rise, 0, None) * 3.5)
             sky = sky + halo[..., None] * look.sun * 0.35
         edge = np.clip((rise - self._outline[column]) * 260 + 0.5, 0, 1)[..., None]
-        return (self._beyond + (sky - self._beyond) * edge).astype(np.float32)
+        return (self.beyond + (sky - self.beyond) * edge).astype(np.float32)

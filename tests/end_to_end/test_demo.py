@@ -1,0 +1,68 @@
+"""The demo at toy size: the whole road, once, and a second time from what lies on disk."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from roadstill.cli import main
+from roadstill.imagesets import open_imageset
+
+ARMS = {"random", "base", "difffit-lora", "difffit-lora-minimax"}
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("demo") / "run"
+    assert main(["demo", "--out", str(out), "--size", "toy"]) == 0
+    return out
+
+
+def test_every_product_is_there(demo):
+    comparison = json.loads((demo / "comparison.json").read_text())
+    assert set(comparison["arms"]) == ARMS | {"full"}
+    assert set(comparison["verdicts"]) == ARMS - {"random"} | {"full"}
+    assert comparison["about"]["synthetic"] is True
+    for arm in ARMS:
+        for seed in range(3):
+            assert open_imageset(demo / "arms" / arm / f"seed{seed}").counts() == {"not_brake": 10, "brake": 10}
+    drives = {name: set(open_imageset(demo / "sets" / name).column("drive")) for name in ("train", "dev", "test")}
+    assert not drives["train"] & drives["test"]
+    assert not drives["train"] & drives["dev"]
+    assert not drives["dev"] & drives["test"]
+
+
+def test_random_is_drawn_anew_for_each_seed_and_generated_sets_are_too(demo):
+    for arm in ARMS:
+        digests = {open_imageset(demo / "arms" / arm / f"seed{seed}").digest for seed in range(3)}
+        assert len(digests) == 3
+
+
+def test_the_report_asks_the_network_for_nothing(demo):
+    page = (demo / "report.html").read_text(encoding="utf-8")
+    assert "synthetic" in page
+    assert "<script" not in page
+    for tag in ('src="http', 'href="http', "url(http", "@import"):
+        assert tag not in page
+
+
+def test_the_test_part_was_opened_once(demo):
+    openings = [line for line in (demo / "test_ledger.jsonl").read_text().splitlines() if '"opening"' in line]
+    assert len(openings) == 1
+
+
+def test_a_second_call_does_nothing_again(demo, capsys):
+    before = {path: path.stat().st_mtime_ns for path in demo.rglob("*.json")}
+    before.pop(demo / "comparison.json")
+    assert main(["demo", "--out", str(demo), "--size", "toy"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert "report.html" in captured.out
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_other_settings_make_only_what_depends_on_them(demo, capsys):
+    assert main(["demo", "--out", str(demo), "--size", "toy", "--seeds", "4"]) == 0
+    stages = [line.removeprefix("· ") for line in capsys.readouterr().err.splitlines() if line.startswith("· ")]
+    assert stages
+    assert all(stage.endswith("-3") for stage in stages), stages
