@@ -20,7 +20,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from roadstill.errors import UserError
-from roadstill.runs import atomic_path, read_metrics, seed_of
+from roadstill.runs import atomic_path, plain, read_metrics, seed_of
+
+METADATA = "roadstill"
 
 
 @lru_cache(maxsize=8)
@@ -100,16 +102,25 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, names: Sequence[str]) ->
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, names: Sequence[str], tensors: Mapping[str, Tensor]) -> None:
     """Puts back what `optimizer_tensors` gave."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
-    for index, name in enumerate(names):
+    for index, (name, parameter) in enumerate(zip(names, parameters, strict=True)):
         prefix = f"optimizer/{name}/"
-        state[index] = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+        found = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+        # The fused step walks raw memory: moments must lie as their parameter does, channels last included.
+        state[index] = {
+            key: torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+            if value.shape == parameter.shape
+            else value
+            for key, value in found.items()
+        }
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None) -> None:
     """Writes a safetensors file atomically; metadata values become JSON."""
-    texts = {key: json.dumps(value) for key, value in (metadata or {}).items()}
+    # One entry: safetensors writes several in random order, and equal content should be equal bytes.
+    texts = {METADATA: json.dumps(plain(metadata or {}), sort_keys=True)}
     # Shared storages and views are copied: safetensors refuses them.
     owned = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     with atomic_path(path) as temporary:
@@ -132,7 +143,8 @@ def read_tensors(path: Path, what: str) -> tuple[dict[str, Tensor], dict[str, An
             texts = file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} cannot be read as safetensors ({error}); it should be {what}") from None
-    return tensors, {key: _from_json(text) for key, text in texts.items()}
+    own = _from_json(texts.get(METADATA, ""))
+    return tensors, own if isinstance(own, dict) else {key: _from_json(text) for key, text in texts.items()}
 
 
 def _from_json(text: str) -> Any:

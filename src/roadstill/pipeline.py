@@ -15,8 +15,9 @@ from typing import Any
 
 import yaml
 
-from roadstill.agents import FeatureCache, train_agent
+from roadstill.agents import Agent, FeatureCache, train_agent
 from roadstill.codecs import Codec, load_codec
+from roadstill.denoisers.base import Denoiser
 from roadstill.errors import UserError
 from roadstill.evaluation import Comparison, compare, evaluate, note_outcome, open_run, open_test, run_of
 from roadstill.finetune import finetune, load_denoiser
@@ -28,8 +29,8 @@ from roadstill.noising import draw_noising
 from roadstill.prepare import prepare, wanted_images
 from roadstill.recipes import Arm, Recipe
 from roadstill.report import write_report
-from roadstill.runs import Stage, atomic_path, plain, write_json
-from roadstill.selection import PerDriveRandom, Random, Selector, select
+from roadstill.runs import Stage, atomic_path, digest_of, plain, seed_of, write_json
+from roadstill.selection import Confident, PerDriveRandom, Random, Selector, select
 from roadstill.sources.navsim import Index, find_data, index_logs
 
 SPLITS = ("train", "dev", "test")
@@ -187,29 +188,58 @@ class Road:
         for name, arm, seed in self.runs():
             if arm.kind == "full":
                 continue
+            tuned = name if arm.finetune else arm.of
             generated = arm.kind == "generated"
-            source = f"finetune-{name}" if arm.finetune else "encode" if generated else "sets"
+            source = f"finetune-{tuned}" if tuned else "encode" if generated else "sets"
             config: dict[str, Any] = {"kind": arm.kind, "per_class": recipe.per_class, "seed": seed}
             config |= {"sampling": recipe.sampling, "base": recipe.base} if generated else {}
+            config |= {"candidates": arm.candidates, "teacher": recipe.full_agent} if needs_teacher(arm) else {}
             stage = self.stage(f"set-{name}-{seed}", config, source)
             if stage.done:
                 continue
             out = self.folder / "arms" / name / f"seed{seed}"
-            train = self.split("train")
             if generated:
-                denoiser = load_denoiser(self.folder / "finetune" / name if arm.finetune else self.base)
-                generate(
-                    denoiser,
-                    self.codec,
-                    class_names=train.class_names,
-                    per_class=recipe.per_class,
-                    seed=seed,
-                    config=recipe.sampling,
-                    out=out,
-                )
+                denoiser = load_denoiser(self.folder / "finetune" / tuned if tuned else self.base)
+                self.generate(denoiser, arm, seed, out)
             else:
-                select(train, SELECTORS[arm.kind](), per_class=recipe.per_class, seed=seed).save(out)
+                select(self.split("train"), self.selector(arm), per_class=recipe.per_class, seed=seed).save(out)
             stage.finish()
+
+    def generate(self, denoiser: Denoiser, arm: Arm, seed: int, out: Path) -> None:
+        """A generated set; of several candidates the teacher keeps the surest."""
+        recipe = self.recipe
+        many = out if arm.candidates == 1 else self.folder / "candidates" / out.parent.name / out.name
+        drawn = generate(
+            denoiser,
+            self.codec,
+            class_names=self.split("train").class_names,
+            per_class=recipe.per_class * arm.candidates,
+            seed=seed,
+            config=recipe.sampling,
+            out=many,
+        )
+        if many != out:
+            select(drawn, self.selector(arm), per_class=recipe.per_class, seed=seed).save(out)
+
+    def selector(self, arm: Arm) -> Selector:
+        """What picks the images of an arm."""
+        if needs_teacher(arm):
+            return Confident(self.teacher.predict, teacher=digest_of(self.recipe.full_agent))
+        return SELECTORS[arm.kind]()
+
+    @cached_property
+    def teacher(self) -> Agent:
+        """An agent that learned from the whole train part, and saw nothing else."""
+        self.say("teacher")
+        # Its seed is none of the arms', so that no full-data agent judges what it chose itself.
+        return train_agent(
+            self.split("train"), config=self.recipe.full_agent, seed=seed_of("teacher"), cache=self.cache
+        )
+
+    @cached_property
+    def cache(self) -> FeatureCache:
+        """Output of the agents' frozen stages, shared by all agents."""
+        return FeatureCache()
 
     def train_agents(self) -> None:
         """Trains one agent per arm and seed, measures it on dev and, through one audited opening, on test."""
@@ -222,7 +252,6 @@ class Road:
                 todo.append((name, arm, seed, config, stage))
         if not todo:
             return
-        cache = FeatureCache()
         what = f"{len(todo)} agents of recipe {recipe.name}"
         ledger = self.folder / "test_ledger.jsonl"
         parts = {"dev": self.split("dev")}
@@ -231,7 +260,7 @@ class Road:
             images = (
                 self.split("train") if arm.kind == "full" else open_imageset(self.folder / f"arms/{name}/seed{seed}")
             )
-            agent = train_agent(images, config=config, seed=seed, cache=cache)
+            agent = train_agent(images, config=config, seed=seed, cache=self.cache)
             for part, pictures in parts.items():
                 run = run_of(name, seed, evaluate(agent, pictures), pictures)
                 run.save(self.folder / "runs" / part / name / f"seed{seed}")
@@ -250,6 +279,11 @@ class Road:
         about = {"protocol": "honest", "synthetic": not recipe.data, "labels": labels, "per_class": per_class}
         write_json(self.folder / "comparison.json", comparison.as_dict() | {"about": about})
         return comparison
+
+
+def needs_teacher(arm: Arm) -> bool:
+    """Whether a trained agent chooses among an arm's images."""
+    return arm.kind == "confident" or arm.candidates > 1
 
 
 def write_index(index: Index, folder: Path, rules: FrameFilter, split_seed: int) -> dict[str, int]:

@@ -41,15 +41,20 @@ class Arm:
     """One column of the comparison: a way to get a small set.
 
     Attributes:
-        kind: "random" and "per_drive" pick real frames, "generated" draws from a generator, "full" takes all frames.
+        kind: "random", "per_drive" and "confident" pick real frames, "generated" draws from a generator, "full" takes all frames.
         label: how tables name it.
         finetune: adapters and criteria; without it, a generated arm draws from the base as it was shipped.
+        of: another generated arm whose checkpoint this one draws from, instead of a fine-tuning of its own.
+        candidates: so many times the images are made, and a teacher trained on the train part keeps those of whose
+            class it is surest.
         seeds: number of agents; the recipe's number if not given.
     """
 
-    kind: Literal["random", "per_drive", "generated", "full"]
+    kind: Literal["random", "per_drive", "confident", "generated", "full"]
     label: str
     finetune: FinetuneConfig | None = None
+    of: str | None = None
+    candidates: int = 1
     seeds: int | None = None
 
 
@@ -129,6 +134,9 @@ def read_recipe(source: str, size: Size | None = None, **overrides: Any) -> Reci
             raise UserError(f"{path} has no size {size!r}; it has {', '.join(sizes) or 'none'}")
         fields = _overlay(fields, sizes[size])
     recipe = parse_recipe(fields | overrides, where=str(path))
+    for name, arm in recipe.arms.items():
+        if arm.of is not None and (arm.of not in recipe.arms or not recipe.arms[arm.of].finetune):
+            raise UserError(f"{path}: arm {name!r} is of {arm.of!r}, which is no arm with a fine-tuning")
     if recipe.baseline not in recipe.arms:
         raise UserError(f"{path}: baseline {recipe.baseline!r} is not one of the arms {', '.join(recipe.arms)}")
     return recipe

@@ -1,7 +1,8 @@
-"""Picking real frames: baselines with the same signature as a generator."""
+"""Picking images: baselines with the same signature as a generator."""
 
 from roadstill.selection.base import Selector, select
+from roadstill.selection.confident import Confident
 from roadstill.selection.per_drive import PerDriveRandom
 from roadstill.selection.random import Random
 
-__all__ = ["PerDriveRandom", "Random", "Selector", "select"]
+__all__ = ["Confident", "PerDriveRandom", "Random", "Selector", "select"]
