@@ -123,11 +123,11 @@ def pretrain_codec(images: ImageSet, out: Path, config: CodecTraining, seed: int
             stage.log(step=done, loss=round(float(loss.detach()), 5), **parts, **figures, images_per_s=round(rate, 2))
             began, since = time.monotonic(), done
         if done % config.save_every == 0 or done == config.steps:
-            tensors = codec.state_dict() | optimizer_tensors(optimizer, list(names))
-            write_tensors(out / "state.safetensors", tensors, {"step": done, "key": stage.key})
             # A usable codec at every save; the last one takes its statistics from the whole set.
             _measure_statistics(codec, images, trained if done == config.steps else trained[:512], config.bf16)
             save_codec(codec, path)
+            tensors = codec.state_dict() | optimizer_tensors(optimizer, list(names))
+            write_tensors(out / "state.safetensors", tensors, {"step": done, "key": stage.key})
     figures = _figures(codec, images, shown, config.bf16)
     stage.finish(codec=path.name, parameters=sum(weight.numel() for weight in weights), **figures)
     return path

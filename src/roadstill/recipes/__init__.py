@@ -41,7 +41,8 @@ class Arm:
     """One column of the comparison: a way to get a small set.
 
     Attributes:
-        kind: "random", "per_drive" and "confident" pick real frames, "generated" draws from a generator, "full" takes all frames.
+        kind: "random", "per_drive" and "confident" pick real frames, "generated" draws from a generator, "full" takes
+            all frames.
         label: how tables name it.
         finetune: adapters and criteria; without it, a generated arm draws from the base as it was shipped.
         of: another generated arm whose checkpoint this one draws from, instead of a fine-tuning of its own.

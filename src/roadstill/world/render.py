@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from roadstill.errors import UserError
 from roadstill.runs import seed_of
-from roadstill.world import optics
 from roadstill.world.actors import Glow, draw_light, draw_object
-from roadstill.world.meshes import GROUND, LAMP, Mesh, merge
+from roadstill.world.develop import Darkroom, Eye
+from roadstill.world.meshes import Mesh, merge
 from roadstill.world.scene import Layout, RoadObject, Scene
 from roadstill.world.scenery import CHUNK_M, build_chunk
 from roadstill.world.sky import Sky, noise_table
@@ -25,7 +25,6 @@ CAMERA_HEIGHT_M = 1.55
 CAMERA_AHEAD_M = 1.6
 REACH_M = 165.0  # farther things are not drawn
 _CHUNKS_KEPT = 12
-_GLARE = 0.015  # least radius of a lamp's glow, as a share of the height: the lens blooms however far the lamp is
 _LAMPLIGHT = (1.0, 0.82, 0.55)
 
 
@@ -78,31 +77,30 @@ class Renderer:
             )
         from roadstill.world.offscreen import Batch, Canvas  # here alone: panda3d is heavy
 
-        self.width_px, self.height_px, self._factor = width_px, height_px, supersample
-        self._focal_px = FOCAL_PER_HEIGHT * height_px
-        self._canvas = Canvas(width_px * supersample, height_px * supersample, self._focal_px * supersample)
-        self._across = ((np.arange(width_px) + 0.5 - width_px / 2) / self._focal_px).astype(np.float32)
-        self._upward = ((height_px / 2 - np.arange(height_px) - 0.5) / self._focal_px).astype(np.float32)
+        focal_px = FOCAL_PER_HEIGHT * height_px
         self._batch = Batch
-        self._half_view = width_px / 2 / self._focal_px
-        self._sensor = optics.Sensor(width_px, height_px)
+        self._canvas = Canvas(width_px * supersample, height_px * supersample, focal_px * supersample)
+        self._darkroom = Darkroom(width_px, height_px, supersample, focal_px)
+        self._half_view = width_px / 2 / focal_px
         self._stage: _Stage | None = None
 
     def draw(self, scene: Scene) -> NDArray[np.uint8]:
         """The picture of a scene, uint8 ``[h, w, 3]``."""
         stage = self._set(scene)
         yaw = scene.ego_yaw_rad
-        place = np.array([scene.ego_x_m, scene.ego_y_m]) - stage.origin_m
-        eye = np.array([*(place + CAMERA_AHEAD_M * np.array([np.cos(yaw), np.sin(yaw)])), CAMERA_HEIGHT_M])
+        ahead = CAMERA_AHEAD_M * np.array([np.cos(yaw), np.sin(yaw)])
+        place = np.array([scene.ego_x_m, scene.ego_y_m]) - stage.origin_m + ahead
+        eye = Eye(np.array([*place, CAMERA_HEIGHT_M]), yaw)
         standing = self._standing(stage, scene.ego_s_m)
         for part in standing:
-            part.batch.colour(_air(part.colours, part.mesh, eye, yaw, stage.look))
+            part.batch.colour(_air(part.colours, part.mesh, eye, stage.look))
         lamps = np.concatenate([part.lamps_m for part in standing])
-        moving, glows = self._moving(scene, stage, eye, yaw, lamps)
+        moving, glows = self._moving(scene, stage, eye, lamps)
         if stage.look.dark:
             glows += [Glow(lamp, _LAMPLIGHT, 0.9, 0.7 * stage.look.dark) for lamp in lamps]
-        samples = self._canvas.draw([part.batch for part in standing] + moving, tuple(eye.tolist()), yaw)
-        return self._develop(samples, scene, stage, glows, eye)
+        batches = [part.batch for part in standing] + moving
+        samples = self._canvas.draw(batches, (float(place[0]), float(place[1]), CAMERA_HEIGHT_M), yaw)
+        return self._darkroom.develop(samples, eye, stage.look, stage.sky, stage.grain, glows, scene.seed)
 
     def close(self) -> None:
         """Gives the drawing buffer back; the renderer cannot draw any more."""
@@ -148,16 +146,13 @@ class Renderer:
             meshes += draw_object(stage.local.parked[which], stage.local.town.asphalt, stage.look.dark)[0]
         return meshes
 
-    def _moving(
-        self, scene: Scene, stage: _Stage, eye: NDArray[np.float64], yaw: float, lamps: Floats
-    ) -> tuple[list[Any], list[Glow]]:
+    def _moving(self, scene: Scene, stage: _Stage, eye: Eye, lamps: Floats) -> tuple[list[Any], list[Glow]]:
+        """One batch of everything in view that is not part of the layout, and the glows of its lamps."""
         meshes: list[Mesh] = []
         glows: list[Glow] = []
         look = stage.look
-        cos, sin = float(np.cos(yaw)), float(np.sin(yaw))
         for thing in (_shifted(thing, stage.origin_m) for thing in scene.objects):
-            east, north = thing.x_m - eye[0], thing.y_m - eye[1]
-            forward, left = east * cos + north * sin, north * cos - east * sin
+            forward, left = eye.sees(thing.x_m, thing.y_m)
             beside = abs(left) - thing.length_m > max(forward, 0.0) * self._half_view + 2.0
             if -thing.length_m < forward < REACH_M and not beside:
                 solid, shine = draw_object(thing, scene.layout.town.asphalt, look.dark)
@@ -170,75 +165,16 @@ class Renderer:
             return [], glows
         mesh = merge(meshes)
         batch = self._batch(mesh.points, mesh.triangles, mesh.kinds)
-        batch.colour(_air(lit(mesh, look, lamps), mesh, eye, yaw, look))
+        batch.colour(_air(lit(mesh, look, lamps), mesh, eye, look))
         return [batch], glows
-
-    def _develop(
-        self, samples: NDArray[np.uint8], scene: Scene, stage: _Stage, glows: list[Glow], eye: NDArray[np.float64]
-    ) -> NDArray[np.uint8]:
-        look = stage.look
-        rng = np.random.default_rng(seed_of("camera", scene.seed))
-        kinds = samples[..., 3]
-        factor = self._factor
-        masks = np.stack([kinds < GROUND // 2, np.abs(kinds.astype(np.int16) - GROUND) < 20], -1).astype(np.uint8)
-        shares = optics.reduce(masks, factor)
-        picture: Floats = optics.reduce(samples[..., :3], factor) / np.float32(255)
-        half = self.height_px // 2 + 1
-        picture[:half] += stage.sky.draw(self._across, self._upward[:half], scene.ego_yaw_rad) * shares[:half, :, :1]
-        picture[half:] += stage.sky.beyond * shares[half:, :, :1]
-        self._roughen(picture, shares[..., 1], stage, eye, scene.ego_yaw_rad)
-        if look.wet > 0.5:
-            slope = np.clip(-self._upward, 0.004, None)
-            strength = (0.42 * np.exp(-slope * 2.6) * (self._upward < 0)).astype(np.float32)
-            picture = optics.reflect_wet(picture, shares[..., 1], strength)
-        for glow in glows:
-            self._shine(picture, kinds, glow, eye, scene.ego_yaw_rad, look)
-        if look.wet > 0.5:
-            optics.add_rain(picture, rng, look)
-        return self._sensor.expose(picture, rng, look.dark)
-
-    def _roughen(self, picture: Floats, ground: Floats, stage: _Stage, eye: NDArray[np.float64], yaw: float) -> None:
-        """Grain of road and ground, fixed to the world; in place."""
-        first = int(np.argmax(self._upward < -0.045))
-        forward = CAMERA_HEIGHT_M / -self._upward[first:, None]
-        left = -self._across[None] * forward
-        x = (eye[0] + forward * np.cos(yaw) - left * np.sin(yaw)) * 9
-        y = (eye[1] + forward * np.sin(yaw) + left * np.cos(yaw)) * 9
-        grain = stage.grain[x.astype(np.int64) % 256, y.astype(np.int64) % 256]
-        fade = np.clip(1.15 - forward / 34, 0, 1)
-        picture[first:] *= 1 + (0.34 * ground[first:] * grain * fade)[..., None]
-
-    def _shine(
-        self, picture: Floats, kinds: NDArray[np.uint8], glow: Glow, eye: NDArray[np.float64], yaw: float, look: Look
-    ) -> None:
-        """Adds one lamp's glow if the lamp is in sight."""
-        away = glow.centre_m - eye
-        forward = away[0] * np.cos(yaw) + away[1] * np.sin(yaw)
-        if not 1.0 < forward < REACH_M:
-            return
-        left = -away[0] * np.sin(yaw) + away[1] * np.cos(yaw)
-        column = self.width_px / 2 - left / forward * self._focal_px
-        row = self.height_px / 2 - away[2] / forward * self._focal_px
-        x, y = int(column * self._factor), int(row * self._factor)
-        reach = max(1, int(0.1 * self._focal_px * self._factor / forward))
-        window = kinds[max(y - reach, 0) : y + reach + 1, max(x - reach, 0) : x + reach + 1]
-        if min(x, y) < -reach or window.size == 0:
-            return
-        seen = min(1.0, 2.5 * float((window > (LAMP + 130) // 2).mean()))
-        if seen > 0:
-            radius = max(glow.radius_m * self._focal_px / forward, _GLARE * self.height_px)
-            clear = np.exp(-0.35 * forward / look.sight_m)
-            optics.add_glow(
-                picture, column, row, radius, np.array(glow.colour, np.float32) * (glow.strength * seen * clear)
-            )
 
 
 def _shifted(thing: RoadObject, origin_m: NDArray[np.float64]) -> RoadObject:
     return replace(thing, x_m=thing.x_m - float(origin_m[0]), y_m=thing.y_m - float(origin_m[1]))
 
 
-def _air(colours: Floats, mesh: Mesh, eye: NDArray[np.float64], yaw: float, look: Look) -> Floats:
+def _air(colours: Floats, mesh: Mesh, eye: Eye, look: Look) -> Floats:
     """Colours of a mesh as seen from the eye through the air."""
-    cos, sin = np.cos(yaw), np.sin(yaw)
+    cos, sin = np.cos(eye.yaw_rad), np.sin(eye.yaw_rad)
     turn = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]], np.float32)
-    return aired(colours, mesh.colours, mesh.kinds, (mesh.points - eye.astype(np.float32)) @ turn, look)
+    return aired(colours, mesh.colours, mesh.kinds, (mesh.points - eye.place_m.astype(np.float32)) @ turn, look)
