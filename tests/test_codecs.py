@@ -19,10 +19,10 @@ def codec() -> Codec:
     return codec.eval().requires_grad_(False)
 
 
-def test_the_shipped_shape_is_8_by_16_by_16_and_small():
+def test_the_default_shape_is_16_by_16_by_16_and_small():
     codec = Codec()
-    assert codec.latent_shape(128) == (8, 16, 16)
-    assert codec.encode(torch.zeros(1, 3, 128, 128)).mean.shape == (1, 8, 16, 16)
+    assert codec.latent_shape(128) == (16, 16, 16)
+    assert codec.encode(torch.zeros(1, 3, 128, 128)).mean.shape == (1, 16, 16, 16)
     assert sum(weight.numel() for weight in codec.parameters()) * 2 <= 1_800_000
 
 

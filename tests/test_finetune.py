@@ -1,6 +1,10 @@
 """Training a generator: it learns, resumes to the bit, stores little, and loads strictly."""
 
 import json
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +19,7 @@ from roadstill.latents import LatentStore, open_latents
 from roadstill.loops import balanced_rows, rate_at, rows_of_step, write_tensors
 from roadstill.runs import read_metrics, write_json
 from roadstill.schedules import linear, spoon_cosine
+from roadstill.training import schedule_of
 
 TINY = NetworkConfig(hidden_size=16, depth=2, num_heads=2)
 SCRATCH = {"network": TINY, "adapters": (Full(),), "batch_size": 8, "log_every": 2, "save_every": 2}
@@ -248,7 +253,7 @@ def test_a_configuration_that_cannot_work_is_refused_at_once(settings, message):
 def test_schedules_are_checked(latents, base, tmp_path, schedule):
     config = FinetuneConfig(steps=1, batch_size=4, schedule=schedule)
     if schedule == "progressive:":  # the thesis' phases
-        assert loop._schedule(config).phases == (6, 5, 4, 3, 2)
+        assert schedule_of(config).phases == (6, 5, 4, 3, 2)
         return
     with pytest.raises(UserError, match="schedule"):
         finetune(latents, base=base, out=tmp_path / "run", config=config, seed=0)
@@ -262,7 +267,7 @@ class Shrink:
 
 
 def test_a_criterion_by_its_dotted_path(latents, base, tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "my_criteria", __import__("types").SimpleNamespace(Shrink=Shrink))
+    monkeypatch.setitem(sys.modules, "my_criteria", SimpleNamespace(Shrink=Shrink))
     config = FinetuneConfig(steps=2, batch_size=4, log_every=1, criteria={"my_criteria.Shrink": 0.5})
     out = finetune(latents, base=base, out=tmp_path / "run", config=config, seed=0)
     assert read_metrics(out / "metrics.jsonl")[0]["my_criteria/Shrink"] > 0
@@ -299,3 +304,31 @@ def test_the_moving_average_forgets_the_start_of_a_short_run():
         left[ema] = 1 - averaged["w"].item()
     assert left["warmup"] < 1e-6
     assert left["reference"] == pytest.approx(0.9999**200, rel=1e-3)
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(latents, tmp_path):
+    """Half a batch in each of two processes is the batch in two parts of one."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os, sys; from pathlib import Path\n"
+        "from roadstill.finetune import *; from roadstill.adapters import Full; from roadstill.latents import *\n"
+        "parts = 2 // int(os.environ.get('WORLD_SIZE', 1))\n"
+        "network = NetworkConfig(hidden_size=16, depth=2, num_heads=2)\n"
+        "config = FinetuneConfig(steps=4, batch_size=8, network=network, adapters=(Full(),), "
+        "gradient_accumulation=parts)\n"
+        "finetune(open_latents(sys.argv[1]), base=None, out=Path(sys.argv[2]), config=config, seed=0)\n"
+    )
+    two = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    for name, launcher in (("one", []), ("two", two)):
+        command = [sys.executable, *launcher, str(script), str(latents.root), str(tmp_path / name)]
+        subprocess.run(command, check=True, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    one, both = (load_file(tmp_path / name / "trained.safetensors") for name in ("one", "two"))
+    for name, tensor in one.items():
+        torch.testing.assert_close(both[name], tensor, atol=1e-5, rtol=1e-5, msg=name)
+
+
+def test_processes_that_do_not_find_each_other_are_noticed(latents, base, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(UserError, match="3 processes were started, but 1 work together"):
+        finetune(latents, base=base, out=tmp_path / "run", config=FinetuneConfig(steps=1, batch_size=4), seed=0)

@@ -1,8 +1,9 @@
 """`Codec`: pixels <-> latents of about unit variance per channel.
 
 The network is diffusers' tiny autoencoder (encoder and decoder of plain residual 3 x 3 convolutions) behind a
-space-to-depth step: without it, half of the work would be spent at full resolution. One safetensors file holds
-everything.
+space-to-depth step: without it, half of the work would be spent at full resolution. Beside it runs a linear path, a
+projection of pixel blocks: training starts it at the blocks' principal components, so that colours and large shapes
+are there from the first step and the convolutions learn the rest. One safetensors file holds everything.
 """
 
 import math
@@ -35,7 +36,7 @@ class CodecConfig:
         posterior_std: standard deviation, in normalised latents, of what `LatentStore.draw` adds to the mean.
     """
 
-    latent_channels: int = 8
+    latent_channels: int = 16
     width: int = 48
     patch: int = 2
     encoder_blocks: tuple[int, ...] = (1, 2, 2)
@@ -89,6 +90,9 @@ class Codec(nn.Module):
         self.decoder = DecoderTiny(
             config.latent_channels, folded, tuple(config.decoder_blocks), levels, 2, "relu", "nearest"
         )
+        side = config.downsampling
+        self.project = nn.Conv2d(3, config.latent_channels, side, stride=side)
+        self.unproject = nn.ConvTranspose2d(config.latent_channels, 3, side, stride=side)
         self.register_buffer("mean", torch.zeros(config.latent_channels))
         self.register_buffer("std", torch.ones(config.latent_channels))
         self.digest = "untrained"
@@ -119,12 +123,12 @@ class Codec(nn.Module):
     def encode_raw(self, pixels: Tensor) -> Tensor:
         """Raw latents; training works on these."""
         folded = F.pixel_unshuffle(pixels, self.config.patch)
-        return self.encoder(folded.contiguous(memory_format=torch.channels_last))
+        return self.project(pixels) + self.encoder(folded.contiguous(memory_format=torch.channels_last))
 
     def decode_raw(self, latents: Tensor) -> Tensor:
         """Pictures of raw latents, not clamped."""
         folded = self.decoder(latents.contiguous(memory_format=torch.channels_last))
-        return F.pixel_shuffle(folded, self.config.patch)
+        return self.unproject(latents) + F.pixel_shuffle(folded, self.config.patch)
 
     def set_statistics(self, mean: Sequence[float] | Tensor, std: Sequence[float] | Tensor) -> None:
         """Sets the raw latents' mean and standard deviation per channel."""

@@ -41,7 +41,8 @@ class CodecTraining:
         batch_size: pictures per step.
         learning_rate: peak; it falls to zero along half a cosine.
         warmup_steps: steps of linear rise.
-        edge: weight of the differences between neighbouring pixels, at three scales.
+        squared: weight of the squared error; the absolute error alone is slow to leave the mean picture.
+        edge: weight of the differences between neighbouring pixels, at three scales; much of it delays flat colours.
         perceptual: weight of ImageNet features (EfficientNet-Lite0, extra ``offline-agent``); 0 leaves them out.
         red: extra weight of a pixel as red as can be, so that small lamps survive the mean over a picture.
         noise: largest standard deviation of the noise on raw latents; the decoder learns to bear a generator's errors.
@@ -60,10 +61,11 @@ class CodecTraining:
     batch_size: int = 8
     learning_rate: float = 2e-3
     warmup_steps: int = 100
-    edge: float = 1.0
+    squared: float = 2.0
+    edge: float = 0.3
     perceptual: float = 0.0
     red: float = 2.0
-    noise: float = 0.15
+    noise: float = 0.05
     shrink: float = 1e-3
     coarse_share: float = 0.2
     flip: bool = True
@@ -96,6 +98,8 @@ def pretrain_codec(images: ImageSet, out: Path, config: CodecTraining, seed: int
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of("codec weights", seed))
         codec = Codec(config.codec)
+        initialise(codec)
+        start_linear(codec, images, trained[:: -(-len(trained) // 256)])
     codec.latent_shape(images.size_px)
     features = _imagenet_features() if config.perceptual else None
     names, weights = zip(*codec.named_parameters(), strict=True)
@@ -131,6 +135,55 @@ def pretrain_codec(images: ImageSet, out: Path, config: CodecTraining, seed: int
     figures = _figures(codec, images, shown, config.bf16)
     stage.finish(codec=path.name, parameters=sum(weight.numel() for weight in weights), **figures)
     return path
+
+
+@torch.no_grad()
+def initialise(codec: Codec) -> None:
+    """Starts every convolution so that signals keep their size (He et al. 2015), and pictures at a mid grey.
+
+    PyTorch's own start shrinks signals layer by layer, and colours are then learned late.
+    """
+    for module in codec.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    for module in codec.modules():
+        if isinstance(branch := getattr(module, "conv", None), nn.Sequential):
+            last = branch[-1]
+            assert isinstance(last, nn.Conv2d)
+            last.weight *= 0.3  # a residual branch begins as a small correction
+    into, out_of = codec.encoder.layers[-1], codec.decoder.layers[-1]
+    into.weight *= 0.0
+    out_of.weight *= 0.0  # both networks begin as nothing beside the linear path
+    out_of.bias += 0.5  # the decoder's own output is 2 x - 1
+
+
+@torch.no_grad()
+def start_linear(codec: Codec, images: ImageSet, rows: NDArray[np.int64], power: float = 0.7) -> None:
+    """Starts the linear path at the principal components of pixel blocks.
+
+    Components are divided by ``power`` of their deviation: a little more even than they are, so that none is lost in
+    rounding, but still large before small, as a diffusion model learns best.
+    """
+    side, count = codec.config.downsampling, codec.config.latent_channels
+    total, products, blocks = torch.zeros(3 * side * side).double(), torch.zeros((3 * side * side,) * 2).double(), 0
+    for start in range(0, len(rows), 16):
+        pixels = from_pixels(torch.from_numpy(images.pixels(rows[start : start + 16]))).double()
+        block = F.unfold(pixels, side, stride=side).transpose(1, 2).flatten(0, 1)
+        total, products, blocks = total + block.sum(0), products + block.T @ block, blocks + len(block)
+    mean = total / blocks
+    values, vectors = torch.linalg.eigh(products / blocks - torch.outer(mean, mean))
+    values, vectors = values.flip(0)[:count].clamp_min(1e-12), vectors.flip(1)[:, :count]
+    vectors = vectors * vectors.gather(0, vectors.abs().argmax(0)[None]).sign()  # the sign is free, so it is fixed
+    scale = values.sqrt() ** -power
+    scale = scale / (values * scale.square()).mean().sqrt()
+    codec.project.weight.copy_((vectors * scale).T.view(codec.project.weight.shape))
+    assert codec.project.bias is not None
+    assert codec.unproject.bias is not None
+    codec.project.bias.copy_(-(mean @ vectors) * scale)
+    codec.unproject.weight.copy_((vectors / scale).T.view(codec.unproject.weight.shape))
+    codec.unproject.bias.copy_(mean.view(3, -1).mean(1))
 
 
 def _split(images: ImageSet, config: CodecTraining, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -172,9 +225,9 @@ def _loss_terms(
     latents = latents + strength * torch.randn(latents.shape, generator=generator)
     with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
         pictures = codec.decode_raw(latents).float()
-    weight = 1 + config.red * redness(pixels)
+    error, weight = pictures - pixels, 1 + config.red * redness(pixels)
     terms = {
-        "pixel": (weight * (pictures - pixels).abs()).mean(),
+        "pixel": (weight * (error.abs() + config.squared * error.square())).mean(),
         "edge": config.edge * edge_error(pictures, pixels),
         "shrink": config.shrink * shrink,
     }
@@ -226,7 +279,10 @@ def _figures(codec: Codec, images: ImageSet, rows: NDArray[np.int64], bf16: bool
 
 @torch.no_grad()
 def _measure_statistics(codec: Codec, images: ImageSet, rows: NDArray[np.int64], bf16: bool) -> None:
-    """Sets the latents' mean and standard deviation per channel, one batch at a time."""
+    """Sets the latents' mean per channel and one standard deviation for all, one batch at a time.
+
+    One for all, because a diffusion model learns large components first and need not see small ones blown up.
+    """
     count = 0
     total = squares = torch.zeros(codec.config.latent_channels, dtype=torch.float64)
     for start in range(0, len(rows), 16):
@@ -237,7 +293,8 @@ def _measure_statistics(codec: Codec, images: ImageSet, rows: NDArray[np.int64],
         total = total + latents.sum((0, 2, 3))
         squares = squares + latents.square().sum((0, 2, 3))
     mean = total / count
-    codec.set_statistics(mean, (squares / count - mean.square()).clamp_min(0).sqrt())
+    variance = (squares / count - mean.square()).clamp_min(0)
+    codec.set_statistics(mean, variance.mean().sqrt().expand_as(mean))
 
 
 def _resume(path: Path, codec: Codec, optimizer: torch.optim.Optimizer, names: list[str], key: str) -> int:
