@@ -141,6 +141,11 @@ class Stage:
         path = self.folder / "stage.json"
         return path.is_file() and read_json(path).get("key") == self.key
 
+    def begin(self) -> "Stage":
+        """Starts the clock anew, for work that waited its turn."""
+        self.started = time.monotonic()
+        return self
+
     def log(self, **metrics: float | int | str) -> None:
         """Appends one line to ``metrics.jsonl``."""
         self.folder.mkdir(parents=True, exist_ok=True)
