@@ -56,14 +56,15 @@ def test_a_killed_training_equals_an_unbroken_one_bit_for_bit(images, tmp_path, 
         pretrain_codec(images, tmp_path / "broken", config, 2)
 
 
-def test_it_learns_and_its_latents_have_unit_variance(images, tmp_path):
-    config = CodecTraining(codec=TINY, steps=150, batch_size=8, held_out=4, learning_rate=5e-3, warmup_steps=10)
+def test_it_learns_and_its_latents_have_unit_variance_on_average(images, tmp_path):
+    config = CodecTraining(codec=TINY, steps=150, batch_size=8, held_out=4, warmup_steps=10)
     codec = load_codec(pretrain_codec(images, tmp_path / "codec", config, 0))
     pixels = from_pixels(torch.from_numpy(images.pixels()))
     latents = codec.encode(pixels).mean
     grey = psnr_db(pixels, pixels.mean().expand_as(pixels))
     assert psnr_db(codec.decode(latents), pixels) > grey + 4
-    torch.testing.assert_close(latents.std((0, 2, 3)), torch.ones(4), atol=0.15, rtol=0)
+    # One standard deviation for all channels: their variances are one on average.
+    assert latents.var((0, 2, 3)).mean().item() == pytest.approx(1.0, abs=0.3)
     torch.testing.assert_close(latents.mean((0, 2, 3)), torch.zeros(4), atol=0.15, rtol=0)
     assert read_metrics(tmp_path / "codec" / "metrics.jsonl")[-1]["psnr_db"] > grey
 

@@ -1,4 +1,4 @@
-"""`Codec`: pixels <-> latents of about unit variance per channel.
+"""`Codec`: pixels <-> latents of mean zero per channel and about unit variance over all channels.
 
 The network is diffusers' tiny autoencoder (encoder and decoder of plain residual 3 x 3 convolutions) behind a
 space-to-depth step: without it, half of the work would be spent at full resolution. Beside it runs a linear path, a

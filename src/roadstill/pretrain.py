@@ -99,8 +99,8 @@ def pretrain_codec(images: ImageSet, out: Path, config: CodecTraining, seed: int
         torch.manual_seed(seed_of("codec weights", seed))
         codec = Codec(config.codec)
         initialise(codec)
+        codec.latent_shape(images.size_px)  # refuses a size that does not fit before any work
         start_linear(codec, images, trained[:: -(-len(trained) // 256)])
-    codec.latent_shape(images.size_px)
     features = _imagenet_features() if config.perceptual else None
     names, weights = zip(*codec.named_parameters(), strict=True)
     optimizer = torch.optim.AdamW(weights, lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
@@ -174,7 +174,9 @@ def start_linear(codec: Codec, images: ImageSet, rows: NDArray[np.int64], power:
         total, products, blocks = total + block.sum(0), products + block.T @ block, blocks + len(block)
     mean = total / blocks
     values, vectors = torch.linalg.eigh(products / blocks - torch.outer(mean, mean))
-    values, vectors = values.flip(0)[:count].clamp_min(1e-12), vectors.flip(1)[:, :count]
+    values, vectors = values.flip(0)[:count], vectors.flip(1)[:, :count]
+    # Flat pictures have fewer components than channels: the empty ones must not blow up rounding errors.
+    values = values.clamp_min(max(1e-12, 1e-6 * float(values[0])))
     vectors = vectors * vectors.gather(0, vectors.abs().argmax(0)[None]).sign()  # the sign is free, so it is fixed
     scale = values.sqrt() ** -power
     scale = scale / (values * scale.square()).mean().sqrt()
