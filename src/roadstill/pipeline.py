@@ -257,6 +257,7 @@ class Road:
         parts = {"dev": self.split("dev")}
         parts["test"] = open_test(self.split("test"), ledger=ledger, config=recipe, what=what)
         for name, arm, seed, config, stage in todo:
+            stage.begin()
             images = (
                 self.split("train") if arm.kind == "full" else open_imageset(self.folder / f"arms/{name}/seed{seed}")
             )
