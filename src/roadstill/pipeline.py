@@ -16,12 +16,13 @@ from typing import Any
 import yaml
 
 from roadstill.agents import Agent, FeatureCache, train_agent
+from roadstill.checkpoints import shipped
 from roadstill.codecs import Codec, load_codec
 from roadstill.denoisers.base import Denoiser
 from roadstill.errors import UserError
 from roadstill.evaluation import Comparison, compare, evaluate, note_outcome, open_run, open_test, run_of
 from roadstill.finetune import finetune, load_denoiser
-from roadstill.frames import FrameFilter, apply_filters, open_frames, split_by_drive
+from roadstill.frames import FrameFilter, Funnel, apply_filters, open_frames, split_by_drive
 from roadstill.generate import generate
 from roadstill.imagesets import ImageSet, open_imageset
 from roadstill.latents import encode_imageset, open_latents
@@ -29,7 +30,7 @@ from roadstill.noising import draw_noising
 from roadstill.prepare import prepare, wanted_images
 from roadstill.recipes import Arm, Recipe
 from roadstill.report import write_report
-from roadstill.runs import Stage, atomic_path, digest_of, plain, seed_of, write_json
+from roadstill.runs import Stage, atomic_path, digest_file, digest_of, plain, require_file, seed_of, write_json
 from roadstill.selection import Confident, PerDriveRandom, Random, Selector, select
 from roadstill.sources.navsim import Index, find_data, index_logs
 
@@ -106,7 +107,7 @@ class Road:
         stage = self.stage("index", {"filter": recipe.filter, "split_seed": recipe.split_seed}, "world")
         if not stage.done:
             logs, _ = find_data(self.root)
-            counts = write_index(index_logs(logs), self.folder / "index", recipe.filter, recipe.split_seed)
+            counts, _ = write_index(index_logs(logs), self.folder / "index", recipe.filter, recipe.split_seed)
             stage.finish(frames=counts)
 
     def make_sets(self) -> None:
@@ -115,23 +116,21 @@ class Road:
         stage = self.stage("sets", {"image_px": recipe.image_px, "max_per_class": recipe.max_per_class}, "index")
         if stage.done:
             return
-        splits = {name: open_frames(self.folder / "index" / f"{name}.parquet") for name in SPLITS}
         _, sensors = find_data(self.root)
         if sensors is None:
             raise UserError(
                 f"{self.root} has logs but no sensor_blobs folder beside them; see roadstill prepare --help"
             )
-        if not recipe.data:
-            from roadstill.world.pictures import draw_pictures
-
-            wanted = [image for part in splits.values() for image in wanted_images(part, recipe.max_per_class)]
-            self.say(f"drawing {len(wanted):,} pictures")
-            draw_pictures(self.root, wanted, workers=self.workers)
-        for name, frames in splits.items():
-            out = self.folder / "sets" / name
-            about = {"split": name, "synthetic": not recipe.data}
-            cap = recipe.max_per_class
-            prepare(frames, sensors, out, size_px=recipe.image_px, workers=self.workers, max_per_class=cap, about=about)
+        prepare_splits(
+            self.folder / "index",
+            sensors,
+            self.folder / "sets",
+            size_px=recipe.image_px,
+            max_per_class=recipe.max_per_class,
+            workers=self.workers,
+            world=None if recipe.data else self.root,
+            say=self.say,
+        )
         stage.finish()
 
     def split(self, name: str) -> ImageSet:
@@ -150,9 +149,16 @@ class Road:
         """The base generator's file; ``None`` is the shipped one."""
         return Path(self.recipe.base) if self.recipe.base else None
 
+    @cached_property
+    def base_digest(self) -> str:
+        """Digest of the base generator, so that other weights make other stages."""
+        path = self.base or shipped("dit.safetensors")
+        return digest_file(require_file(path / "trained.safetensors" if path.is_dir() else path, "a base generator"))
+
     def encode(self) -> None:
         """Latents of the train part, and the noising strips (thesis figure 3.5)."""
-        stage = self.stage("encode", {"codec": self.recipe.codec}, "sets")
+        codec = Path(self.recipe.codec) if self.recipe.codec else shipped("codec.safetensors")
+        stage = self.stage("encode", {"codec": digest_file(require_file(codec, "a codec"))}, "sets")
         if stage.done:
             return
         images, out = self.split("train"), self.folder / "encode"
@@ -166,7 +172,7 @@ class Road:
         for name, arm in self.recipe.arms.items():
             if not arm.finetune:
                 continue
-            stage = self.stage(f"finetune-{name}", {"config": arm.finetune, "base": self.recipe.base}, "encode")
+            stage = self.stage(f"finetune-{name}", {"config": arm.finetune, "base": self.base_digest}, "encode")
             if not stage.done:
                 latents = open_latents(self.folder / "encode")
                 finetune(latents, base=self.base, out=self.folder / "finetune" / name, config=arm.finetune, seed=0)
@@ -192,7 +198,7 @@ class Road:
             generated = arm.kind == "generated"
             source = f"finetune-{tuned}" if tuned else "encode" if generated else "sets"
             config: dict[str, Any] = {"kind": arm.kind, "per_class": recipe.per_class, "seed": seed}
-            config |= {"sampling": recipe.sampling, "base": recipe.base} if generated else {}
+            config |= {"sampling": recipe.sampling, "base": self.base_digest} if generated else {}
             config |= {"candidates": arm.candidates, "teacher": recipe.full_agent} if needs_teacher(arm) else {}
             stage = self.stage(f"set-{name}-{seed}", config, source)
             if stage.done:
@@ -287,11 +293,11 @@ def needs_teacher(arm: Arm) -> bool:
     return arm.kind == "confident" or arm.candidates > 1
 
 
-def write_index(index: Index, folder: Path, rules: FrameFilter, split_seed: int) -> dict[str, int]:
+def write_index(index: Index, folder: Path, rules: FrameFilter, split_seed: int) -> tuple[dict[str, int], Funnel]:
     """Filters and splits an index and writes ``frames`` (all), ``train``, ``dev``, ``test`` and the funnel.
 
     Returns:
-        Number of frames in each table.
+        Number of frames in each table, and the funnel.
 
     Raises:
         UserError: a filter removed every frame, or there are too few drives for three parts.
@@ -304,4 +310,51 @@ def write_index(index: Index, folder: Path, rules: FrameFilter, split_seed: int)
             table.save(path / f"{name}.parquet")
         funnel.save(path / "funnel.json")
         (path / "problems.txt").write_text("".join(line + "\n" for line in index.problems), encoding="utf-8")
-    return {name: len(table) for name, table in tables.items()}
+    return {name: len(table) for name, table in tables.items()}, funnel
+
+
+def prepare_splits(
+    index: Path,
+    sensors: Path,
+    out: Path,
+    *,
+    size_px: int,
+    max_per_class: int | None = None,
+    label: str = "brake",
+    workers: int = 2,
+    world: Path | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> dict[str, ImageSet]:
+    """One image set for each of train, dev and test, of the frames that `write_index` wrote.
+
+    Args:
+        index: folder of the frame tables.
+        sensors: folder of the pictures.
+        out: folder of the sets.
+        size_px: side of the square pictures.
+        max_per_class: most pictures of a class in each part.
+        label: what the classes are, see `prepare`.
+        workers: processes that draw, threads that decode.
+        world: a built-in world, whose missing pictures are drawn first.
+        say: takes one line of progress.
+    """
+    splits = {name: open_frames(index / f"{name}.parquet") for name in SPLITS}
+    if world is not None:
+        from roadstill.world.pictures import draw_pictures
+
+        wanted = [image for part in splits.values() for image in wanted_images(part, max_per_class)]
+        say(f"drawing {len(wanted):,} pictures")
+        draw_pictures(world, wanted, workers=workers)
+    return {
+        name: prepare(
+            frames,
+            sensors,
+            out / name,
+            size_px=size_px,
+            workers=workers,
+            max_per_class=max_per_class,
+            label=label,
+            about={"split": name, "synthetic": world is not None},
+        )
+        for name, frames in splits.items()
+    }

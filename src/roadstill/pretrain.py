@@ -153,10 +153,10 @@ def initialise(codec: Codec) -> None:
             last = branch[-1]
             assert isinstance(last, nn.Conv2d)
             last.weight *= 0.3  # a residual branch begins as a small correction
-    into, out_of = codec.encoder.layers[-1], codec.decoder.layers[-1]
-    into.weight *= 0.0
-    out_of.weight *= 0.0  # both networks begin as nothing beside the linear path
-    out_of.bias += 0.5  # the decoder's own output is 2 x - 1
+    # Both networks begin as nothing beside the linear path; the decoder's own output is 2 x - 1.
+    nn.init.zeros_(codec.encoder.layers[-1].weight)
+    nn.init.zeros_(codec.decoder.layers[-1].weight)
+    nn.init.constant_(codec.decoder.layers[-1].bias, 0.5)
 
 
 @torch.no_grad()

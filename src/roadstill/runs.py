@@ -110,6 +110,13 @@ def require_folder(path: Path, what: str) -> Path:
     return path
 
 
+def require_file(path: Path, what: str) -> Path:
+    """The path itself if it is a file, else a ``UserError`` that says what was looked for."""
+    if not path.is_file():
+        raise UserError(f"{path} is no file; it should be {what}")
+    return path
+
+
 def versions() -> dict[str, str]:
     """Versions of everything that can change a number."""
     found = {"python": platform.python_version(), "machine": platform.machine()}

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from roadstill.errors import UserError
-from roadstill.frames import FrameFilter, open_frames
+from roadstill.frames import FrameFilter
 from roadstill.runs import read_json, write_json
 
 
@@ -60,13 +60,9 @@ def index(
 
     logs, sensors = find_data(data, split)
     found = index_logs(logs)
-    counts = write_index(found, out, filter, split_seed)
+    counts, funnel = write_index(found, out, filter, split_seed)
     write_json(
         out / "index.json", {"data": str(data), "logs": str(logs), "sensors": str(sensors or ""), "frames": counts}
-    )
-    funnel = "\n".join(
-        f"{row['left']:>9,}  {row['rule']} ({row['not_brake']:,} not brake, {row['brake']:,} brake)"
-        for row in read_json(out / "funnel.json")["rows"]
     )
     parts = ", ".join(f"{counts[name]:,} {name}" for name in ("train", "dev", "test"))
     problems = f"\n{len(found.problems)} problems, see {out / 'problems.txt'}" if found.problems else ""
@@ -92,33 +88,27 @@ def prepare(
         sensors: folder of the pictures, if it is not where index found it.
         max_per_class: most pictures of a class in each part.
         label: what the classes are: brake (brake, not brake) or location.
-        workers: threads or processes.
+        workers: processes that draw, threads that decode.
     """
-    from roadstill.prepare import prepare as prepare_part
-    from roadstill.prepare import wanted_images
+    from roadstill.pipeline import prepare_splits
 
     known = read_json(index / "index.json")
     folder = sensors or (Path(known["sensors"]) if known["sensors"] else None)
     if folder is None:
         raise UserError(f"{index} knows no sensor folder; name it with --sensors")
-    parts = {name: open_frames(index / f"{name}.parquet") for name in ("train", "dev", "test")}
-    if (Path(known["data"]) / "world.json").is_file():
-        from roadstill.world.pictures import draw_pictures
-
-        wanted = [image for part in parts.values() for image in wanted_images(part, max_per_class)]
-        draw_pictures(Path(known["data"]), wanted, workers=workers)
+    data = Path(known["data"])
+    made_sets = prepare_splits(
+        index,
+        folder,
+        out,
+        size_px=size_px,
+        max_per_class=max_per_class,
+        label=label,
+        workers=workers,
+        world=data if (data / "world.json").is_file() else None,
+    )
     lines = []
-    for name, frames in parts.items():
-        made = prepare_part(
-            frames,
-            folder,
-            out / name,
-            size_px=size_px,
-            workers=workers,
-            max_per_class=max_per_class,
-            label=label,
-            about={"split": name},
-        )
+    for name, made in made_sets.items():
         counts = ", ".join(f"{count:,} {each}" for each, count in made.counts().items())
         missing = f" ({made.about['missing']:,} pictures missing, see missing.txt)" if made.about["missing"] else ""
         lines.append(f"{out / name}: {counts}{missing}")

@@ -1,0 +1,34 @@
+"""Every verb alone, one after another on the files of the one before, as the README lists them."""
+
+from roadstill.cli import main
+from roadstill.imagesets import open_imageset
+
+CONVNET = ["--agent.network", "convnet", "--agent.steps", "2", "--agent.image_px", "32"]
+
+
+def test_each_verb_works_on_the_files_of_the_one_before(tmp_path, capsys):
+    def call(*words: object) -> str:
+        assert main([str(word) for word in words]) == 0, capsys.readouterr().err
+        return capsys.readouterr().out
+
+    world, index, sets, latents, tuned = (tmp_path / name for name in ("world", "index", "sets", "latents", "tuned"))
+    call("world", world, "--drives", 4, "--seed", 3, "--height_px", 72, "--pictures", "false")
+    told = call("index", world, index)
+    assert "all scenes" in told
+    assert "speed_mps >= 3" in told
+    call("prepare", index, sets, "--max_per_class", 6)
+    assert open_imageset(sets / "train").counts() == {"not_brake": 6, "brake": 6}
+    call("encode", sets / "train", latents)
+    call("finetune", latents, tuned, "--tuning.steps", 2, "--tuning.batch_size", 4, "--tuning.label_init", "mean")
+    call("generate", tmp_path / "made", "--checkpoint", tuned, "--per_class", 1, "--sampling.steps", 2)
+    for seed in range(3):
+        call("select", sets / "train", tmp_path / f"random{seed}", "--per_class", 2, "--seed", seed)
+        for arm, source in (("random", tmp_path / f"random{seed}"), ("made", tmp_path / "made")):
+            agent = tmp_path / f"agent-{arm}-{seed}"
+            call("train", source, agent, "--seed", seed, *CONVNET)
+            call("evaluate", agent, sets / "dev", "--arm", arm, "--out", tmp_path / "runs" / f"{arm}-{seed}")
+    told = call("compare", tmp_path / "runs", "--out", tmp_path / "comparison.json")
+    assert "made" in told
+    assert "balanced accuracy" in told
+    call("evaluate", tmp_path / "agent-made-0", sets / "test")
+    assert (sets / "test_ledger.jsonl").read_text().count('"opening"') == 1
