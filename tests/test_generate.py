@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from roadstill.codecs import Codec, CodecConfig
+from roadstill.codecs import Codec, CodecConfig, from_pixels
 from roadstill.denoisers.dit import DiTDenoiser
 from roadstill.errors import UserError
 from roadstill.generate import Sampling, generate
+from roadstill.imagesets import ImageSetWriter, open_imageset
 from roadstill.networks.dit import DiT
 from roadstill.runs import seed_of
 from roadstill.schedules import linear
@@ -36,7 +37,9 @@ def codec():
 
 def draw(denoiser, codec, out, **changes):
     settings = {"per_class": 5, "seed": 7, "class_names": ("not_brake", "brake")} | changes
-    sampling = {"steps": 6, "batch_size": settings.pop("batch_size", 16), "solver": settings.pop("solver", "ddpm")}
+    sampling = {"steps": 6} | {
+        name: settings.pop(name) for name in ("batch_size", "solver", "strength") if name in settings
+    }
     return generate(denoiser, codec, out=out, config=Sampling(**sampling), **settings)
 
 
@@ -79,6 +82,59 @@ def test_label_rows_reach_the_network(denoiser, codec, tmp_path):
     moved = draw(denoiser, codec, tmp_path / "moved", per_class=1, label_rows=(0, 2))
     assert np.array_equal(plain.pixels([0]), moved.pixels([0]))
     assert not np.array_equal(plain.pixels([1]), moved.pixels([1]))
+
+
+@pytest.fixture
+def real(tmp_path):
+    rng = np.random.default_rng(5)
+    with ImageSetWriter(tmp_path / "real", ("not_brake", "brake"), 32) as writer:
+        for label, tokens in ((1, "ab"), (0, "cde")):
+            for token in tokens:
+                # Large patches: a codec hands on large shapes best.
+                picture = rng.integers(0, 256, (2, 2, 3), np.uint8).repeat(16, 0).repeat(16, 1)
+                writer.add(picture, label, {"token": token})
+    return open_imageset(tmp_path / "real")
+
+
+def latents_of(found, codec):
+    return codec.encode(from_pixels(torch.from_numpy(found.pixels()))).mean
+
+
+def test_start_pictures_shape_the_result_the_less_the_stronger(denoiser, codec, real, tmp_path):
+    # The latents themselves, as the random codec's decoder does not invert its encoder.
+    clean = latents_of(real, codec)[:2]
+    far = []
+    for strength in (0.2, 0.5, 1.0):
+        made = denoiser.generate(
+            torch.tensor([1, 1]), seeds=[1, 2], guidance=1.0, steps=10, solver="ddim", start=clean, strength=strength
+        )
+        far.append(float((made - clean).square().mean()))
+    assert far[0] < far[1] < far[2]
+
+
+def test_start_pictures_take_turns_and_are_recorded(denoiser, codec, real, tmp_path):
+    found = draw(denoiser, codec, tmp_path / "set", start=real, per_class=3, strength=0.4)
+    assert [fact["start"] for fact in found.facts] == ["c", "d", "e", "a", "b", "a"]
+    assert {fact["strength"] for fact in found.facts} == {0.4}
+    assert found.about["start"] == real.digest
+    alone = draw(denoiser, codec, tmp_path / "alone", start=real, per_class=3, strength=0.4, batch_size=1)
+    assert np.abs(found.pixels().astype(int) - alone.pixels()).max() <= 1
+    # The third brake picture starts where the first does, from other noise.
+    assert not np.array_equal(found.pixels([3]), found.pixels([5]))
+
+
+def test_start_pictures_that_do_not_fit_are_refused(denoiser, codec, real, tmp_path):
+    with pytest.raises(UserError, match="its classes are not_brake, brake, not a, b"):
+        draw(denoiser, codec, tmp_path / "set", start=real, class_names=("a", "b"))
+    with pytest.raises(UserError, match="class 'brake' has no picture"):
+        draw(denoiser, codec, tmp_path / "set", start=real.subset([2, 3]))
+    with ImageSetWriter(tmp_path / "large", ("not_brake", "brake"), 64) as writer:
+        for label in (0, 1):
+            writer.add(np.zeros((64, 64, 3), np.uint8), label, {})
+    with pytest.raises(UserError, match="start latents are"):
+        draw(denoiser, codec, tmp_path / "set", start=open_imageset(tmp_path / "large"))
+    with pytest.raises(UserError, match="strength is 0"):
+        draw(denoiser, codec, tmp_path / "set", start=real, strength=0.0)
 
 
 def test_mistakes_are_named(denoiser, codec, tmp_path):

@@ -1,25 +1,25 @@
 #!/usr/bin/env bash
 # Makes the weights under src/roadstill/weights from nothing: world, pictures, codec, base generator.
-# About an hour and a half on two cores; stop it and start it again, and it goes on.
+# About an hour and three quarters on two cores; stop it and start it again, and it goes on.
 #
 #     tools/pretrain_weights.sh FOLDER
 #
-# Towns, lights and weathers are those of the group "pretrain"; the demo's are others. The classes are the four map
-# locations, so the base has never heard of braking.
+# Towns, lights and weathers are those of the group "pretrain"; the demo's are others. The classes are brake and not
+# brake: labels that any driving log brings, here of drives in other towns.
 set -euo pipefail
 work=${1:?usage: tools/pretrain_weights.sh FOLDER}
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2}
 
-[ -d "$work/world" ] || roadstill world "$work/world" --group pretrain --seed 100 --drives 80 --pictures false
-roadstill index "$work/world" "$work/index" \
-  --filter.command null --filter.min_abs_accel_mps2 null --filter.min_speed_mps null
-[ -d "$work/sets/test" ] || roadstill prepare "$work/index" "$work/sets" --label location
+[ -d "$work/world" ] ||
+  roadstill world "$work/world" --group pretrain --seed 100 --drives 240 --pictures false
+[ -d "$work/index" ] || roadstill index "$work/world" "$work/index"
+[ -d "$work/sets/test" ] || roadstill prepare "$work/index" "$work/sets"
 roadstill pretrain codec "$work/sets/train" "$work/codec" \
   --codec.perceptual 0.1 --codec.coarse_share 0.1 --codec.steps 2200
 [ -d "$work/latents" ] ||
   roadstill encode "$work/sets/train" "$work/latents" --codec "$work/codec/codec.safetensors"
 roadstill pretrain denoiser "$work/latents" "$work/dit" \
-  --denoiser.steps 2600 --denoiser.batch_size 64 --denoiser.learning_rate 1e-3 --denoiser.warmup_steps 300 \
-  --denoiser.lr_decay cosine --denoiser.clip 1.0 --denoiser.ema_decay 0.999 --denoiser.class_balanced false \
+  --denoiser.steps 9000 --denoiser.batch_size 64 --denoiser.learning_rate 1e-3 --denoiser.warmup_steps 300 \
+  --denoiser.lr_decay cosine --denoiser.clip 1.0 --denoiser.ema_decay 0.999 --denoiser.min_snr 5 \
   --denoiser.mixed_precision bf16
 cp "$work/codec/codec.safetensors" "$work/dit/dit.safetensors" src/roadstill/weights/

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from roadstill.codecs import Codec, to_pixels
+from roadstill.codecs import Codec, from_pixels, to_pixels
 from roadstill.denoisers.base import Denoiser
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
@@ -26,16 +26,21 @@ class Sampling:
         steps: steps of the respaced chain.
         solver: ``ddpm`` (ancestral, the reference) or ``ddim``.
         batch_size: pictures at once; has no say in what they look like.
+        strength: with start pictures, the share of the chain they are noised by: 1 keeps almost nothing of them, 0.2
+            redraws details.
     """
 
     guidance: float = 4.0
     steps: int = 50
     solver: str = "ddpm"
     batch_size: int = 16
+    strength: float = 0.5
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.guidance < 0:
             raise UserError(f"batch_size {self.batch_size} must be at least 1 and guidance {self.guidance} at least 0")
+        if not 0 < self.strength <= 1:
+            raise UserError(f"strength is {self.strength}; it must be above 0 and at most 1")
 
 
 def generate(
@@ -48,6 +53,7 @@ def generate(
     config: Sampling,
     out: Path,
     label_rows: Sequence[int] | None = None,
+    start: ImageSet | None = None,
 ) -> ImageSet:
     """Draws ``per_class`` pictures of every class.
 
@@ -60,29 +66,37 @@ def generate(
         config: see `Sampling`.
         out: folder of the image set.
         label_rows: what the denoiser is told for each label, if not the label itself.
+        start: real pictures to start from instead of pure noise: image ``index`` of a class begins as the class's
+            picture number ``index``, in turn, noised by ``config.strength`` (D4M, Su et al. 2024).
 
     Returns:
         The set, class by class; every picture records its seed and how it was drawn.
 
     Raises:
-        UserError: no class names, label rows that do not fit, or a codec that the denoiser was not trained with.
+        UserError: no class names, label rows or start pictures that do not fit, or a codec that the denoiser was not
+            trained with.
     """
     about: dict[str, Any] = dict(getattr(denoiser, "about", {}))
     names = tuple(class_names or about.get("class_names") or ())
     rows = tuple(label_rows if label_rows is not None else range(len(names)))
     _check(names, rows, per_class, about, codec)
+    begin = None if start is None else _starts(start, names, per_class)
     digest = getattr(denoiser, "digest", "in memory")
     shared = {"guidance": config.guidance, "solver": config.solver, "steps": config.steps, "checkpoint": digest}
     told = [(label, index) for label in range(len(names)) for index in range(per_class)]
-    pictures = _pictures(denoiser, codec, told, rows, seed, config)
+    pictures = _pictures(denoiser, codec, told, rows, seed, config, begin)
     first = next(pictures)  # drawn before the folder is opened: it tells the size
     with ImageSetWriter(out, names, first.shape[0]) as writer:
         for (label, index), picture in zip(told, chain([first], pictures), strict=True):
-            drawn = seed_of("generate", seed, label, index)
-            writer.add(picture, label, {"index": index, "seed": drawn, "row": rows[label]} | shared)
+            fact = {"index": index, "seed": seed_of("generate", seed, label, index), "row": rows[label]} | shared
+            if begin is not None:
+                origin = begin.facts[label * per_class + index]
+                fact |= {"strength": config.strength, "start": origin.get("token", origin["digest"])}
+            writer.add(picture, label, fact)
         writer.about.update(
             {"method": "generated", "seed": seed, "per_class": per_class, "checkpoint": digest, "codec": codec.digest}
             | {"sampling": plain(config), "latents": about.get("latents")}
+            | ({} if start is None else {"start": start.digest})
         )
     return open_imageset(out)
 
@@ -94,20 +108,42 @@ def _pictures(
     rows: Sequence[int],
     seed: int,
     config: Sampling,
+    begin: ImageSet | None,
 ) -> Iterator[NDArray[np.uint8]]:
     """The pictures ``[s, s, 3]`` of (label, index) pairs, in order, a batch at a time."""
     device = next(codec.parameters()).device
-    for start in range(0, len(told), config.batch_size):
-        batch = told[start : start + config.batch_size]
+    for at in range(0, len(told), config.batch_size):
+        batch = told[at : at + config.batch_size]
+        first = None
+        if begin is not None:
+            real = from_pixels(torch.from_numpy(begin.pixels(range(at, at + len(batch)))))
+            with torch.no_grad():
+                first = codec.encode(real.to(device)).mean
         latents = denoiser.generate(
             torch.tensor([rows[label] for label, _ in batch]),
             seeds=[seed_of("generate", seed, label, index) for label, index in batch],
             guidance=config.guidance,
             steps=config.steps,
             solver=config.solver,
+            start=first,
+            strength=config.strength,
         )
         with torch.no_grad():
             yield from to_pixels(codec.decode(latents.to(device))).cpu().numpy()
+
+
+def _starts(start: ImageSet, names: tuple[str, ...], per_class: int) -> ImageSet:
+    """The start picture of every image, class by class; few of them take turns.
+
+    Raises:
+        UserError: other classes, or a class without a picture.
+    """
+    if start.class_names != names:
+        raise UserError(f"{start.root}: its classes are {', '.join(start.class_names)}, not {', '.join(names)}")
+    rows = [np.flatnonzero(start.labels == label) for label in range(len(names))]
+    if empty := [name for name, found in zip(names, rows, strict=True) if not len(found)]:
+        raise UserError(f"{start.root}: class {empty[0]!r} has no picture to start from")
+    return start.subset(np.concatenate([np.resize(found, per_class) for found in rows]))
 
 
 def _check(names: Sequence[str], rows: Sequence[int], per_class: int, about: dict[str, Any], codec: Codec) -> None:

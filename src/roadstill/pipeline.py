@@ -7,35 +7,38 @@ A run folder::
 """
 
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
-from roadstill.agents import Agent, FeatureCache, train_agent
+from roadstill.agents import Agent, FeatureCache, open_agent, train_agent
 from roadstill.checkpoints import shipped
 from roadstill.codecs import Codec, load_codec
-from roadstill.denoisers.base import Denoiser
 from roadstill.errors import UserError
 from roadstill.evaluation import Comparison, compare, evaluate, note_outcome, open_run, open_test, run_of
 from roadstill.finetune import finetune, load_denoiser
-from roadstill.frames import FrameFilter, Funnel, apply_filters, open_frames, split_by_drive
 from roadstill.generate import generate
 from roadstill.imagesets import ImageSet, open_imageset
 from roadstill.latents import encode_imageset, open_latents
 from roadstill.noising import draw_noising
-from roadstill.prepare import prepare, wanted_images
+from roadstill.parallel import Workers
 from roadstill.recipes import Arm, Recipe
 from roadstill.report import write_report
 from roadstill.runs import Stage, atomic_path, digest_file, digest_of, plain, require_file, seed_of, write_json
 from roadstill.selection import Confident, PerDriveRandom, Random, Selector, select
-from roadstill.sources.navsim import Index, find_data, index_logs
+from roadstill.sources.navsim import find_data, index_logs
+from roadstill.splits import prepare_splits, write_index
 
-SPLITS = ("train", "dev", "test")
 SELECTORS: dict[str, Callable[[], Selector]] = {"random": Random, "per_drive": PerDriveRandom}
+
+
+def _silent(line: str) -> None:
+    pass
 
 
 @dataclass
@@ -46,12 +49,12 @@ class Road:
         recipe: what to do.
         folder: the run folder.
         say: takes one line of progress.
-        workers: processes for drawing and preparing pictures.
+        workers: processes for pictures, fine-tunings, small sets and agents.
     """
 
     recipe: Recipe
     folder: Path
-    say: Callable[[str], None] = lambda line: None
+    say: Callable[[str], None] = field(default=_silent)
     workers: int = 2
     _keys: dict[str, str] = field(default_factory=dict)
 
@@ -64,21 +67,28 @@ class Road:
         self.make_sets()
         if any(arm.kind == "generated" for arm in self.recipe.arms.values()):
             self.encode()
-            self.finetune_arms()
-        self.make_small_sets()
-        self.train_agents()
+        # An accelerator serves one process best.
+        count = 1 if torch.accelerator.is_available() else self.workers
+        with Workers(count, replace(self, say=_silent)) as workers:
+            self.finetune_arms(workers)
+            self.make_small_sets(workers)
+            self.train_agents(workers)
         comparison = self.judge()
         write_report(self.folder)
         return comparison
 
-    def stage(self, name: str, config: Any, *inputs: str) -> Stage:
-        """The stage of this name; ``inputs`` are names of earlier stages. Ask ``done`` before working."""
+    def stage(self, name: str, config: Any, *inputs: str, later: bool = False) -> Stage:
+        """The stage of this name; ``inputs`` are names of earlier stages. Ask ``done`` before working.
+
+        What is done ``later``, by `do_all`, is announced there.
+        """
         stage = Stage(self.folder / "stages" / name, config, {each: self._keys[each] for each in inputs})
         self._keys[name] = stage.key
         if not stage.done:
             # A half-made product must never pass as the finished one of older settings.
             (stage.folder / "stage.json").unlink(missing_ok=True)
-            self.say(name)
+            if not later:
+                self.say(name)
         return stage
 
     # ---- data
@@ -167,16 +177,51 @@ class Road:
         draw_noising(images, self.codec, self.folder / "figures")
         stage.finish()
 
-    def finetune_arms(self) -> None:
-        """One fine-tuning per arm that has one; goes on where a killed one stopped."""
+    def finetune_arms(self, workers: Workers) -> None:
+        """One fine-tuning per arm that has one, and the teacher; what was stopped goes on where it was."""
+        jobs: list[tuple[str, str, Stage]] = []
         for name, arm in self.recipe.arms.items():
-            if not arm.finetune:
-                continue
-            stage = self.stage(f"finetune-{name}", {"config": arm.finetune, "base": self.base_digest}, "encode")
-            if not stage.done:
-                latents = open_latents(self.folder / "encode")
-                finetune(latents, base=self.base, out=self.folder / "finetune" / name, config=arm.finetune, seed=0)
-                stage.finish()
+            if arm.finetune:
+                stage = self.stage(
+                    f"finetune-{name}", {"config": arm.finetune, "base": self.base_digest}, "encode", later=True
+                )
+                jobs += [] if stage.done else [("finetune_arm", name, stage)]
+        if any(needs_teacher(arm) for arm in self.recipe.arms.values()):
+            stage = self.stage("teacher", self.recipe.full_agent, "sets", later=True)
+            jobs += [] if stage.done else [("train_teacher", "teacher", stage)]
+        self.do_all(workers, jobs)
+
+    def do_all(self, workers: Workers, jobs: Sequence[tuple[Any, ...]]) -> None:
+        """Jobs, each a method's name, its arguments and the stage; says each one's stage when it is done."""
+        for *_, stage in workers.each("do", jobs):
+            self.say(stage.folder.name)
+
+    def do(self, method: str, *job: Any) -> None:
+        """One job of any kind, so that different ones can share the workers."""
+        *what, stage = job
+        stage.begin()
+        getattr(self, method)(*what)
+        stage.finish()
+
+    def finetune_arm(self, name: str) -> None:
+        """The generator of one arm."""
+        config = self.recipe.arms[name].finetune
+        assert config
+        latents = open_latents(self.folder / "encode")
+        finetune(latents, base=self.base, out=self.folder / "finetune" / name, config=config, seed=0)
+
+    def train_teacher(self, name: str) -> None:
+        """An agent that learns from the whole train part, and sees nothing else."""
+        # Its seed is none of the arms', so that no full-data agent judges what it chose itself.
+        agent = train_agent(
+            self.split("train"), config=self.recipe.full_agent, seed=seed_of(name), cache=self.agent_cache
+        )
+        agent.save(self.folder / name)
+
+    @cached_property
+    def teacher(self) -> Agent:
+        """What `train_teacher` made."""
+        return open_agent(self.folder / "teacher", cache=self.agent_cache)
 
     # ---- small sets and their agents
 
@@ -188,91 +233,86 @@ class Road:
                 if seed < (arm.seeds or self.recipe.seeds):
                     yield name, arm, seed
 
-    def make_small_sets(self) -> None:
+    def make_small_sets(self, workers: Workers) -> None:
         """Every arm's set for every seed: a fresh draw or a fresh generation each."""
-        recipe = self.recipe
+        recipe, jobs = self.recipe, []
         for name, arm, seed in self.runs():
             if arm.kind == "full":
                 continue
-            tuned = name if arm.finetune else arm.of
             generated = arm.kind == "generated"
-            source = f"finetune-{tuned}" if tuned else "encode" if generated else "sets"
+            tuned = name if arm.finetune else arm.of
+            inputs = ["sets"] + (["encode"] if generated else []) + ([f"finetune-{tuned}"] if tuned else [])
+            inputs += ["teacher"] if needs_teacher(arm) else []
             config: dict[str, Any] = {"kind": arm.kind, "per_class": recipe.per_class, "seed": seed}
-            config |= {"sampling": recipe.sampling, "base": self.base_digest} if generated else {}
-            config |= {"candidates": arm.candidates, "teacher": recipe.full_agent} if needs_teacher(arm) else {}
-            stage = self.stage(f"set-{name}-{seed}", config, source)
-            if stage.done:
-                continue
-            out = self.folder / "arms" / name / f"seed{seed}"
             if generated:
-                denoiser = load_denoiser(self.folder / "finetune" / tuned if tuned else self.base)
-                self.generate(denoiser, arm, seed, out)
-            else:
-                select(self.split("train"), self.selector(arm), per_class=recipe.per_class, seed=seed).save(out)
-            stage.finish()
+                config |= {"sampling": arm.sampling or recipe.sampling, "base": self.base_digest}
+                config |= {"start": arm.start, "candidates": arm.candidates}
+            stage = self.stage(f"set-{name}-{seed}", config, *inputs, later=True)
+            jobs += [] if stage.done else [("make_small_set", name, seed, stage)]
+        self.do_all(workers, jobs)
 
-    def generate(self, denoiser: Denoiser, arm: Arm, seed: int, out: Path) -> None:
-        """A generated set; of several candidates the teacher keeps the surest."""
-        recipe = self.recipe
-        many = out if arm.candidates == 1 else self.folder / "candidates" / out.parent.name / out.name
+    def make_small_set(self, name: str, seed: int) -> None:
+        """One arm's set for one seed; of several candidates the teacher keeps the surest."""
+        recipe, arm, train = self.recipe, self.recipe.arms[name], self.split("train")
+        out = self.folder / "arms" / name / f"seed{seed}"
+        if arm.kind != "generated":
+            select(train, self.selector(arm.kind), per_class=recipe.per_class, seed=seed).save(out)
+            return
+        tuned = name if arm.finetune else arm.of
+        count = recipe.per_class * arm.candidates
+        many = out if arm.candidates == 1 else self.folder / "candidates" / name / f"seed{seed}"
         drawn = generate(
-            denoiser,
+            load_denoiser(self.folder / "finetune" / tuned if tuned else self.base),
             self.codec,
-            class_names=self.split("train").class_names,
-            per_class=recipe.per_class * arm.candidates,
+            class_names=train.class_names,
+            per_class=count,
             seed=seed,
-            config=recipe.sampling,
+            config=arm.sampling or recipe.sampling,
             out=many,
+            start=select(train, self.selector(arm.start), per_class=count, seed=seed) if arm.start else None,
         )
         if many != out:
-            select(drawn, self.selector(arm), per_class=recipe.per_class, seed=seed).save(out)
+            select(drawn, self.selector("confident"), per_class=recipe.per_class, seed=seed).save(out)
 
-    def selector(self, arm: Arm) -> Selector:
-        """What picks the images of an arm."""
-        if needs_teacher(arm):
+    def selector(self, pick: str) -> Selector:
+        """What picks images, by its name in a recipe."""
+        if pick == "confident":
             return Confident(self.teacher.predict, teacher=digest_of(self.recipe.full_agent))
-        return SELECTORS[arm.kind]()
+        return SELECTORS[pick]()
 
     @cached_property
-    def teacher(self) -> Agent:
-        """An agent that learned from the whole train part, and saw nothing else."""
-        self.say("teacher")
-        # Its seed is none of the arms', so that no full-data agent judges what it chose itself.
-        return train_agent(
-            self.split("train"), config=self.recipe.full_agent, seed=seed_of("teacher"), cache=self.cache
-        )
-
-    @cached_property
-    def cache(self) -> FeatureCache:
-        """Output of the agents' frozen stages, shared by all agents."""
+    def agent_cache(self) -> FeatureCache:
+        """Output of the agents' frozen stages, shared by all agents of this process."""
         return FeatureCache()
 
-    def train_agents(self) -> None:
+    def train_agents(self, workers: Workers) -> None:
         """Trains one agent per arm and seed, measures it on dev and, through one audited opening, on test."""
-        recipe, todo = self.recipe, []
+        recipe, jobs = self.recipe, []
         for name, arm, seed in self.runs():
             config = recipe.full_agent if arm.kind == "full" else recipe.agent
             inputs = ["sets"] if arm.kind == "full" else ["sets", f"set-{name}-{seed}"]
-            stage = self.stage(f"agent-{name}-{seed}", {"agent": config, "seed": seed}, *inputs)
-            if not stage.done:
-                todo.append((name, arm, seed, config, stage))
-        if not todo:
+            stage = self.stage(f"agent-{name}-{seed}", {"agent": config, "seed": seed}, *inputs, later=True)
+            jobs += [] if stage.done else [(name, seed, stage)]
+        if not jobs:
             return
-        what = f"{len(todo)} agents of recipe {recipe.name}"
+        what = f"{len(jobs)} agents of recipe {recipe.name}"
         ledger = self.folder / "test_ledger.jsonl"
         parts = {"dev": self.split("dev")}
         parts["test"] = open_test(self.split("test"), ledger=ledger, config=recipe, what=what)
-        for name, arm, seed, config, stage in todo:
-            stage.begin()
-            images = (
-                self.split("train") if arm.kind == "full" else open_imageset(self.folder / f"arms/{name}/seed{seed}")
-            )
-            agent = train_agent(images, config=config, seed=seed, cache=self.cache)
-            for part, pictures in parts.items():
-                run = run_of(name, seed, evaluate(agent, pictures), pictures)
-                run.save(self.folder / "runs" / part / name / f"seed{seed}")
-            stage.finish()
-        note_outcome(parts["test"], ledger=ledger, outcome=f"{len(todo)} agents measured")
+        # The longest jobs first, so that no worker waits for one at the end.
+        jobs.sort(key=lambda job: recipe.arms[job[0]].kind != "full")
+        self.do_all(workers, [("train_one_agent", name, seed, parts, stage) for name, seed, stage in jobs])
+        note_outcome(parts["test"], ledger=ledger, outcome=f"{len(jobs)} agents measured")
+
+    def train_one_agent(self, name: str, seed: int, parts: dict[str, ImageSet]) -> None:
+        """One agent, measured on all parts."""
+        full = self.recipe.arms[name].kind == "full"
+        images = self.split("train") if full else open_imageset(self.folder / f"arms/{name}/seed{seed}")
+        config = self.recipe.full_agent if full else self.recipe.agent
+        agent = train_agent(images, config=config, seed=seed, cache=self.agent_cache)
+        for part, pictures in parts.items():
+            run = run_of(name, seed, evaluate(agent, pictures), pictures)
+            run.save(self.folder / "runs" / part / name / f"seed{seed}")
 
     def judge(self) -> Comparison:
         """Compares all arms on the test part."""
@@ -290,71 +330,4 @@ class Road:
 
 def needs_teacher(arm: Arm) -> bool:
     """Whether a trained agent chooses among an arm's images."""
-    return arm.kind == "confident" or arm.candidates > 1
-
-
-def write_index(index: Index, folder: Path, rules: FrameFilter, split_seed: int) -> tuple[dict[str, int], Funnel]:
-    """Filters and splits an index and writes ``frames`` (all), ``train``, ``dev``, ``test`` and the funnel.
-
-    Returns:
-        Number of frames in each table, and the funnel.
-
-    Raises:
-        UserError: a filter removed every frame, or there are too few drives for three parts.
-    """
-    kept, funnel = apply_filters(index.frames, rules)
-    tables = {"frames": index.frames, **split_by_drive(kept, seed=split_seed)}
-    with atomic_path(folder) as path:
-        path.mkdir()
-        for name, table in tables.items():
-            table.save(path / f"{name}.parquet")
-        funnel.save(path / "funnel.json")
-        (path / "problems.txt").write_text("".join(line + "\n" for line in index.problems), encoding="utf-8")
-    return {name: len(table) for name, table in tables.items()}, funnel
-
-
-def prepare_splits(
-    index: Path,
-    sensors: Path,
-    out: Path,
-    *,
-    size_px: int,
-    max_per_class: int | None = None,
-    label: str = "brake",
-    workers: int = 2,
-    world: Path | None = None,
-    say: Callable[[str], None] = lambda line: None,
-) -> dict[str, ImageSet]:
-    """One image set for each of train, dev and test, of the frames that `write_index` wrote.
-
-    Args:
-        index: folder of the frame tables.
-        sensors: folder of the pictures.
-        out: folder of the sets.
-        size_px: side of the square pictures.
-        max_per_class: most pictures of a class in each part.
-        label: what the classes are, see `prepare`.
-        workers: processes that draw, threads that decode.
-        world: a built-in world, whose missing pictures are drawn first.
-        say: takes one line of progress.
-    """
-    splits = {name: open_frames(index / f"{name}.parquet") for name in SPLITS}
-    if world is not None:
-        from roadstill.world.pictures import draw_pictures
-
-        wanted = [image for part in splits.values() for image in wanted_images(part, max_per_class)]
-        say(f"drawing {len(wanted):,} pictures")
-        draw_pictures(world, wanted, workers=workers)
-    return {
-        name: prepare(
-            frames,
-            sensors,
-            out / name,
-            size_px=size_px,
-            workers=workers,
-            max_per_class=max_per_class,
-            label=label,
-            about={"split": name, "synthetic": world is not None},
-        )
-        for name, frames in splits.items()
-    }
+    return "confident" in (arm.kind, arm.start) or arm.candidates > 1

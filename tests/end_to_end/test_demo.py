@@ -66,3 +66,39 @@ def test_other_settings_make_only_what_depends_on_them(demo, capsys):
     stages = [line.removeprefix("· ") for line in capsys.readouterr().err.splitlines() if line.startswith("· ")]
     assert stages
     assert all(stage.endswith("-3") for stage in stages), stages
+
+
+PICKED = """
+name: picked
+world: {drives: 6, seed: 1, height_px: 72}
+max_per_class: 20
+per_class: 4
+seeds: 3
+sampling: {steps: 3}
+agent: &agent {network: convnet, steps: 3, image_px: 32}
+full_agent: *agent
+arms:
+  random: {kind: random, label: random}
+  sure: {kind: confident, label: sure}
+  begun: {kind: generated, label: begun, start: confident, candidates: 2, sampling: {steps: 5, strength: 0.4}}
+"""
+
+
+def test_a_teacher_picks_real_frames_candidates_and_starts(tmp_path):
+    (tmp_path / "picked.yaml").write_text(PICKED)
+    out = tmp_path / "run"
+    assert main(["run", str(tmp_path / "picked.yaml"), "--out", str(out), "--workers", "1"]) == 0
+    sure, begun = (open_imageset(out / "arms" / arm / "seed0") for arm in ("sure", "begun"))
+    assert sure.counts() == begun.counts() == {"not_brake": 4, "brake": 4}
+    # The eight surest frames of a class serve as starts, and the four surest are an arm of their own.
+    starts = open_imageset(out / "candidates" / "begun" / "seed0").column("start")
+    assert set(sure.column("token")) < set(starts)
+    assert len(set(starts)) == 16
+    assert set(begun.column("start")) < set(starts)
+    assert set(begun.column("strength")) == {0.4}
+
+
+def test_too_few_seeds_are_refused_before_any_work(tmp_path, capsys):
+    assert main(["demo", "--out", str(tmp_path / "run"), "--size", "toy", "--seeds", "2"]) == 2
+    assert "needs at least 3" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

@@ -34,8 +34,21 @@ class Denoiser(Protocol):
         """Noises the clean latents ``[b, c, h, w]`` of classes ``[b]`` and estimates them again, with gradient."""
         ...
 
-    def generate(self, label: Tensor, *, seeds: Sequence[int], guidance: float, steps: int, solver: str) -> Tensor:
-        """Latents ``[b, c, h, w]`` of the classes ``[b]``; image i depends on ``seeds[i]``, not on the batch."""
+    def generate(
+        self,
+        label: Tensor,
+        *,
+        seeds: Sequence[int],
+        guidance: float,
+        steps: int,
+        solver: str,
+        start: Tensor | None = None,
+        strength: float = 1.0,
+    ) -> Tensor:
+        """Latents ``[b, c, h, w]`` of the classes ``[b]``; image i depends on ``seeds[i]``, not on the batch.
+
+        With clean latents ``start [b, c, h, w]`` the chain begins at these, noised to its last ``strength`` part.
+        """
         ...
 
     def at(self, progress: float) -> Self:

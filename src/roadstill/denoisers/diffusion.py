@@ -113,23 +113,25 @@ def sample(
     *,
     solver: str = "ddpm",
     eta: float = 0.0,
+    walked: int | None = None,
     trace: Callable[[int, Tensor], None] | None = None,
 ) -> Tensor:
-    """Walks a (respaced) chain from its noisy end to a clean latent.
+    """Walks a (respaced) chain from its noisy end, or from a step on the way, to a clean latent.
 
     Args:
         predict: (noisy latents, what the network is told as time) -> noise estimate and variance logits (or None).
         schedule: the chain, every step of which is taken.
-        start: latents at the noisy end, ``[b, c, h, w]``.
+        start: latents as noisy as the first step that is taken, ``[b, c, h, w]``.
         noise: draws one step's noise; called once per step that needs it, in order.
         solver: ``ddpm`` (ancestral) or ``ddim``.
         eta: DDIM's share of noise.
+        walked: takes the last ``walked`` steps of the chain only; all by default.
         trace: called after each step with the number of steps done and the latents.
     """
     if solver not in ("ddpm", "ddim"):
         raise UserError(f"solver {solver!r} is unknown; choose ddpm or ddim")
     x = start
-    for done, index in enumerate(reversed(range(len(schedule))), start=1):
+    for done, index in enumerate(reversed(range(walked or len(schedule))), start=1):
         t = torch.full((len(x),), index, device=x.device)
         eps, logits = predict(x, schedule.timesteps.to(x.device)[t])
         drawn = noise() if index and (solver == "ddpm" or eta > 0) else torch.zeros_like(x)

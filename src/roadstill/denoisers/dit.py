@@ -101,10 +101,21 @@ class DiTDenoiser:
         steps: int = 50,
         solver: str = "ddpm",
         eta: float = 0.0,
+        start: Tensor | None = None,
+        strength: float = 1.0,
     ) -> Tensor:
-        """Latents ``[b, c, h, w]`` of the labels ``[b]``, each drawn from its own seed alone."""
+        """Latents ``[b, c, h, w]`` of the labels ``[b]``, each drawn from its own seed alone.
+
+        Clean latents ``start [b, c, h, w]`` are noised up to ``strength`` of the chain, which is walked from there
+        (Meng et al. 2022, SDEdit; for distillation Su et al. 2024, D4M); strength 1 keeps almost nothing of them.
+        """
         if len(seeds) != len(label):
             raise UserError(f"{len(seeds)} seeds for {len(label)} labels; give one seed per image")
+        if start is not None and start.shape != (len(label), *self.latent_shape):
+            raise UserError(
+                f"start latents are {tuple(start.shape)}, but {len(label)} of {self.latent_shape} are wanted; "
+                "start from pictures of the size that the generator was trained on"
+            )
         device = next(self.network.parameters()).device
         rows = self._rows(label.to(device))
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
@@ -116,7 +127,14 @@ class DiTDenoiser:
             return self.guided(x, time, rows, guidance)
 
         with _evaluating(self.network):
-            return sample(predict, self.schedule.respaced(steps), noise(), noise, solver=solver, eta=eta)
+            chain, first = self.schedule.respaced(steps), noise()
+            walked = max(1, round(strength * len(chain)))
+            if start is not None:
+                begin = torch.full((len(seeds),), walked - 1, device=device)
+                first = add_noise(chain, start.to(device), begin, first)
+            return sample(
+                predict, chain, first, noise, solver=solver, eta=eta, walked=None if start is None else walked
+            )
 
     def guided(self, x: Tensor, time: Tensor, rows: Tensor, guidance: float) -> tuple[Tensor, Tensor | None]:
         """Noise estimate pushed away from the unlabelled one (Ho and Salimans 2022); variance stays the labelled one's.

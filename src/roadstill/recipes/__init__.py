@@ -17,6 +17,7 @@ from roadstill.frames import FrameFilter
 from roadstill.generate import Sampling
 
 Size = Literal["toy", "small", "full"]
+Pick = Literal["random", "per_drive", "confident"]
 
 
 @dataclass(frozen=True)
@@ -46,15 +47,20 @@ class Arm:
         label: how tables name it.
         finetune: adapters and criteria; without it, a generated arm draws from the base as it was shipped.
         of: another generated arm whose checkpoint this one draws from, instead of a fine-tuning of its own.
+        start: how the real frames are picked that a generated arm's images start from, noised by the sampling's
+            strength; without it they start from pure noise.
+        sampling: the recipe's if not given.
         candidates: so many times the images are made, and a teacher trained on the train part keeps those of whose
             class it is surest.
         seeds: number of agents; the recipe's number if not given.
     """
 
-    kind: Literal["random", "per_drive", "confident", "generated", "full"]
+    kind: Pick | Literal["generated", "full"]
     label: str
     finetune: FinetuneConfig | None = None
     of: str | None = None
+    start: Pick | None = None
+    sampling: Sampling | None = None
     candidates: int = 1
     seeds: int | None = None
 
@@ -74,7 +80,7 @@ class Recipe:
         split_seed: decides which drives go to train, dev and test.
         per_class: images per class of a small set (IPC).
         seeds: paired seeds: each draws or generates its own sets and trains its own agents.
-        sampling: of the generated arms.
+        sampling: of the generated arms that have none of their own.
         codec: a codec file; the shipped one if not given.
         base: a base generator; the shipped one if not given.
         agent: of the small arms.
@@ -100,6 +106,10 @@ class Recipe:
     full_agent: AgentConfig = field(default_factory=AgentConfig)
     baseline: str = "random"
     cluster_by: Literal["log", "drive"] = "log"
+
+    def __post_init__(self) -> None:
+        if (fewest := min([self.seeds, *(arm.seeds or self.seeds for arm in self.arms.values())])) < 3:
+            raise UserError(f"seeds is {fewest}; a verdict needs at least 3, better 10 or more")
 
 
 def shipped_recipes() -> list[str]:

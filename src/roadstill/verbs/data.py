@@ -55,8 +55,8 @@ def index(
         split_seed: decides which drives go to train, dev and test.
         split: which of several NAVSIM splits below the folder (trainval, test, mini).
     """
-    from roadstill.pipeline import write_index
     from roadstill.sources.navsim import find_data, index_logs
+    from roadstill.splits import write_index
 
     logs, sensors = find_data(data, split)
     found = index_logs(logs)
@@ -90,7 +90,7 @@ def prepare(
         label: what the classes are: brake (brake, not brake) or location.
         workers: processes that draw, threads that decode.
     """
-    from roadstill.pipeline import prepare_splits
+    from roadstill.splits import prepare_splits
 
     known = read_json(index / "index.json")
     folder = sensors or (Path(known["sensors"]) if known["sensors"] else None)

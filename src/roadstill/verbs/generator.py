@@ -93,6 +93,7 @@ def generate(
     class_names: tuple[str, ...] = ("not_brake", "brake"),
     per_class: int = 10,
     seed: int = 0,
+    start: Path | None = None,
     sampling: Sampling = Sampling(),  # noqa: B008
 ) -> str:
     """Generates an image set from a checkpoint: a few images per class.
@@ -104,11 +105,13 @@ def generate(
         class_names: names of the generator's classes, in label order.
         per_class: images per class.
         seed: image i of class c depends on it, on c and on i, on nothing else.
-        sampling: guidance, steps, solver.
+        start: image set of real pictures to start from instead of pure noise; see sampling.strength.
+        sampling: guidance, steps, solver, strength.
     """
     from roadstill.codecs import load_codec
     from roadstill.finetune import load_denoiser
     from roadstill.generate import generate as draw
+    from roadstill.imagesets import open_imageset
 
     made = draw(
         load_denoiser(checkpoint),
@@ -118,6 +121,7 @@ def generate(
         seed=seed,
         config=sampling,
         out=out,
+        start=None if start is None else open_imageset(start),
     )
     return f"{out}: {len(made)} generated images, {per_class} per class"
 
