@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from roadstill.codecs import Codec, CodecConfig, from_pixels
+from roadstill.denoisers.base import Sampling
 from roadstill.denoisers.dit import DiTDenoiser
 from roadstill.errors import UserError
-from roadstill.generate import Sampling, generate
+from roadstill.generate import generate
 from roadstill.imagesets import ImageSetWriter, open_imageset
 from roadstill.networks.dit import DiT
 from roadstill.runs import seed_of
@@ -43,7 +44,7 @@ def draw(denoiser, codec, out, **changes):
     return generate(denoiser, codec, out=out, config=Sampling(**sampling), **settings)
 
 
-@pytest.mark.parametrize("solver", ["ddpm", "ddim"])
+@pytest.mark.parametrize("solver", ["ddpm", "ddim", "dpm"])
 def test_a_picture_does_not_depend_on_its_batch(denoiser, codec, tmp_path, solver):
     sets = [draw(denoiser, codec, tmp_path / str(size), batch_size=size, solver=solver) for size in (1, 4, 16)]
     pixels = [found.pixels().astype(int) for found in sets]
@@ -106,7 +107,10 @@ def test_start_pictures_shape_the_result_the_less_the_stronger(denoiser, codec, 
     far = []
     for strength in (0.2, 0.5, 1.0):
         made = denoiser.generate(
-            torch.tensor([1, 1]), seeds=[1, 2], guidance=1.0, steps=10, solver="ddim", start=clean, strength=strength
+            torch.tensor([1, 1]),
+            seeds=[1, 2],
+            sampling=Sampling(guidance=1.0, steps=10, solver="ddim", strength=strength),
+            start=clean,
         )
         far.append(float((made - clean).square().mean()))
     assert far[0] < far[1] < far[2]

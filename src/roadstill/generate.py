@@ -1,7 +1,6 @@
 """`generate`: labels -> latents -> pictures -> `ImageSet`; each picture is a function of its own seed alone."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -11,36 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from roadstill.codecs import Codec, from_pixels, to_pixels
-from roadstill.denoisers.base import Denoiser
+from roadstill.denoisers.base import Denoiser, Sampling
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
 from roadstill.runs import plain, seed_of
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How pictures are drawn.
-
-    Attributes:
-        guidance: strength of the label (classifier-free guidance); 1 is none and costs half.
-        steps: steps of the respaced chain.
-        solver: ``ddpm`` (ancestral, the reference) or ``ddim``.
-        batch_size: pictures at once; has no say in what they look like.
-        strength: with start pictures, the share of the chain they are noised by: 1 keeps almost nothing of them, 0.2
-            redraws details.
-    """
-
-    guidance: float = 4.0
-    steps: int = 50
-    solver: str = "ddpm"
-    batch_size: int = 16
-    strength: float = 0.5
-
-    def __post_init__(self) -> None:
-        if self.batch_size < 1 or self.guidance < 0:
-            raise UserError(f"batch_size {self.batch_size} must be at least 1 and guidance {self.guidance} at least 0")
-        if not 0 < self.strength <= 1:
-            raise UserError(f"strength is {self.strength}; it must be above 0 and at most 1")
 
 
 def generate(
@@ -122,11 +95,8 @@ def _pictures(
         latents = denoiser.generate(
             torch.tensor([rows[label] for label, _ in batch]),
             seeds=[seed_of("generate", seed, label, index) for label, index in batch],
-            guidance=config.guidance,
-            steps=config.steps,
-            solver=config.solver,
+            sampling=config,
             start=first,
-            strength=config.strength,
         )
         with torch.no_grad():
             yield from to_pixels(codec.decode(latents.to(device))).cpu().numpy()

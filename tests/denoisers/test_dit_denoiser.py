@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from roadstill.denoisers.base import Denoiser
+from roadstill.denoisers.base import Denoiser, Sampling
 from roadstill.denoisers.diffusion import (
     add_noise,
     ancestral_step,
@@ -126,22 +126,145 @@ def test_whole_loops_equal_the_reference(golden, network, weights, name, solver,
         values.check(run + ("ddim_eta0.50.final" if spacing == "even" else "ddim_eta0.ddim50.final"), final)
 
 
+@torch.no_grad()
+def test_dpm_solver_equals_diffusers(golden):
+    from diffusers import DPMSolverMultistepScheduler
+
+    values = golden("sampling_loop")
+    denoiser = DiTDenoiser(network_of(values.weights("trained.")), linear())
+    chain, start, row = denoiser.schedule.respaced(20), values["in.z_T"][:2], values["in.y"][:2]
+    ours = sample(lambda x, time: denoiser.guided(x, time, row, 1.5), chain, start, lambda: None, solver="dpm")
+    theirs = DPMSolverMultistepScheduler(
+        trained_betas=linear().numpy(), algorithm_type="dpmsolver++", solver_order=2, final_sigmas_type="zero"
+    )
+    theirs.set_timesteps(timesteps=chain.timesteps.flip(0).tolist())
+    x = start
+    for time in theirs.timesteps:
+        eps, _ = denoiser.guided(x, time.expand(2), row, 1.5)
+        x = theirs.step(eps, time, x).prev_sample
+    torch.testing.assert_close(ours, x, rtol=1e-3, atol=1e-3)
+
+
+@torch.no_grad()
+def test_guidance_may_move_all_channels_and_one_skips_the_unlabelled_half(network):
+    z, t, y = torch.randn(2, 4, 8, 8, generator=seeded()), torch.tensor([3, 700]), torch.tensor([0, 2])
+    labelled, unlabelled = network(z, t, y)[:, :4], network(z, t, torch.tensor([3, 3]))[:, :4]
+    every = DiTDenoiser(network, linear(), guided_channels=None).guided(z, t, y, 2.0)[0]
+    torch.testing.assert_close(every, 2 * labelled - unlabelled, rtol=1e-4, atol=1e-5)
+    batches = []
+    network.register_forward_pre_hook(lambda _module, inputs: batches.append(len(inputs[0])))
+    alone = DiTDenoiser(network, linear()).guided(z, t, y, 1.0)[0]
+    assert batches == [2]
+    torch.testing.assert_close(alone, labelled, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", BETAS)
+@pytest.mark.parametrize("index", [49, 25, 1, 0])
+def test_single_steps_equal_the_reference(golden, name, index):
+    values, schedule = golden("sampling_step"), NoiseSchedule.of(BETAS[name]).respaced(50)
+    x, noise = values["in.x_t"], values["in.noise"]
+    eps, logits = values["in.model_output"].chunk(2, dim=1)
+    t = torch.tensor([index, index])
+    at = f"{name}.50.index{index}."
+    clean = clean_from_noise(schedule, x, t, eps)
+    log_var = log_variance(schedule, logits, t, x)
+    values.check(at + "model_t", schedule.timesteps[t])
+    values.check(at + "predicted_x0", clean)
+    values.check(at + "mean", posterior_mean(schedule, clean, x, t))
+    values.check(at + "log_variance", log_var)
+    values.check(at + "variance", log_var.exp())
+    values.check(at + "sample", ancestral_step(schedule, x, t, eps, logits, noise))
+    values.check(at + "ddim_eta0", ddim_step(schedule, x, t, eps))
+    values.check(at + "ddim_eta0.5", ddim_step(schedule, x, t, eps, noise, 0.5))
+
+
+LOOPS = [("random", "linear"), ("trained", "linear"), ("trained", "scos2")]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("weights", "name"), LOOPS)
+@pytest.mark.parametrize(("solver", "spacing"), [("ddpm", "even"), ("ddim", "even"), ("ddim", "stride")])
+def test_whole_loops_equal_the_reference(golden, network, weights, name, solver, spacing):
+    values = golden("sampling_loop")
+    if weights == "trained":
+        network = network_of(values.weights("trained."))
+    denoiser = DiTDenoiser(network, BETAS[name])
+    noises = iter(values["in.noise"][:, :2])
+    seen = {}
+    final = sample(
+        lambda x, time: denoiser.guided(x, time, values["in.y"][:2], 4.0),
+        denoiser.schedule.respaced(50, spacing),
+        values["in.z_T"][:2],
+        lambda: next(noises),
+        solver=solver,
+        trace=lambda done, x: seen.update({done: x}),
+    )
+    run = f"{weights}.{name}.cfg4.0."
+    if solver == "ddpm":
+        values.check(run + "ddpm.after10", seen[10])
+        values.check(run + "ddpm.after_half", seen[25])
+        values.check(run + "ddpm.final", final)
+    else:
+        values.check(run + ("ddim_eta0.50.final" if spacing == "even" else "ddim_eta0.ddim50.final"), final)
+
+
+@torch.no_grad()
+def test_dpm_solver_equals_diffusers(golden):
+    from diffusers import DPMSolverMultistepScheduler
+
+    values = golden("sampling_loop")
+    denoiser = DiTDenoiser(network_of(values.weights("trained.")), linear())
+    chain, start, row = denoiser.schedule.respaced(20), values["in.z_T"][:2], values["in.y"][:2]
+    ours = sample(lambda x, time: denoiser.guided(x, time, row, 1.5), chain, start, lambda: None, solver="dpm")
+    theirs = DPMSolverMultistepScheduler(
+        trained_betas=linear().numpy(), algorithm_type="dpmsolver++", solver_order=2, final_sigmas_type="zero"
+    )
+    theirs.set_timesteps(timesteps=chain.timesteps.flip(0).tolist())
+    x = start
+    for time in theirs.timesteps:
+        eps, _ = denoiser.guided(x, time.expand(2), row, 1.5)
+        x = theirs.step(eps, time, x).prev_sample
+    torch.testing.assert_close(ours, x, rtol=1e-3, atol=1e-3)
+    # Twenty such steps come nearer to the limit of many than twenty of the first-order solver.
+    limit, first_order = (
+        sample(
+            lambda x, time: denoiser.guided(x, time, row, 1.5),
+            denoiser.schedule.respaced(steps),
+            start,
+            lambda: None,
+            solver="ddim",
+        )
+        for steps in (500, 20)
+    )
+    assert (ours - limit).abs().mean() < 0.5 * (first_order - limit).abs().mean()
+
+
+def test_guidance_acts_inside_its_interval_only(network):
+    seen = []
+    network.register_forward_pre_hook(lambda _m, inputs: seen.append((int(inputs[1][0]), len(inputs[0]))))
+    sampling = Sampling(guidance=3.0, guidance_interval=(0.25, 0.5), steps=9, solver="ddim")
+    DiTDenoiser(network, linear()).generate(torch.tensor([1]), seeds=[1], sampling=sampling)
+    # Guided steps ask for two predictions, labelled and not.
+    assert [time for time, count in seen if count == 2] == [500, 375, 250]
+    assert len(seen) == 9
+
+
 def test_a_picture_depends_on_its_seed_and_not_on_its_batch(golden):
     denoiser = DiTDenoiser(network_of(golden("sampling_loop").weights("trained.")), linear())
     label, seeds = torch.tensor([0, 1, 2, 1]), [11, 12, 13, 14]
     for solver, eta in (("ddpm", 0.0), ("ddim", 0.5)):
-        settings = {"guidance": 2.0, "steps": 6, "solver": solver, "eta": eta}
-        together = denoiser.generate(label, seeds=seeds, **settings)
-        alone = torch.cat([denoiser.generate(label[i : i + 1], seeds=[seeds[i]], **settings) for i in range(4)])
+        sampling = Sampling(guidance=2.0, steps=6, solver=solver, eta=eta)
+        together = denoiser.generate(label, seeds=seeds, sampling=sampling)
+        alone = torch.cat([denoiser.generate(label[i : i + 1], seeds=[seeds[i]], sampling=sampling) for i in range(4)])
         torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
-        other = denoiser.generate(label, seeds=[11, 12, 13, 15], **settings)
+        other = denoiser.generate(label, seeds=[11, 12, 13, 15], sampling=sampling)
         assert torch.equal(together[:3], other[:3])
         assert (together[3] - other[3]).abs().max() > 0.01
 
 
 def test_generating_leaves_the_training_mode_and_needs_no_gradient(network):
     network.train()
-    latents = DiTDenoiser(network, linear()).generate(torch.tensor([1]), seeds=[1], steps=2)
+    latents = DiTDenoiser(network, linear()).generate(torch.tensor([1]), seeds=[1], sampling=Sampling(steps=2))
     assert network.training
     assert not latents.requires_grad
     assert latents.shape == (1, 4, 8, 8)
@@ -162,7 +285,7 @@ class Oracle(torch.nn.Module):
         return (z - signal.sqrt() * self.clean) / (1 - signal).sqrt()
 
 
-@pytest.mark.parametrize("solver", ["ddpm", "ddim"])
+@pytest.mark.parametrize("solver", ["ddpm", "ddim", "dpm"])
 def test_exact_noise_gives_the_clean_latent_back(solver):
     schedule = NoiseSchedule.of(linear())
     clean = torch.randn(1, 4, 8, 8, generator=seeded())
@@ -170,7 +293,7 @@ def test_exact_noise_gives_the_clean_latent_back(solver):
     estimate = denoiser.estimate(clean.expand(6, -1, -1, -1), torch.zeros(6, dtype=torch.int64), generator=seeded())
     torch.testing.assert_close(estimate.clean, clean.expand(6, -1, -1, -1), rtol=0, atol=1e-3)
     assert estimate.loss.max() < 1e-6
-    out = denoiser.generate(torch.tensor([0]), seeds=[1], guidance=1.0, steps=20, solver=solver)
+    out = denoiser.generate(torch.tensor([0]), seeds=[1], sampling=Sampling(guidance=1.0, steps=20, solver=solver))
     torch.testing.assert_close(out, clean.detach(), rtol=0, atol=2e-2)
 
 
@@ -240,6 +363,8 @@ def test_mistakes_are_named(network):
     with pytest.raises(UserError, match="1 seeds for 2 labels"):
         denoiser.generate(torch.tensor([0, 1]), seeds=[1])
     with pytest.raises(UserError, match="solver 'euler'"):
-        denoiser.generate(torch.tensor([0]), seeds=[1], solver="euler", steps=2)
+        Sampling(solver="euler")
+    with pytest.raises(UserError, match="guidance_interval is"):
+        Sampling(guidance_interval=(0.6, 0.4))
     with pytest.raises(UserError, match="label_dropout"):
         DiTDenoiser(network, linear(), label_dropout=1.5)

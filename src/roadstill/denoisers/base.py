@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from typing_extensions import Self
 
+from roadstill.errors import UserError
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -26,6 +28,44 @@ class Estimate:
     mse: Tensor
 
 
+SOLVERS = ("ddpm", "ddim", "dpm")
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How latents and pictures are drawn.
+
+    Attributes:
+        guidance: strength of the label (classifier-free guidance); 1 is none and costs half.
+        guidance_interval: part of the chain that is guided, 0 its clean and 1 its noisy end (Kynkäänniemi et al. 2024).
+        steps: steps of the respaced chain.
+        solver: ``ddpm`` (ancestral, the reference), ``ddim``, or ``dpm`` (DPM-Solver++ 2M, fewest steps).
+        eta: share of fresh noise of ``ddim``.
+        strength: with start pictures, the share of the chain they are noised by: 1 keeps almost nothing of them, 0.2
+            redraws details.
+        batch_size: pictures at once; has no say in what they look like.
+    """
+
+    guidance: float = 4.0
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
+    steps: int = 50
+    solver: str = "ddpm"
+    eta: float = 0.0
+    strength: float = 0.5
+    batch_size: int = 16
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or self.guidance < 0:
+            raise UserError(f"batch_size {self.batch_size} must be at least 1 and guidance {self.guidance} at least 0")
+        if self.solver not in SOLVERS:
+            raise UserError(f"solver {self.solver!r} is unknown; choose {' or '.join(SOLVERS)}")
+        if not 0 < self.strength <= 1:
+            raise UserError(f"strength is {self.strength}; it must be above 0 and at most 1")
+        low, high = self.guidance_interval
+        if not 0 <= low <= high <= 1:
+            raise UserError(f"guidance_interval is {low} to {high}; it must rise within 0 to 1")
+
+
 @runtime_checkable
 class Denoiser(Protocol):
     """A generator that can be trained and sampled."""
@@ -35,19 +75,11 @@ class Denoiser(Protocol):
         ...
 
     def generate(
-        self,
-        label: Tensor,
-        *,
-        seeds: Sequence[int],
-        guidance: float,
-        steps: int,
-        solver: str,
-        start: Tensor | None = None,
-        strength: float = 1.0,
+        self, label: Tensor, *, seeds: Sequence[int], sampling: Sampling, start: Tensor | None = None
     ) -> Tensor:
         """Latents ``[b, c, h, w]`` of the classes ``[b]``; image i depends on ``seeds[i]``, not on the batch.
 
-        With clean latents ``start [b, c, h, w]`` the chain begins at these, noised to its last ``strength`` part.
+        With clean latents ``start [b, c, h, w]`` the chain begins at these, noised by ``sampling.strength``.
         """
         ...
 

@@ -7,7 +7,6 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from roadstill.errors import UserError
 from roadstill.schedules import NoiseSchedule
 
 Predict: TypeAlias = "Callable[[Tensor, Tensor], tuple[Tensor, Tensor | None]]"
@@ -105,6 +104,23 @@ def ddim_step(
     return stepped + (t > 0).float().reshape(-1, *[1] * (noisy.ndim - 1)) * at_step(sigma, t, noisy) * noise
 
 
+def multistep(schedule: NoiseSchedule, noisy: Tensor, t: Tensor, clean: Tensor, earlier: Tensor | None) -> Tensor:
+    """x_{t-1} from x_t by DPM-Solver++ 2M (Lu et al. 2022, algorithm 2), ``earlier`` being the last clean estimate.
+
+    The first step, and the last one onto the clean latent, are of first order.
+    """
+    now, before = schedule.alpha_bar, schedule.alpha_bar_before
+    if earlier is not None and int(t[0]) > 0:
+        half_log_snr = 0.5 * (now / (1 - now)).log()
+        i = int(t[0])
+        ratio = (half_log_snr[i] - half_log_snr[i + 1]) / (half_log_snr[i - 1] - half_log_snr[i])
+        clean = clean + (clean - earlier) / (2 * float(ratio))
+    kept = ((1 - before) / (1 - now)).sqrt()
+    # alpha' (1 - e^-h), written so that it is exact at the clean end, where h is infinite.
+    added = before.sqrt() - kept * now.sqrt()
+    return at_step(kept, t, noisy) * noisy + at_step(added, t, noisy) * clean
+
+
 def sample(
     predict: Predict,
     schedule: NoiseSchedule,
@@ -123,19 +139,20 @@ def sample(
         schedule: the chain, every step of which is taken.
         start: latents as noisy as the first step that is taken, ``[b, c, h, w]``.
         noise: draws one step's noise; called once per step that needs it, in order.
-        solver: ``ddpm`` (ancestral) or ``ddim``.
+        solver: ``ddpm`` (ancestral), ``ddim`` or ``dpm`` (DPM-Solver++ 2M).
         eta: DDIM's share of noise.
         walked: takes the last ``walked`` steps of the chain only; all by default.
         trace: called after each step with the number of steps done and the latents.
     """
-    if solver not in ("ddpm", "ddim"):
-        raise UserError(f"solver {solver!r} is unknown; choose ddpm or ddim")
-    x = start
+    x, earlier = start, None
     for done, index in enumerate(reversed(range(walked or len(schedule))), start=1):
         t = torch.full((len(x),), index, device=x.device)
         eps, logits = predict(x, schedule.timesteps.to(x.device)[t])
-        drawn = noise() if index and (solver == "ddpm" or eta > 0) else torch.zeros_like(x)
-        if solver == "ddpm":
+        drawn = noise() if index and (solver == "ddpm" or (solver == "ddim" and eta > 0)) else torch.zeros_like(x)
+        if solver == "dpm":
+            clean = clean_from_noise(schedule, x, t, eps)
+            x, earlier = multistep(schedule, x, t, clean, earlier), clean
+        elif solver == "ddpm":
             x = ancestral_step(schedule, x, t, eps, logits, drawn)
         else:
             x = ddim_step(schedule, x, t, eps, drawn, eta)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from roadstill.denoisers.base import Estimate
+from roadstill.denoisers.base import Estimate, Sampling
 from roadstill.denoisers.diffusion import add_noise, clean_from_noise, sample, variational_term
 from roadstill.errors import UserError
 from roadstill.schedules import NoiseSchedule, Progressive
@@ -97,17 +97,16 @@ class DiTDenoiser:
         label: Tensor,
         *,
         seeds: Sequence[int],
-        guidance: float = 4.0,
-        steps: int = 50,
-        solver: str = "ddpm",
-        eta: float = 0.0,
+        sampling: Sampling = Sampling(),  # noqa: B008  frozen
         start: Tensor | None = None,
-        strength: float = 1.0,
     ) -> Tensor:
         """Latents ``[b, c, h, w]`` of the labels ``[b]``, each drawn from its own seed alone.
 
-        Clean latents ``start [b, c, h, w]`` are noised up to ``strength`` of the chain, which is walked from there
-        (Meng et al. 2022, SDEdit; for distillation Su et al. 2024, D4M); strength 1 keeps almost nothing of them.
+        Clean latents ``start [b, c, h, w]`` are noised up to ``sampling.strength`` of the chain, which is walked from
+        there (Meng et al. 2022, SDEdit; for distillation Su et al. 2024, D4M).
+
+        Raises:
+            UserError: not one seed per label, or start latents of another shape.
         """
         if len(seeds) != len(label):
             raise UserError(f"{len(seeds)} seeds for {len(label)} labels; give one seed per image")
@@ -119,22 +118,22 @@ class DiTDenoiser:
         device = next(self.network.parameters()).device
         rows = self._rows(label.to(device))
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        chain = self.schedule.respaced(sampling.steps)
+        low, high = (round(end * (len(chain) - 1)) for end in sampling.guidance_interval)
+        guided = chain.timesteps[low : high + 1].to(device)
 
         def noise() -> Tensor:  # drawn on the processor, so that every device starts from the same numbers
             return torch.stack([torch.randn(self.latent_shape, generator=one) for one in generators]).to(device)
 
         def predict(x: Tensor, time: Tensor) -> tuple[Tensor, Tensor | None]:
-            return self.guided(x, time, rows, guidance)
+            return self.guided(x, time, rows, sampling.guidance if bool((guided == time[0]).any()) else 1.0)
 
+        first, walked = noise(), len(chain)
+        if start is not None:
+            walked = max(1, round(sampling.strength * len(chain)))
+            first = add_noise(chain, start.to(device), torch.full((len(seeds),), walked - 1, device=device), first)
         with _evaluating(self.network):
-            chain, first = self.schedule.respaced(steps), noise()
-            walked = max(1, round(strength * len(chain)))
-            if start is not None:
-                begin = torch.full((len(seeds),), walked - 1, device=device)
-                first = add_noise(chain, start.to(device), begin, first)
-            return sample(
-                predict, chain, first, noise, solver=solver, eta=eta, walked=None if start is None else walked
-            )
+            return sample(predict, chain, first, noise, solver=sampling.solver, eta=sampling.eta, walked=walked)
 
     def guided(self, x: Tensor, time: Tensor, rows: Tensor, guidance: float) -> tuple[Tensor, Tensor | None]:
         """Noise estimate pushed away from the unlabelled one (Ho and Salimans 2022); variance stays the labelled one's.

@@ -11,10 +11,10 @@ from typing import Any, Literal
 import yaml
 
 from roadstill.agents import AgentConfig
+from roadstill.denoisers.base import Sampling
 from roadstill.errors import UserError
 from roadstill.finetune import FinetuneConfig
 from roadstill.frames import FrameFilter
-from roadstill.generate import Sampling
 
 Size = Literal["toy", "small", "full"]
 Pick = Literal["random", "per_drive", "confident"]

@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from roadstill.denoisers.base import Sampling
 from roadstill.errors import UserError
 from roadstill.finetune import FinetuneConfig, NetworkConfig
-from roadstill.generate import Sampling
 from roadstill.pretrain import CodecTraining
 
 
