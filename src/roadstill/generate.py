@@ -55,7 +55,12 @@ def generate(
     _check(names, rows, per_class, about, codec)
     begin = None if start is None else _starts(start, names, per_class)
     digest = getattr(denoiser, "digest", "in memory")
-    shared = {"guidance": config.guidance, "solver": config.solver, "steps": config.steps, "checkpoint": digest}
+    shared = {
+        "guidance": config.guidance,
+        "solver": config.solver or denoiser.solvers[0],
+        "steps": config.steps,
+        "checkpoint": digest,
+    }
     told = [(label, index) for label in range(len(names)) for index in range(per_class)]
     pictures = _pictures(denoiser, codec, told, rows, seed, config, begin)
     first = next(pictures)  # drawn before the folder is opened: it tells the size

@@ -145,100 +145,6 @@ def test_dpm_solver_equals_diffusers(golden):
     torch.testing.assert_close(ours, x, rtol=1e-3, atol=1e-3)
 
 
-@torch.no_grad()
-def test_guidance_may_move_all_channels_and_one_skips_the_unlabelled_half(network):
-    z, t, y = torch.randn(2, 4, 8, 8, generator=seeded()), torch.tensor([3, 700]), torch.tensor([0, 2])
-    labelled, unlabelled = network(z, t, y)[:, :4], network(z, t, torch.tensor([3, 3]))[:, :4]
-    every = DiTDenoiser(network, linear(), guided_channels=None).guided(z, t, y, 2.0)[0]
-    torch.testing.assert_close(every, 2 * labelled - unlabelled, rtol=1e-4, atol=1e-5)
-    batches = []
-    network.register_forward_pre_hook(lambda _module, inputs: batches.append(len(inputs[0])))
-    alone = DiTDenoiser(network, linear()).guided(z, t, y, 1.0)[0]
-    assert batches == [2]
-    torch.testing.assert_close(alone, labelled, rtol=0, atol=0)
-
-
-@pytest.mark.parametrize("name", BETAS)
-@pytest.mark.parametrize("index", [49, 25, 1, 0])
-def test_single_steps_equal_the_reference(golden, name, index):
-    values, schedule = golden("sampling_step"), NoiseSchedule.of(BETAS[name]).respaced(50)
-    x, noise = values["in.x_t"], values["in.noise"]
-    eps, logits = values["in.model_output"].chunk(2, dim=1)
-    t = torch.tensor([index, index])
-    at = f"{name}.50.index{index}."
-    clean = clean_from_noise(schedule, x, t, eps)
-    log_var = log_variance(schedule, logits, t, x)
-    values.check(at + "model_t", schedule.timesteps[t])
-    values.check(at + "predicted_x0", clean)
-    values.check(at + "mean", posterior_mean(schedule, clean, x, t))
-    values.check(at + "log_variance", log_var)
-    values.check(at + "variance", log_var.exp())
-    values.check(at + "sample", ancestral_step(schedule, x, t, eps, logits, noise))
-    values.check(at + "ddim_eta0", ddim_step(schedule, x, t, eps))
-    values.check(at + "ddim_eta0.5", ddim_step(schedule, x, t, eps, noise, 0.5))
-
-
-LOOPS = [("random", "linear"), ("trained", "linear"), ("trained", "scos2")]
-
-
-@torch.no_grad()
-@pytest.mark.parametrize(("weights", "name"), LOOPS)
-@pytest.mark.parametrize(("solver", "spacing"), [("ddpm", "even"), ("ddim", "even"), ("ddim", "stride")])
-def test_whole_loops_equal_the_reference(golden, network, weights, name, solver, spacing):
-    values = golden("sampling_loop")
-    if weights == "trained":
-        network = network_of(values.weights("trained."))
-    denoiser = DiTDenoiser(network, BETAS[name])
-    noises = iter(values["in.noise"][:, :2])
-    seen = {}
-    final = sample(
-        lambda x, time: denoiser.guided(x, time, values["in.y"][:2], 4.0),
-        denoiser.schedule.respaced(50, spacing),
-        values["in.z_T"][:2],
-        lambda: next(noises),
-        solver=solver,
-        trace=lambda done, x: seen.update({done: x}),
-    )
-    run = f"{weights}.{name}.cfg4.0."
-    if solver == "ddpm":
-        values.check(run + "ddpm.after10", seen[10])
-        values.check(run + "ddpm.after_half", seen[25])
-        values.check(run + "ddpm.final", final)
-    else:
-        values.check(run + ("ddim_eta0.50.final" if spacing == "even" else "ddim_eta0.ddim50.final"), final)
-
-
-@torch.no_grad()
-def test_dpm_solver_equals_diffusers(golden):
-    from diffusers import DPMSolverMultistepScheduler
-
-    values = golden("sampling_loop")
-    denoiser = DiTDenoiser(network_of(values.weights("trained.")), linear())
-    chain, start, row = denoiser.schedule.respaced(20), values["in.z_T"][:2], values["in.y"][:2]
-    ours = sample(lambda x, time: denoiser.guided(x, time, row, 1.5), chain, start, lambda: None, solver="dpm")
-    theirs = DPMSolverMultistepScheduler(
-        trained_betas=linear().numpy(), algorithm_type="dpmsolver++", solver_order=2, final_sigmas_type="zero"
-    )
-    theirs.set_timesteps(timesteps=chain.timesteps.flip(0).tolist())
-    x = start
-    for time in theirs.timesteps:
-        eps, _ = denoiser.guided(x, time.expand(2), row, 1.5)
-        x = theirs.step(eps, time, x).prev_sample
-    torch.testing.assert_close(ours, x, rtol=1e-3, atol=1e-3)
-    # Twenty such steps come nearer to the limit of many than twenty of the first-order solver.
-    limit, first_order = (
-        sample(
-            lambda x, time: denoiser.guided(x, time, row, 1.5),
-            denoiser.schedule.respaced(steps),
-            start,
-            lambda: None,
-            solver="ddim",
-        )
-        for steps in (500, 20)
-    )
-    assert (ours - limit).abs().mean() < 0.5 * (first_order - limit).abs().mean()
-
-
 def test_guidance_acts_inside_its_interval_only(network):
     seen = []
     network.register_forward_pre_hook(lambda _m, inputs: seen.append((int(inputs[1][0]), len(inputs[0]))))
@@ -363,7 +269,7 @@ def test_mistakes_are_named(network):
     with pytest.raises(UserError, match="1 seeds for 2 labels"):
         denoiser.generate(torch.tensor([0, 1]), seeds=[1])
     with pytest.raises(UserError, match="solver 'euler'"):
-        Sampling(solver="euler")
+        denoiser.generate(torch.tensor([0]), seeds=[1], sampling=Sampling(solver="euler"))
     with pytest.raises(UserError, match="guidance_interval is"):
         Sampling(guidance_interval=(0.6, 0.4))
     with pytest.raises(UserError, match="label_dropout"):

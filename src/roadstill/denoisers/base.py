@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -28,9 +28,6 @@ class Estimate:
     mse: Tensor
 
 
-SOLVERS = ("ddpm", "ddim", "dpm")
-
-
 @dataclass(frozen=True)
 class Sampling:
     """How latents and pictures are drawn.
@@ -39,7 +36,8 @@ class Sampling:
         guidance: strength of the label (classifier-free guidance); 1 is none and costs half.
         guidance_interval: part of the chain that is guided, 0 its clean and 1 its noisy end (Kynkäänniemi et al. 2024).
         steps: steps of the respaced chain.
-        solver: ``ddpm`` (ancestral, the reference), ``ddim``, or ``dpm`` (DPM-Solver++ 2M, fewest steps).
+        solver: of noise predictors ``ddpm`` (ancestral, the reference), ``ddim`` or ``dpm`` (DPM-Solver++ 2M, fewest
+            steps); of velocity predictors ``heun`` or ``euler``; the first one if not given.
         eta: share of fresh noise of ``ddim``.
         strength: with start pictures, the share of the chain they are noised by: 1 keeps almost nothing of them, 0.2
             redraws details.
@@ -49,7 +47,7 @@ class Sampling:
     guidance: float = 4.0
     guidance_interval: tuple[float, float] = (0.0, 1.0)
     steps: int = 50
-    solver: str = "ddpm"
+    solver: str | None = None
     eta: float = 0.0
     strength: float = 0.5
     batch_size: int = 16
@@ -57,8 +55,6 @@ class Sampling:
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.guidance < 0:
             raise UserError(f"batch_size {self.batch_size} must be at least 1 and guidance {self.guidance} at least 0")
-        if self.solver not in SOLVERS:
-            raise UserError(f"solver {self.solver!r} is unknown; choose {' or '.join(SOLVERS)}")
         if not 0 < self.strength <= 1:
             raise UserError(f"strength is {self.strength}; it must be above 0 and at most 1")
         low, high = self.guidance_interval
@@ -68,7 +64,13 @@ class Sampling:
 
 @runtime_checkable
 class Denoiser(Protocol):
-    """A generator that can be trained and sampled."""
+    """A generator that can be trained and sampled.
+
+    Attributes:
+        solvers: names that `Sampling.solver` may have, the default first.
+    """
+
+    solvers: ClassVar[tuple[str, ...]]
 
     def estimate(self, clean: Tensor, label: Tensor, *, generator: torch.Generator) -> Estimate:
         """Noises the clean latents ``[b, c, h, w]`` of classes ``[b]`` and estimates them again, with gradient."""

@@ -1,0 +1,121 @@
+"""What all denoisers over a class-conditional network share: label rows, dropout, guidance, one seed per image."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from roadstill.denoisers.base import Sampling
+from roadstill.errors import UserError
+
+
+class LabelledDenoiser:
+    """A network that is told noise level and class, with classifier-free guidance.
+
+    Args:
+        network: ``network(z [b, c, h, w], t [b], y [b]) -> [b, c or 2c, h, w]`` with the attributes ``in_channels``,
+            ``input_size`` and ``num_classes`` (row ``num_classes`` = no label).
+        label_dropout: probability that a training sample loses its label.
+        guided_channels: how many leading latent channels guidance moves; 3 is what the reference does to four-channel
+            latents, ``None`` means all.
+        label_rows: the network's class row of each label; ``None`` means label = row.
+
+    Attributes:
+        solvers: names that `Sampling.solver` may have, the default first.
+    """
+
+    solvers: ClassVar[tuple[str, ...]]
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        label_dropout: float = 0.1,
+        guided_channels: int | None = 3,
+        label_rows: Sequence[int] | None = None,
+    ) -> None:
+        if not 0 <= label_dropout <= 1:
+            raise UserError(f"label_dropout is {label_dropout}; it is a probability, 0 to 1")
+        self.network = network
+        self.label_dropout, self.guided_channels = label_dropout, guided_channels
+        # Read now: a wrapper for several devices may hide them later.
+        body: Any = network
+        self.num_classes: int = body.num_classes
+        self.latent_shape: tuple[int, int, int] = (body.in_channels, body.input_size, body.input_size)
+        self.label_rows = None if label_rows is None else tuple(label_rows)
+        if self.label_rows and not all(0 <= row < self.num_classes for row in self.label_rows):
+            raise UserError(f"label_rows {list(self.label_rows)} name rows beyond the network's {self.num_classes}")
+
+    def guided(self, x: Tensor, time: Tensor, rows: Tensor, guidance: float) -> tuple[Tensor, Tensor | None]:
+        """Noise estimate pushed away from the unlabelled one (Ho and Salimans 2022); variance stays the labelled one's.
+
+        Guidance 1 is the labelled estimate itself and costs half.
+        """
+        if guidance == 1.0:
+            return self._predict(x, time, rows)
+        null = torch.full_like(rows, self.num_classes)
+        eps, logits = self._predict(torch.cat([x, x]), torch.cat([time, time]), torch.cat([rows, null]))
+        labelled, unlabelled = eps.chunk(2)
+        mixed = unlabelled + guidance * (labelled - unlabelled)
+        if self.guided_channels is not None:
+            mixed = torch.cat([mixed[:, : self.guided_channels], labelled[:, self.guided_channels :]], dim=1)
+        return mixed, None if logits is None else logits.chunk(2)[0]
+
+    def solver(self, sampling: Sampling) -> str:
+        """The solver that a sampling asks for.
+
+        Raises:
+            UserError: one that this kind of network does not have.
+        """
+        name = sampling.solver or self.solvers[0]
+        if name not in self.solvers:
+            raise UserError(f"solver {name!r} is none of this generator's; choose {' or '.join(self.solvers)}")
+        return name
+
+    def _predict(self, x: Tensor, time: Tensor, rows: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What the network says of noisy latents ``[b, c, h, w]``, and what it says besides, if it does."""
+        out = self.network(x, time, rows).float()
+        channels = self.latent_shape[0]
+        return out[:, :channels], out[:, channels:] if out.shape[1] > channels else None
+
+    def _begin(
+        self, label: Tensor, seeds: Sequence[int], start: Tensor | None
+    ) -> tuple[Tensor, Callable[[], Tensor], torch.device]:
+        """Class rows, a source of noise with one stream per seed, and the device, for latents to be generated."""
+        if len(seeds) != len(label):
+            raise UserError(f"{len(seeds)} seeds for {len(label)} labels; give one seed per image")
+        if start is not None and start.shape != (len(label), *self.latent_shape):
+            raise UserError(
+                f"start latents are {tuple(start.shape)}, but {len(label)} of {self.latent_shape} are wanted; "
+                "start from pictures of the size that the generator was trained on"
+            )
+        device = next(self.network.parameters()).device
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+
+        def noise() -> Tensor:  # drawn on the processor, so that every device starts from the same numbers
+            return torch.stack([torch.randn(self.latent_shape, generator=one) for one in generators]).to(device)
+
+        return self._rows(label.to(device)), noise, device
+
+    def _rows(self, label: Tensor) -> Tensor:
+        if self.label_rows is None:
+            return label.long()
+        return torch.tensor(self.label_rows, device=label.device)[label.long()]
+
+    def _training_rows(self, label: Tensor, dropped: Tensor) -> Tensor:
+        """Class rows with the dropped labels gone, if the network is in train mode."""
+        rows = self._rows(label)
+        return rows.masked_fill(dropped, self.num_classes) if self.network.training else rows
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode within the block."""
+    training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(training)

@@ -1,0 +1,88 @@
+"""A class-conditional velocity predictor (SiT) as a Denoiser: straight paths from noise to data, no betas."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from typing_extensions import Self
+
+from roadstill.denoisers.base import Estimate, Sampling
+from roadstill.denoisers.labelled import LabelledDenoiser, evaluating
+
+
+class SiTDenoiser(LabelledDenoiser):
+    """Velocity prediction on x_t = t data + (1 - t) noise (Ma et al. 2024, SiT; linear path).
+
+    The network is DiT's under the same names; it is told t in [0, 1], where 1 is data, and its variance channels, if it
+    has them, are not used. Criteria, adapters and sampling settings work as for noise prediction, through the estimate
+    of the clean latent x_t + (1 - t) v.
+    """
+
+    solvers: ClassVar[tuple[str, ...]] = ("heun", "euler")
+
+    def at(self, progress: float) -> Self:
+        """Itself: the path does not change during training."""
+        return self
+
+    def estimate(self, clean: Tensor, label: Tensor, *, generator: torch.Generator) -> Estimate:
+        """One training forward: a random time and noise per sample, label dropout if the network is in train mode.
+
+        All random numbers come from ``generator``, three draws a call, so a stored generator state resumes exactly.
+        """
+        draw = {"generator": generator, "device": generator.device}
+        t = torch.rand(len(clean), **draw).to(clean.device)  # type: ignore[call-overload]
+        noise = torch.randn(clean.shape, **draw).to(clean.device)  # type: ignore[call-overload]
+        dropped = torch.rand(len(clean), **draw).to(clean.device) < self.label_dropout  # type: ignore[call-overload]
+        return self.estimate_given(clean, self._training_rows(label, dropped), t=t, noise=noise)
+
+    def estimate_given(self, clean: Tensor, rows: Tensor, *, t: Tensor, noise: Tensor) -> Estimate:
+        """The training forward for given times in [0, 1] ``[b]``, noise and class rows ``[b]``.
+
+        The estimate's ``t`` is the share of noise, 1 - t, so that small means clean as for all denoisers.
+        """
+        clean, share = clean.float(), t.reshape(-1, 1, 1, 1)
+        noisy = share * clean + (1 - share) * noise
+        velocity, _ = self._predict(noisy, t, rows)
+        mse = (velocity - (clean - noise)).square().flatten(1).mean(1)
+        return Estimate(mse, noisy + (1 - share) * velocity, 1 - t, mse.detach())
+
+    @torch.no_grad()
+    def generate(
+        self,
+        label: Tensor,
+        *,
+        seeds: Sequence[int],
+        sampling: Sampling = Sampling(),  # noqa: B008  frozen
+        start: Tensor | None = None,
+    ) -> Tensor:
+        """Latents ``[b, c, h, w]`` of the labels ``[b]``, each drawn from its own seed alone.
+
+        The path is walked in equal steps of time by Heun's rule (two predictions a step) or Euler's (one). Clean
+        latents ``start [b, c, h, w]`` are mixed with ``sampling.strength`` of noise, and walked on from there.
+
+        Raises:
+            UserError: not one seed per label, start latents of another shape, or a solver of another kind.
+        """
+        solver = self.solver(sampling)
+        rows, noise, device = self._begin(label, seeds, start)
+        x, left = noise(), 1.0
+        if start is not None:
+            left = sampling.strength
+            x = (1 - left) * start.to(device) + left * x
+        low, high = sampling.guidance_interval
+        times = torch.linspace(1 - left, 1.0, max(1, round(left * sampling.steps)) + 1, dtype=torch.float64).tolist()
+
+        def velocity(x: Tensor, time: float) -> Tensor:
+            guidance = sampling.guidance if low <= 1 - time <= high else 1.0
+            return self.guided(x, torch.full((len(x),), time, device=device), rows, guidance)[0]
+
+        with evaluating(self.network):
+            for now, then in pairwise(times):
+                slope = velocity(x, now)
+                ahead = x + (then - now) * slope
+                if solver == "heun" and then < 1:  # at the end the path is straight, and a correction gains nothing
+                    ahead = x + (then - now) * (slope + velocity(ahead, then)) / 2
+                x = ahead
+        return x
