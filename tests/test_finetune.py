@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from roadstill import finetune as loop
 from roadstill.adapters import DiffFit, Full, LoRA
+from roadstill.denoisers.base import Sampling
 from roadstill.errors import UserError
 from roadstill.finetune import FinetuneConfig, NetworkConfig, export_base, finetune, load_denoiser
 from roadstill.latents import LatentStore, open_latents
@@ -332,3 +333,24 @@ def test_processes_that_do_not_find_each_other_are_noticed(latents, base, tmp_pa
     monkeypatch.setenv("WORLD_SIZE", "3")
     with pytest.raises(UserError, match="3 processes were started, but 1 work together"):
         finetune(latents, base=base, out=tmp_path / "run", config=FinetuneConfig(steps=1, batch_size=4), seed=0)
+
+
+def test_a_velocity_predictor_goes_the_same_road(monkeypatch, latents, tmp_path):
+    scratch = FinetuneConfig(**SCRATCH, steps=6, objective="velocity", representativeness=0.01, diversity=0.01)
+    arguments = {"base": None, "config": scratch, "seed": 0}
+    whole = finetune(latents, out=tmp_path / "whole", **arguments)
+    broken = run_broken(monkeypatch, 4, latents, out=tmp_path / "broken", **arguments)
+    one, other = (load_file(folder / "trained.safetensors") for folder in (whole, broken))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert not any(name.startswith("schedule/") for name in one)
+    base = export_base(whole, tmp_path / "base.safetensors")
+    tuned = finetune(
+        latents, base=base, out=tmp_path / "tuned", config=FinetuneConfig(steps=2, adapters=(LoRA(rank=2),)), seed=0
+    )
+    for path in (whole, base, tuned):
+        denoiser = load_denoiser(path)
+        assert denoiser.solvers[0] == "heun"
+        sampling = Sampling(steps=2)
+        assert denoiser.generate(torch.tensor([0]), seeds=[1], sampling=sampling).isfinite().all()
+    with pytest.raises(UserError, match="velocity predictor has no noise schedule"):
+        finetune(latents, base=base, out=tmp_path / "x", config=FinetuneConfig(schedule="cosine:2"), seed=0)

@@ -20,11 +20,13 @@ from torch import Tensor
 from roadstill import adapters as known_adapters
 from roadstill.adapters import Adapter, apply_adapters, load_trained, merge
 from roadstill.denoisers.dit import DiTDenoiser
+from roadstill.denoisers.labelled import LabelledDenoiser
+from roadstill.denoisers.sit import SiTDenoiser
 from roadstill.errors import UserError
 from roadstill.loops import generator_of, read_tensors, require_names, write_tensors
 from roadstill.networks.dit import DiT, LabelEmbed
 from roadstill.runs import digest_file, read_json, require_folder, write_json
-from roadstill.schedules import NoiseSchedule
+from roadstill.schedules import NoiseSchedule, Progressive
 
 FORMAT = "roadstill-checkpoint-1"
 BASE_FORMAT = "roadstill-generator-1"
@@ -33,24 +35,12 @@ EMA = "ema/"
 SCHEDULE = ("schedule/betas", "schedule/timesteps")
 
 
-class StoredDenoiser(DiTDenoiser):
-    """A denoiser that came from disk.
-
-    Attributes:
-        digest: of the file that holds the weights.
-        about: what is recorded besides: ``class_names``, ``codec`` (digest), ``latents``, ``network``, ...
-    """
-
-    digest: str
-    about: Mapping[str, Any]
-
-
 def shipped(name: str) -> Path:
     """A file of the package's ``weights`` folder."""
     return Path(str(files("roadstill"))) / "weights" / name
 
 
-def load_denoiser(path: Path | None = None, *, which: str = "ema", base: Path | None = None) -> StoredDenoiser:
+def load_denoiser(path: Path | None = None, *, which: str = "ema", base: Path | None = None) -> LabelledDenoiser:
     """Opens a generator for sampling: a checkpoint folder, a base file, or (``None``) the shipped base.
 
     Args:
@@ -70,28 +60,28 @@ def load_denoiser(path: Path | None = None, *, which: str = "ema", base: Path | 
     return _load_checkpoint(require_folder(path, "a checkpoint (a folder with trained.safetensors)"), which, base)
 
 
-def _load_base(path: Path) -> StoredDenoiser:
+def _load_base(path: Path) -> LabelledDenoiser:
     tensors, about = read_tensors(path, "a generator (.safetensors written by pretrain)")
     if about.get("format") != BASE_FORMAT:
         raise UserError(f"{path} has format {about.get('format')!r}, not {BASE_FORMAT!r}; export it with this version")
     network = _build(about, path)
-    schedule = _take_schedule(tensors, path)
+    schedule = _take_schedule(tensors, about, path)
     wanted = {name: tensor for name, tensor in network.state_dict().items() if name != "pos_embed"}
     require_names(tensors, wanted, path)
     for name, tensor in tensors.items():
         if tensor.shape != wanted[name].shape or not tensor.isfinite().all():
             raise UserError(f"{path}: {name} has a wrong shape or holds numbers that are not finite; it is damaged")
     network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, strict=False)
-    return _denoiser(network, schedule, about, digest_file(path))
+    return _stored(network, schedule, about, digest_file(path))
 
 
-def _load_checkpoint(folder: Path, which: str, base: Path | None) -> StoredDenoiser:
+def _load_checkpoint(folder: Path, which: str, base: Path | None) -> LabelledDenoiser:
     about = read_json(folder / "config.json")
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise UserError(f"{folder / 'config.json'} is not of format {FORMAT}; train with this version")
     path = folder / "trained.safetensors"
     tensors, _ = read_tensors(path, "the trained tensors of a checkpoint")
-    schedule = _take_schedule(tensors, path)
+    schedule = _take_schedule(tensors, about, path)
     averaged = {name.removeprefix(EMA): tensor for name, tensor in tensors.items() if name.startswith(EMA)}
     trained = {name: tensor for name, tensor in tensors.items() if not name.startswith(EMA)}
     if which == "ema" and not averaged:
@@ -99,7 +89,7 @@ def _load_checkpoint(folder: Path, which: str, base: Path | None) -> StoredDenoi
     network = _build(about, path) if about["base"] is None else _network_of_base(folder, about["base"], base)
     adapt(network, [adapter_of(record) for record in about["adapters"]], about["fresh_labels"], seed=0)
     load_trained(network, averaged if which == "ema" else trained)
-    return _denoiser(network, schedule, about, digest_file(path))
+    return _stored(network, schedule, about, digest_file(path))
 
 
 def _network_of_base(folder: Path, record: Mapping[str, str], moved: Path | None) -> DiT:
@@ -113,7 +103,7 @@ def _network_of_base(folder: Path, record: Mapping[str, str], moved: Path | None
     return plain_network(found)
 
 
-def plain_network(denoiser: DiTDenoiser) -> DiT:
+def plain_network(denoiser: LabelledDenoiser) -> DiT:
     """The denoiser's network with all adapters folded in, ready for new ones."""
     network = denoiser.network
     assert isinstance(network, DiT)
@@ -127,25 +117,31 @@ def _build(about: Mapping[str, Any], path: Path) -> DiT:
         raise UserError(f"{path}: the network's configuration cannot be used ({error})") from None
 
 
-def _take_schedule(tensors: dict[str, Tensor], path: Path) -> NoiseSchedule:
+def _take_schedule(tensors: dict[str, Tensor], about: Mapping[str, Any], path: Path) -> NoiseSchedule | None:
+    if about.get("objective") == "velocity":
+        return None
     if not all(name in tensors for name in SCHEDULE):
         raise UserError(f"{path} holds no noise schedule; it was not written by this package")
     return NoiseSchedule(*(tensors.pop(name) for name in SCHEDULE))
 
 
-def schedule_tensors(schedule: NoiseSchedule) -> dict[str, Tensor]:
+def schedule_tensors(schedule: NoiseSchedule | None) -> dict[str, Tensor]:
     """The schedule as named tensors for a checkpoint."""
+    if schedule is None:
+        return {}
     return dict(zip(SCHEDULE, (schedule.betas, schedule.timesteps), strict=True))
 
 
-def _denoiser(network: DiT, schedule: NoiseSchedule, about: Mapping[str, Any], digest: str) -> StoredDenoiser:
-    denoiser = StoredDenoiser(
-        network.eval().requires_grad_(False),
-        schedule,
-        label_dropout=about["label_dropout"],
-        guided_channels=about["guided_channels"],
-        label_rows=about["label_rows"],
-    )
+def denoiser_of(
+    network: DiT, schedule: NoiseSchedule | Progressive | None, about: Mapping[str, Any]
+) -> DiTDenoiser | SiTDenoiser:
+    """The denoiser that predicts noise over this schedule, or, if there is none, velocity."""
+    settings = {name: about[name] for name in ("label_dropout", "guided_channels", "label_rows")}
+    return SiTDenoiser(network, **settings) if schedule is None else DiTDenoiser(network, schedule, **settings)
+
+
+def _stored(network: DiT, schedule: NoiseSchedule | None, about: Mapping[str, Any], digest: str) -> LabelledDenoiser:
+    denoiser = denoiser_of(network.eval().requires_grad_(False), schedule, about)
     denoiser.digest, denoiser.about = digest, about
     return denoiser
 
@@ -155,7 +151,7 @@ def save_checkpoint(
     *,
     trained: Mapping[str, Tensor],
     averaged: Mapping[str, Tensor],
-    schedule: NoiseSchedule,
+    schedule: NoiseSchedule | None,
     about: Mapping[str, Any],
 ) -> None:
     """Writes ``trained.safetensors`` and ``config.json``, each atomically."""
@@ -169,7 +165,7 @@ def export_base(checkpoint: Path, path: Path, *, which: str = "ema", base: Path 
     found = load_denoiser(checkpoint, which=which, base=base)
     network = plain_network(found)
     tensors = {name: tensor.half() for name, tensor in network.state_dict().items() if name != "pos_embed"}
-    kept = ("label_dropout", "guided_channels", "label_rows", "class_names", "latents", "codec", "step")
+    kept = ("label_dropout", "guided_channels", "label_rows", "class_names", "latents", "codec", "step", "objective")
     about = {key: found.about.get(key) for key in kept}
     about |= {"format": BASE_FORMAT, "network": network.config, "checkpoint": found.digest}
     write_tensors(path, tensors | schedule_tensors(found.schedule), about)

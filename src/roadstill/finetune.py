@@ -136,13 +136,13 @@ def _terms(
     estimate: Estimate,
     clean: Tensor,
     label: Tensor,
-    schedule: NoiseSchedule,
+    schedule: NoiseSchedule | None,
     criteria: nn.ModuleDict,
     config: FinetuneConfig,
 ) -> dict[str, Tensor]:
     """The weighted terms of the loss."""
     loss, clean, label = estimate.loss, clean.to(estimate.loss.device), label.to(estimate.loss.device)
-    if config.min_snr is not None:
+    if config.min_snr is not None and schedule is not None:
         signal = schedule.alpha_bar.to(loss.device)[estimate.t]
         loss = loss * (config.min_snr * (1 - signal) / signal).clamp(max=1.0).float()
     terms = {"diffusion": loss.mean()}

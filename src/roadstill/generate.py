@@ -49,7 +49,7 @@ def generate(
         UserError: no class names, label rows or start pictures that do not fit, or a codec that the denoiser was not
             trained with.
     """
-    about: dict[str, Any] = dict(getattr(denoiser, "about", {}))
+    about: dict[str, Any] = dict(getattr(denoiser, "about", {}))  # a denoiser of someone else's may have none
     names = tuple(class_names or about.get("class_names") or ())
     rows = tuple(label_rows if label_rows is not None else range(len(names)))
     _check(names, rows, per_class, about, codec)

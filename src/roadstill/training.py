@@ -9,9 +9,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from roadstill.adapters import Adapter, DiffFit, Full
-from roadstill.checkpoints import adapt, adapter_record, load_denoiser, plain_network, record_base
+from roadstill.checkpoints import adapt, adapter_record, denoiser_of, load_denoiser, plain_network, record_base
 from roadstill.criteria import Diversity, Representativeness
 from roadstill.denoisers.dit import DiTDenoiser
+from roadstill.denoisers.sit import SiTDenoiser
 from roadstill.errors import UserError
 from roadstill.latents import LatentStore
 from roadstill.networks.dit import DiT
@@ -44,6 +45,7 @@ class FinetuneConfig:
         clip: largest gradient norm; ``None`` does not clip.
         adapters: what learns. From scratch it must be ``Full()`` alone.
         network: sizes of a network to train from scratch; ``None`` adapts the base.
+        objective: what a network from scratch predicts: ``noise`` (DiT) or ``velocity`` (SiT); a base knows its own.
         schedule: ``linear``, ``cosine:2``, ``spoon_cosine:2``, ``progressive:6,5,4,3,2`` (phases may be ``linear``), or
             the dotted path of a function that returns betas.
         retime: tells the network the time at which its base had as much noise (not with a progressive schedule).
@@ -76,6 +78,7 @@ class FinetuneConfig:
     clip: float | None = None
     adapters: tuple[Adapter, ...] = (DiffFit(),)
     network: NetworkConfig | None = None
+    objective: str = "noise"
     schedule: str = "linear"
     retime: bool = False
     representativeness: float = 0.0
@@ -100,6 +103,7 @@ class FinetuneConfig:
     def __post_init__(self) -> None:
         choices = {
             "lr_decay": ("none", "cosine"),
+            "objective": ("noise", "velocity"),
             "ema": ("warmup", "reference", "off"),
             "label_init": ("base", "mean"),
             "mixed_precision": ("no", "bf16"),
@@ -121,11 +125,11 @@ class FinetuneConfig:
 
 def build_denoiser(
     latents: LatentStore, base: Path | None, out: Path, config: FinetuneConfig, seed: int
-) -> tuple[DiTDenoiser, dict[str, Any]]:
+) -> tuple[DiTDenoiser | SiTDenoiser, dict[str, Any]]:
     """The denoiser with its adapters, and what ``config.json`` says about it."""
     channels, side, width = latents.shape
     num_classes = len(latents.class_names)
-    record = None
+    record, objective = None, config.objective
     if config.network is not None:
         if base is not None:
             raise UserError(f"both a base ({base}) and a network from scratch are given; choose one")
@@ -141,6 +145,7 @@ def build_denoiser(
     else:
         found = load_denoiser(base)
         network, record = plain_network(found), record_base(out, base, found.digest)
+        objective = "velocity" if found.schedule is None else "noise"
         codecs = found.about.get("codec"), latents.about.get("codec")
         if found.latent_shape != tuple(latents.shape) or (None not in codecs and len(set(codecs)) > 1):
             raise UserError(
@@ -156,14 +161,10 @@ def build_denoiser(
             f"{num_classes} classes ({', '.join(latents.class_names)}), but label_rows {rows} over a table of "
             f"{network.num_classes} rows; name one row per class, or set label_init: mean"
         )
-    denoiser = DiTDenoiser(
-        network,
-        schedule_of(config),
-        label_dropout=config.label_dropout,
-        guided_channels=config.guided_channels,
-        label_rows=rows,
-    )
+    if objective == "velocity" and (config.schedule != "linear" or config.retime or config.min_snr is not None):
+        raise UserError("a velocity predictor has no noise schedule: leave schedule, retime and min_snr as they are")
     about = {
+        "objective": objective,
         "network": plain,
         "adapters": [adapter_record(adapter) for adapter in config.adapters],
         "fresh_labels": fresh,
@@ -178,7 +179,7 @@ def build_denoiser(
         "seed": seed,
         "settings": config,
     }
-    return denoiser, about
+    return denoiser_of(network, None if objective == "velocity" else schedule_of(config), about), about
 
 
 def schedule_of(config: FinetuneConfig) -> NoiseSchedule | Progressive:

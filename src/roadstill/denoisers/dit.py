@@ -24,6 +24,7 @@ class DiTDenoiser(LabelledDenoiser):
         label_rows: see `LabelledDenoiser`.
     """
 
+    schedule: NoiseSchedule
     solvers: ClassVar[tuple[str, ...]] = ("ddpm", "ddim", "dpm")
 
     def __init__(

@@ -1,17 +1,21 @@
 """What all denoisers over a class-conditional network share: label rows, dropout, guidance, one seed per image."""
 
-from collections.abc import Callable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Self
 
-from roadstill.denoisers.base import Sampling
+from roadstill.denoisers.base import Estimate, Sampling
 from roadstill.errors import UserError
+from roadstill.schedules import NoiseSchedule
 
 
-class LabelledDenoiser:
+class LabelledDenoiser(ABC):
     """A network that is told noise level and class, with classifier-free guidance.
 
     Args:
@@ -24,9 +28,15 @@ class LabelledDenoiser:
 
     Attributes:
         solvers: names that `Sampling.solver` may have, the default first.
+        schedule: the noise schedule of a discrete chain, if it has one.
+        digest: of the file that it came from.
+        about: what that file says besides: ``class_names``, ``codec`` (digest), ``latents``, ``network``, ...
     """
 
     solvers: ClassVar[tuple[str, ...]]
+    schedule: NoiseSchedule | None = None
+    digest: str = "in memory"
+    about: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
         self,
@@ -47,6 +57,25 @@ class LabelledDenoiser:
         self.label_rows = None if label_rows is None else tuple(label_rows)
         if self.label_rows and not all(0 <= row < self.num_classes for row in self.label_rows):
             raise UserError(f"label_rows {list(self.label_rows)} name rows beyond the network's {self.num_classes}")
+
+    @abstractmethod
+    def estimate(self, clean: Tensor, label: Tensor, *, generator: torch.Generator) -> Estimate:
+        """See `Denoiser.estimate`."""
+
+    @abstractmethod
+    def generate(
+        self,
+        label: Tensor,
+        *,
+        seeds: Sequence[int],
+        sampling: Sampling = Sampling(),  # noqa: B008  frozen
+        start: Tensor | None = None,
+    ) -> Tensor:
+        """See `Denoiser.generate`."""
+
+    @abstractmethod
+    def at(self, progress: float) -> Self:
+        """See `Denoiser.at`."""
 
     def guided(self, x: Tensor, time: Tensor, rows: Tensor, guidance: float) -> tuple[Tensor, Tensor | None]:
         """Noise estimate pushed away from the unlabelled one (Ho and Salimans 2022); variance stays the labelled one's.
