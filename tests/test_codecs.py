@@ -1,26 +1,28 @@
 """The codec: shapes, normalisation, exact round trip through its file, and clear words for wrong files."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from roadstill.codecs import Codec, CodecConfig, from_pixels, load_codec, psnr_db, save_codec, to_pixels
+from roadstill.codecs import CodecConfig, SmallCodec, from_pixels, load_codec, psnr_db, save_codec, to_pixels
 from roadstill.errors import UserError
 
 TINY = CodecConfig(latent_channels=4, width=8, encoder_blocks=(1, 1, 1), decoder_blocks=(1, 1, 1))
 
 
 @pytest.fixture
-def codec() -> Codec:
+def codec() -> SmallCodec:
     torch.manual_seed(0)
-    codec = Codec(TINY)
+    codec = SmallCodec(TINY)
     codec.set_statistics([0.1, -0.2, 0.3, 0.0], [0.5, 2.0, 1.0, 0.25])
     return codec.eval().requires_grad_(False)
 
 
 def test_the_default_shape_is_16_by_16_by_16_and_small():
-    codec = Codec()
+    codec = SmallCodec()
     assert codec.latent_shape(128) == (16, 16, 16)
     assert codec.encode(torch.zeros(1, 3, 128, 128)).mean.shape == (1, 16, 16, 16)
     assert sum(weight.numel() for weight in codec.parameters()) * 2 <= 1_800_000
@@ -37,7 +39,7 @@ def test_latents_are_normalised_on_the_way_out_and_raw_again_on_the_way_in(codec
 
 def test_a_posterior_with_spread_is_drawn_from_the_generator():
     torch.manual_seed(0)
-    codec = Codec(CodecConfig(latent_channels=4, width=8, posterior_std=0.5))
+    codec = SmallCodec(CodecConfig(latent_channels=4, width=8, posterior_std=0.5))
     moments = codec.encode(torch.zeros(64, 3, 16, 16))
     first = moments.draw(torch.Generator().manual_seed(1))
     assert torch.equal(first, moments.draw(torch.Generator().manual_seed(1)))
@@ -91,7 +93,7 @@ def test_missing_folder_and_garbage_are_user_errors(tmp_path):
     (tmp_path / "garbage.safetensors").write_bytes(b"\x80\x04pickle?")
     for path, message in (
         (tmp_path / "none.safetensors", "does not exist"),
-        (tmp_path, "folder"),
+        (tmp_path, "no model folder of diffusers"),
         (tmp_path / "garbage.safetensors", "cannot be read"),
     ):
         with pytest.raises(UserError, match=message):
@@ -102,7 +104,7 @@ def test_sizes_that_do_not_fit_are_refused(codec):
     with pytest.raises(UserError, match="multiple of 8"):
         codec.latent_shape(100)
     with pytest.raises(UserError, match="same number of levels"):
-        Codec(CodecConfig(encoder_blocks=(1, 1), decoder_blocks=(1, 1, 1)))
+        SmallCodec(CodecConfig(encoder_blocks=(1, 1), decoder_blocks=(1, 1, 1)))
 
 
 def test_8_bit_pictures_survive_both_conversions():
@@ -113,3 +115,104 @@ def test_8_bit_pictures_survive_both_conversions():
 
 def test_psnr_of_a_known_error():
     assert psnr_db(torch.zeros(1, 3, 4, 4), torch.full((1, 3, 4, 4), 0.2)) == pytest.approx(20.0, abs=1e-4)
+
+
+def autoencoder(kind, seed=0, **more):
+    import diffusers
+
+    torch.manual_seed(seed)
+    if kind == "AutoencoderTiny":
+        return diffusers.AutoencoderTiny(
+            encoder_block_out_channels=(8, 8, 8, 8),
+            decoder_block_out_channels=(8, 8, 8, 8),
+            num_encoder_blocks=(1, 1, 1, 1),
+            num_decoder_blocks=(1, 1, 1, 1),
+            **more,
+        ).eval()
+    types = {"down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4}
+    widths = {"block_out_channels": (8, 8, 8, 8), "norm_num_groups": 4}
+    return diffusers.AutoencoderKL(**types, **widths, **more).eval()
+
+
+@pytest.mark.parametrize(("kind", "channels"), [("AutoencoderKL", 4), ("AutoencoderTiny", 32)])
+def test_a_diffusers_autoencoder_is_a_codec(tmp_path, kind, channels):
+    theirs = autoencoder(kind, latent_channels=channels)
+    theirs.save_pretrained(tmp_path)
+    codec = load_codec(tmp_path)
+    assert codec.latent_shape(64) == (channels, 8, 8)
+    pixels = torch.rand(2, 3, 64, 64) * 2 - 1
+    moments = codec.encode(pixels)
+    scale = theirs.config.scaling_factor
+    if kind == "AutoencoderKL":
+        found = theirs.encode(pixels).latent_dist
+        assert scale == 0.18215
+        torch.testing.assert_close(moments.mean, found.mean * scale)
+        torch.testing.assert_close(moments.std, found.std * scale)
+        assert not torch.equal(moments.draw(), moments.mean)
+    else:
+        torch.testing.assert_close(moments.mean, theirs.encode(pixels).latents * scale)
+        assert torch.equal(moments.draw(), moments.mean)
+    wanted = theirs.decode(moments.mean / scale).sample.clamp(-1, 1)
+    torch.testing.assert_close(codec.decode(moments.mean), wanted)
+    assert not any(weight.requires_grad for weight in codec.parameters())
+
+
+def test_one_autoencoder_encodes_and_another_decodes(tmp_path):
+    one, other = autoencoder("AutoencoderKL"), autoencoder("AutoencoderKL", seed=1)
+    for network, name in ((one, "ema"), (other, "mse"), (autoencoder("AutoencoderKL", latent_channels=8), "wide")):
+        network.save_pretrained(tmp_path / name)
+    both, alone = load_codec(tmp_path / "ema", decoder=tmp_path / "mse"), load_codec(tmp_path / "ema")
+    pixels = torch.rand(1, 3, 32, 32) * 2 - 1
+    assert torch.equal(both.encode(pixels).mean, alone.encode(pixels).mean)
+    latents = both.encode(pixels).mean
+    torch.testing.assert_close(both.decode(latents), other.decode(latents / 0.18215).sample.clamp(-1, 1))
+    assert both.digest == alone.digest  # the same latents
+    assert both.decoder_digest == load_codec(tmp_path / "mse").digest
+    with pytest.raises(UserError, match="different latents"):
+        load_codec(tmp_path / "ema", decoder=tmp_path / "wide")
+    with pytest.raises(UserError, match="decodes its own"):
+        load_codec(decoder=tmp_path / "mse")
+
+
+def test_a_damaged_autoencoder_is_named_in_one_line(tmp_path):
+    def saved(name):
+        autoencoder("AutoencoderKL").save_pretrained(tmp_path / name)
+        return tmp_path / name, tmp_path / name / "diffusion_pytorch_model.safetensors"
+
+    folder, weights = saved("cut")
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(UserError, match="cannot be opened"):
+        load_codec(folder)
+    for change, message in (
+        (lambda t: t | {"spare": torch.zeros(1)}, "spare"),
+        (lambda t: {key: value for key, value in t.items() if key != "quant_conv.bias"}, "quant_conv.bias"),
+        (lambda t: t | {"quant_conv.bias": torch.zeros(3)}, "quant_conv.bias"),
+    ):
+        folder, weights = saved("changed")
+        save_file(change(load_file(weights)), weights)
+        with pytest.raises(UserError, match=message) as caught:
+            load_codec(folder)
+        assert "\n" not in str(caught.value)
+    folder, weights = saved("pickled")
+    weights.rename(folder / "diffusion_pytorch_model.bin")
+    with pytest.raises(UserError, match="may run code"):
+        load_codec(folder)
+
+
+def test_a_hub_name_is_fetched_without_anything_that_runs_code(tmp_path, monkeypatch):
+    import huggingface_hub
+
+    autoencoder("AutoencoderKL").save_pretrained(tmp_path / "fetched")
+    asked = []
+
+    def fetch(repository, *, revision, allow_patterns):
+        asked.append((repository, revision, allow_patterns))
+        if repository == "nobody/nothing":
+            raise OSError("offline")
+        return str(tmp_path / "fetched")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
+    assert load_codec(Path("stabilityai/sd-vae-ft-ema@abc")).latent_shape(64) == (4, 8, 8)
+    assert asked == [("stabilityai/sd-vae-ft-ema", "abc", ["*.json", "*.safetensors"])]
+    with pytest.raises(UserError, match="the hub did not give it"):
+        load_codec(Path("nobody/nothing"))

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,6 +19,8 @@ from roadstill.errors import UserError
 from roadstill.finetune import FinetuneConfig, NetworkConfig, export_base, finetune, load_denoiser
 from roadstill.latents import LatentStore, open_latents
 from roadstill.loops import balanced_rows, rate_at, rows_of_step, write_tensors
+from roadstill.networks.dit import DiT
+from roadstill.networks.interchange import to_diffusers
 from roadstill.runs import read_metrics, write_json
 from roadstill.schedules import linear, spoon_cosine
 from roadstill.training import schedule_of
@@ -354,3 +357,71 @@ def test_a_velocity_predictor_goes_the_same_road(monkeypatch, latents, tmp_path)
         assert denoiser.generate(torch.tensor([0]), seeds=[1], sampling=sampling).isfinite().all()
     with pytest.raises(UserError, match="velocity predictor has no noise schedule"):
         finetune(latents, base=base, out=tmp_path / "x", config=FinetuneConfig(schedule="cosine:2"), seed=0)
+
+
+@pytest.fixture
+def original():
+    """A DiT of a published width with random weights, as others would bring it."""
+    network = DiT(
+        input_size=4, patch_size=2, in_channels=4, hidden_size=384, depth=2, num_heads=6, num_classes=7, seed=5
+    )
+    with torch.no_grad():
+        network.final_layer.linear.weight.normal_(std=0.1, generator=torch.Generator().manual_seed(0))
+    return network
+
+
+@pytest.mark.parametrize("layout", ["pt", "ema", "safetensors", "diffusers"])
+def test_weights_of_others_are_a_base(original, latents, tmp_path, layout):
+    path, state = tmp_path / f"DiT.{'safetensors' if layout == 'safetensors' else 'pt'}", original.state_dict()
+    if layout == "pt":
+        torch.save(state, path)
+    elif layout == "ema":
+        torch.save({"model": {name: tensor * 0 for name, tensor in state.items()}, "ema": state}, path)
+    elif layout == "safetensors":
+        save_file(state, path)
+    else:
+        path = tmp_path / "DiT-tiny"
+        to_diffusers(original).save_pretrained(path / "transformer")
+    z, t, y = torch.randn(2, 4, 4, 4), torch.tensor([3, 900]), torch.tensor([6, 0])
+    found = load_denoiser(path)
+    torch.testing.assert_close(found.network(z, t, y), original(z, t, y), rtol=0, atol=1e-5)
+    assert (found.guided_channels, found.solvers[0]) == (3, "ddpm")
+    config = FinetuneConfig(steps=2, adapters=(DiffFit(), LoRA(rank=2)), label_rows=(6, 2))
+    tuned = load_denoiser(finetune(latents, base=path, out=tmp_path / "out", config=config, seed=0))
+    assert tuned.label_rows == (6, 2)
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["base"]["path"] == f"../{path.name}"
+
+
+def test_sit_weights_are_told_apart_by_the_user(original, latents, tmp_path):
+    torch.save(original.state_dict(), tmp_path / "SiT.pt")
+    config = FinetuneConfig(steps=2, objective="velocity", label_rows=(0, 1))
+    out = finetune(latents, base=tmp_path / "SiT.pt", out=tmp_path / "out", config=config, seed=0)
+    assert load_denoiser(out).solvers[0] == "heun"
+    with pytest.raises(UserError, match="predicts velocity, not noise"):
+        load_denoiser(out, objective="noise")
+
+
+def test_damaged_weights_of_others_are_one_clear_line(original, tmp_path):
+    state = original.state_dict()
+    files = {
+        "missing.pt": {name: tensor for name, tensor in state.items() if name != "blocks.1.attn.qkv.bias"},
+        "unexpected.pt": state | {"blocks.0.spare": torch.zeros(1)},
+        "shape.pt": state | {"blocks.0.attn.proj.bias": torch.zeros(3)},
+        "nothing.pt": {"step": 3},
+        "code.pt": {"x_embedder.proj.weight": Path("a path is an object, not a tensor")},
+    }
+    for name, content in files.items():
+        torch.save(content, tmp_path / name)
+    (tmp_path / "cut.pt").write_bytes((tmp_path / "shape.pt").read_bytes()[:5000])
+    for name, message in (
+        ("missing.pt", r"blocks\.1\.attn\.qkv\.bias"),
+        ("unexpected.pt", r"blocks\.0\.spare"),
+        ("shape.pt", r"blocks\.0\.attn\.proj\.bias"),
+        ("nothing.pt", "no named tensors"),
+        ("code.pt", "cannot be read as weights"),
+        ("cut.pt", "cannot be read as weights"),
+        ("none.pt", "does not exist"),
+    ):
+        with pytest.raises(UserError, match=message) as caught:
+            load_denoiser(tmp_path / name)
+        assert "\n" not in str(caught.value)

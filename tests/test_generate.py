@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from roadstill.codecs import Codec, CodecConfig, from_pixels
+from roadstill.codecs import CodecConfig, SmallCodec, from_pixels
 from roadstill.denoisers.base import Sampling
 from roadstill.denoisers.dit import DiTDenoiser
 from roadstill.errors import UserError
@@ -32,7 +32,7 @@ def denoiser():
 def codec():
     with torch.random.fork_rng():
         torch.manual_seed(3)
-        codec = Codec(CodecConfig(latent_channels=4, width=16, encoder_blocks=(1, 1, 1), decoder_blocks=(1, 1, 1)))
+        codec = SmallCodec(CodecConfig(latent_channels=4, width=16, encoder_blocks=(1, 1, 1), decoder_blocks=(1, 1, 1)))
     return codec.eval().requires_grad_(False)
 
 

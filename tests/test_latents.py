@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from roadstill.codecs import Codec, CodecConfig, Moments, from_pixels
+from roadstill.codecs import CodecConfig, Moments, SmallCodec, from_pixels
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSetWriter, open_imageset
 from roadstill.latents import encode_imageset, open_latents
@@ -24,7 +24,7 @@ def images(tmp_path):
 @pytest.fixture
 def codec():
     torch.manual_seed(0)
-    return Codec(CodecConfig(latent_channels=4, width=8, encoder_blocks=(1, 1), decoder_blocks=(1, 1)))
+    return SmallCodec(CodecConfig(latent_channels=4, width=8, encoder_blocks=(1, 1), decoder_blocks=(1, 1)))
 
 
 def test_rows_belong_to_their_images_over_shard_borders(images, codec, tmp_path):
@@ -48,7 +48,7 @@ def test_batch_and_shard_size_change_the_latents_by_rounding_only(images, codec,
     torch.testing.assert_close(one.draw(range(11)), many.draw(range(11)), atol=2e-3, rtol=2e-3)
 
 
-class _Spread(Codec):
+class _Spread(SmallCodec):
     def encode(self, pixels):
         moments = super().encode(pixels)
         return Moments(moments.mean, 0.1 + moments.mean.abs())
@@ -58,7 +58,7 @@ class _Spread(Codec):
 def test_the_posterior_is_drawn_anew_and_repeats_with_the_generator(images, tmp_path, kind):
     torch.manual_seed(0)
     spread = CodecConfig(latent_channels=4, width=8, posterior_std=0.3)
-    codec = Codec(spread) if kind == "constant" else _Spread(spread)
+    codec = SmallCodec(spread) if kind == "constant" else _Spread(spread)
     store = encode_imageset(images, codec, tmp_path / "latents")
     assert store.std == (pytest.approx(0.3) if kind == "constant" else None)
     rows = [1] * 400

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from roadstill import adapters as known_adapters
@@ -23,14 +24,17 @@ from roadstill.denoisers.dit import DiTDenoiser
 from roadstill.denoisers.labelled import LabelledDenoiser
 from roadstill.denoisers.sit import SiTDenoiser
 from roadstill.errors import UserError
-from roadstill.loops import generator_of, read_tensors, require_names, write_tensors
+from roadstill.hub import WEIGHTS, kind_of, local
+from roadstill.loops import METADATA, generator_of, read_tensors, require_names, write_tensors
 from roadstill.networks.dit import DiT, LabelEmbed
+from roadstill.networks.interchange import DIFFUSERS_KIND, load_dit, open_diffusers_dit
 from roadstill.runs import digest_file, read_json, require_folder, write_json
-from roadstill.schedules import NoiseSchedule, Progressive
+from roadstill.schedules import NoiseSchedule, Progressive, linear
 
 FORMAT = "roadstill-checkpoint-1"
 BASE_FORMAT = "roadstill-generator-1"
 SHIPPED = "shipped"
+HUB = "hub:"
 EMA = "ema/"
 SCHEDULE = ("schedule/betas", "schedule/timesteps")
 
@@ -40,24 +44,65 @@ def shipped(name: str) -> Path:
     return Path(str(files("roadstill"))) / "weights" / name
 
 
-def load_denoiser(path: Path | None = None, *, which: str = "ema", base: Path | None = None) -> LabelledDenoiser:
-    """Opens a generator for sampling: a checkpoint folder, a base file, or (``None``) the shipped base.
+def load_denoiser(
+    path: Path | None = None, *, which: str = "ema", base: Path | None = None, objective: str | None = None
+) -> LabelledDenoiser:
+    """Opens a generator for sampling: a checkpoint folder, a base file, weights of others, or the shipped base.
 
     Args:
-        path: folder written by finetune or pretrain, or file written by `export_base`.
+        path: folder written by finetune or pretrain; file written by `export_base`; DiT or SiT weights in the original
+            layout (``.pt``, safetensors); a diffusers DiT (folder or hub name); ``None`` is the shipped base.
         which: ``ema`` or ``trained`` tensors of a checkpoint; a base file has one set of weights only.
         base: where the checkpoint's base lies now, if it has moved.
+        objective: what weights of others predict: ``noise`` (DiT, the default) or ``velocity`` (SiT); ours know.
 
     Raises:
         UserError: nothing there, another format, tensors that do not fit, a base that is not the recorded one,
-            no moving average in the checkpoint.
+            no moving average in the checkpoint, an objective that is not the recorded one.
     """
     if which not in ("ema", "trained"):
         raise UserError(f"which is {which!r}; choose ema or trained")
-    path = shipped("dit.safetensors") if path is None else path
-    if path.is_file() or path.suffix == ".safetensors":
-        return _load_base(path)
-    return _load_checkpoint(require_folder(path, "a checkpoint (a folder with trained.safetensors)"), which, base)
+    path = shipped("dit.safetensors") if path is None else local(path)
+    if path.is_file() or path.suffix in (".safetensors", ".pt", ".pth"):
+        found = _load_foreign(path, objective) if _is_foreign(path) else _load_base(path)
+    elif DIFFUSERS_KIND in (kind_of(path), kind_of(path / "transformer")):
+        found = _load_foreign(path, objective)
+    else:
+        require_folder(path, "a checkpoint (a folder with trained.safetensors)")
+        found = _load_checkpoint(path, which, base)
+    if objective not in (None, objective_of(found)):
+        raise UserError(f"{path} predicts {objective_of(found)}, not {objective}")
+    return found
+
+
+def objective_of(denoiser: LabelledDenoiser) -> str:
+    """What a denoiser's network predicts: ``noise`` or ``velocity``."""
+    return "velocity" if denoiser.schedule is None else "noise"
+
+
+def _is_foreign(path: Path) -> bool:
+    if path.suffix in (".pt", ".pth"):
+        return True
+    try:
+        with safe_open(path, framework="pt") as file:
+            return METADATA not in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False  # the reader that follows says what is wrong
+
+
+def _load_foreign(path: Path, objective: str | None) -> LabelledDenoiser:
+    network = open_diffusers_dit(path) if path.is_dir() else load_dit(path)
+    about = {
+        "network": network.config,
+        "label_dropout": 0.1,
+        # What the reference does to the four channels of Stable Diffusion's latents.
+        "guided_channels": 3 if network.in_channels == 4 else None,
+        "label_rows": None,
+    }
+    weights = path if path.is_file() else next(each for each in (path / "transformer", path) if each.is_dir()) / WEIGHTS
+    return _stored(
+        network, None if objective == "velocity" else NoiseSchedule.of(linear()), about, digest_file(weights)
+    )
 
 
 def _load_base(path: Path) -> LabelledDenoiser:
@@ -86,18 +131,21 @@ def _load_checkpoint(folder: Path, which: str, base: Path | None) -> LabelledDen
     trained = {name: tensor for name, tensor in tensors.items() if not name.startswith(EMA)}
     if which == "ema" and not averaged:
         raise UserError(f"{folder} was trained without a moving average (ema: off); load it with which='trained'")
-    network = _build(about, path) if about["base"] is None else _network_of_base(folder, about["base"], base)
+    network = _build(about, path) if about["base"] is None else _network_of_base(folder, about, base)
     adapt(network, [adapter_of(record) for record in about["adapters"]], about["fresh_labels"], seed=0)
     load_trained(network, averaged if which == "ema" else trained)
     return _stored(network, schedule, about, digest_file(path))
 
 
-def _network_of_base(folder: Path, record: Mapping[str, str], moved: Path | None) -> DiT:
-    if moved is None and record["path"] != SHIPPED:
+def _network_of_base(folder: Path, about: Mapping[str, Any], moved: Path | None) -> DiT:
+    record = about["base"]
+    if moved is None and record["path"].startswith(HUB):
+        moved = Path(record["path"].removeprefix(HUB))
+    elif moved is None and record["path"] != SHIPPED:
         moved = folder / record["path"]
         if not moved.exists():
             raise UserError(f"{folder}: its base {record['path']} is not there; say where it lies now (base)")
-    found = load_denoiser(moved)
+    found = load_denoiser(moved, objective=about.get("objective"))
     if found.digest != record["digest"]:
         raise UserError(f"{folder} was trained on base {record['digest']}, but {moved or SHIPPED} is {found.digest}")
     return plain_network(found)
@@ -173,8 +221,12 @@ def export_base(checkpoint: Path, path: Path, *, which: str = "ema", base: Path 
 
 
 def record_base(folder: Path, base: Path | None, digest: str) -> dict[str, str]:
-    """How a checkpoint names its base: relative to itself, so that both can move together."""
-    return {"path": SHIPPED if base is None else Path(os.path.relpath(base, folder)).as_posix(), "digest": digest}
+    """How a checkpoint names its base: relative to itself, so that both can move together, or by its hub name."""
+    if base is None:
+        path = SHIPPED
+    else:
+        path = Path(os.path.relpath(base, folder)).as_posix() if base.exists() else HUB + base.as_posix()
+    return {"path": path, "digest": digest}
 
 
 def adapt(network: DiT, adapters: Sequence[Adapter], fresh_labels: int | None, *, seed: int) -> list[str]:

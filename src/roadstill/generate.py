@@ -73,7 +73,7 @@ def generate(
             writer.add(picture, label, fact)
         writer.about.update(
             {"method": "generated", "seed": seed, "per_class": per_class, "checkpoint": digest, "codec": codec.digest}
-            | {"sampling": plain(config), "latents": about.get("latents")}
+            | {"decoder": codec.decoder_digest, "sampling": plain(config), "latents": about.get("latents")}
             | ({} if start is None else {"start": start.digest})
         )
     return open_imageset(out)

@@ -152,7 +152,8 @@ class Road:
     @cached_property
     def codec(self) -> Codec:
         """Pixels <-> latents; the shipped one unless the recipe names another."""
-        return load_codec(Path(self.recipe.codec) if self.recipe.codec else None)
+        path, decoder = (Path(each) if each else None for each in (self.recipe.codec, self.recipe.decoder))
+        return load_codec(path, decoder=decoder)
 
     @property
     def base(self) -> Path | None:
@@ -168,7 +169,8 @@ class Road:
     def encode(self) -> None:
         """Latents of the train part, and the noising strips (thesis figure 3.5)."""
         codec = Path(self.recipe.codec) if self.recipe.codec else shipped("codec.safetensors")
-        stage = self.stage("encode", {"codec": digest_file(require_file(codec, "a codec"))}, "sets")
+        # A file's digest spares opening it when all is done.
+        stage = self.stage("encode", {"codec": digest_file(codec) if codec.is_file() else self.codec.digest}, "sets")
         if stage.done:
             return
         images, out = self.split("train"), self.folder / "encode"
@@ -246,7 +248,7 @@ class Road:
             config: dict[str, Any] = {"kind": arm.kind, "per_class": recipe.per_class, "seed": seed}
             if generated:
                 config |= {"sampling": arm.sampling or recipe.sampling, "base": self.base_digest}
-                config |= {"start": arm.start, "candidates": arm.candidates}
+                config |= {"start": arm.start, "candidates": arm.candidates, "decoder": recipe.decoder}
             stage = self.stage(f"set-{name}-{seed}", config, *inputs, later=True)
             jobs += [] if stage.done else [("make_small_set", name, seed, stage)]
         self.do_all(workers, jobs)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from roadstill.codecs import Codec, CodecConfig, from_pixels, psnr_db, save_codec
+from roadstill.codecs import CodecConfig, SmallCodec, from_pixels, psnr_db, save_codec
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
 from roadstill.loops import (
@@ -97,7 +97,7 @@ def pretrain_codec(images: ImageSet, out: Path, config: CodecTraining, seed: int
         return path
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of("codec weights", seed))
-        codec = Codec(config.codec)
+        codec = SmallCodec(config.codec)
         initialise(codec)
         codec.latent_shape(images.size_px)  # refuses a size that does not fit before any work
         start_linear(codec, images, trained[:: -(-len(trained) // 256)])
@@ -138,7 +138,7 @@ def pretrain_codec(images: ImageSet, out: Path, config: CodecTraining, seed: int
 
 
 @torch.no_grad()
-def initialise(codec: Codec) -> None:
+def initialise(codec: SmallCodec) -> None:
     """Starts every convolution so that signals keep their size (He et al. 2015), and pictures at a mid grey.
 
     PyTorch's own start shrinks signals layer by layer, and colours are then learned late.
@@ -160,7 +160,7 @@ def initialise(codec: Codec) -> None:
 
 
 @torch.no_grad()
-def start_linear(codec: Codec, images: ImageSet, rows: NDArray[np.int64], power: float = 0.7) -> None:
+def start_linear(codec: SmallCodec, images: ImageSet, rows: NDArray[np.int64], power: float = 0.7) -> None:
     """Starts the linear path at the principal components of pixel blocks.
 
     Components are divided by ``power`` of their deviation: a little more even than they are, so that none is lost in
@@ -208,7 +208,7 @@ def _batch(images: ImageSet, rows: NDArray[np.int64], config: CodecTraining, see
 
 
 def _loss_terms(
-    codec: Codec,
+    codec: SmallCodec,
     pixels: Tensor,
     config: CodecTraining,
     features: Callable[[Tensor], list[Tensor]] | None,
@@ -260,7 +260,7 @@ def edge_error(pictures: Tensor, others: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _figures(codec: Codec, images: ImageSet, rows: NDArray[np.int64], bf16: bool) -> dict[str, float]:
+def _figures(codec: SmallCodec, images: ImageSet, rows: NDArray[np.int64], bf16: bool) -> dict[str, float]:
     """Reconstruction of held-out pictures: PSNR over all pixels, and over clearly red ones if there are any."""
     if not len(rows):
         return {}
@@ -280,7 +280,7 @@ def _figures(codec: Codec, images: ImageSet, rows: NDArray[np.int64], bf16: bool
 
 
 @torch.no_grad()
-def _measure_statistics(codec: Codec, images: ImageSet, rows: NDArray[np.int64], bf16: bool) -> None:
+def _measure_statistics(codec: SmallCodec, images: ImageSet, rows: NDArray[np.int64], bf16: bool) -> None:
     """Sets the latents' mean per channel and one standard deviation for all, one batch at a time.
 
     One for all, because a diffusion model learns large components first and need not see small ones blown up.
@@ -299,7 +299,7 @@ def _measure_statistics(codec: Codec, images: ImageSet, rows: NDArray[np.int64],
     codec.set_statistics(mean, variance.mean().sqrt().expand_as(mean))
 
 
-def _resume(path: Path, codec: Codec, optimizer: torch.optim.Optimizer, names: list[str], key: str) -> int:
+def _resume(path: Path, codec: SmallCodec, optimizer: torch.optim.Optimizer, names: list[str], key: str) -> int:
     """Puts back the saved state, if there is one; returns the steps already done."""
     if not path.is_file():
         return 0

@@ -9,7 +9,15 @@ from typing import Any
 from torch import Tensor, nn
 
 from roadstill.adapters import Adapter, DiffFit, Full
-from roadstill.checkpoints import adapt, adapter_record, denoiser_of, load_denoiser, plain_network, record_base
+from roadstill.checkpoints import (
+    adapt,
+    adapter_record,
+    denoiser_of,
+    load_denoiser,
+    objective_of,
+    plain_network,
+    record_base,
+)
 from roadstill.criteria import Diversity, Representativeness
 from roadstill.denoisers.dit import DiTDenoiser
 from roadstill.denoisers.sit import SiTDenoiser
@@ -45,7 +53,8 @@ class FinetuneConfig:
         clip: largest gradient norm; ``None`` does not clip.
         adapters: what learns. From scratch it must be ``Full()`` alone.
         network: sizes of a network to train from scratch; ``None`` adapts the base.
-        objective: what a network from scratch predicts: ``noise`` (DiT) or ``velocity`` (SiT); a base knows its own.
+        objective: what the network predicts, ``noise`` (DiT) or ``velocity`` (SiT); if not given, what the base does,
+            and noise from scratch or from weights of others.
         schedule: ``linear``, ``cosine:2``, ``spoon_cosine:2``, ``progressive:6,5,4,3,2`` (phases may be ``linear``), or
             the dotted path of a function that returns betas.
         retime: tells the network the time at which its base had as much noise (not with a progressive schedule).
@@ -78,7 +87,7 @@ class FinetuneConfig:
     clip: float | None = None
     adapters: tuple[Adapter, ...] = (DiffFit(),)
     network: NetworkConfig | None = None
-    objective: str = "noise"
+    objective: str | None = None
     schedule: str = "linear"
     retime: bool = False
     representativeness: float = 0.0
@@ -103,14 +112,14 @@ class FinetuneConfig:
     def __post_init__(self) -> None:
         choices = {
             "lr_decay": ("none", "cosine"),
-            "objective": ("noise", "velocity"),
+            "objective": (None, "noise", "velocity"),
             "ema": ("warmup", "reference", "off"),
             "label_init": ("base", "mean"),
             "mixed_precision": ("no", "bf16"),
         }
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
-                raise UserError(f"{name} is {getattr(self, name)!r}; choose {' or '.join(allowed)}")
+                raise UserError(f"{name} is {getattr(self, name)!r}; choose {' or '.join(filter(None, allowed))}")
         for name in ("steps", "batch_size", "gradient_accumulation", "save_every", "log_every"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}; it must be at least 1")
@@ -129,7 +138,7 @@ def build_denoiser(
     """The denoiser with its adapters, and what ``config.json`` says about it."""
     channels, side, width = latents.shape
     num_classes = len(latents.class_names)
-    record, objective = None, config.objective
+    record, objective = None, config.objective or "noise"
     if config.network is not None:
         if base is not None:
             raise UserError(f"both a base ({base}) and a network from scratch are given; choose one")
@@ -143,9 +152,9 @@ def build_denoiser(
             **asdict(config.network),
         )
     else:
-        found = load_denoiser(base)
+        found = load_denoiser(base, objective=config.objective)
         network, record = plain_network(found), record_base(out, base, found.digest)
-        objective = "velocity" if found.schedule is None else "noise"
+        objective = objective_of(found)
         codecs = found.about.get("codec"), latents.about.get("codec")
         if found.latent_shape != tuple(latents.shape) or (None not in codecs and len(set(codecs)) > 1):
             raise UserError(

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from roadstill.errors import UserError
+from roadstill.hub import open_model
 from roadstill.networks.dit import SIZES, DiT
 
+DIFFUSERS_KIND = "DiTTransformer2DModel"
 _ENDS = ("weight", "bias")
 # ours -> diffusers, outside the blocks and inside of each
 _OUTSIDE = {
@@ -150,6 +152,16 @@ def to_diffusers(network: DiT) -> Any:
             state |= {f"{block}.attn1.to_{which}.{end}": part for which, part in zip("qkv", parts, strict=True)}
     model.load_state_dict(state, strict=True)
     return model.train(network.training)
+
+
+def open_diffusers_dit(folder: Path) -> DiT:
+    """Our DiT of a folder that diffusers wrote: a ``DiTTransformer2DModel``, or a pipeline that holds one.
+
+    Raises:
+        UserError: another model, tensors that do not fit, blocks with different embedders.
+    """
+    inside = folder / "transformer"
+    return from_diffusers(open_model(inside if inside.is_dir() else folder, [DIFFUSERS_KIND]))
 
 
 @torch.no_grad()

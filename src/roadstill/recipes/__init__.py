@@ -81,7 +81,8 @@ class Recipe:
         per_class: images per class of a small set (IPC).
         seeds: paired seeds: each draws or generates its own sets and trains its own agents.
         sampling: of the generated arms that have none of their own.
-        codec: a codec file; the shipped one if not given.
+        codec: a codec file, or a diffusers autoencoder (folder or hub name); the shipped one if not given.
+        decoder: a second diffusers autoencoder that decodes what the first one encodes.
         base: a base generator; the shipped one if not given.
         agent: of the small arms.
         full_agent: of the full arm.
@@ -101,6 +102,7 @@ class Recipe:
     seeds: int = 3
     sampling: Sampling = field(default_factory=Sampling)
     codec: str | None = None
+    decoder: str | None = None
     base: str | None = None
     agent: AgentConfig = field(default_factory=AgentConfig)
     full_agent: AgentConfig = field(default_factory=AgentConfig)

@@ -17,7 +17,7 @@ def encode(images: Path, out: Path, *, codec: Path | None = None, batch_size: in
     Args:
         images: image set.
         out: folder to make.
-        codec: codec file; the shipped one if not given.
+        codec: codec file, or a diffusers autoencoder (folder or hub name); the shipped one if not given.
         batch_size: pictures at a time.
     """
     from roadstill.codecs import load_codec
@@ -90,6 +90,7 @@ def generate(
     *,
     checkpoint: Path | None = None,
     codec: Path | None = None,
+    decoder: Path | None = None,
     class_names: tuple[str, ...] = ("not_brake", "brake"),
     per_class: int = 10,
     seed: int = 0,
@@ -101,7 +102,8 @@ def generate(
     Args:
         out: folder to make.
         checkpoint: folder that finetune made; the shipped base generator if not given.
-        codec: codec file; the shipped one if not given.
+        codec: codec file, or a diffusers autoencoder (folder or hub name); the shipped one if not given.
+        decoder: a second diffusers autoencoder that decodes what the first one encodes.
         class_names: names of the generator's classes, in label order.
         per_class: images per class.
         seed: image i of class c depends on it, on c and on i, on nothing else.
@@ -115,7 +117,7 @@ def generate(
 
     made = draw(
         load_denoiser(checkpoint),
-        load_codec(codec),
+        load_codec(codec, decoder=decoder),
         class_names=class_names,
         per_class=per_class,
         seed=seed,

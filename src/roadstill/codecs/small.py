@@ -1,4 +1,4 @@
-"""`Codec`: pixels <-> latents of mean zero per channel and about unit variance over all channels.
+"""`SmallCodec`, trained by ourselves: latents of mean zero per channel and about unit variance over all channels.
 
 The network is diffusers' tiny autoencoder (encoder and decoder of plain residual 3 x 3 convolutions) behind a
 space-to-depth step: without it, half of the work would be spent at full resolution. Beside it runs a linear path, a
@@ -6,16 +6,15 @@ projection of pixel blocks: training starts it at the blocks' principal componen
 are there from the first step and the convolutions learn the rest. One safetensors file holds everything.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.resources import files
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from roadstill.codecs.base import Codec, Moments
 from roadstill.errors import UserError
 from roadstill.loops import channels_last, read_tensors, require_names, write_tensors
 from roadstill.runs import digest_file
@@ -49,27 +48,7 @@ class CodecConfig:
         return self.patch * 2 ** (len(self.encoder_blocks) - 1)
 
 
-@dataclass(frozen=True)
-class Moments:
-    """Where the latent of an image lies.
-
-    Attributes:
-        mean: float32 ``[b, c, h, w]``.
-        std: float32, ``[b, c, h, w]`` or one number as ``[1, 1, 1, 1]`` if it is the same everywhere.
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def draw(self, generator: torch.Generator | None = None) -> Tensor:
-        """One draw of the posterior, ``[b, c, h, w]``."""
-        if not self.std.any():
-            return self.mean
-        noise = torch.randn(self.mean.shape, generator=generator).to(self.mean)
-        return self.mean + self.std * noise
-
-
-class Codec(nn.Module):
+class SmallCodec(Codec):
     """Autoencoder with the latents' statistics; latents outside are normalised, inside they are raw."""
 
     mean: Tensor
@@ -95,19 +74,8 @@ class Codec(nn.Module):
         self.unproject = nn.ConvTranspose2d(config.latent_channels, 3, side, stride=side)
         self.register_buffer("mean", torch.zeros(config.latent_channels))
         self.register_buffer("std", torch.ones(config.latent_channels))
-        self.digest = "untrained"
+        self.channels, self.downsampling = config.latent_channels, config.downsampling
         channels_last(self)
-
-    def latent_shape(self, size_px: int) -> tuple[int, int, int]:
-        """Channels, height and width of the latent of a square picture.
-
-        Raises:
-            UserError: the size is no multiple of the downsampling.
-        """
-        factor = self.config.downsampling
-        if size_px < factor or size_px % factor:
-            raise UserError(f"size_px {size_px} must be a multiple of {factor}, the codec's downsampling")
-        return self.config.latent_channels, size_px // factor, size_px // factor
 
     def encode(self, pixels: Tensor) -> Moments:
         """Normalised moments of pictures ``[b, 3, s, s]`` in [-1, 1]."""
@@ -137,7 +105,7 @@ class Codec(nn.Module):
         self.std.copy_(torch.as_tensor(std).clamp_min(1e-3))
 
 
-def save_codec(codec: Codec, path: Path) -> None:
+def save_codec(codec: SmallCodec, path: Path) -> None:
     """Writes weights (fp16), statistics (fp32) and configuration to one safetensors file, atomically."""
     tensors = {
         name: tensor if name in ("mean", "std") else tensor.to(torch.float16)
@@ -146,24 +114,20 @@ def save_codec(codec: Codec, path: Path) -> None:
     write_tensors(path, tensors, {"format": FORMAT, "config": asdict(codec.config)})
 
 
-def load_codec(path: Path | None = None) -> Codec:
-    """Opens a codec for use (evaluation mode, float32, no gradients); ``None`` is the one shipped with the package.
+def load_small(path: Path) -> SmallCodec:
+    """Opens a codec for use: evaluation mode, float32, no gradients.
 
     Raises:
         UserError: no such file, another format, a configuration that this version does not know, missing or
             unexpected tensors, wrong shapes, numbers that are not finite.
     """
-    if path is None:
-        path = Path(str(files("roadstill"))) / "weights" / "codec.safetensors"
-    if path.is_dir():
-        raise UserError(f"{path} is a folder; a codec is one .safetensors file written by pretrain")
     tensors, about = read_tensors(path, "a codec (.safetensors written by pretrain)")
     if about.get("format") != FORMAT:
         raise UserError(f"{path} has format {about.get('format')!r}, not {FORMAT!r}; train the codec with this version")
     try:
         fields = dict(about["config"])
         fields |= {key: tuple(fields[key]) for key in ("encoder_blocks", "decoder_blocks")}
-        codec = Codec(CodecConfig(**fields))
+        codec = SmallCodec(CodecConfig(**fields))
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: the codec's configuration cannot be used ({error})") from None
     wanted = codec.state_dict()
@@ -177,18 +141,3 @@ def load_codec(path: Path | None = None) -> Codec:
     codec.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     codec.digest = digest_file(path)
     return codec.eval().requires_grad_(False)
-
-
-def to_pixels(pictures: Tensor) -> Tensor:
-    """8-bit pictures ``[b, s, s, 3]`` of pictures ``[b, 3, s, s]`` in [-1, 1]."""
-    return ((pictures + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
-
-
-def from_pixels(pixels: Tensor) -> Tensor:
-    """Pictures ``[b, 3, s, s]`` in [-1, 1] of 8-bit pictures ``[b, s, s, 3]``."""
-    return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
-def psnr_db(pictures: Tensor, others: Tensor) -> float:
-    """Peak signal-to-noise ratio in decibel of pictures in [-1, 1], over all their pixels."""
-    return 10 * math.log10(4.0 / max(float((pictures - others).square().mean()), 1e-12))

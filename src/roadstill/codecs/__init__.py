@@ -1,0 +1,44 @@
+"""Codecs: pixels <-> latents."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from roadstill.codecs.base import Codec, Moments, from_pixels, psnr_db, to_pixels
+from roadstill.codecs.pretrained import PretrainedCodec, load_pretrained
+from roadstill.codecs.small import CodecConfig, SmallCodec, load_small, save_codec
+from roadstill.errors import UserError
+from roadstill.hub import local
+
+__all__ = [
+    "Codec",
+    "CodecConfig",
+    "Moments",
+    "PretrainedCodec",
+    "SmallCodec",
+    "from_pixels",
+    "load_codec",
+    "psnr_db",
+    "save_codec",
+    "to_pixels",
+]
+
+
+def load_codec(path: Path | None = None, *, decoder: Path | None = None) -> Codec:
+    """Opens a codec for use: evaluation mode, float32, no gradients.
+
+    Args:
+        path: a file that pretrain wrote, or a folder with a diffusers ``AutoencoderKL`` or ``AutoencoderTiny``, or
+            the name of one on the hub; ``None`` is the one shipped with the package.
+        decoder: a second such folder, which decodes what the first one encodes.
+
+    Raises:
+        UserError: nothing there, another format, tensors that do not fit, a damaged file.
+    """
+    if path is None:
+        path = Path(str(files("roadstill"))) / "weights" / "codec.safetensors"
+    path = local(path)
+    if path.is_dir():
+        return load_pretrained(path, None if decoder is None else local(decoder))
+    if decoder is not None:
+        raise UserError(f"{path} decodes its own latents; a decoder belongs to a folder with a diffusers autoencoder")
+    return load_small(path)

@@ -1,0 +1,69 @@
+"""Autoencoders of diffusers as codecs: Stable Diffusion's ``AutoencoderKL`` and the tiny ``AutoencoderTiny``."""
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from roadstill.codecs.base import Codec, Moments
+from roadstill.errors import UserError
+from roadstill.hub import WEIGHTS, open_model
+from roadstill.runs import digest_file
+
+KINDS = ("AutoencoderKL", "AutoencoderTiny")
+
+
+class PretrainedCodec(Codec):
+    """A diffusers autoencoder; latents are scaled by its ``scaling_factor`` (0.18215 for Stable Diffusion's).
+
+    Args:
+        encoder: the autoencoder that encodes.
+        decoder: another one that decodes, such as ``sd-vae-ft-mse`` beside ``sd-vae-ft-ema``; the same if not given.
+
+    Raises:
+        UserError: the two have different latents.
+    """
+
+    def __init__(self, encoder: Any, decoder: Any | None = None) -> None:
+        super().__init__()
+        self.encoder, self.decoder = encoder, encoder if decoder is None else decoder
+        one, other = ({key: net.config.get(key) for key in _SHARED} for net in (self.encoder, self.decoder))
+        if one != other:
+            raise UserError(f"the two autoencoders have different latents: {one} and {other}")
+        self.channels = int(one["latent_channels"])
+        blocks = self.encoder.config.get("down_block_types") or self.encoder.config["encoder_block_out_channels"]
+        self.downsampling = 2 ** (len(blocks) - 1)
+        self.scale, self.shift = float(one["scaling_factor"] or 1.0), float(one["shift_factor"] or 0.0)
+
+    def encode(self, pixels: Tensor) -> Moments:
+        """See `Codec`; a tiny autoencoder has no deviation."""
+        self.latent_shape(pixels.shape[-1])
+        found = self.encoder.encode(pixels)
+        if hasattr(found, "latent_dist"):
+            mean, std = found.latent_dist.mean.float(), found.latent_dist.std.float()
+        else:
+            mean, std = found.latents.float(), found.latents.new_zeros((1, 1, 1, 1)).float()
+        return Moments((mean - self.shift) * self.scale, std * self.scale)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """See `Codec`."""
+        pictures: Tensor = self.decoder.decode(latents / self.scale + self.shift).sample
+        return pictures.float().clamp(-1, 1)
+
+
+_SHARED = ("latent_channels", "scaling_factor", "shift_factor")
+
+
+def load_pretrained(folder: Path, decoder: Path | None = None) -> PretrainedCodec:
+    """Opens one autoencoder folder, or two: one encodes, the other decodes.
+
+    Only safetensors are read; tensors must fit exactly.
+
+    Raises:
+        UserError: no such folder, another kind of model, missing or unexpected tensors, a damaged file.
+    """
+    networks = [open_model(path, KINDS) for path in (folder, decoder) if path is not None]
+    codec = PretrainedCodec(*networks)
+    codec.digest = digest_file(folder / WEIGHTS)
+    codec.decoder_digest = None if decoder is None else digest_file(decoder / WEIGHTS)
+    return codec.eval().requires_grad_(False)
