@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from roadstill.adapters import (
+    BitFit,
     DiffFit,
     Full,
     LoRA,
@@ -77,6 +78,13 @@ def test_the_thesis_counts():
     assert counts == {"8": 1_548_288, "16": 3_096_576, "32": 6_193_152}
 
 
+def test_bitfit_trains_biases_and_label_rows():
+    with torch.device("meta"):
+        network = dit("DiT-XL/2", input_size=32)
+    apply_adapters(network, [BitFit()])
+    assert parameter_ledger(network).trainable == 489_632 + 1_153_152  # method.md 3.1
+
+
 def test_difffit_trains_the_names_of_the_reference(golden):
     reference = golden("tiny_dit_difffit").item["trainable_names"]["trainable"]
     network = DiT(input_size=8, patch_size=2, in_channels=4, hidden_size=16, depth=28, num_heads=2, num_classes=3)
@@ -91,7 +99,7 @@ def test_full_trains_all_but_the_position_table():
     assert set(dict(network.named_parameters())) - set(names) == {"pos_embed"}
 
 
-@pytest.mark.parametrize("adapters", [[DiffFit()], [LoRA(4)], [DiffFit(), LoRA(4)], [LoRA(4, train_labels=True)]])
+@pytest.mark.parametrize("adapters", [[DiffFit()], [LoRA(4)], [DiffFit(), LoRA(4)], [LoRA(4, train_label_table=True)]])
 def test_a_fresh_adapter_changes_no_output(adapters):
     plain, network = shaken(small()), shaken(small())
     apply_adapters(network, adapters)

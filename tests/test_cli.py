@@ -79,7 +79,7 @@ WRONG_TYPE = {
     "pretrain": ["--seed", "x"],
     "finetune": ["--tuning.steps", "x"],
     "generate": ["--per_class", "ten"],
-    "params": ["--as_json", "perhaps"],
+    "params": ["--json", "perhaps"],
     "select": ["--method", "best"],
     "train": ["--agent.steps", "x"],
     "evaluate": ["--ledgr", "x"],
@@ -129,7 +129,7 @@ def test_an_unknown_recipe_lists_those_that_exist(capsys):
 
 
 def test_params_prints_the_counts_of_the_thesis(capsys):
-    assert main(["params", "--backbone", "DiT-XL/2", "--adapters", "[difffit, lora:8]", "--as_json", "true"]) == 0
+    assert main(["params", "--backbone", "DiT-XL/2", "--adapters", "difffit", "lora:8", "--json"]) == 0
     text = capsys.readouterr().out
     assert '"total"' in text
     assert "3287840" in text

@@ -32,6 +32,15 @@ class Full:
 
 
 @dataclass(frozen=True)
+class BitFit:
+    """Biases and the label table learn (Ben Zaken et al. 2022; Xie et al. 2023 compare with it)."""
+
+    def apply(self, network: nn.Module) -> list[str]:
+        """Makes biases and label rows trainable."""
+        return _train(network, lambda name: name.endswith("bias") or "y_embed" in name)
+
+
+@dataclass(frozen=True)
 class DiffFit:
     """Biases, norms, the label table and added scale vectors learn (Xie et al. 2023, as in Gu et al. 2024).
 
@@ -61,14 +70,14 @@ class LoRA:
         rank: inner width.
         alpha: strength; the thesis sets it to the rank. ``None`` means the rank.
         targets: which linear layers, by the end of their name.
-        train_labels: whether the label table learns, too.
+        train_label_table: whether the label table learns, too.
         seed: of the initial A (normal with deviation 1 / rank); B starts at zero.
     """
 
     rank: int = 8
     alpha: float | None = None
     targets: Sequence[str] = ("attn.qkv", "attn.proj")
-    train_labels: bool = False
+    train_label_table: bool = False
     seed: int = 0
 
     def apply(self, network: nn.Module) -> list[str]:
@@ -96,14 +105,14 @@ class LoRA:
             if ".lora_A." in name and not parameter.is_meta:  # peft draws from the global generator
                 start = torch.empty(parameter.shape).normal_(std=1 / self.rank, generator=generator)
                 parameter.data.copy_(start)
-        return _train(network, lambda name: ".lora_" in name or (self.train_labels and "y_embed" in name))
+        return _train(network, lambda name: ".lora_" in name or (self.train_label_table and "y_embed" in name))
 
 
 def apply_adapters(network: nn.Module, adapters: Iterable[Adapter]) -> list[str]:
     """Freezes the network, applies the adapters, and returns all trainable names in the network's order."""
     adapters = list(adapters)
     if not adapters:
-        raise UserError("no adapter is named, so nothing would learn; choose Full, DiffFit or LoRA")
+        raise UserError("no adapter is named, so nothing would learn; choose Full, BitFit, DiffFit or LoRA")
     network.requires_grad_(False)
     for adapter in adapters:
         adapter.apply(network)

@@ -267,7 +267,7 @@ def adapter_of(record: Mapping[str, Any]) -> Adapter:
     settings = {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
     kind = getattr(known_adapters, str(settings.pop("type", None)), None)
     if not (isinstance(kind, type) and is_dataclass(kind)):
-        raise UserError(f"adapter type {record.get('type')!r} is unknown; this version knows Full, DiffFit and LoRA")
+        raise UserError(f"adapter type {record.get('type')!r} is unknown; known are Full, BitFit, DiffFit and LoRA")
     try:
         found = kind(**settings)
     except TypeError as error:

@@ -6,10 +6,12 @@ Verbs are typed functions under `roadstill.verbs`; a verb's module is imported o
 
 import difflib
 import importlib
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from itertools import takewhile
+from typing import Any, NoReturn, get_origin, get_type_hints
 
 from roadstill import __version__
 from roadstill.errors import UserError
@@ -79,8 +81,28 @@ def _call(verb: str, arguments: list[str]) -> str | None:
 
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     function = verb_function(verb)
-    result: Any = auto_cli(function, args=arguments, parser_class=OneLineParser, prog=f"roadstill {verb}")
+    result: Any = auto_cli(
+        function, args=_completed(function, arguments), parser_class=OneLineParser, prog=f"roadstill {verb}"
+    )
     return result if isinstance(result, str) else None
+
+
+def _completed(function: Callable[..., Any], arguments: list[str]) -> list[str]:
+    """Allows ``--flag`` for ``--flag true``, and ``--names a b`` for ``--names '["a", "b"]'``, as people type them."""
+    hints = get_type_hints(function)
+    out: list[str] = []
+    rest = list(arguments)
+    while rest:
+        out.append(rest.pop(0))
+        hint = hints.get(out[-1].removeprefix("--")) if out[-1].startswith("--") else None
+        if hint is bool and not (rest and rest[0].lower() in ("true", "false", "yes", "no")):
+            out.append("true")
+        elif get_origin(hint) in (list, tuple):
+            values = list(takewhile(lambda value: not value.startswith("--"), rest))
+            rest = rest[len(values) :]
+            is_json = len(values) == 1 and values[0].startswith("[")
+            out.append(values[0] if is_json else json.dumps(values))
+    return out
 
 
 def _help() -> str:

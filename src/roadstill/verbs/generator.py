@@ -1,7 +1,8 @@
 """Verbs of the generator: encode, pretrain, finetune, generate, params."""
 
-import json
+from collections.abc import Callable
 from dataclasses import replace
+from json import dumps
 from pathlib import Path
 from typing import Literal
 
@@ -128,25 +129,26 @@ def generate(
     return f"{out}: {len(made)} generated images, {per_class} per class"
 
 
-def params(*, backbone: str = "DiT-XL/2", adapters: list[str] = [], as_json: bool = False) -> str:  # noqa: B006
+def params(*, backbone: str = "DiT-XL/2", adapters: list[str] = [], json: bool = False) -> str:  # noqa: B006
     """Prints how many parameters a backbone has and how many each adapter trains.
 
     Args:
         backbone: name such as DiT-XL/2 or DiT-S/4.
-        adapters: full, difffit, lora or lora:<rank>; several are composed.
-        as_json: as JSON instead of words.
+        adapters: full, bitfit, difffit, lora or lora:<rank>; several are composed.
+        json: as JSON instead of words.
     """
     import torch
 
-    from roadstill.adapters import Adapter, DiffFit, Full, LoRA, apply_adapters, parameter_ledger
+    from roadstill.adapters import Adapter, BitFit, DiffFit, Full, LoRA, apply_adapters, parameter_ledger
     from roadstill.networks.dit import dit
 
+    plain: dict[str, Callable[[], Adapter]] = {"full": Full, "bitfit": BitFit, "difffit": DiffFit}
     made: list[Adapter] = []
     for name in adapters:
         kind, _, rank = name.partition(":")
-        if kind not in ("full", "difffit", "lora") or (rank and (kind != "lora" or not rank.isdigit())):
-            raise UserError(f"adapter {name!r} is unknown; choose full, difffit, lora or lora:<rank>")
-        made.append(Full() if kind == "full" else DiffFit() if kind == "difffit" else LoRA(rank=int(rank or 8)))
+        if kind not in (*plain, "lora") or (rank and (kind != "lora" or not rank.isdigit())):
+            raise UserError(f"adapter {name!r} is unknown; choose {', '.join(plain)}, lora or lora:<rank>")
+        made.append(LoRA(rank=int(rank or 8)) if kind == "lora" else plain[kind]())
     with torch.device("meta"):
         network = dit(backbone, input_size=32)
         if made:
@@ -154,8 +156,8 @@ def params(*, backbone: str = "DiT-XL/2", adapters: list[str] = [], as_json: boo
         else:
             network.requires_grad_(False)
     ledger = parameter_ledger(network)
-    if as_json:
-        return json.dumps(vars(ledger) | {"share": ledger.share}, indent=1)
+    if json:
+        return dumps(vars(ledger) | {"share": ledger.share}, indent=1)
     rows = [("all parameters", ledger.total), *((kind, count) for kind, (_, count) in ledger.by_kind.items())]
     rows.append((f"learn ({100 * ledger.share:.3f} %)", ledger.trainable))
     return "\n".join(f"{name:<24} {count:>13,}" for name, count in rows)
