@@ -425,3 +425,30 @@ def test_damaged_weights_of_others_are_one_clear_line(original, tmp_path):
         with pytest.raises(UserError, match=message) as caught:
             load_denoiser(tmp_path / name)
         assert "\n" not in str(caught.value)
+
+
+def test_new_label_rows_start_from_the_rows_that_are_named(original, latents, tmp_path):
+    torch.save(original.state_dict(), tmp_path / "DiT.pt")
+    table = original.y_embedder.embedding_table.weight.detach()
+    config = FinetuneConfig(steps=1, learning_rate=0.0, label_init="mean", label_rows=(1, 4, 5))
+    out = finetune(latents, base=tmp_path / "DiT.pt", out=tmp_path / "out", config=config, seed=0)
+    new = load_denoiser(out).network.y_embedder.embedding_table.weight
+    assert new.shape == (3, 384)
+    # A little noise tells the classes apart; the row for "no label" is the old one.
+    for row in (0, 1):
+        assert (new[row] - table[[1, 4, 5]].mean(0)).abs().max() < 0.5 * table[[1, 4, 5]].std()
+    assert not torch.equal(new[0], new[1])
+    torch.testing.assert_close(new[2], table[-1])
+    config = FinetuneConfig(steps=1, label_init="mean", label_rows=(1, 7))
+    with pytest.raises(UserError, match="beyond the base's 7"):
+        finetune(latents, base=tmp_path / "DiT.pt", out=tmp_path / "x", config=config, seed=0)
+
+
+def test_the_criteria_may_compare_what_the_text_says(latents, base, tmp_path):
+    files = []
+    for estimate in ("clean", "zt_minus_eps"):
+        config = FinetuneConfig(steps=3, batch_size=8, representativeness=0.5, log_every=3, estimate=estimate)
+        out = finetune(latents, base=base, out=tmp_path / estimate, config=config, seed=0)
+        files.append(read_metrics(out / "metrics.jsonl")[-1])
+    assert files[0]["representativeness"] != files[1]["representativeness"]
+    assert all(0 < each["representativeness"] < 1 for each in files)

@@ -229,10 +229,17 @@ def record_base(folder: Path, base: Path | None, digest: str) -> dict[str, str]:
     return {"path": path, "digest": digest}
 
 
-def adapt(network: DiT, adapters: Sequence[Adapter], fresh_labels: int | None, *, seed: int) -> list[str]:
+def adapt(
+    network: DiT,
+    adapters: Sequence[Adapter],
+    fresh_labels: int | None,
+    *,
+    seed: int,
+    like: Sequence[int] | None = None,
+) -> list[str]:
     """Gives the network its adapters and, if asked, a new label table; returns the names that learn."""
     if fresh_labels is not None:
-        renew_labels(network, fresh_labels, seed=seed)
+        renew_labels(network, fresh_labels, seed=seed, like=like)
     apply_adapters(network, adapters)
     if fresh_labels is not None:
         network.y_embedder.requires_grad_(True)
@@ -240,13 +247,17 @@ def adapt(network: DiT, adapters: Sequence[Adapter], fresh_labels: int | None, *
 
 
 @torch.no_grad()
-def renew_labels(network: DiT, num_classes: int, *, seed: int) -> None:
-    """New label rows: the mean of the old ones plus a little seeded noise; the row for "no label" is kept.
+def renew_labels(network: DiT, num_classes: int, *, seed: int, like: Sequence[int] | None = None) -> None:
+    """New label rows: the mean of the old ones (``like`` names which) plus a little seeded noise.
+
+    The row for "no label" is kept.
 
     The noise (a tenth of the old rows' spread) tells the classes apart from the first step on.
     """
     old = network.y_embedder.embedding_table.weight
-    rows = old[:-1]
+    if like is not None and not all(0 <= row < len(old) - 1 for row in like):
+        raise UserError(f"label_rows {list(like)} name rows beyond the base's {len(old) - 1}")
+    rows = old[:-1] if like is None else old[list(like)]
     table = LabelEmbed(num_classes, network.hidden_size)
     spread = rows.std() if rows.numel() > 1 else rows.new_ones(())
     noise = torch.randn((num_classes, old.shape[1]), generator=generator_of("label rows", seed))

@@ -146,10 +146,11 @@ def _terms(
         signal = schedule.alpha_bar.to(loss.device)[estimate.t]
         loss = loss * (config.min_snr * (1 - signal) / signal).clamp(max=1.0).float()
     terms = {"diffusion": loss.mean()}
+    found = estimate.clean if config.estimate == "clean" or estimate.rough is None else estimate.rough
     kept = slice(None) if config.t_max is None else estimate.t <= config.t_max
     if criteria and (config.t_max is None or bool(kept.any())):  # type: ignore[union-attr]
         for name, criterion in criteria.items():
-            terms[name] = weight_of(name, config) * criterion(estimate.clean[kept], clean[kept], label[kept])
+            terms[name] = weight_of(name, config) * criterion(found[kept], clean[kept], label[kept])
     return terms
 
 

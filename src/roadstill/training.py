@@ -62,13 +62,16 @@ class FinetuneConfig:
         diversity: weight of the term of thesis eq. 3.12; 0 leaves it out.
         memory_size: entries per class and term.
         reduce: ``pairs`` (reference) or ``samples`` (the text's equation).
+        estimate: what the criteria compare: ``clean``, the estimate of the clean latent (reference), or
+            ``zt_minus_eps``, the noisy latent minus the noise estimate (the thesis' text).
         t_max: applies the criteria to samples at steps up to this one only; ``None`` to all.
         criteria: further terms: dotted path of a class without arguments -> weight.
         min_snr: weighs the loss by min(1, min_snr / signal-to-noise ratio) (Hang et al. 2023).
         ema: ``warmup`` (decay min(ema_decay, (1 + s) / (10 + s))), ``reference`` (always ema_decay) or ``off``.
         ema_decay: of the moving average.
         class_balanced: every class takes its turn, whatever its share of the data.
-        label_rows: the network's class row of each label; ``None`` means label = row.
+        label_rows: the network's class row of each label; ``None`` means label = row. With ``label_init: mean`` those
+            whose mean the new rows start from, such as a table's street scenes (semantic initialisation).
         label_init: ``base`` keeps the base's label table, ``mean`` starts a new one from its mean row.
         label_dropout: share of samples that lose their label.
         guided_channels: leading latent channels that guidance moves; ``None`` means all, the reference has 3 of 4.
@@ -94,6 +97,7 @@ class FinetuneConfig:
     diversity: float = 0.0
     memory_size: int = 64
     reduce: str = "pairs"
+    estimate: str = "clean"
     t_max: int | None = None
     criteria: Mapping[str, float] = field(default_factory=dict)
     min_snr: float | None = None
@@ -113,6 +117,7 @@ class FinetuneConfig:
         choices = {
             "lr_decay": ("none", "cosine"),
             "objective": (None, "noise", "velocity"),
+            "estimate": ("clean", "zt_minus_eps"),
             "ema": ("warmup", "reference", "off"),
             "label_init": ("base", "mean"),
             "mixed_precision": ("no", "bf16"),
@@ -163,7 +168,7 @@ def build_denoiser(
             )
     fresh = num_classes if config.label_init == "mean" and config.network is None else None
     plain = network.config
-    adapt(network, config.adapters, fresh, seed=seed)
+    adapt(network, config.adapters, fresh, seed=seed, like=config.label_rows)
     rows = None if fresh is not None else config.label_rows
     if len(rows or range(num_classes)) != num_classes or (rows is None and num_classes > network.num_classes):
         raise UserError(

@@ -59,6 +59,7 @@ def test_loss_and_clean_estimate_are_those_of_the_equations(denoiser):
         velocity = denoiser.network(mixed[None], t[i : i + 1], rows[i : i + 1])[0, :4]
         torch.testing.assert_close(estimate.loss[i], (velocity - clean[i] + noise[i]).square().mean())
         torch.testing.assert_close(estimate.clean[i], mixed + (1 - t[i]) * velocity)
+        torch.testing.assert_close(estimate.rough[i], mixed - (mixed - t[i] * velocity))
     torch.testing.assert_close(estimate.t, torch.tensor([1.0, 0.7, 0.1]))
 
 

@@ -20,12 +20,15 @@ class Estimate:
         clean: estimate of the clean latents, with gradient, ``[b, c, h, w]``.
         t: noise level per sample (step index or sigma), ``[b]``.
         mse: the part of the loss that is the squared error, without gradient, ``[b]``; for the log.
+        rough: the noisy latents minus the noise estimate, with gradient, ``[b, c, h, w]``: what the thesis' text
+            compares (eq. 3.11, 3.12) where the reference's code takes the clean estimate.
     """
 
     loss: Tensor
     clean: Tensor
     t: Tensor
     mse: Tensor
+    rough: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ class DiTDenoiser(LabelledDenoiser):
         loss = mse
         if logits is not None:
             loss = mse + variational_term(self.schedule, clean, noisy, t, eps.detach(), logits)
-        return Estimate(loss, clean_from_noise(self.schedule, noisy, t, eps), t, mse.detach())
+        return Estimate(loss, clean_from_noise(self.schedule, noisy, t, eps), t, mse.detach(), noisy - eps)
 
     @torch.no_grad()
     def generate(

@@ -46,7 +46,9 @@ class SiTDenoiser(LabelledDenoiser):
         noisy = share * clean + (1 - share) * noise
         velocity, _ = self._predict(noisy, t, rows)
         mse = (velocity - (clean - noise)).square().flatten(1).mean(1)
-        return Estimate(mse, noisy + (1 - share) * velocity, 1 - t, mse.detach())
+        clean_estimate = noisy + (1 - share) * velocity
+        # On the straight path the noise estimate is the clean one less the velocity.
+        return Estimate(mse, clean_estimate, 1 - t, mse.detach(), noisy - (clean_estimate - velocity))
 
     @torch.no_grad()
     def generate(
