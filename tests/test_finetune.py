@@ -310,7 +310,6 @@ def test_the_moving_average_forgets_the_start_of_a_short_run():
     assert left["reference"] == pytest.approx(0.9999**200, rel=1e-3)
 
 
-@pytest.mark.slow
 def test_two_processes_train_as_one(latents, tmp_path):
     """Half a batch in each of two processes is the batch in two parts of one."""
     script = tmp_path / "script.py"

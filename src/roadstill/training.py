@@ -61,6 +61,8 @@ class FinetuneConfig:
         representativeness: weight of the minimax term of thesis eq. 3.11; 0 leaves it out.
         diversity: weight of the term of thesis eq. 3.12; 0 leaves it out.
         memory_size: entries per class and term.
+        gather_memories: under several processes, whether each remembers the whole batch or, as in the reference, its
+            own share; the extreme is taken over the process's own share either way.
         reduce: ``pairs`` (reference) or ``samples`` (the text's equation).
         estimate: what the criteria compare: ``clean``, the estimate of the clean latent (reference), or
             ``zt_minus_eps``, the noisy latent minus the noise estimate (the thesis' text).
@@ -96,6 +98,7 @@ class FinetuneConfig:
     representativeness: float = 0.0
     diversity: float = 0.0
     memory_size: int = 64
+    gather_memories: bool = False
     reduce: str = "pairs"
     estimate: str = "clean"
     t_max: int | None = None
@@ -133,6 +136,8 @@ class FinetuneConfig:
                 f"batch_size {self.batch_size} does not divide into {self.gradient_accumulation} parts; "
                 "change gradient_accumulation"
             )
+        if self.gather_memories and self.t_max is not None:
+            raise UserError("gather_memories needs equally many vectors from every process; leave t_max out")
         if self.network is not None and [type(one) for one in self.adapters] != [Full]:
             raise UserError("a network from scratch needs adapters: [Full()]; its other weights would stay random")
 
@@ -239,9 +244,9 @@ def criteria_of(config: FinetuneConfig) -> nn.ModuleDict:
     """The criteria whose weight is not zero, by name (a dot is no legal key, hence the replacement)."""
     found: dict[str, nn.Module] = {}
     if config.representativeness:
-        found["representativeness"] = Representativeness(config.memory_size, config.reduce)
+        found["representativeness"] = Representativeness(config.memory_size, config.reduce, config.gather_memories)
     if config.diversity:
-        found["diversity"] = Diversity(config.memory_size, config.reduce)
+        found["diversity"] = Diversity(config.memory_size, config.reduce, config.gather_memories)
     for path, weight in config.criteria.items():
         try:
             criterion = dotted(path)()

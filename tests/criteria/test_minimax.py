@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -159,3 +163,40 @@ def test_mistakes_are_named():
     criterion(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2), torch.tensor([0]))
     with pytest.raises(UserError, match="vectors of 4 numbers, the batch has 9"):
         criterion(torch.zeros(1, 1, 3, 3), torch.zeros(1, 1, 3, 3), torch.tensor([0]))
+
+
+SCRIPT = """
+import sys
+import torch
+from roadstill.criteria.memory import ClassMemory
+
+torch.distributed.init_process_group("gloo")
+rank = torch.distributed.get_rank()
+vectors = torch.arange(48.0).view(3, 2, 4, 2)  # step, process, vector
+label = torch.tensor([[[0, 1, 0, 0], [1, 1, 0, 0]]]).expand(3, 2, 4)
+for gathered in (False, True):
+    memory = ClassMemory(5, gathered)
+    for step in range(3):
+        memory.push(vectors[step, rank], label[step, rank])
+    torch.save([memory.entries(0), memory.entries(1)], f"{sys.argv[1]}/{rank}-{gathered}.pt")
+"""
+
+
+def test_memories_of_two_processes_are_local_or_gathered(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run([*launcher, str(tmp_path / "script.py"), str(tmp_path)], check=True, env=environment)
+    vectors = torch.arange(48.0).view(3, 2, 4, 2)
+    label = torch.tensor([[[0, 1, 0, 0], [1, 1, 0, 0]]]).expand(3, 2, 4)
+    whole = ClassMemory(5)
+    for step in range(3):
+        whole.push(vectors[step].flatten(0, 1), label[step].flatten())
+    for rank in range(2):
+        own = ClassMemory(5)
+        for step in range(3):
+            own.push(vectors[step, rank], label[step, rank])
+        for gathered, wanted in ((False, own), (True, whole)):
+            found = torch.load(tmp_path / f"{rank}-{gathered}.pt", weights_only=True)
+            for number, entries in enumerate(found):
+                assert torch.equal(entries, wanted.entries(number))

@@ -3,25 +3,34 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from roadstill.errors import UserError
+
+
+def _of_all(own: Tensor) -> Tensor:
+    """The rows of all processes, in the order of their ranks."""
+    parts = [torch.empty_like(own) for _ in range(distributed.get_world_size())]
+    distributed.all_gather(parts, own.contiguous())
+    return torch.cat(parts)
 
 
 class ClassMemory(nn.Module):
     """A ring of the newest ``size`` vectors per class, kept in buffers, so that a checkpoint resumes it exactly.
 
-    It grows to the classes and the width that it meets.
+    It grows to the classes and the width that it meets. Under several processes it is local, as in the reference: each
+    process remembers its own share. If ``gathered``, every process remembers what one process with the whole batch
+    would; all must then push equally many vectors.
     """
 
     items: Tensor  # [k, m, d]
     pushed: Tensor  # [k]: how many vectors each class has ever received
 
-    def __init__(self, size: int = 64) -> None:
+    def __init__(self, size: int = 64, gathered: bool = False) -> None:
         super().__init__()
         if size < 1:
             raise UserError(f"memory_size is {size}; a memory holds at least 1 entry per class")
-        self.size = size
+        self.size, self.gathered = size, gathered
         self.register_buffer("items", torch.zeros(0, size, 0))
         self.register_buffer("pushed", torch.zeros(0, dtype=torch.int64))
 
@@ -51,6 +60,8 @@ class ClassMemory(nn.Module):
     @torch.no_grad()
     def push(self, vectors: Tensor, label: Tensor) -> None:
         """Takes one entry per vector ``[b, d]`` in batch order; the oldest of a full class make room."""
+        if self.gathered and distributed.is_available() and distributed.is_initialized():
+            vectors, label = _of_all(vectors.detach()), _of_all(label)
         self._grow(label, vectors)
         member = nn.functional.one_hot(label, len(self.pushed))
         new = member.sum(0)

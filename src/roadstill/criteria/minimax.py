@@ -14,12 +14,12 @@ class _MemoryCriterion(nn.Module):
 
     sign: float  # +1: the smallest cosine counts, -1: the largest
 
-    def __init__(self, memory_size: int = 64, reduce: str = "pairs") -> None:
+    def __init__(self, memory_size: int = 64, reduce: str = "pairs", gathered: bool = False) -> None:
         super().__init__()
         if reduce not in REDUCTIONS:
             raise UserError(f"reduce is {reduce!r}; choose one of {', '.join(REDUCTIONS)}")
         self.reduce = reduce
-        self.memory = ClassMemory(memory_size)
+        self.memory = ClassMemory(memory_size, gathered)
 
     def _extremes(self, estimate: Tensor, label: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Extreme cosine per class of the batch ``[k]``, whether it counts ``[k]``, and the number of classes."""
