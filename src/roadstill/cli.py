@@ -28,7 +28,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "finetune": ("generator", "Fine-tunes a generator on latents with adapters and minimax criteria."),
     "generate": ("generator", "Generates an image set from a checkpoint: a few images per class."),
     "params": ("generator", "Prints how many parameters a backbone has and how many each adapter trains."),
-    "select": ("judge", "Picks real images: the baselines of every distilled set."),
+    "select": ("judge", "Picks images: the baselines of every distilled set, or the best of many generated ones."),
     "train": ("judge", "Trains a driving agent on an image set."),
     "evaluate": ("judge", "Measures a trained agent on an image set."),
     "compare": ("judge", "Judges small sets against a baseline with paired seeds, and says it in words."),
@@ -82,12 +82,12 @@ def _call(verb: str, arguments: list[str]) -> str | None:
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     function = verb_function(verb)
     result: Any = auto_cli(
-        function, args=_completed(function, arguments), parser_class=OneLineParser, prog=f"roadstill {verb}"
+        function, args=completed(function, arguments), parser_class=OneLineParser, prog=f"roadstill {verb}"
     )
     return result if isinstance(result, str) else None
 
 
-def _completed(function: Callable[..., Any], arguments: list[str]) -> list[str]:
+def completed(function: Callable[..., Any], arguments: list[str]) -> list[str]:
     """Allows ``--flag`` for ``--flag true``, and ``--names a b`` for ``--names '["a", "b"]'``, as people type them."""
     hints = get_type_hints(function)
     out: list[str] = []

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from roadstill.cli import VERBS, verb_function
+from roadstill.cli import VERBS, completed, verb_function
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -21,7 +21,8 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def commands() -> list[str]:
-    lines = [line.strip() for page in PAGES for block in blocks(page, "bash") for line in block.splitlines()]
+    texts = [block.replace("\\\n", " ") for page in PAGES for block in blocks(page, "bash")]
+    lines = [line.strip() for text in texts for line in text.splitlines()]
     return [line for line in lines if line.startswith("roadstill ")]
 
 
@@ -32,6 +33,7 @@ def test_there_are_commands_for_every_verb():
 @pytest.mark.parametrize("line", sorted(set(commands())))
 def test_command_fits_its_verb(line):
     _, verb, *words = shlex.split(line, comments=True)
+    words = completed(verb_function(verb), words)
     parameters = inspect.signature(verb_function(verb)).parameters
     required = [name for name, given in parameters.items() if given.default is inspect.Parameter.empty]
     options = [word for word in words if word.startswith("--")]

@@ -19,8 +19,13 @@ def test_each_verb_works_on_the_files_of_the_one_before(tmp_path, capsys):
     call("prepare", index, sets, "--max_per_class", 6)
     assert open_imageset(sets / "train").counts() == {"not_brake": 6, "brake": 6}
     call("encode", sets / "train", latents)
-    call("finetune", latents, tuned, "--tuning.steps", 2, "--tuning.batch_size", 4, "--tuning.label_init", "mean")
-    call("generate", tmp_path / "made", "--checkpoint", tuned, "--per_class", 1, "--sampling.steps", 2)
+    call("finetune", latents, tuned, "--tuning.steps", 2, "--tuning.batch_size", 4)
+    call("generate", tmp_path / "made", "--checkpoint", tuned, "--per_class", 2, "--sampling.steps", 2)
+    call("train", sets / "train", tmp_path / "teacher", *CONVNET)
+    call("select", tmp_path / "made", tmp_path / "sure", "--method", "confident", "--teacher", tmp_path / "teacher",
+         "--per_class", 1)  # fmt: skip
+    call("generate", tmp_path / "begun", "--start", tmp_path / "sure", "--per_class", 2, "--sampling.steps", 4)
+    assert set(open_imageset(tmp_path / "begun").column("strength")) == {0.5}
     for seed in range(3):
         call("select", sets / "train", tmp_path / f"random{seed}", "--per_class", 2, "--seed", seed)
         for arm, source in (("random", tmp_path / f"random{seed}"), ("made", tmp_path / "made")):

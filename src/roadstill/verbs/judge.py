@@ -11,26 +11,38 @@ def select(
     images: Path,
     out: Path,
     *,
-    method: Literal["random", "per_drive"] = "random",
+    method: Literal["random", "per_drive", "confident"] = "random",
+    teacher: Path | None = None,
     per_class: int = 10,
     seed: int = 0,
 ) -> str:
-    """Picks real images: the baselines of every distilled set.
+    """Picks images: the baselines of every distilled set, or the best of many generated ones.
 
     Args:
         images: image set to pick from.
         out: folder to make.
-        method: random, or random spread over the drives.
+        method: random, random spread over the drives, or those whose class a teacher is surest of.
+        teacher: agent for confident, made by train; it must have seen nothing but the train part.
         per_class: images per class.
         seed: of the draw.
     """
+    from roadstill.agents import open_agent
     from roadstill.imagesets import open_imageset
-    from roadstill.selection import PerDriveRandom, Random
+    from roadstill.runs import digest_file
+    from roadstill.selection import Confident, PerDriveRandom, Random, Selector
     from roadstill.selection import select as pick
 
-    selector = {"random": Random, "per_drive": PerDriveRandom}[method]()
-    made = pick(open_imageset(images), selector, per_class=per_class, seed=seed).save(out)
-    return f"{out}: {len(made)} real images by {method}, {per_class} per class"
+    if (teacher is None) == (method == "confident"):
+        raise UserError(f"method {method} {'needs' if teacher is None else 'does not take'} a teacher, made by train")
+    source = open_imageset(images)
+    selector: Selector = PerDriveRandom() if method == "per_drive" else Random()
+    if teacher is not None:
+        agent = open_agent(teacher)
+        if agent.class_names != source.class_names:
+            raise UserError(f"{teacher} knows the classes {agent.class_names}, but {images} has {source.class_names}")
+        selector = Confident(agent.predict, teacher=digest_file(teacher / "network.safetensors"))
+    made = pick(source, selector, per_class=per_class, seed=seed).save(out)
+    return f"{out}: {len(made)} images by {method}, {per_class} per class"
 
 
 def train(
