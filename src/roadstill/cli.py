@@ -28,6 +28,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "finetune": ("generator", "Fine-tunes a generator on latents with adapters and minimax criteria."),
     "generate": ("generator", "Generates an image set from a checkpoint: a few images per class."),
     "params": ("generator", "Prints how many parameters a backbone has and how many each adapter trains."),
+    "bench": ("bench", "Times a part against a plainly written baseline in the same run and prints ratios."),
     "select": ("judge", "Picks images: the baselines of every distilled set, or the best of many generated ones."),
     "train": ("judge", "Trains a driving agent on an image set."),
     "evaluate": ("judge", "Measures a trained agent on an image set."),

@@ -1,0 +1,43 @@
+"""Benches say what they should; how fast anything is, no test asks."""
+
+import re
+
+import pytest
+import torch
+
+from roadstill.bench import Row, bench_finetune, bench_sample, table
+from roadstill.bench.timing import flops_of, in_turns
+
+
+def test_works_take_turns_after_one_untimed_round():
+    order = []
+    seconds = in_turns({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, rounds=2)
+    assert order == ["a", "b"] * 3
+    assert {name: len(values) for name, values in seconds.items()} == {"a": 2, "b": 2}
+
+
+def test_the_table_holds_rates_ratios_and_shares():
+    rows = [Row("ours", [1.0, 2.0, 9.0], 8, flops=3e9), Row("baseline", [8.0], 8)]
+    text = table("title", rows, unit="images", roof=6e9)
+    assert re.search(r"ours +4\.00 +4\.00x +25%", text)
+    assert re.search(r"baseline +1\.00 +1\.00x", text)
+
+
+def test_operations_are_counted_forward_and_backward():
+    weight = torch.randn(4, 5, requires_grad=True)
+    x = torch.randn(3, 4)
+    # 2 * 3 * 4 * 5 forward, and the same once for the weight's gradient.
+    assert flops_of(lambda: (x @ weight).sum().backward()) == 2 * 120
+
+
+def test_the_baseline_does_the_same_work():
+    text = bench_sample("DiT-S/8", images=2, steps=3)
+    gap = float(re.search(r"one by one: (\S+)", text).group(1))
+    assert gap < 1e-3
+
+
+@pytest.mark.slow
+def test_the_fine_tuning_bench_runs():
+    text = bench_finetune("DiT-S/8", batch_size=2, rounds=1, memory_size=4)
+    assert "baseline step" in text
+    assert "memories of 4" in text
