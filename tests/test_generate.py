@@ -1,9 +1,14 @@
 """Generation: one picture per seed whatever the batch, and a record of how each was drawn."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 
+from roadstill import generate as generating
 from roadstill.codecs import CodecConfig, SmallCodec, from_pixels
 from roadstill.denoisers.base import Sampling
 from roadstill.denoisers.dit import DiTDenoiser
@@ -153,3 +158,50 @@ def test_mistakes_are_named(denoiser, codec, tmp_path):
     with pytest.raises(UserError, match="codec aaaa"):
         draw(denoiser, codec, tmp_path / "set")
     assert not (tmp_path / "set").exists()
+
+
+def test_a_stopped_run_goes_on_to_the_same_bytes(denoiser, codec, tmp_path, monkeypatch):
+    denoiser.digest = "known"
+    whole = draw(denoiser, codec, tmp_path / "whole", batch_size=3)
+    walk, drawn = denoiser.generate, []
+
+    def stop(label, **settings):
+        drawn.append(len(label))
+        if len(drawn) == 3:
+            raise KeyboardInterrupt
+        return walk(label, **settings)
+
+    monkeypatch.setattr(denoiser, "generate", stop)
+    with pytest.raises(KeyboardInterrupt):
+        draw(denoiser, codec, tmp_path / "broken", batch_size=3)
+    assert not (tmp_path / "broken").exists()
+    broken = draw(denoiser, codec, tmp_path / "broken", batch_size=3)
+    assert drawn == [3, 3, 3, 3, 1]  # ten pictures in four batches: two before, the third again, the fourth
+    assert broken.digest == whole.digest
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "whole"]
+
+
+def test_what_another_run_left_is_not_taken(denoiser, codec, tmp_path, monkeypatch):
+    denoiser.digest = "known"
+    whole = draw(denoiser, codec, tmp_path / "whole", seed=2)
+    monkeypatch.setattr(generating, "ImageSetWriter", lambda *words: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        draw(denoiser, codec, tmp_path / "set", seed=1)
+    monkeypatch.undo()
+    assert draw(denoiser, codec, tmp_path / "set", seed=2).digest == whole.digest
+
+
+def test_two_processes_draw_what_one_draws(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys; from pathlib import Path\n"
+        "from roadstill.generate import *; from roadstill.checkpoints import load_denoiser\n"
+        "from roadstill.codecs import load_codec; from roadstill.denoisers.base import Sampling\n"
+        "generate(load_denoiser(), load_codec(), class_names=('a', 'b'), per_class=3, seed=1, "
+        "config=Sampling(steps=2, batch_size=2), out=Path(sys.argv[1]))\n"
+    )
+    two = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    for name, launcher in (("one", []), ("two", two)):
+        command = [sys.executable, *launcher, str(script), str(tmp_path / name)]
+        subprocess.run(command, check=True, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert open_imageset(tmp_path / "one").digest == open_imageset(tmp_path / "two").digest

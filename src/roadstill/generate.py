@@ -1,7 +1,8 @@
 """`generate`: labels -> latents -> pictures -> `ImageSet`; each picture is a function of its own seed alone."""
 
-from collections.abc import Iterator, Sequence
-from itertools import chain
+import os
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from numpy.typing import NDArray
 
 from roadstill.codecs import Codec, from_pixels, to_pixels
 from roadstill.denoisers.base import Denoiser, Sampling
+from roadstill.denoisers.labelled import IN_MEMORY
 from roadstill.errors import UserError
+from roadstill.images import encode_png, read_image
 from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
-from roadstill.runs import plain, seed_of
+from roadstill.runs import atomic_path, plain, read_json, seed_of, write_json
 
 
 def generate(
@@ -29,6 +32,8 @@ def generate(
     start: ImageSet | None = None,
 ) -> ImageSet:
     """Draws ``per_class`` pictures of every class.
+
+    A run that was stopped goes on where it was, to the same bytes. Under torchrun the batches are shared out.
 
     Args:
         denoiser: makes latents; one from disk also knows its class names, its codec and its digest.
@@ -54,57 +59,87 @@ def generate(
     rows = tuple(label_rows if label_rows is not None else range(len(names)))
     _check(names, rows, per_class, about, codec)
     begin = None if start is None else _starts(start, names, per_class)
-    digest = getattr(denoiser, "digest", "in memory")
-    shared = {
-        "guidance": config.guidance,
-        "solver": config.solver or denoiser.solvers[0],
-        "steps": config.steps,
+    digest = getattr(denoiser, "digest", IN_MEMORY)
+    about_all = {
+        "method": "generated",
+        "seed": seed,
+        "per_class": per_class,
         "checkpoint": digest,
+        "codec": codec.digest,
+        "decoder": codec.decoder_digest,
+        "sampling": plain(config),
+        "latents": about.get("latents"),
+        "start": None if start is None else start.digest,
     }
     told = [(label, index) for label in range(len(names)) for index in range(per_class)]
-    pictures = _pictures(denoiser, codec, told, rows, seed, config, begin)
-    first = next(pictures)  # drawn before the folder is opened: it tells the size
-    with ImageSetWriter(out, names, first.shape[0]) as writer:
-        for (label, index), picture in zip(told, chain([first], pictures), strict=True):
-            fact = {"index": index, "seed": seed_of("generate", seed, label, index), "row": rows[label]} | shared
-            if begin is not None:
-                origin = begin.facts[label * per_class + index]
-                fact |= {"strength": config.strength, "start": origin.get("token", origin["digest"])}
-            writer.add(picture, label, fact)
-        writer.about.update(
-            {"method": "generated", "seed": seed, "per_class": per_class, "checkpoint": digest, "codec": codec.digest}
-            | {"decoder": codec.decoder_digest, "sampling": plain(config), "latents": about.get("latents")}
-            | ({} if start is None else {"start": start.digest})
-        )
+    batches = [told[at : at + config.batch_size] for at in range(0, len(told), config.batch_size)]
+    # A killed run leaves its pictures here, and the same call goes on from them.
+    part = out.with_name(f".{out.name}.unfinished")
+    rank, world, wait = _processes()
+    if rank == 0 and not (digest != IN_MEMORY and part.is_dir() and read_json(part / "key.json") == plain(about_all)):
+        shutil.rmtree(part, ignore_errors=True)
+    wait()
+    for batch in batches[rank::world]:
+        paths = [part / f"{label}-{index}.png" for label, index in batch]
+        if all(path.is_file() for path in paths):
+            continue
+        pictures = _draw(denoiser, codec, batch, rows, seed, config, begin, per_class)
+        write_json(part / "key.json", about_all)
+        for path, picture in zip(paths, pictures, strict=True):
+            with atomic_path(path) as temporary:
+                temporary.write_bytes(encode_png(picture))
+    wait()
+    if rank == 0:
+        shared = {"guidance": config.guidance, "steps": config.steps, "checkpoint": digest}
+        shared["solver"] = config.solver or denoiser.solvers[0]
+        size_px = read_image(part / "0-0.png").width
+        with ImageSetWriter(out, names, size_px) as writer:
+            for label, index in told:
+                fact = {"index": index, "seed": seed_of("generate", seed, label, index), "row": rows[label]} | shared
+                if begin is not None:
+                    origin = begin.facts[label * per_class + index]
+                    fact |= {"strength": config.strength, "start": origin.get("token", origin["digest"])}
+                writer.add_bytes((part / f"{label}-{index}.png").read_bytes(), label, fact)
+            writer.about.update({name: value for name, value in about_all.items() if value is not None})
+        shutil.rmtree(part)
+    wait()
     return open_imageset(out)
 
 
-def _pictures(
+def _processes() -> tuple[int, int, Callable[[], None]]:
+    """Rank, number of processes and a barrier, under torchrun; else one process that waits for nobody."""
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        return 0, 1, lambda: None
+    from accelerate import PartialState
+
+    state = PartialState(cpu=not torch.accelerator.is_available())
+    return state.process_index, state.num_processes, state.wait_for_everyone
+
+
+def _draw(
     denoiser: Denoiser,
     codec: Codec,
-    told: Sequence[tuple[int, int]],
+    batch: Sequence[tuple[int, int]],
     rows: Sequence[int],
     seed: int,
     config: Sampling,
     begin: ImageSet | None,
-) -> Iterator[NDArray[np.uint8]]:
-    """The pictures ``[s, s, 3]`` of (label, index) pairs, in order, a batch at a time."""
+    per_class: int,
+) -> NDArray[np.uint8]:
+    """The pictures ``[b, s, s, 3]`` of (label, index) pairs."""
     device = next(codec.parameters()).device
-    for at in range(0, len(told), config.batch_size):
-        batch = told[at : at + config.batch_size]
+    with torch.no_grad():
         first = None
         if begin is not None:
-            real = from_pixels(torch.from_numpy(begin.pixels(range(at, at + len(batch)))))
-            with torch.no_grad():
-                first = codec.encode(real.to(device)).mean
+            real = begin.pixels([label * per_class + index for label, index in batch])
+            first = codec.encode(from_pixels(torch.from_numpy(real)).to(device)).mean
         latents = denoiser.generate(
             torch.tensor([rows[label] for label, _ in batch]),
             seeds=[seed_of("generate", seed, label, index) for label, index in batch],
             sampling=config,
             start=first,
         )
-        with torch.no_grad():
-            yield from to_pixels(codec.decode(latents.to(device))).cpu().numpy()
+        return to_pixels(codec.decode(latents.to(device))).cpu().numpy()
 
 
 def _starts(start: ImageSet, names: tuple[str, ...], per_class: int) -> ImageSet:

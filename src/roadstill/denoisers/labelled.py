@@ -14,6 +14,8 @@ from roadstill.denoisers.base import Estimate, Sampling
 from roadstill.errors import UserError
 from roadstill.schedules import NoiseSchedule
 
+IN_MEMORY = "in memory"
+
 
 class LabelledDenoiser(ABC):
     """A network that is told noise level and class, with classifier-free guidance.
@@ -35,7 +37,7 @@ class LabelledDenoiser(ABC):
 
     solvers: ClassVar[tuple[str, ...]]
     schedule: NoiseSchedule | None = None
-    digest: str = "in memory"
+    digest: str = IN_MEMORY
     about: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(

@@ -118,11 +118,19 @@ def contact_sheets(run: Path, labels: Mapping[str, str]) -> list[Sheet]:
 
 
 def _origin(images: ImageSet) -> str:
-    """Whether the generator painted the pictures, or they are frames of the data, or a mix."""
+    """Whether the generator painted the pictures (and over what), or they are frames of the data, or a mix."""
     made = sum("guidance" in facts for facts in images.facts)
+    strengths = {facts["strength"] for facts in images.facts if "strength" in facts}
     if made == 0:
-        return "frames of the training part"
-    return "painted by the generator" if made == len(images) else "frames and painted images"
+        origin = "frames of the training part"
+    elif made < len(images):
+        origin = "frames and painted images"
+    else:
+        origin = "painted by the generator"
+        if strengths:
+            origin += f" over real frames, noised by {max(strengths):.0%} of the chain"
+    method = images.about.get("method")
+    return origin + (", chosen by a teacher" if isinstance(method, Mapping) and "teacher" in method else "")
 
 
 def noising_rows(run: Path, rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, Sequence[Tile]]]:
