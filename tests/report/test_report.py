@@ -17,7 +17,7 @@ from PIL import Image
 from roadstill.errors import UserError
 from roadstill.evaluation.compare import ArmSummary, Comparison, Spread, Verdict
 from roadstill.imagesets import ImageSetWriter
-from roadstill.report import figures, parts, verdicts, write_report
+from roadstill.report import figures, parts, sheets, verdicts, write_report
 from roadstill.report.sheets import arm_folders, jpeg_uri
 from roadstill.runs import write_json
 
@@ -377,3 +377,20 @@ def test_browser_opens_it_without_sideways_scrolling(html, tmp_path, width):
     scroll, client = map(int, re.search(r'id="o">(\d+) of (\d+)<', done.stdout).groups())
     assert client == width
     assert scroll <= client
+
+
+def test_a_sheet_says_how_its_pictures_came_to_be():
+    def origin(facts, **about):
+        return sheets._origin(_Set(facts, about))
+
+    assert origin([{"token": "a"}]) == "frames of the training part"
+    assert origin([{"token": "a"}, {"guidance": 4.0}]) == "frames and painted images"
+    assert origin([{"guidance": 4.0}]) == "painted by the generator"
+    begun = origin([{"guidance": 4.0, "strength": 0.4}], method={"type": "Confident", "teacher": "abc"})
+    assert begun == "painted by the generator over real frames, noised by 40% of the chain, chosen by a teacher"
+
+
+class _Set(list):
+    def __init__(self, facts, about):
+        super().__init__(facts)
+        self.facts, self.about = facts, about
