@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -239,3 +240,12 @@ def test_bad_settings_and_sets_are_the_users_to_mend(train, lite0, tmp_path):
     (tmp_path / "broken.pth").write_bytes(b"\x80\x02nonsense")
     with pytest.raises(UserError, match="cannot be read"):
         build_network(AgentConfig(weights=tmp_path / "broken.pth"), 2, 0)
+
+
+def test_a_zero_head_takes_the_luck_of_the_start_away():
+    config = AgentConfig(network="convnet", head_init="zero", image_px=32)
+    heads = [build_network(config, 2, seed).head for seed in (0, 1)]
+    assert not any(parameter.any() for head in heads for parameter in head.parameters())
+    assert build_network(replace(config, head_init="random"), 2, 0).head.weight.any()
+    with pytest.raises(UserError, match="head_init"):
+        AgentConfig(head_init="ones")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import yaml
@@ -30,7 +30,7 @@ from roadstill.parallel import Workers
 from roadstill.recipes import Arm, Recipe
 from roadstill.report import write_report
 from roadstill.runs import Stage, atomic_path, digest_file, digest_of, plain, require_file, seed_of, write_json
-from roadstill.selection import Confident, PerDriveRandom, Random, Selector, select
+from roadstill.selection import Confident, Medoids, PerDriveRandom, Random, Selector, select
 from roadstill.sources.navsim import find_data, index_logs
 from roadstill.splits import prepare_splits, write_index
 
@@ -248,7 +248,12 @@ class Road:
             config: dict[str, Any] = {"kind": arm.kind, "per_class": recipe.per_class, "seed": seed}
             if generated:
                 config |= {"sampling": arm.sampling or recipe.sampling, "base": self.base_digest}
-                config |= {"start": arm.start, "candidates": arm.candidates, "decoder": recipe.decoder}
+                config |= {
+                    "start": arm.start,
+                    "candidates": arm.candidates,
+                    "choose": arm.choose,
+                    "decoder": recipe.decoder,
+                }
             stage = self.stage(f"set-{name}-{seed}", config, *inputs, later=True)
             jobs += [] if stage.done else [("make_small_set", name, seed, stage)]
         self.do_all(workers, jobs)
@@ -274,12 +279,18 @@ class Road:
             start=select(train, self.selector(arm.start), per_class=count, seed=seed) if arm.start else None,
         )
         if many != out:
-            select(drawn, self.selector("confident"), per_class=recipe.per_class, seed=seed).save(out)
+            select(drawn, self.selector(arm.choose, among="candidates"), per_class=recipe.per_class, seed=seed).save(
+                out
+            )
 
-    def selector(self, pick: str) -> Selector:
-        """What picks images, by its name in a recipe."""
+    def selector(self, pick: str, among: Literal["frames", "candidates"] = "frames") -> Selector:
+        """What picks images, by its name in a recipe; candidates are held against the real frames."""
+        teacher = digest_of(self.recipe.full_agent)
         if pick == "confident":
-            return Confident(self.teacher.predict, teacher=digest_of(self.recipe.full_agent))
+            return Confident(self.teacher.predict, teacher=teacher)
+        if pick == "medoids":
+            real = self.split("train") if among == "candidates" else None
+            return Medoids(self.teacher.features, reference=real, teacher=teacher)
         return SELECTORS[pick]()
 
     @cached_property
@@ -332,4 +343,4 @@ class Road:
 
 def needs_teacher(arm: Arm) -> bool:
     """Whether a trained agent chooses among an arm's images."""
-    return "confident" in (arm.kind, arm.start) or arm.candidates > 1
+    return not {arm.kind, arm.start}.isdisjoint(("confident", "medoids")) or arm.candidates > 1

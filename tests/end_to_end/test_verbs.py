@@ -24,6 +24,8 @@ def test_each_verb_works_on_the_files_of_the_one_before(tmp_path, capsys):
     call("train", sets / "train", tmp_path / "teacher", *CONVNET)
     call("select", tmp_path / "made", tmp_path / "sure", "--method", "confident", "--teacher", tmp_path / "teacher",
          "--per_class", 1)  # fmt: skip
+    call("select", sets / "train", tmp_path / "medoids", "--method", "medoids", "--teacher", tmp_path / "teacher",
+         "--per_class", 2)  # fmt: skip
     call("generate", tmp_path / "begun", "--start", tmp_path / "sure", "--per_class", 2, "--sampling.steps", 4)
     assert set(open_imageset(tmp_path / "begun").column("strength")) == {0.5}
     for seed in range(3):

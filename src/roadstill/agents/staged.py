@@ -85,11 +85,15 @@ class StagedNetwork(nn.Module):
                 x = stage(x)
         return x
 
-    def tail(self, x: Tensor) -> Tensor:
-        """The stages that train and the linear layer: logits ``[b, k]``."""
+    def features(self, x: Tensor) -> Tensor:
+        """The stages that train: what the linear layer sees, ``[b, features]``."""
         for stage in self.stages[self.frozen :]:
             x = stage(x)
-        return self.head(x)
+        return x
+
+    def tail(self, x: Tensor) -> Tensor:
+        """The stages that train and the linear layer: logits ``[b, k]``."""
+        return self.head(self.features(x))
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits ``[b, k]`` of prepared pixels."""

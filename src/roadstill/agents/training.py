@@ -47,6 +47,8 @@ class AgentConfig:
         freeze: leading stages (stem, then blocks) that stay as they are, BatchNorm included; 0 trains everything.
         batch_norm: "batch" normalises by the batch in training and keeps running statistics, as the thesis does;
             "fixed" keeps the initial statistics in all stages.
+        head_init: of the last layer: "random" (PyTorch's own), or "zero", which takes the luck of the start out of
+            small sets' results.
     """
 
     network: Literal["efficientnet-lite0", "resnet18", "convnet"] = "efficientnet-lite0"
@@ -58,10 +60,13 @@ class AgentConfig:
     weight_decay: float = 1e-4
     freeze: int = 0
     batch_norm: Literal["batch", "fixed"] = "batch"
+    head_init: Literal["random", "zero"] = "random"
 
     def __post_init__(self) -> None:
         if self.network not in NETWORKS:
             raise UserError(f"agent network {self.network!r} is unknown; take one of {sorted(NETWORKS)}")
+        if self.head_init not in ("random", "zero"):
+            raise UserError(f"head_init is {self.head_init!r}; take 'random' or 'zero'")
         if self.batch_norm not in ("batch", "fixed"):
             raise UserError(f"batch_norm is {self.batch_norm!r}; take 'batch' or 'fixed'")
         if min(self.steps, self.batch_size) < 1 or (self.image_px is not None and self.image_px < 8):
@@ -116,6 +121,14 @@ class Agent:
             indices = np.arange(start, min(start + _PREDICT_BATCH, len(images)))
             out[indices] = self.network.tail(inputs.batch(indices)).softmax(1).cpu().numpy()
         return out
+
+    @torch.no_grad()
+    def features(self, images: ImageSet, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """What the last layer sees of the named images, ``[len(rows), d]``."""
+        self._check_size(images.size_px)
+        inputs = Inputs(images, self.network, self.config.image_px, self.cache)
+        parts = np.array_split(rows, max(1, -(-len(rows) // _PREDICT_BATCH)))
+        return np.concatenate([self.network.features(inputs.batch(part)).cpu().numpy() for part in parts])
 
     def _check_size(self, size_px: int) -> None:
         if self.config.image_px is None and size_px != self.size_px:
@@ -176,6 +189,10 @@ def build_network(config: AgentConfig, num_classes: int, seed: int) -> StagedNet
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of("agent weights", seed))
         network = NETWORKS[config.network](num_classes, config.weights, trained=True)
+    if config.head_init == "zero":
+        with torch.no_grad():
+            network.head.weight.zero_()
+            network.head.bias.zero_()
     network.freeze(config.freeze)
     network.fixed_batch_norm = config.batch_norm == "fixed"
     return network

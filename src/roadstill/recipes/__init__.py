@@ -17,7 +17,7 @@ from roadstill.finetune import FinetuneConfig
 from roadstill.frames import FrameFilter
 
 Size = Literal["toy", "small", "full"]
-Pick = Literal["random", "per_drive", "confident"]
+Pick = Literal["random", "per_drive", "confident", "medoids"]
 
 
 @dataclass(frozen=True)
@@ -42,16 +42,17 @@ class Arm:
     """One column of the comparison: a way to get a small set.
 
     Attributes:
-        kind: "random", "per_drive" and "confident" pick real frames, "generated" draws from a generator, "full" takes
-            all frames.
+        kind: "random", "per_drive", "confident" and "medoids" pick real frames, "generated" draws from a generator,
+            "full" takes all frames.
         label: how tables name it.
         finetune: adapters and criteria; without it, a generated arm draws from the base as it was shipped.
         of: another generated arm whose checkpoint this one draws from, instead of a fine-tuning of its own.
         start: how the real frames are picked that a generated arm's images start from, noised by the sampling's
             strength; without it they start from pure noise.
         sampling: the recipe's if not given.
-        candidates: so many times the images are made, and a teacher trained on the train part keeps those of whose
-            class it is surest.
+        candidates: so many times the images are made, and a teacher trained on the train part chooses among them.
+        choose: "confident" keeps the candidates of whose class the teacher is surest, "medoids" those nearest to the
+            clusters of the real frames in the teacher's features.
         seeds: number of agents; the recipe's number if not given.
     """
 
@@ -62,6 +63,7 @@ class Arm:
     start: Pick | None = None
     sampling: Sampling | None = None
     candidates: int = 1
+    choose: Literal["confident", "medoids"] = "confident"
     seeds: int | None = None
 
 

@@ -2,7 +2,8 @@
 
 from roadstill.selection.base import Selector, select
 from roadstill.selection.confident import Confident
+from roadstill.selection.medoids import Medoids
 from roadstill.selection.per_drive import PerDriveRandom
 from roadstill.selection.random import Random
 
-__all__ = ["Confident", "PerDriveRandom", "Random", "Selector", "select"]
+__all__ = ["Confident", "Medoids", "PerDriveRandom", "Random", "Selector", "select"]

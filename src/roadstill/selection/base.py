@@ -1,5 +1,6 @@
 """`Selector`: anything that picks real frames; `select` gives the picked set the type that generation has too."""
 
+from dataclasses import fields, is_dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -44,5 +45,8 @@ def select(images: ImageSet, method: Selector, *, per_class: int, seed: int) -> 
         assert len(np.unique(picked)) == per_class, f"{type(method).__name__} picked an image twice"
         assert np.isin(picked, rows).all(), f"{type(method).__name__} picked from another class"
         chosen.append(picked)
-    about = {"method": plain(method), "per_class": per_class, "seed": seed, "selected_from": images.digest}
+    # What a record does not show (weights, other sets) is marked repr=False.
+    shown: list[str] = [one.name for one in fields(method) if one.repr] if is_dataclass(method) else []
+    named = {"type": type(method).__name__} | {name: plain(getattr(method, name)) for name in shown}
+    about = {"method": named, "per_class": per_class, "seed": seed, "selected_from": images.digest}
     return images.subset(np.concatenate(chosen), **about)
