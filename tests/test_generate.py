@@ -199,6 +199,8 @@ def test_two_processes_draw_what_one_draws(tmp_path):
         "from roadstill.codecs import load_codec; from roadstill.denoisers.base import Sampling\n"
         "generate(load_denoiser(), load_codec(), class_names=('a', 'b'), per_class=3, seed=1, "
         "config=Sampling(steps=2, batch_size=2), out=Path(sys.argv[1]))\n"
+        "import torch.distributed as group\n"
+        "group.is_initialized() and group.destroy_process_group()\n"
     )
     two = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     for name, launcher in (("one", []), ("two", two)):

@@ -59,9 +59,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    finally:
+        _leave_group()
     if message:
         _say(message)
     return 0
+
+
+def _leave_group() -> None:
+    """Under torchrun: a process that just ends may abort those that still say goodbye."""
+    if "WORLD_SIZE" in os.environ:
+        from torch import distributed
+
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.destroy_process_group()
 
 
 def verb_function(verb: str) -> Callable[..., str | None]:

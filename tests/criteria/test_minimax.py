@@ -179,6 +179,8 @@ for gathered in (False, True):
     for step in range(3):
         memory.push(vectors[step, rank], label[step, rank])
     torch.save([memory.entries(0), memory.entries(1)], f"{sys.argv[1]}/{rank}-{gathered}.pt")
+torch.distributed.barrier()
+torch.distributed.destroy_process_group()  # one that just leaves may abort the other
 """
 
 
