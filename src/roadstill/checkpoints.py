@@ -27,7 +27,7 @@ from roadstill.errors import UserError
 from roadstill.hub import WEIGHTS, kind_of, local
 from roadstill.loops import METADATA, generator_of, read_tensors, require_names, write_tensors
 from roadstill.networks.dit import DiT, LabelEmbed
-from roadstill.networks.interchange import DIFFUSERS_KIND, load_dit, open_diffusers_dit
+from roadstill.networks.interchange import DIFFUSERS_KIND, load_dit, open_diffusers_dit, transformer_folder
 from roadstill.runs import digest_file, read_json, require_folder, write_json
 from roadstill.schedules import NoiseSchedule, Progressive, linear
 
@@ -65,7 +65,7 @@ def load_denoiser(
     path = shipped("dit.safetensors") if path is None else local(path)
     if path.is_file() or path.suffix in (".safetensors", ".pt", ".pth"):
         found = _load_foreign(path, objective) if _is_foreign(path) else _load_base(path)
-    elif DIFFUSERS_KIND in (kind_of(path), kind_of(path / "transformer")):
+    elif kind_of(transformer_folder(path)) == DIFFUSERS_KIND:
         found = _load_foreign(path, objective)
     else:
         require_folder(path, "a checkpoint (a folder with trained.safetensors)")
@@ -99,7 +99,7 @@ def _load_foreign(path: Path, objective: str | None) -> LabelledDenoiser:
         "guided_channels": 3 if network.in_channels == 4 else None,
         "label_rows": None,
     }
-    weights = path if path.is_file() else next(each for each in (path / "transformer", path) if each.is_dir()) / WEIGHTS
+    weights = transformer_folder(path) / WEIGHTS if path.is_dir() else path
     return _stored(
         network, None if objective == "velocity" else NoiseSchedule.of(linear()), about, digest_file(weights)
     )

@@ -56,16 +56,8 @@ class DiTDenoiser(LabelledDenoiser):
         twin.__dict__.update(self.__dict__, schedule=self.progressive.at(progress))
         return twin
 
-    def estimate(self, clean: Tensor, label: Tensor, *, generator: torch.Generator) -> Estimate:
-        """One training forward: a random step and noise per sample, label dropout if the network is in train mode.
-
-        All random numbers come from ``generator``, three draws a call, so a stored generator state resumes exactly.
-        """
-        draw = {"generator": generator, "device": generator.device}
-        t = torch.randint(len(self.schedule), (len(clean),), **draw).to(clean.device)  # type: ignore[call-overload]
-        noise = torch.randn(clean.shape, **draw).to(clean.device)  # type: ignore[call-overload]
-        dropped = torch.rand(len(clean), **draw).to(clean.device) < self.label_dropout  # type: ignore[call-overload]
-        return self.estimate_given(clean, self._training_rows(label, dropped), t=t, noise=noise)
+    def _times(self, count: int, generator: torch.Generator) -> Tensor:
+        return torch.randint(len(self.schedule), (count,), generator=generator, device=generator.device)
 
     def estimate_given(self, clean: Tensor, rows: Tensor, *, t: Tensor, noise: Tensor) -> Estimate:
         """The training forward for given steps ``[b]``, noise and class rows ``[b]``: squared error + bound."""

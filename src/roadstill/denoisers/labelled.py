@@ -60,9 +60,27 @@ class LabelledDenoiser(ABC):
         if self.label_rows and not all(0 <= row < self.num_classes for row in self.label_rows):
             raise UserError(f"label_rows {list(self.label_rows)} name rows beyond the network's {self.num_classes}")
 
-    @abstractmethod
     def estimate(self, clean: Tensor, label: Tensor, *, generator: torch.Generator) -> Estimate:
-        """See `Denoiser.estimate`."""
+        """One training forward: a random time and noise per sample, label dropout if the network is in train mode.
+
+        All random numbers come from ``generator``, three draws a call, so a stored generator state resumes exactly.
+        """
+        count, device = len(clean), generator.device
+        t = self._times(count, generator).to(clean.device)
+        noise = torch.randn(clean.shape, generator=generator, device=device).to(clean.device)
+        dropped = (torch.rand(count, generator=generator, device=device) < self.label_dropout).to(clean.device)
+        rows = self._rows(label)
+        if self.network.training:
+            rows = rows.masked_fill(dropped, self.num_classes)
+        return self.estimate_given(clean, rows, t=t, noise=noise)
+
+    @abstractmethod
+    def _times(self, count: int, generator: torch.Generator) -> Tensor:
+        """Random times ``[count]`` for training, as `estimate_given` takes them."""
+
+    @abstractmethod
+    def estimate_given(self, clean: Tensor, rows: Tensor, *, t: Tensor, noise: Tensor) -> Estimate:
+        """The training forward for given times ``[b]``, noise ``[b, c, h, w]`` and class rows ``[b]``."""
 
     @abstractmethod
     def generate(
@@ -134,11 +152,6 @@ class LabelledDenoiser(ABC):
         if self.label_rows is None:
             return label.long()
         return torch.tensor(self.label_rows, device=label.device)[label.long()]
-
-    def _training_rows(self, label: Tensor, dropped: Tensor) -> Tensor:
-        """Class rows with the dropped labels gone, if the network is in train mode."""
-        rows = self._rows(label)
-        return rows.masked_fill(dropped, self.num_classes) if self.network.training else rows
 
 
 @contextmanager

@@ -26,16 +26,8 @@ class SiTDenoiser(LabelledDenoiser):
         """Itself: the path does not change during training."""
         return self
 
-    def estimate(self, clean: Tensor, label: Tensor, *, generator: torch.Generator) -> Estimate:
-        """One training forward: a random time and noise per sample, label dropout if the network is in train mode.
-
-        All random numbers come from ``generator``, three draws a call, so a stored generator state resumes exactly.
-        """
-        draw = {"generator": generator, "device": generator.device}
-        t = torch.rand(len(clean), **draw).to(clean.device)  # type: ignore[call-overload]
-        noise = torch.randn(clean.shape, **draw).to(clean.device)  # type: ignore[call-overload]
-        dropped = torch.rand(len(clean), **draw).to(clean.device) < self.label_dropout  # type: ignore[call-overload]
-        return self.estimate_given(clean, self._training_rows(label, dropped), t=t, noise=noise)
+    def _times(self, count: int, generator: torch.Generator) -> Tensor:
+        return torch.rand(count, generator=generator, device=generator.device)
 
     def estimate_given(self, clean: Tensor, rows: Tensor, *, t: Tensor, noise: Tensor) -> Estimate:
         """The training forward for given times in [0, 1] ``[b]``, noise and class rows ``[b]``.

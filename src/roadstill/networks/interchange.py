@@ -160,8 +160,13 @@ def open_diffusers_dit(folder: Path) -> DiT:
     Raises:
         UserError: another model, tensors that do not fit, blocks with different embedders.
     """
+    return from_diffusers(open_model(transformer_folder(folder), [DIFFUSERS_KIND]))
+
+
+def transformer_folder(folder: Path) -> Path:
+    """Where a diffusers pipeline keeps its network; the folder itself if it is no pipeline."""
     inside = folder / "transformer"
-    return from_diffusers(open_model(inside if inside.is_dir() else folder, [DIFFUSERS_KIND]))
+    return inside if inside.is_dir() else folder
 
 
 @torch.no_grad()

@@ -41,7 +41,6 @@ class Medoids:
             known = self.features(self.reference, np.flatnonzero(self.reference.labels == label)).astype(np.float64)
         clusters = min(count, len(np.unique(known, axis=0)))
         found = KMeans(clusters, n_init=4, random_state=int(rng.integers(2**31))).fit(known)
-        centres = found.cluster_centers_[np.arange(count) % clusters]
-        distances = ((own[None] - centres[:, None]) ** 2).sum(2)
+        distances = found.transform(own)[:, np.arange(count) % clusters].T ** 2
         # Each centre its own image: together as near as can be.
         return rows[linear_sum_assignment(distances)[1]]
