@@ -10,7 +10,6 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from roadstill.denoisers.dit import DiTDenoiser
 from roadstill.denoisers.labelled import LabelledDenoiser
 from roadstill.denoisers.sit import SiTDenoiser
 from roadstill.errors import UserError
-from roadstill.hub import WEIGHTS, kind_of, local
+from roadstill.hub import WEIGHTS, kind_of, local, shipped
 from roadstill.loops import METADATA, generator_of, read_tensors, require_names, write_tensors
 from roadstill.networks.dit import DiT, LabelEmbed
 from roadstill.networks.interchange import DIFFUSERS_KIND, load_dit, open_diffusers_dit, transformer_folder
@@ -37,11 +36,6 @@ SHIPPED = "shipped"
 HUB = "hub:"
 EMA = "ema/"
 SCHEDULE = ("schedule/betas", "schedule/timesteps")
-
-
-def shipped(name: str) -> Path:
-    """A file of the package's ``weights`` folder."""
-    return Path(str(files("roadstill"))) / "weights" / name
 
 
 def load_denoiser(

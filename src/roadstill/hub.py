@@ -1,7 +1,8 @@
-"""Models of others: where they lie (here or on the Hugging Face hub), and opening diffusers' folders strictly."""
+"""Where models lie (in the package, elsewhere here, on the hub), and opening the folders of diffusers strictly."""
 
 import re
 from collections.abc import Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,11 @@ WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 _NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")
 _WANTED = ("*.json", "*.safetensors")  # nothing that could run code
+
+
+def shipped(name: str) -> Path:
+    """A file of the package's ``weights`` folder."""
+    return Path(str(files("roadstill"))) / "weights" / name
 
 
 def local(source: Path) -> Path:

@@ -17,12 +17,12 @@ import torch
 import yaml
 
 from roadstill.agents import Agent, FeatureCache, open_agent, train_agent
-from roadstill.checkpoints import shipped
 from roadstill.codecs import Codec, load_codec
 from roadstill.errors import UserError
 from roadstill.evaluation import Comparison, compare, evaluate, note_outcome, open_run, open_test, run_of
 from roadstill.finetune import finetune, load_denoiser
 from roadstill.generate import generate
+from roadstill.hub import shipped
 from roadstill.imagesets import ImageSet, open_imageset
 from roadstill.latents import encode_imageset, open_latents
 from roadstill.noising import draw_noising

@@ -1,13 +1,12 @@
 """Codecs: pixels <-> latents."""
 
-from importlib.resources import files
 from pathlib import Path
 
 from roadstill.codecs.base import Codec, Moments, from_pixels, psnr_db, to_pixels
 from roadstill.codecs.pretrained import PretrainedCodec, load_pretrained
 from roadstill.codecs.small import CodecConfig, SmallCodec, load_small, save_codec
 from roadstill.errors import UserError
-from roadstill.hub import local
+from roadstill.hub import local, shipped
 
 __all__ = [
     "Codec",
@@ -34,9 +33,7 @@ def load_codec(path: Path | None = None, *, decoder: Path | None = None) -> Code
     Raises:
         UserError: nothing there, another format, tensors that do not fit, a damaged file.
     """
-    if path is None:
-        path = Path(str(files("roadstill"))) / "weights" / "codec.safetensors"
-    path = local(path)
+    path = shipped("codec.safetensors") if path is None else local(path)
     if path.is_dir():
         return load_pretrained(path, None if decoder is None else local(decoder))
     if decoder is not None:
