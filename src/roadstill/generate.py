@@ -64,6 +64,7 @@ def generate(
         "method": "generated",
         "seed": seed,
         "per_class": per_class,
+        "label_rows": rows,
         "checkpoint": digest,
         "codec": codec.digest,
         "decoder": codec.decoder_digest,

@@ -259,7 +259,7 @@ class Road:
         self.do_all(workers, jobs)
 
     def make_small_set(self, name: str, seed: int) -> None:
-        """One arm's set for one seed; of several candidates the teacher keeps the surest."""
+        """One arm's set for one seed; of several candidates the teacher chooses."""
         recipe, arm, train = self.recipe, self.recipe.arms[name], self.split("train")
         out = self.folder / "arms" / name / f"seed{seed}"
         if arm.kind != "generated":
@@ -279,9 +279,8 @@ class Road:
             start=select(train, self.selector(arm.start), per_class=count, seed=seed) if arm.start else None,
         )
         if many != out:
-            select(drawn, self.selector(arm.choose, among="candidates"), per_class=recipe.per_class, seed=seed).save(
-                out
-            )
+            chooser = self.selector(arm.choose, among="candidates")
+            select(drawn, chooser, per_class=recipe.per_class, seed=seed).save(out)
 
     def selector(self, pick: str, among: Literal["frames", "candidates"] = "frames") -> Selector:
         """What picks images, by its name in a recipe; candidates are held against the real frames."""
