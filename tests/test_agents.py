@@ -90,6 +90,7 @@ def test_a_saved_agent_answers_alike(train, dev, tmp_path):
     opened = open_agent(agent.save(tmp_path / "agent"))
     assert opened.config == agent.config
     assert opened.about == agent.about
+    assert opened.digest == agent.digest != train_agent(train, config=SMALL, seed=1).digest
     np.testing.assert_array_equal(opened.predict(dev.pixels()), agent.predict(dev.pixels()))
 
 

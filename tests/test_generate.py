@@ -146,6 +146,38 @@ def test_start_pictures_that_do_not_fit_are_refused(denoiser, codec, real, tmp_p
         draw(denoiser, codec, tmp_path / "set", start=real, strength=0.0)
 
 
+class Brightness:
+    """A teacher that calls bright pictures brake."""
+
+    class_names, digest = ("not_brake", "brake"), "brightness"
+
+    def logits(self, pictures):
+        level = 20 * (pictures.mean((1, 2, 3)) - 0.5)
+        return torch.stack([-level, level], 1)
+
+
+def test_a_teacher_leads_each_class_to_what_it_knows(denoiser, codec, tmp_path):
+    plain, led, alone = (
+        draw(denoiser, codec, tmp_path / name, **more)
+        for name, more in (
+            ("plain", {}),
+            ("led", {"teacher": Brightness()}),
+            ("alone", {"teacher": Brightness(), "batch_size": 1}),
+        )
+    )
+    gain = (led.pixels().astype(float) - plain.pixels()).mean((1, 2, 3))
+    assert gain[:5].max() < 0 < gain[5:].min()
+    assert np.abs(led.pixels().astype(int) - alone.pixels()).max() <= 1
+    assert led.about["teacher"] == "brightness"
+    assert (led.facts[0]["teacher"], led.facts[0]["teacher_guidance"]) == ("brightness", 0.2)
+    assert "teacher" not in plain.facts[0]
+
+
+def test_a_teacher_of_other_classes_is_refused(denoiser, codec, tmp_path):
+    with pytest.raises(UserError, match="the teacher knows the classes not_brake, brake, not a, b"):
+        draw(denoiser, codec, tmp_path / "set", class_names=("a", "b"), teacher=Brightness())
+
+
 def test_mistakes_are_named(denoiser, codec, tmp_path):
     for changes, message in (
         ({"class_names": None}, "class names"),

@@ -14,6 +14,7 @@ from roadstill.codecs import Codec, from_pixels, to_pixels
 from roadstill.denoisers.base import Denoiser, Sampling
 from roadstill.denoisers.labelled import IN_MEMORY
 from roadstill.errors import UserError
+from roadstill.guides import Teacher, towards
 from roadstill.images import encode_png, read_image
 from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
 from roadstill.runs import atomic_path, plain, read_json, seed_of, write_json
@@ -30,6 +31,7 @@ def generate(
     out: Path,
     label_rows: Sequence[int] | None = None,
     start: ImageSet | None = None,
+    teacher: Teacher | None = None,
 ) -> ImageSet:
     """Draws ``per_class`` pictures of every class.
 
@@ -46,18 +48,21 @@ def generate(
         label_rows: what the denoiser is told for each label, if not the label itself.
         start: real pictures to start from instead of pure noise: image ``index`` of a class begins as the class's
             picture number ``index``, in turn, noised by ``config.strength`` (D4M, Su et al. 2024).
+        teacher: an agent towards whose idea of each class the pictures are led by ``config.teacher_guidance``.
 
     Returns:
         The set, class by class; every picture records its seed and how it was drawn.
 
     Raises:
-        UserError: no class names, label rows or start pictures that do not fit, or a codec that the denoiser was not
-            trained with.
+        UserError: no class names, label rows, start pictures or a teacher that do not fit, or a codec that the denoiser
+            was not trained with.
     """
     about: dict[str, Any] = dict(getattr(denoiser, "about", {}))  # a denoiser of someone else's may have none
     names = tuple(class_names or about.get("class_names") or ())
     rows = tuple(label_rows if label_rows is not None else range(len(names)))
     _check(names, rows, per_class, about, codec)
+    if teacher is not None and tuple(teacher.class_names) != names:
+        raise UserError(f"the teacher knows the classes {', '.join(teacher.class_names)}, not {', '.join(names)}")
     begin = None if start is None else _starts(start, names, per_class)
     digest = getattr(denoiser, "digest", IN_MEMORY)
     about_all = {
@@ -71,6 +76,7 @@ def generate(
         "sampling": plain(config),
         "latents": about.get("latents"),
         "start": None if start is None else start.digest,
+        "teacher": None if teacher is None else teacher.digest,
     }
     told = [(label, index) for label in range(len(names)) for index in range(per_class)]
     batches = [told[at : at + config.batch_size] for at in range(0, len(told), config.batch_size)]
@@ -84,7 +90,7 @@ def generate(
         paths = [part / f"{label}-{index}.png" for label, index in batch]
         if all(path.is_file() for path in paths):
             continue
-        pictures = _draw(denoiser, codec, batch, rows, seed, config, begin, per_class)
+        pictures = _draw(denoiser, codec, batch, rows, seed, config, begin, per_class, teacher)
         write_json(part / "key.json", about_all)
         for path, picture in zip(paths, pictures, strict=True):
             with atomic_path(path) as temporary:
@@ -95,6 +101,8 @@ def generate(
         shared["solver"] = config.solver or denoiser.solvers[0]
         size_px = read_image(part / "0-0.png").width
         with ImageSetWriter(out, names, size_px) as writer:
+            if teacher is not None:
+                shared |= {"teacher": teacher.digest, "teacher_guidance": config.teacher_guidance}
             for label, index in told:
                 fact = {"index": index, "seed": seed_of("generate", seed, label, index), "row": rows[label]} | shared
                 if begin is not None:
@@ -126,6 +134,7 @@ def _draw(
     config: Sampling,
     begin: ImageSet | None,
     per_class: int,
+    teacher: Teacher | None,
 ) -> NDArray[np.uint8]:
     """The pictures ``[b, s, s, 3]`` of (label, index) pairs."""
     device = next(codec.parameters()).device
@@ -139,6 +148,7 @@ def _draw(
             seeds=[seed_of("generate", seed, label, index) for label, index in batch],
             sampling=config,
             start=first,
+            guide=None if teacher is None else towards(teacher, codec, torch.tensor([label for label, _ in batch])),
         )
         return to_pixels(codec.decode(latents.to(device))).cpu().numpy()
 

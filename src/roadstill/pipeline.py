@@ -250,6 +250,7 @@ class Road:
                 config |= {"sampling": arm.sampling or recipe.sampling, "base": self.base_digest}
                 config |= {
                     "start": arm.start,
+                    "guided": arm.guided,
                     "candidates": arm.candidates,
                     "choose": arm.choose,
                     "decoder": recipe.decoder,
@@ -277,6 +278,7 @@ class Road:
             config=arm.sampling or recipe.sampling,
             out=many,
             start=select(train, self.selector(arm.start), per_class=count, seed=seed) if arm.start else None,
+            teacher=self.teacher if arm.guided else None,
         )
         if many != out:
             chooser = self.selector(arm.choose, among="candidates")
@@ -341,5 +343,5 @@ class Road:
 
 
 def needs_teacher(arm: Arm) -> bool:
-    """Whether a trained agent chooses among an arm's images."""
-    return not {arm.kind, arm.start}.isdisjoint(("confident", "medoids")) or arm.candidates > 1
+    """Whether a trained agent chooses or leads an arm's images."""
+    return arm.guided or arm.candidates > 1 or not {arm.kind, arm.start}.isdisjoint(("confident", "medoids"))

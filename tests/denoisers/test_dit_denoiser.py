@@ -274,3 +274,27 @@ def test_mistakes_are_named(network):
         Sampling(guidance_interval=(0.6, 0.4))
     with pytest.raises(UserError, match="label_dropout"):
         DiTDenoiser(network, linear(), label_dropout=1.5)
+
+
+@pytest.mark.parametrize(("interval", "moved"), [((0.0, 1.0), True), ((0.0, 0.0), True), ((0.2, 1.0), False)])
+def test_a_guide_moves_the_clean_estimate_by_shares_of_the_noise_that_is_left(interval, moved):
+    schedule = NoiseSchedule.of(linear())
+    clean = torch.randn(1, 4, 8, 8, generator=seeded())
+    seen = []
+
+    def guide(estimate):
+        seen.append(estimate)
+        return torch.ones_like(estimate)
+
+    out = DiTDenoiser(Oracle(clean, schedule), schedule).generate(
+        torch.tensor([0]),
+        seeds=[1],
+        sampling=Sampling(guidance=1.0, steps=11, solver="ddim", teacher_guidance=0.3, teacher_interval=interval),
+        guide=guide,
+    )
+    assert len(seen) == {(0.0, 1.0): 11, (0.0, 0.0): 1, (0.2, 1.0): 9}[interval]
+    # What earlier steps moved is forgotten where the network knows the truth; the last step's move stays.
+    for estimate in seen:
+        torch.testing.assert_close(estimate, clean.detach(), rtol=0, atol=2e-2)
+    left = 0.3 * float((1 - schedule.respaced(11).alpha_bar[0]).sqrt())
+    torch.testing.assert_close(out, clean.detach() + moved * left, rtol=0, atol=1e-4)

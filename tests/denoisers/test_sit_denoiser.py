@@ -99,3 +99,25 @@ def test_criteria_carry_over_with_gradient(denoiser):
 def test_a_solver_of_the_other_kind_is_refused(denoiser):
     with pytest.raises(UserError, match="solver 'ddim' is none of this generator's; choose heun or euler"):
         denoiser.generate(torch.tensor([0]), seeds=[1], sampling=Sampling(solver="ddim"))
+
+
+@pytest.mark.parametrize(("interval", "calls", "moved"), [((0.0, 1.0), 10, 1), ((0.5, 1.0), 6, 0)])
+def test_a_guide_moves_the_clean_estimate_by_shares_of_the_noise_that_is_left(interval, calls, moved):
+    clean = torch.randn(1, 4, 8, 8, generator=seeded())
+    seen = []
+
+    def guide(estimate):
+        seen.append(estimate)
+        return torch.ones_like(estimate)
+
+    out = SiTDenoiser(Straight(clean)).generate(
+        torch.tensor([0]),
+        seeds=[1],
+        sampling=Sampling(guidance=1.0, steps=10, solver="euler", teacher_guidance=0.3, teacher_interval=interval),
+        guide=guide,
+    )
+    assert len(seen) == calls
+    for estimate in seen:
+        torch.testing.assert_close(estimate, clean.detach(), rtol=0, atol=1e-5)
+    # The last step leaves a tenth of the noise.
+    torch.testing.assert_close(out, clean.detach() + moved * 0.3 * 0.1, rtol=0, atol=1e-5)

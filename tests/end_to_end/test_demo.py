@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from roadstill.agents import open_agent
 from roadstill.cli import main
 from roadstill.imagesets import open_imageset
 
-ARMS = {"random", "base", "difffit-lora", "difffit-lora-minimax"}
+ARMS = {"random", "base", "difffit-lora", "difffit-lora-minimax", "difffit-lora-led"}
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +82,11 @@ arms:
   random: {kind: random, label: random}
   sure: {kind: confident, label: sure}
   begun: {kind: generated, label: begun, start: confident, candidates: 2, sampling: {steps: 5, strength: 0.4}}
+  led: {kind: generated, label: led, guided: true}
 """
 
 
-def test_a_teacher_picks_real_frames_candidates_and_starts(tmp_path):
+def test_a_teacher_picks_real_frames_candidates_and_starts_and_leads(tmp_path):
     (tmp_path / "picked.yaml").write_text(PICKED)
     out = tmp_path / "run"
     assert main(["run", str(tmp_path / "picked.yaml"), "--out", str(out), "--workers", "1"]) == 0
@@ -96,6 +98,8 @@ def test_a_teacher_picks_real_frames_candidates_and_starts(tmp_path):
     assert len(set(starts)) == 16
     assert set(begun.column("start")) < set(starts)
     assert set(begun.column("strength")) == {0.4}
+    led = open_imageset(out / "arms" / "led" / "seed0")
+    assert set(led.column("teacher")) == {open_agent(out / "teacher").digest}
 
 
 def test_too_few_seeds_are_refused_before_any_work(tmp_path, capsys):

@@ -63,6 +63,7 @@ class Inputs:
                 cache.keep(key, held)
         self._held = held
 
+    @torch.no_grad()
     def _rows(self, pixels: NDArray[np.uint8]) -> Tensor:
         """Uint8 pictures as they are, or trunk features, both with channels last ``[n, h, w, c]`` (or ``[n, c]``)."""
         if not self.network.frozen:
@@ -86,8 +87,14 @@ class Inputs:
 
 
 def prepare_pixels(network: StagedNetwork, pixels: Tensor, image_px: int | None) -> Tensor:
-    """Uint8 pictures ``[n, s, s, 3]`` at the agent's size (bilinear, antialiased), normalised for its network."""
-    if image_px is None or pixels.shape[1] == image_px:
+    """Pictures at the agent's size (bilinear, antialiased), normalised for its network.
+
+    Args:
+        network: knows mean and standard deviation.
+        pixels: uint8 ``[n, s, s, 3]`` or float in [0, 1] ``[n, 3, s, s]``.
+        image_px: side of the result; as it is if not given.
+    """
+    if image_px is None or pixels.shape[2] == image_px:
         return network.prepare(pixels)
-    floats = pixels.permute(0, 3, 1, 2).float() / 255
+    floats = pixels.permute(0, 3, 1, 2).float() / 255 if pixels.dtype == torch.uint8 else pixels
     return network.prepare(F.interpolate(floats, (image_px, image_px), mode="bilinear", antialias=True))

@@ -79,10 +79,9 @@ class StagedNetwork(nn.Module):
         return ((pixels - mean) / std).contiguous(memory_format=torch.channels_last)
 
     def trunk(self, x: Tensor) -> Tensor:
-        """The frozen stages, without gradient."""
-        with torch.no_grad():
-            for stage in self.stages[: self.frozen]:
-                x = stage(x)
+        """The frozen stages."""
+        for stage in self.stages[: self.frozen]:
+            x = stage(x)
         return x
 
     def features(self, x: Tensor) -> Tensor:

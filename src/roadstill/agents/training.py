@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
+from torch import Tensor
 from torch.nn import functional as F
 
 from roadstill.agents.convnet import convnet
@@ -20,7 +21,7 @@ from roadstill.agents.staged import StagedNetwork
 from roadstill.agents.weights import read_weights
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
-from roadstill.runs import atomic_path, plain, read_json, seed_of, write_json
+from roadstill.runs import atomic_path, digest_of, plain, read_json, seed_of, write_json
 
 FORMAT = "roadstill-agent-1"
 NETWORKS: dict[str, Callable[..., StagedNetwork]] = {
@@ -94,6 +95,20 @@ class Agent:
     size_px: int
     about: dict[str, Any]
     cache: FeatureCache = field(default_factory=FeatureCache, repr=False)
+
+    @property
+    def digest(self) -> str:
+        """Equal for agents that were trained alike on the same images."""
+        return digest_of([self.config, self.about])
+
+    def logits(self, pictures: Tensor) -> Tensor:
+        """Logits ``[n, k]`` of pictures ``[n, 3, s, s]`` in [0, 1], with gradient with respect to them.
+
+        Raises:
+            UserError: see `predict`.
+        """
+        self._check_size(pictures.shape[2])
+        return self.network(prepare_pixels(self.network, pictures, self.config.image_px))
 
     @torch.no_grad()
     def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -1,14 +1,17 @@
 """The one contract of all generators: estimate clean latents in training, generate latents in sampling."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from torch import Tensor
 from typing_extensions import Self
 
 from roadstill.errors import UserError
+
+Guide: TypeAlias = Callable[[Tensor], Tensor]
+"""Says in which direction clean estimates ``[b, c, h, w]`` should move; each sample's has a root mean square of 1."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,9 @@ class Sampling:
         eta: share of fresh noise of ``ddim``.
         strength: with start pictures, the share of the chain they are noised by: 1 keeps almost nothing of them, 0.2
             redraws details.
+        teacher_guidance: with a teacher, how far it moves each step's clean estimate, in standard deviations of the
+            noise that is left.
+        teacher_interval: part of the chain in which it does, 0 the clean and 1 the noisy end.
         batch_size: pictures at once; has no say in what they look like.
     """
 
@@ -53,16 +59,21 @@ class Sampling:
     solver: str | None = None
     eta: float = 0.0
     strength: float = 0.5
+    teacher_guidance: float = 0.2
+    teacher_interval: tuple[float, float] = (0.0, 0.8)
     batch_size: int = 16
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1 or self.guidance < 0:
-            raise UserError(f"batch_size {self.batch_size} must be at least 1 and guidance {self.guidance} at least 0")
+        if self.batch_size < 1:
+            raise UserError(f"batch_size is {self.batch_size}; it must be at least 1")
+        if min(self.guidance, self.teacher_guidance) < 0:
+            raise UserError(f"guidance {self.guidance} and teacher_guidance {self.teacher_guidance} must be at least 0")
         if not 0 < self.strength <= 1:
             raise UserError(f"strength is {self.strength}; it must be above 0 and at most 1")
-        low, high = self.guidance_interval
-        if not 0 <= low <= high <= 1:
-            raise UserError(f"guidance_interval is {low} to {high}; it must rise within 0 to 1")
+        for name in ("guidance_interval", "teacher_interval"):
+            low, high = getattr(self, name)
+            if not 0 <= low <= high <= 1:
+                raise UserError(f"{name} is {low} to {high}; it must rise within 0 to 1")
 
 
 @runtime_checkable
@@ -80,11 +91,18 @@ class Denoiser(Protocol):
         ...
 
     def generate(
-        self, label: Tensor, *, seeds: Sequence[int], sampling: Sampling, start: Tensor | None = None
+        self,
+        label: Tensor,
+        *,
+        seeds: Sequence[int],
+        sampling: Sampling,
+        start: Tensor | None = None,
+        guide: Guide | None = None,
     ) -> Tensor:
         """Latents ``[b, c, h, w]`` of the classes ``[b]``; image i depends on ``seeds[i]``, not on the batch.
 
-        With clean latents ``start [b, c, h, w]`` the chain begins at these, noised by ``sampling.strength``.
+        With clean latents ``start [b, c, h, w]`` the chain begins at these, noised by ``sampling.strength``. A guide
+        moves the clean estimates on the way by ``sampling.teacher_guidance``.
         """
         ...
 

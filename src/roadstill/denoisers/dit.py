@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from roadstill.denoisers.base import Estimate, Sampling
-from roadstill.denoisers.diffusion import add_noise, clean_from_noise, sample, variational_term
+from roadstill.denoisers.base import Estimate, Guide, Sampling
+from roadstill.denoisers.diffusion import add_noise, at_step, clean_from_noise, sample, variational_term
 from roadstill.denoisers.labelled import LabelledDenoiser, evaluating
 from roadstill.schedules import NoiseSchedule, Progressive
 
@@ -78,6 +78,7 @@ class DiTDenoiser(LabelledDenoiser):
         seeds: Sequence[int],
         sampling: Sampling = Sampling(),  # noqa: B008  frozen
         start: Tensor | None = None,
+        guide: Guide | None = None,
     ) -> Tensor:
         """Latents ``[b, c, h, w]`` of the labels ``[b]``, each drawn from its own seed alone.
 
@@ -90,11 +91,19 @@ class DiTDenoiser(LabelledDenoiser):
         solver = self.solver(sampling)
         rows, noise, device = self._begin(label, seeds, start)
         chain = self.schedule.respaced(sampling.steps)
-        low, high = (round(end * (len(chain) - 1)) for end in sampling.guidance_interval)
-        guided = chain.timesteps[low : high + 1].to(device)
+        guided, moved = (
+            chain.timesteps[round(low * (len(chain) - 1)) : round(high * (len(chain) - 1)) + 1].to(device)
+            for low, high in (sampling.guidance_interval, sampling.teacher_interval)
+        )
 
         def predict(x: Tensor, time: Tensor) -> tuple[Tensor, Tensor | None]:
-            return self.guided(x, time, rows, sampling.guidance if bool((guided == time[0]).any()) else 1.0)
+            eps, logits = self.guided(x, time, rows, sampling.guidance if bool((guided == time[0]).any()) else 1.0)
+            if guide is not None and bool((moved == time[0]).any()):
+                t = torch.searchsorted(chain.timesteps.to(device), time)
+                # x stays where it is: what the clean estimate gains, scaled by the signal's share, the noise loses.
+                signal = at_step(chain.alpha_bar.sqrt(), t, x)
+                eps = eps - sampling.teacher_guidance * signal * guide(clean_from_noise(chain, x, t, eps))
+            return eps, logits
 
         first, walked = noise(), len(chain)
         if start is not None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from roadstill.denoisers.base import Estimate, Sampling
+from roadstill.denoisers.base import Estimate, Guide, Sampling
 from roadstill.errors import UserError
 from roadstill.schedules import NoiseSchedule
 
@@ -90,6 +90,7 @@ class LabelledDenoiser(ABC):
         seeds: Sequence[int],
         sampling: Sampling = Sampling(),  # noqa: B008  frozen
         start: Tensor | None = None,
+        guide: Guide | None = None,
     ) -> Tensor:
         """See `Denoiser.generate`."""
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Self
 
-from roadstill.denoisers.base import Estimate, Sampling
+from roadstill.denoisers.base import Estimate, Guide, Sampling
 from roadstill.denoisers.labelled import LabelledDenoiser, evaluating
 
 
@@ -50,6 +50,7 @@ class SiTDenoiser(LabelledDenoiser):
         seeds: Sequence[int],
         sampling: Sampling = Sampling(),  # noqa: B008  frozen
         start: Tensor | None = None,
+        guide: Guide | None = None,
     ) -> Tensor:
         """Latents ``[b, c, h, w]`` of the labels ``[b]``, each drawn from its own seed alone.
 
@@ -65,12 +66,16 @@ class SiTDenoiser(LabelledDenoiser):
         if start is not None:
             left = sampling.strength
             x = (1 - left) * start.to(device) + left * x
-        low, high = sampling.guidance_interval
+        (low, high), (first_moved, last_moved) = sampling.guidance_interval, sampling.teacher_interval
         times = torch.linspace(1 - left, 1.0, max(1, round(left * sampling.steps)) + 1, dtype=torch.float64).tolist()
 
         def velocity(x: Tensor, time: float) -> Tensor:
             guidance = sampling.guidance if low <= 1 - time <= high else 1.0
-            return self.guided(x, torch.full((len(x),), time, device=device), rows, guidance)[0]
+            slope, _ = self.guided(x, torch.full((len(x),), time, device=device), rows, guidance)
+            if guide is not None and first_moved <= 1 - time <= last_moved:
+                # Velocity is the way to the clean estimate per noise that is left.
+                slope = slope + sampling.teacher_guidance * guide(x + (1 - time) * slope)
+            return slope
 
         with evaluating(self.network):
             for now, then in pairwise(times):

@@ -49,6 +49,7 @@ class Arm:
         of: another generated arm whose checkpoint this one draws from, instead of a fine-tuning of its own.
         start: how the real frames are picked that a generated arm's images start from, noised by the sampling's
             strength; without it they start from pure noise.
+        guided: whether a teacher trained on the train part leads a generated arm's images to their classes.
         sampling: the recipe's if not given.
         candidates: so many times the images are made, and a teacher trained on the train part chooses among them.
         choose: "confident" keeps the candidates of whose class the teacher is surest, "medoids" those nearest to the
@@ -61,6 +62,7 @@ class Arm:
     finetune: FinetuneConfig | None = None
     of: str | None = None
     start: Pick | None = None
+    guided: bool = False
     sampling: Sampling | None = None
     candidates: int = 1
     choose: Literal["confident", "medoids"] = "confident"
@@ -87,7 +89,7 @@ class Recipe:
         decoder: a second diffusers autoencoder that decodes what the first one encodes.
         base: a base generator; the shipped one if not given.
         agent: of the small arms.
-        full_agent: of the full arm.
+        full_agent: of the full arm, and of the teacher that some arms need.
         baseline: the arm that verdicts compare with.
         cluster_by: what the interval resamples: "log" or "drive".
     """

@@ -96,6 +96,7 @@ def generate(
     per_class: int = 10,
     seed: int = 0,
     start: Path | None = None,
+    teacher: Path | None = None,
     sampling: Sampling = Sampling(),  # noqa: B008
 ) -> str:
     """Generates an image set from a checkpoint: a few images per class.
@@ -109,8 +110,11 @@ def generate(
         per_class: images per class.
         seed: image i of class c depends on it, on c and on i, on nothing else.
         start: image set of real pictures to start from instead of pure noise; see sampling.strength.
-        sampling: guidance, steps, solver, strength.
+        teacher: agent (made by train) towards whose idea of each class the images are led; see
+            sampling.teacher_guidance.
+        sampling: guidance, steps, solver, strength, teacher_guidance.
     """
+    from roadstill.agents import open_agent
     from roadstill.codecs import load_codec
     from roadstill.finetune import load_denoiser
     from roadstill.generate import generate as draw
@@ -125,6 +129,7 @@ def generate(
         config=sampling,
         out=out,
         start=None if start is None else open_imageset(start),
+        teacher=None if teacher is None else open_agent(teacher),
     )
     return f"{out}: {len(made)} generated images, {per_class} per class"
 

@@ -10,7 +10,7 @@ from roadstill.errors import UserError
 def demo(
     out: Path = Path("runs/demo"),
     *,
-    size: Literal["toy", "small"] | None = None,
+    size: Literal["toy", "full"] | None = None,
     seeds: int | None = None,
     workers: int = 2,
 ) -> str:
@@ -18,7 +18,8 @@ def demo(
 
     Args:
         out: run folder; what is already there is not made again.
-        size: toy takes a minute and shows nothing but that it works.
+        size: toy takes a minute and shows nothing but that it works; full has more drives, arms and seeds, and takes an
+            hour.
         seeds: number of paired seeds instead of the recipe's.
         workers: processes for the pictures.
     """
