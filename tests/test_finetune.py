@@ -143,10 +143,14 @@ def test_a_checkpoint_holds_the_trained_tensors_and_nothing_else(latents, base, 
     config = FinetuneConfig(steps=2, batch_size=4, adapters=(LoRA(rank=2),))
     out = finetune(latents, base=base, out=tmp_path / "run", config=config, seed=0)
     names = set(load_file(out / "trained.safetensors"))
-    trained = {name for name in names if not name.startswith(("ema/", "schedule/"))}
+    trained = {name for name in names if not name.startswith(("ema/", "schedule/", "latents/"))}
     assert trained
     assert all(".lora_" in name for name in trained)
-    assert {"ema/" + name for name in trained} | {"schedule/betas", "schedule/timesteps"} == names - trained
+    assert {"ema/" + name for name in trained} | {
+        "schedule/betas",
+        "schedule/timesteps",
+        "latents/class_mean",
+    } == names - trained
     assert {path.suffix for path in out.iterdir()} <= {".safetensors", ".json", ".jsonl"}
     about = json.loads((out / "config.json").read_text())
     assert about["latents"] == latents.digest
@@ -263,6 +267,77 @@ def test_schedules_are_checked(latents, base, tmp_path, schedule):
         finetune(latents, base=base, out=tmp_path / "run", config=config, seed=0)
 
 
+@pytest.mark.parametrize(
+    ("text", "phases", "powers"),
+    [
+        ("progressive:thesis", 5, {0: 6, 199: 6, 200: 5, 999: 2}),
+        ("progressive:drivedit", 6, {0: "linear", 166: "linear", 167: 6, 999: 2}),
+        ("progressive:thesis@50", 5, {0: 6, 49: 6, 50: 5, 200: 2, 999: 2}),
+        ("progressive:linear,2@100", 2, {99: "linear", 100: 2}),
+    ],
+)
+def test_progressive_phases_take_equal_shares_or_tau_steps(text, phases, powers):
+    schedule = schedule_of(FinetuneConfig(steps=1000, schedule=text))
+    assert len(schedule.phases) == phases
+    for step, power in powers.items():
+        wanted = linear() if power == "linear" else spoon_cosine(power)
+        assert torch.equal(schedule.at(step / 1000).betas, wanted), step
+
+
+def test_phases_longer_than_the_training_are_refused():
+    with pytest.raises(UserError, match="leave nothing for the last of 5"):
+        schedule_of(FinetuneConfig(steps=1000, schedule="progressive:thesis@250"))
+
+
+def test_checkpointed_blocks_learn_the_same(latents, base, tmp_path):
+    saved = []
+    for on in (False, True):
+        config = FinetuneConfig(steps=3, batch_size=4, gradient_checkpointing=on)
+        out = finetune(latents, base=base, out=tmp_path / str(on), config=config, seed=0)
+        saved.append(load_file(out / "trained.safetensors"))
+    for name, tensor in saved[0].items():
+        torch.testing.assert_close(tensor, saved[1][name], rtol=1e-5, atol=1e-6)
+
+
+def test_trackers_get_the_settings_and_every_line(latents, base, tmp_path, monkeypatch):
+    from accelerate import tracking
+
+    told = []
+
+    class Notebook(tracking.GeneralTracker):
+        name, requires_logging_directory = "notebook", True
+
+        def __init__(self, run_name, logging_dir, **more):
+            super().__init__()
+            self.place = (run_name, str(logging_dir))
+
+        @property
+        def tracker(self):
+            return told
+
+        def store_init_configuration(self, values):
+            told.append((self.place, values["learning_rate"]))
+
+        def log(self, values, step=None, **more):
+            told.append((step, sorted(values)))
+
+        def finish(self):
+            told.append("finished")
+
+    monkeypatch.setitem(tracking.LOGGER_TYPE_TO_CLASS, "notebook", Notebook)
+    config = FinetuneConfig(steps=3, batch_size=4, log_every=2, trackers=("notebook",))
+    finetune(latents, base=base, out=tmp_path / "run", config=config, seed=0)
+    values = ["diffusion", "images_per_s", "learning_rate", "mse"]
+    assert told == [(("run", str(tmp_path / "run")), 1e-3), (2, values), (3, values), "finished"]
+
+
+@pytest.mark.parametrize("name", ["wandb", "paper"])
+def test_a_tracker_that_is_not_there_is_named(latents, base, tmp_path, name):
+    config = FinetuneConfig(steps=1, batch_size=4, trackers=(name,))
+    with pytest.raises(UserError, match=name):
+        finetune(latents, base=base, out=tmp_path / "run", config=config, seed=0)
+
+
 class Shrink:
     """A user's own criterion."""
 
@@ -285,7 +360,8 @@ def test_rows_visit_everything_once_per_epoch_and_classes_take_turns():
     assert sorted(seen[:10]) == sorted(seen[10:]) == list(range(10))
     assert not np.array_equal(seen[:10], seen[10:])
     labels = np.array([0] * 9 + [2] * 3, np.int64)
-    rows = np.concatenate([balanced_rows(labels, 4, seed=0, step=step) for step in range(6)])
+    members = [np.flatnonzero(labels == label) for label in (0, 2)]
+    rows = np.concatenate([balanced_rows(members, 4, seed=0, step=step) for step in range(6)])
     assert (labels[rows] == 2).sum() == 12
     assert np.bincount(rows)[9:].tolist() == [4, 4, 4]
 

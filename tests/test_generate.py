@@ -1,5 +1,6 @@
 """Generation: one picture per seed whatever the batch, and a record of how each was drawn."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from roadstill.generate import generate
 from roadstill.imagesets import ImageSetWriter, open_imageset
 from roadstill.networks.dit import DiT
 from roadstill.runs import seed_of
-from roadstill.schedules import linear
+from roadstill.schedules import linear, spoon_cosine
 
 
 @pytest.fixture
@@ -43,9 +44,8 @@ def codec():
 
 def draw(denoiser, codec, out, **changes):
     settings = {"per_class": 5, "seed": 7, "class_names": ("not_brake", "brake")} | changes
-    sampling = {"steps": 6} | {
-        name: settings.pop(name) for name in ("batch_size", "solver", "strength") if name in settings
-    }
+    names = {field.name for field in dataclasses.fields(Sampling)}
+    sampling = {"steps": 6} | {name: settings.pop(name) for name in names & settings.keys()}
     return generate(denoiser, codec, out=out, config=Sampling(**sampling), **settings)
 
 
@@ -144,6 +144,36 @@ def test_start_pictures_that_do_not_fit_are_refused(denoiser, codec, real, tmp_p
         draw(denoiser, codec, tmp_path / "set", start=open_imageset(tmp_path / "large"))
     with pytest.raises(UserError, match="strength is 0"):
         draw(denoiser, codec, tmp_path / "set", start=real, strength=0.0)
+
+
+def test_the_class_mean_shines_through_the_end_of_a_spoon_cosine_chain(denoiser, codec, tmp_path):
+    spoon = DiTDenoiser(denoiser.network, spoon_cosine(2), guided_channels=None)
+    spoon.class_mean = torch.stack([torch.full((4, 4, 4), value) for value in (-50.0, 50.0)])
+    seen = []
+    walk = spoon.generate
+    spoon.generate = lambda label, **more: seen.append(more["start"]) or walk(label, **more)
+    plain, begun = (draw(spoon, codec, tmp_path / str(on), from_class_mean=on) for on in (False, True))
+    assert seen[0] is None
+    assert torch.equal(seen[1][[0, 9]], spoon.class_mean)
+    assert (begun.pixels() != plain.pixels()).any((1, 2, 3)).all()
+    with pytest.raises(UserError, match="does not know its classes' mean latents"):
+        draw(denoiser, codec, tmp_path / "none", from_class_mean=True)
+    with pytest.raises(UserError, match="two beginnings"):
+        draw(spoon, codec, tmp_path / "two", from_class_mean=True, start=begun)
+
+
+def test_another_schedule_than_the_trained_one_must_be_forced(denoiser, codec, tmp_path):
+    plain = draw(denoiser, codec, tmp_path / "plain")
+    assert draw(denoiser, codec, tmp_path / "named", schedule="linear").digest == plain.digest
+    with pytest.raises(UserError, match="trained with other betas than spoon_cosine:2"):
+        draw(denoiser, codec, tmp_path / "spoon", schedule="spoon_cosine:2")
+    forced = draw(denoiser, codec, tmp_path / "spoon", schedule="spoon_cosine:2", force_schedule=True)
+    assert forced.digest != plain.digest
+    assert forced.facts[0]["betas"] != plain.facts[0]["betas"]
+    denoiser.about = {"schedule": "assumed"}  # as of a file in the original layout
+    assert draw(denoiser, codec, tmp_path / "said", schedule="spoon_cosine:2").digest == forced.digest
+    with pytest.raises(UserError, match="cannot be sampled from"):
+        draw(denoiser, codec, tmp_path / "moving", schedule="progressive:thesis")
 
 
 class Brightness:

@@ -2,7 +2,8 @@
 
 ::
 
-    checkpoint/  trained.safetensors  trained tensors, their moving average under ``ema/``, ``schedule/betas``
+    checkpoint/  trained.safetensors  trained tensors, their moving average under ``ema/``, ``schedule/betas``,
+                                      ``latents/class_mean``
                  config.json          network, adapters, classes, digests of base and latents, resolved settings
     base.safetensors                  all weights as fp16, betas, the network's keywords in the metadata
 """
@@ -20,7 +21,7 @@ from torch import Tensor
 from roadstill import adapters as known_adapters
 from roadstill.adapters import Adapter, apply_adapters, load_trained, merge
 from roadstill.denoisers.dit import DiTDenoiser
-from roadstill.denoisers.labelled import LabelledDenoiser
+from roadstill.denoisers.labelled import ASSUMED, LabelledDenoiser
 from roadstill.denoisers.sit import SiTDenoiser
 from roadstill.errors import UserError
 from roadstill.hub import WEIGHTS, kind_of, local, shipped
@@ -35,6 +36,7 @@ BASE_FORMAT = "roadstill-generator-1"
 SHIPPED = "shipped"
 HUB = "hub:"
 EMA = "ema/"
+CLASS_MEAN = "latents/class_mean"
 SCHEDULE = ("schedule/betas", "schedule/timesteps")
 
 
@@ -92,6 +94,7 @@ def _load_foreign(path: Path, objective: str | None) -> LabelledDenoiser:
         # What the reference does to the four channels of Stable Diffusion's latents.
         "guided_channels": 3 if network.in_channels == 4 else None,
         "label_rows": None,
+        "schedule": ASSUMED,
     }
     weights = transformer_folder(path) / WEIGHTS if path.is_dir() else path
     return _stored(
@@ -121,6 +124,7 @@ def _load_checkpoint(folder: Path, which: str, base: Path | None) -> LabelledDen
     path = folder / "trained.safetensors"
     tensors, _ = read_tensors(path, "the trained tensors of a checkpoint")
     schedule = _take_schedule(tensors, about, path)
+    class_mean = tensors.pop(CLASS_MEAN, None)
     averaged = {name.removeprefix(EMA): tensor for name, tensor in tensors.items() if name.startswith(EMA)}
     trained = {name: tensor for name, tensor in tensors.items() if not name.startswith(EMA)}
     if which == "ema" and not averaged:
@@ -128,7 +132,9 @@ def _load_checkpoint(folder: Path, which: str, base: Path | None) -> LabelledDen
     network = _build(about, path) if about["base"] is None else _network_of_base(folder, about, base)
     adapt(network, [adapter_of(record) for record in about["adapters"]], about["fresh_labels"], seed=0)
     load_trained(network, averaged if which == "ema" else trained)
-    return _stored(network, schedule, about, digest_file(path))
+    denoiser = _stored(network, schedule, about, digest_file(path))
+    denoiser.class_mean = class_mean
+    return denoiser
 
 
 def _network_of_base(folder: Path, about: Mapping[str, Any], moved: Path | None) -> DiT:
@@ -194,10 +200,12 @@ def save_checkpoint(
     trained: Mapping[str, Tensor],
     averaged: Mapping[str, Tensor],
     schedule: NoiseSchedule | None,
+    class_mean: Tensor,
     about: Mapping[str, Any],
 ) -> None:
     """Writes ``trained.safetensors`` and ``config.json``, each atomically."""
     tensors = dict(trained) | {EMA + name: tensor for name, tensor in averaged.items()} | schedule_tensors(schedule)
+    tensors[CLASS_MEAN] = class_mean
     write_json(folder / "config.json", {"format": FORMAT} | dict(about))
     write_tensors(folder / "trained.safetensors", tensors)
 

@@ -32,7 +32,7 @@ from roadstill.loops import (
     set_rate,
     write_tensors,
 )
-from roadstill.runs import Stage
+from roadstill.runs import Stage, plain
 from roadstill.schedules import NoiseSchedule
 from roadstill.training import FinetuneConfig, NetworkConfig, build_denoiser, criteria_of, weight_of
 
@@ -61,11 +61,12 @@ def finetune(latents: LatentStore, *, base: Path | None, out: Path, config: Fine
     stage = Stage(out, config, {"latents": latents.digest, "base": about["base_digest"], "seed": str(seed)})
     if stage.done:
         return out
-    accelerator = _accelerator(config)
+    accelerator = _accelerator(config, out)
     parts = config.gradient_accumulation * accelerator.num_processes
     if config.batch_size % parts:
         raise UserError(f"batch_size {config.batch_size} does not divide into {parts} parts over all processes")
     network = denoiser.network
+    accelerator.init_trackers(out.name, _scalars(config))
     names, weights = zip(*((n, p) for n, p in network.named_parameters() if p.requires_grad), strict=True)
     criteria = criteria_of(config).to(accelerator.device)
     optimizer = torch.optim.AdamW(weights, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
@@ -77,6 +78,7 @@ def finetune(latents: LatentStore, *, base: Path | None, out: Path, config: Fine
         raise UserError(
             f"{out}: the processes were stopped at different steps {sorted(found)}; remove it and begin anew"
         )
+    class_mean = latents.class_mean()
     rewind_metrics(out / "metrics.jsonl", start)
     meter = _Meter()
     main = accelerator.is_main_process
@@ -101,19 +103,28 @@ def finetune(latents: LatentStore, *, base: Path | None, out: Path, config: Fine
         _average(averaged, names, weights, step, config)
         done = step + 1
         if main and (done % config.log_every == 0 or done == config.steps):
-            stage.log(step=done, learning_rate=config.learning_rate * rate, **meter.line(config.batch_size))
+            line = {"learning_rate": config.learning_rate * rate} | meter.line(config.batch_size)
+            stage.log(step=done, **line)
+            accelerator.log(line, step=done)
         if done % config.save_every == 0 or done == config.steps:
             run.save(prepared.optimizer, done)  # before the checkpoint: a checkpoint without it could not go on
             if main:
                 trained = dict(zip(names, weights, strict=True))
                 schedule = denoiser.at(1.0).schedule if done == config.steps else scheduled.schedule
                 save_checkpoint(
-                    out, trained=trained, averaged=averaged, schedule=schedule, about={"step": done} | about
+                    out,
+                    trained=trained,
+                    averaged=averaged,
+                    schedule=schedule,
+                    class_mean=class_mean,
+                    about={"step": done} | about,
                 )
             accelerator.wait_for_everyone()
     if main:
         stage.finish(trained=sum(weight.numel() for weight in weights), tensors=len(names))
     accelerator.wait_for_everyone()
+    for tracker in accelerator.trackers:  # end_training() would take the process group down with them
+        tracker.finish()
     _drop(run.path)
     return out
 
@@ -123,7 +134,7 @@ def _batch(
 ) -> tuple[Tensor, Tensor, torch.Generator]:
     """One part's latents ``[b, c, h, w]``, labels ``[b]``, and the generator of all that is random in it."""
     if config.class_balanced:
-        rows = balanced_rows(latents.labels, config.batch_size, seed=seed, step=step)
+        rows = balanced_rows(latents.members, config.batch_size, seed=seed, step=step)
     else:
         rows = rows_of_step(len(latents), config.batch_size, seed=seed, step=step)
     part = config.batch_size // shares
@@ -179,19 +190,31 @@ def _drop(path: Path) -> None:
     path.unlink(missing_ok=True)  # the run is finished: nothing will resume it
 
 
-def _accelerator(config: FinetuneConfig) -> Any:
-    """Device, precision and processes.
+def _accelerator(config: FinetuneConfig, out: Path) -> Any:
+    """Device, precision, processes and trackers.
 
     Raises:
-        UserError: more processes were started than work together.
+        UserError: more processes were started than work together, or a tracker that is not installed.
     """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
+    from accelerate.tracking import filter_trackers
 
     # accelerate keeps the first Accelerator's precision for the whole process and refuses another one.
     AcceleratorState._reset_state()
-    # Without cpu=True it sees no other processes on a machine without accelerators.
-    accelerator = Accelerator(mixed_precision=config.mixed_precision, cpu=not torch.accelerator.is_available())
+    asked = list(config.trackers)
+    try:
+        found = {str(tracker) for tracker in filter_trackers(asked, out)}
+    except ValueError as error:
+        raise UserError(f"trackers {', '.join(asked)}: {error}") from None
+    if missing := set(asked) - found:
+        raise UserError(f"tracker {min(missing)!r} is not installed; install its package or leave it out of trackers")
+    accelerator = Accelerator(
+        mixed_precision=config.mixed_precision,
+        cpu=not torch.accelerator.is_available(),  # else it sees no other processes on a machine without any
+        log_with=asked or None,
+        project_dir=out,
+    )
     started = int(os.environ.get("WORLD_SIZE", "1"))
     if accelerator.num_processes != started:
         raise UserError(
@@ -199,6 +222,11 @@ def _accelerator(config: FinetuneConfig) -> Any:
             "python -m torch.distributed.run --nproc_per_node N"
         )
     return accelerator
+
+
+def _scalars(config: FinetuneConfig) -> dict[str, Any]:
+    """The settings that every tracker can show."""
+    return {name: value for name, value in plain(config).items() if isinstance(value, (bool, int, float, str))}
 
 
 class _Meter:

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ from numpy.typing import NDArray
 
 from roadstill.codecs import Codec, from_pixels, to_pixels
 from roadstill.denoisers.base import Denoiser, Sampling
-from roadstill.denoisers.labelled import IN_MEMORY
+from roadstill.denoisers.dit import DiTDenoiser
+from roadstill.denoisers.labelled import ASSUMED, IN_MEMORY
 from roadstill.errors import UserError
 from roadstill.guides import Teacher, towards
 from roadstill.images import encode_png, read_image
 from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
-from roadstill.runs import atomic_path, plain, read_json, seed_of, write_json
+from roadstill.runs import atomic_path, digest_of, plain, read_json, seed_of, write_json
+from roadstill.schedules import Progressive, read_schedule
 
 
 def generate(
@@ -54,15 +57,25 @@ def generate(
         The set, class by class; every picture records its seed and how it was drawn.
 
     Raises:
-        UserError: no class names, label rows, start pictures or a teacher that do not fit, or a codec that the denoiser
-            was not trained with.
+        UserError: no class names, label rows, start pictures or a teacher that do not fit, a codec or noise schedule
+            that the denoiser was not trained with, class means that it does not know.
     """
     about: dict[str, Any] = dict(getattr(denoiser, "about", {}))  # a denoiser of someone else's may have none
     names = tuple(class_names or about.get("class_names") or ())
     rows = tuple(label_rows if label_rows is not None else range(len(names)))
     _check(names, rows, per_class, about, codec)
+    denoiser = _scheduled(denoiser, config)
     if teacher is not None and tuple(teacher.class_names) != names:
         raise UserError(f"the teacher knows the classes {', '.join(teacher.class_names)}, not {', '.join(names)}")
+    means, schedule = getattr(denoiser, "class_mean", None), getattr(denoiser, "schedule", None)
+    if config.from_class_mean:
+        if start is not None:
+            raise UserError("from_class_mean and start pictures are two beginnings; choose one")
+        if means is None or len(means) != len(names):
+            raise UserError(
+                "this generator does not know its classes' mean latents; fine-tune it, or leave out from_class_mean"
+            )
+        config = replace(config, strength=1.0)
     begin = None if start is None else _starts(start, names, per_class)
     digest = getattr(denoiser, "digest", IN_MEMORY)
     about_all = {
@@ -101,6 +114,8 @@ def generate(
         shared["solver"] = config.solver or denoiser.solvers[0]
         size_px = read_image(part / "0-0.png").width
         with ImageSetWriter(out, names, size_px) as writer:
+            if schedule is not None:
+                shared["betas"] = digest_of(schedule.betas.tolist())
             if teacher is not None:
                 shared |= {"teacher": teacher.digest, "teacher_guidance": config.teacher_guidance}
             for label, index in told:
@@ -113,6 +128,27 @@ def generate(
         shutil.rmtree(part)
     wait()
     return open_imageset(out)
+
+
+def _scheduled(denoiser: Denoiser, config: Sampling) -> Denoiser:
+    """The denoiser with the schedule that the sampling names.
+
+    Raises:
+        UserError: another one than it was trained with, if that is not forced; a kind of network that has none.
+    """
+    if config.schedule is None:
+        return denoiser
+    given = read_schedule(config.schedule, train_steps=1)
+    if not isinstance(denoiser, DiTDenoiser) or isinstance(given, Progressive):
+        raise UserError(f"schedule {config.schedule!r} cannot be sampled from; leave it out")
+    own = denoiser.betas
+    if own.shape == given.betas.shape and torch.allclose(own, given.betas, rtol=1e-6, atol=0):
+        return denoiser
+    if not (config.force_schedule or denoiser.about.get("schedule") == ASSUMED):
+        raise UserError(
+            f"the generator was trained with other betas than {config.schedule}; leave schedule out, or force_schedule"
+        )
+    return denoiser.with_schedule(given)
 
 
 def _processes() -> tuple[int, int, Callable[[], None]]:
@@ -140,7 +176,9 @@ def _draw(
     device = next(codec.parameters()).device
     with torch.no_grad():
         first = None
-        if begin is not None:
+        if config.from_class_mean:
+            first = denoiser.class_mean[[label for label, _ in batch]]  # type: ignore[attr-defined]
+        elif begin is not None:
             real = begin.pixels([label * per_class + index for label, index in batch])
             first = codec.encode(from_pixels(torch.from_numpy(real)).to(device)).mean
         latents = denoiser.generate(

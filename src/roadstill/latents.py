@@ -78,6 +78,19 @@ class LatentStore:
         return out
 
     @cached_property
+    def members(self) -> list[NDArray[np.int64]]:
+        """The rows of each class that has any, in the order of the labels."""
+        return [np.flatnonzero(self.labels == label) for label in np.unique(self.labels)]
+
+    def class_mean(self, limit: int = 1024) -> Tensor:
+        """Mean latent of each class, float32 ``[k, c, h, w]``, over at most ``limit`` evenly spread rows of it."""
+        means = torch.zeros(len(self.class_names), *self.shape)
+        for rows in self.members:
+            chosen = rows[np.linspace(0, len(rows) - 1, min(limit, len(rows))).astype(np.int64)]
+            means[self.labels[rows[0]]] = self.moment("mean", chosen).mean(0)
+        return means
+
+    @cached_property
     def _maps(self) -> list[dict[str, Tensor]]:
         # The tensors are views of memory-mapped files: pages come in when touched and can go again.
         return [_map_shard(self.root / _shard_name(number), self.shape) for number in range(self.num_shards)]

@@ -47,12 +47,17 @@ def rows_of_step(size: int, count: int, *, seed: int, step: int, name: str = "")
     return np.array([_epoch_order(size, seed, name, int(at) // size)[int(at) % size] for at in positions], np.int64)
 
 
-def balanced_rows(labels: NDArray[np.int64], count: int, *, seed: int, step: int) -> NDArray[np.int64]:
+def balanced_rows(members: Sequence[NDArray[np.int64]], count: int, *, seed: int, step: int) -> NDArray[np.int64]:
     """As `rows_of_step`, but every class that has a row takes its turn, whatever its share of the data.
 
     Turns go round over the steps too, so that a batch smaller than the number of classes reaches all of them.
+
+    Args:
+        members: the rows of each class that has any.
+        count: rows per step.
+        seed: the run's seed.
+        step: 0-based step.
     """
-    members = _members(labels.tobytes(), len(labels))
     turns = np.arange(step * count, (step + 1) * count)
     rows = []
     for turn in turns:
@@ -61,12 +66,6 @@ def balanced_rows(labels: NDArray[np.int64], count: int, *, seed: int, step: int
         order = _epoch_order(len(of_class), seed, f"class{int(turn) % len(members)}", at // len(of_class))
         rows.append(of_class[order[at % len(of_class)]])
     return np.array(rows, np.int64)
-
-
-@lru_cache(maxsize=2)
-def _members(labels: bytes, size: int) -> list[NDArray[np.int64]]:
-    values = np.frombuffer(labels, np.int64, size)
-    return [np.flatnonzero(values == label) for label in np.unique(values)]
 
 
 def rate_at(step: int, *, steps: int, warmup_steps: int, decay: str) -> float:

@@ -4,7 +4,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
+from importlib import import_module
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch import Tensor
 from roadstill.errors import UserError
 
 Phase: TypeAlias = "int | str | Callable[[], Tensor]"
+PRESETS = {"thesis": "6,5,4,3,2", "drivedit": "linear,6,5,4,3,2"}
 
 
 def linear(steps: int = 1000) -> Tensor:
@@ -140,20 +142,27 @@ def kept_timesteps(steps: int, total: int, spacing: str = "even") -> Tensor:
 
 @dataclass(frozen=True)
 class Progressive:
-    """A schedule that changes during training, phase by phase in equal shares (thesis 3.3, progressive tuning).
+    """A schedule that changes during training, phase by phase (thesis 3.3, progressive tuning).
 
     Attributes:
         phases: what each phase uses: a power of the spoon-cosine, ``"linear"``, or a function that returns betas.
             The default is the thesis' Scos^6 to Scos^2; ``("linear", 6, 5, 4, 3, 2)`` is DriveDiTFit's.
         steps: length of the chain.
+        share: part of the training that each phase takes (the last one takes the rest); equal parts if not given.
     """
 
     phases: tuple[Phase, ...] = (6, 5, 4, 3, 2)
     steps: int = 1000
+    share: float | None = None
 
     def __post_init__(self) -> None:
         if not self.phases:
             raise UserError("a progressive schedule without phases has no betas; name at least one, such as (6, 2)")
+        if self.share is not None and not 0 < self.share * (len(self.phases) - 1) < 1:
+            raise UserError(
+                f"phases of {self.share:.3g} of the training leave nothing for the last of {len(self.phases)}; "
+                "shorten them or train longer"
+            )
 
     def at(self, progress: float) -> NoiseSchedule:
         """The schedule when this share of the training is done; below 0 the first phase, from 1 on the last."""
@@ -161,8 +170,9 @@ class Progressive:
 
     def phase(self, progress: float) -> int:
         """Index of the phase at this share of the training."""
+        phases_done = progress * len(self.phases) if self.share is None else progress / self.share
         # The tiny shift: 3 of 5 phases done is sometimes 2.9999999999999996 as a product.
-        return min(max(math.floor(progress * len(self.phases) + 1e-9), 0), len(self.phases) - 1)
+        return min(max(math.floor(phases_done + 1e-9), 0), len(self.phases) - 1)
 
 
 def _phase_betas(phase: Phase, steps: int) -> Tensor:
@@ -173,3 +183,50 @@ def _phase_betas(phase: Phase, steps: int) -> Tensor:
     if isinstance(phase, (int, float)):
         return spoon_cosine(phase, steps)
     raise UserError(f"schedule phase {phase!r} is unknown; choose 'linear', a power such as 6, or a function")
+
+
+def read_schedule(text: str, *, train_steps: int) -> NoiseSchedule | Progressive:
+    """The schedule that a text names.
+
+    Args:
+        text: ``linear``, ``cosine:2``, ``spoon_cosine:2``, ``progressive:6,5,4,3,2``, ``progressive:thesis``,
+            ``progressive:linear,6,2@4000``, or the dotted path of a function that returns betas.
+        train_steps: length of the training, of which ``@4000`` takes a share.
+
+    Raises:
+        UserError: none of these.
+    """
+    kind, _, argument = text.partition(":")
+    try:
+        if kind == "progressive":
+            names, _, tau = argument.partition("@")
+            phases = [part.strip() for part in PRESETS.get(names or "thesis", names).split(",")]
+            return Progressive(
+                tuple(part if part == "linear" else int(part) for part in phases),
+                share=int(tau) / train_steps if tau else None,
+            )
+        if kind == "linear" and not argument:
+            return NoiseSchedule.of(linear())
+        if kind in ("cosine", "spoon_cosine"):
+            return NoiseSchedule.of((cosine if kind == "cosine" else spoon_cosine)(float(argument or 2)))
+        return NoiseSchedule.of(dotted(text)())
+    except (ValueError, TypeError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(
+            f"schedule {text!r} is unknown ({error}); choose linear, cosine:2, spoon_cosine:2, "
+            "progressive:6,5,4,3,2 or the dotted path of a function"
+        ) from None
+
+
+def dotted(path: str) -> Any:
+    """What a dotted path such as ``my_module.Spread`` names.
+
+    Raises:
+        ValueError: no such module or name.
+    """
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"no {path!r}: {error}") from None

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from roadstill.errors import UserError
 from roadstill.latents import LatentStore
 from roadstill.networks.dit import DiT
 from roadstill.runs import seed_of
-from roadstill.schedules import NoiseSchedule, Progressive, cosine, linear, spoon_cosine
+from roadstill.schedules import NoiseSchedule, Progressive, dotted, read_schedule
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,8 @@ class FinetuneConfig:
         objective: what the network predicts, ``noise`` (DiT) or ``velocity`` (SiT); if not given, what the base does,
             and noise from scratch or from weights of others.
         schedule: ``linear``, ``cosine:2``, ``spoon_cosine:2``, ``progressive:6,5,4,3,2`` (phases may be ``linear``), or
-            the dotted path of a function that returns betas.
+            the dotted path of a function that returns betas. ``progressive:thesis`` and ``progressive:drivedit`` are
+            presets; ``progressive:6,2@4000`` gives each phase but the last 4,000 steps instead of an equal share.
         retime: tells the network the time at which its base had as much noise (not with a progressive schedule).
         representativeness: weight of the minimax term of thesis eq. 3.11; 0 leaves it out.
         diversity: weight of the term of thesis eq. 3.12; 0 leaves it out.
@@ -79,6 +79,10 @@ class FinetuneConfig:
         guided_channels: leading latent channels that guidance moves; ``None`` means all, the reference has 3 of 4.
         mixed_precision: ``no`` or ``bf16``.
         gradient_accumulation: parts that a batch is computed in.
+        gradient_checkpointing: computes each block again in the backward pass instead of keeping what it held: a third
+            more work, a fraction of the memory.
+        trackers: names of accelerate's trackers (``tensorboard``, ``wandb``, ...), beside ``metrics.jsonl``; the
+            packages behind them are yours to install.
         save_every: steps per saved state.
         log_every: steps per line of ``metrics.jsonl``.
     """
@@ -113,6 +117,8 @@ class FinetuneConfig:
     guided_channels: int | None = None
     mixed_precision: str = "no"
     gradient_accumulation: int = 1
+    gradient_checkpointing: bool = False
+    trackers: tuple[str, ...] = ()
     save_every: int = 500
     log_every: int = 50
 
@@ -174,6 +180,7 @@ def build_denoiser(
     fresh = num_classes if config.label_init == "mean" and config.network is None else None
     plain = network.config
     adapt(network, config.adapters, fresh, seed=seed, like=config.label_rows)
+    network.save_memory = config.gradient_checkpointing
     rows = None if fresh is not None else config.label_rows
     if len(rows or range(num_classes)) != num_classes or (rows is None and num_classes > network.num_classes):
         raise UserError(
@@ -202,42 +209,13 @@ def build_denoiser(
 
 
 def schedule_of(config: FinetuneConfig) -> NoiseSchedule | Progressive:
-    """The schedule that a text such as ``spoon_cosine:2`` names."""
-    kind, _, argument = config.schedule.partition(":")
-    try:
-        if kind == "progressive":
-            if config.retime:
-                raise UserError("retime and a progressive schedule are two answers to one question; choose one")
-            phases = [part.strip() for part in argument.split(",")] if argument else ["6", "5", "4", "3", "2"]
-            return Progressive(tuple(part if part == "linear" else int(part) for part in phases))
-        if kind == "linear" and not argument:
-            betas = linear()
-        elif kind in ("cosine", "spoon_cosine"):
-            betas = (cosine if kind == "cosine" else spoon_cosine)(float(argument or 2))
-        else:
-            betas = dotted(config.schedule)()
-    except (ValueError, TypeError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(
-            f"schedule {config.schedule!r} is unknown ({error}); choose linear, cosine:2, spoon_cosine:2, "
-            "progressive:6,5,4,3,2 or the dotted path of a function"
-        ) from None
-    schedule = NoiseSchedule.of(betas)
-    return schedule.retimed() if config.retime else schedule
-
-
-def dotted(path: str) -> Any:
-    """What a dotted path such as ``my_module.Spread`` names.
-
-    Raises:
-        ValueError: no such module or name.
-    """
-    module, _, name = path.rpartition(".")
-    try:
-        return getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"no {path!r}: {error}") from None
+    """The schedule that ``config.schedule`` names, retimed if asked."""
+    schedule = read_schedule(config.schedule, train_steps=config.steps)
+    if not config.retime:
+        return schedule
+    if isinstance(schedule, Progressive):
+        raise UserError("retime and a progressive schedule are two answers to one question; choose one")
+    return schedule.retimed()
 
 
 def criteria_of(config: FinetuneConfig) -> nn.ModuleDict:

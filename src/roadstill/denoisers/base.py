@@ -47,6 +47,11 @@ class Sampling:
         eta: share of fresh noise of ``ddim``.
         strength: with start pictures, the share of the chain they are noised by: 1 keeps almost nothing of them, 0.2
             redraws details.
+        from_class_mean: starts from the class's mean latent under as much noise as the chain's noisy end has. That is
+            pure noise but for schedules such as spoon-cosine, which keep some signal there, as training does then.
+        schedule: noise schedule by name; that of the checkpoint if not given. Another one is refused, except for
+            weights that do not say theirs (original DiT files count as linear).
+        force_schedule: takes another schedule than the checkpoint's.
         teacher_guidance: with a teacher, how far it moves each step's clean estimate, in standard deviations of the
             noise that is left.
         teacher_interval: part of the chain in which it does, 0 the clean and 1 the noisy end.
@@ -59,6 +64,9 @@ class Sampling:
     solver: str | None = None
     eta: float = 0.0
     strength: float = 0.5
+    from_class_mean: bool = False
+    schedule: str | None = None
+    force_schedule: bool = False
     teacher_guidance: float = 0.2
     teacher_interval: tuple[float, float] = (0.0, 0.8)
     batch_size: int = 16

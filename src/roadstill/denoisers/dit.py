@@ -50,10 +50,12 @@ class DiTDenoiser(LabelledDenoiser):
 
     def at(self, progress: float) -> Self:
         """The same network with the schedule of this share of the training; itself if the schedule is fixed."""
-        if self.progressive is None:
-            return self
+        return self if self.progressive is None else self.with_schedule(self.progressive.at(progress))
+
+    def with_schedule(self, schedule: NoiseSchedule) -> Self:
+        """The same network with another schedule."""
         twin = object.__new__(type(self))
-        twin.__dict__.update(self.__dict__, schedule=self.progressive.at(progress))
+        twin.__dict__.update(self.__dict__, schedule=schedule)
         return twin
 
     def _times(self, count: int, generator: torch.Generator) -> Tensor:

@@ -15,6 +15,7 @@ from roadstill.errors import UserError
 from roadstill.schedules import NoiseSchedule
 
 IN_MEMORY = "in memory"
+ASSUMED = "assumed"  # of a file that does not say its noise schedule
 
 
 class LabelledDenoiser(ABC):
@@ -31,12 +32,14 @@ class LabelledDenoiser(ABC):
     Attributes:
         solvers: names that `Sampling.solver` may have, the default first.
         schedule: the noise schedule of a discrete chain, if it has one.
+        class_mean: mean latents of the classes that it was trained on, ``[k, c, h, w]``, if that is known.
         digest: of the file that it came from.
         about: what that file says besides: ``class_names``, ``codec`` (digest), ``latents``, ``network``, ...
     """
 
     solvers: ClassVar[tuple[str, ...]]
     schedule: NoiseSchedule | None = None
+    class_mean: Tensor | None = None
     digest: str = IN_MEMORY
     about: Mapping[str, Any] = MappingProxyType({})
 

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from roadstill.errors import UserError
 from roadstill.hub import open_model
 from roadstill.networks.dit import SIZES, DiT
+from roadstill.runs import atomic_path
 
 DIFFUSERS_KIND = "DiTTransformer2DModel"
 _ENDS = ("weight", "bias")
@@ -152,6 +154,35 @@ def to_diffusers(network: DiT) -> Any:
             state |= {f"{block}.attn1.to_{which}.{end}": part for which, part in zip("qkv", parts, strict=True)}
     model.load_state_dict(state, strict=True)
     return model.train(network.training)
+
+
+def save_diffusers(network: DiT, betas: Tensor | None, folder: Path) -> Path:
+    """Writes ``transformer/`` and, for a noise predictor, ``scheduler/``, which diffusers opens by itself.
+
+    Args:
+        network: without gammas or adapters.
+        betas: of the schedule that it was trained with; ``None`` for a velocity predictor.
+        folder: is made, atomically.
+
+    Raises:
+        UserError: see `to_diffusers`.
+    """
+    from diffusers import DDIMScheduler
+
+    with atomic_path(folder) as path:
+        to_diffusers(network).save_pretrained(path / "transformer")
+        if betas is not None:
+            DDIMScheduler(
+                num_train_timesteps=len(betas), trained_betas=betas.tolist(), clip_sample=False
+            ).save_pretrained(path / "scheduler")
+    return folder
+
+
+def save_original(network: DiT, path: Path) -> Path:
+    """Writes the weights under the names of DiT's own files, as safetensors; the file says nothing of betas."""
+    with atomic_path(path) as temporary:
+        save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, temporary)
+    return path
 
 
 def open_diffusers_dit(folder: Path) -> DiT:

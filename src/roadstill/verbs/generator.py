@@ -90,9 +90,11 @@ def generate(
     out: Path,
     *,
     checkpoint: Path | None = None,
+    which: Literal["ema", "trained"] = "ema",
     codec: Path | None = None,
     decoder: Path | None = None,
     class_names: tuple[str, ...] = ("not_brake", "brake"),
+    label_rows: tuple[int, ...] | None = None,
     per_class: int = 10,
     seed: int = 0,
     start: Path | None = None,
@@ -104,9 +106,12 @@ def generate(
     Args:
         out: folder to make.
         checkpoint: folder that finetune made; the shipped base generator if not given.
+        which: the checkpoint's moving average, or its last weights.
         codec: codec file, or a diffusers autoencoder (folder or hub name); the shipped one if not given.
         decoder: a second diffusers autoencoder that decodes what the first one encodes.
         class_names: names of the generator's classes, in label order.
+        label_rows: what the generator is told for each class, such as two rows of a table of 1,000; 0, 1, ... if not
+            given.
         per_class: images per class.
         seed: image i of class c depends on it, on c and on i, on nothing else.
         start: image set of real pictures to start from instead of pure noise; see sampling.strength.
@@ -121,9 +126,10 @@ def generate(
     from roadstill.imagesets import open_imageset
 
     made = draw(
-        load_denoiser(checkpoint),
+        load_denoiser(checkpoint, which=which),
         load_codec(codec, decoder=decoder),
         class_names=class_names,
+        label_rows=label_rows,
         per_class=per_class,
         seed=seed,
         config=sampling,
@@ -132,6 +138,32 @@ def generate(
         teacher=None if teacher is None else open_agent(teacher),
     )
     return f"{out}: {len(made)} generated images, {per_class} per class"
+
+
+def export(
+    out: Path,
+    *,
+    checkpoint: Path | None = None,
+    which: Literal["ema", "trained"] = "ema",
+    layout: Literal["diffusers", "original"] = "diffusers",
+) -> str:
+    """Writes a generator for others: as a diffusers folder, or in DiT's original layout.
+
+    Args:
+        out: folder to make (diffusers: transformer, and a scheduler with the betas), or safetensors file (original).
+        checkpoint: folder that finetune made; the shipped base generator if not given.
+        which: the checkpoint's moving average, or its last weights.
+        layout: diffusers, or the names of DiT's original files.
+    """
+    from roadstill.checkpoints import plain_network
+    from roadstill.finetune import load_denoiser
+    from roadstill.networks.interchange import save_diffusers, save_original
+
+    denoiser = load_denoiser(checkpoint, which=which)
+    network, schedule = plain_network(denoiser), denoiser.schedule
+    if layout == "original":
+        return str(save_original(network, out))
+    return str(save_diffusers(network, None if schedule is None else schedule.betas, out))
 
 
 def params(*, backbone: str = "DiT-XL/2", adapters: list[str] = [], json: bool = False) -> str:  # noqa: B006
