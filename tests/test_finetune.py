@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from roadstill import finetune as loop
+from roadstill import steps as stepping
 from roadstill.adapters import DiffFit, Full, LoRA
 from roadstill.denoisers.base import Sampling
 from roadstill.errors import UserError
@@ -63,7 +64,7 @@ class Killed(Exception):
 
 def run_broken(monkeypatch, at, latents, **arguments):
     """Kills the training when step ``at`` has been saved (and one more has been done), then starts it again."""
-    batch = loop._batch
+    batch = stepping._batch
 
     def bomb(store, config, seed, step, share, shares):
         if step > at:
@@ -71,7 +72,7 @@ def run_broken(monkeypatch, at, latents, **arguments):
         return batch(store, config, seed, step, share, shares)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "_batch", bomb)
+        patch.setattr(stepping, "_batch", bomb)
         with pytest.raises(Killed):
             finetune(latents, **arguments)
     return finetune(latents, **arguments)
@@ -89,7 +90,7 @@ def test_a_killed_run_equals_an_unbroken_one_bit_for_bit(latents, base, tmp_path
     config = FinetuneConfig(**FULL_OF_STATE, adapters=(DiffFit(), LoRA(rank=2)), mixed_precision=precision)
     arguments = {"base": base, "config": config, "seed": 3}
     # The resume file is removed at the end: keep it, it holds optimiser and memories.
-    monkeypatch.setattr(loop, "_drop", lambda path: None)
+    monkeypatch.setattr(loop._State, "drop", lambda state: None)
     finetune(latents, out=tmp_path / "whole", **arguments)
     torch.manual_seed(99)  # the global generator must have no say
     run_broken(monkeypatch, 11, latents, out=tmp_path / "broken", **arguments)
@@ -122,7 +123,7 @@ def test_a_finished_run_is_not_run_again(latents, tmp_path, monkeypatch):
     arguments = {"base": None, "out": tmp_path / "run", "config": FinetuneConfig(**SCRATCH, steps=2), "seed": 0}
     finetune(latents, **arguments)
     assert not list((tmp_path / "run").glob("resume*"))
-    monkeypatch.setattr(loop, "_batch", None)  # would fail if called
+    monkeypatch.setattr(stepping, "_batch", None)  # would fail if called
     assert finetune(latents, **arguments) == tmp_path / "run"
 
 
@@ -380,7 +381,7 @@ def test_the_moving_average_forgets_the_start_of_a_short_run():
     for ema in ("warmup", "reference"):
         averaged = {"w": torch.zeros(1)}
         for step in range(200):
-            loop._average(averaged, ("w",), weights, step, FinetuneConfig(ema=ema))
+            stepping._average(averaged, ("w",), weights, step, FinetuneConfig(ema=ema))
         left[ema] = 1 - averaged["w"].item()
     assert left["warmup"] < 1e-6
     assert left["reference"] == pytest.approx(0.9999**200, rel=1e-3)

@@ -1,6 +1,9 @@
 """The latent store: right rows, fresh draws, memory-mapped shards, clear words for damage."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -100,3 +103,53 @@ def test_damage_is_named(images, codec, tmp_path):
         open_latents(store.root)
     with pytest.raises(UserError, match="does not exist"):
         open_latents(tmp_path / "nowhere")
+
+
+MILLION = """
+import resource, sys
+from pathlib import Path
+import numpy as np, torch
+from roadstill.codecs.base import Codec, Moments
+from roadstill.latents import encode_imageset
+
+class Halves(Codec):
+    channels, downsampling = 4, 1
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1), requires_grad=False)
+    def encode(self, pixels):
+        return Moments(pixels[:, :1].repeat(1, 4, 1, 1), torch.zeros(1, 1, 1, 1))
+    def decode(self, latents):
+        return latents
+
+class Frames:
+    '''Stands for a million pictures: each is one grey that its number decides.'''
+    size_px, class_names, digest = 8, ("not_brake", "brake"), "frames"
+    labels = np.arange(1_000_000) % 2
+    def __len__(self):
+        return len(self.labels)
+    def pixels(self, rows):
+        return np.broadcast_to((rows % 251).astype(np.uint8)[:, None, None, None], (len(rows), 8, 8, 3))
+
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+store = encode_imageset(Frames(), Halves(), Path(sys.argv[1]), batch_size=4096)
+written = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+rng = np.random.default_rng(0)
+for _ in range(100):
+    rows = rng.integers(len(store), size=64)
+    expected = (torch.from_numpy(rows % 251) / 127.5 - 1).half().float()
+    assert torch.equal(store.draw(rows)[:, 3, 7, 7], expected)
+anonymous = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("RssAnon"))
+size = sum(path.stat().st_size for path in Path(sys.argv[1]).iterdir())
+print((written - before) // 1024, anonymous // 1024, size // 2**20)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads memory use from Linux' /proc")
+def test_a_million_latents_are_written_and_read_in_flat_memory(tmp_path):
+    command = [sys.executable, "-c", MILLION, str(tmp_path / "latents")]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    written_mib, read_mib, size_mib = map(int, done.stdout.split())
+    assert size_mib > 480
+    assert written_mib < 300
+    assert read_mib < 500  # the libraries themselves

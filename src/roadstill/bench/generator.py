@@ -1,19 +1,27 @@
 """Benches of the generator: the fine-tuning step, sampling, encoding."""
 
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from roadstill.adapters import DiffFit, apply_adapters
 from roadstill.bench.timing import Row, flops_of, in_turns, matmul_flops_per_s, table
 from roadstill.codecs import PretrainedCodec
-from roadstill.criteria import Diversity, Representativeness
 from roadstill.denoisers.base import Sampling
 from roadstill.denoisers.dit import DiTDenoiser
+from roadstill.finetune import FinetuneConfig, accelerator_of
+from roadstill.latents import FORMAT, LatentStore, open_latents
+from roadstill.loops import write_tensors
 from roadstill.networks.dit import DiT, dit
+from roadstill.runs import write_json
 from roadstill.schedules import linear
+from roadstill.steps import Training
 
 CHANNELS, SIDE, CLASSES = 4, 32, 2  # Stable Diffusion's latents at 256 px; brake and not brake
 
@@ -21,29 +29,51 @@ CHANNELS, SIDE, CLASSES = 4, 32, 2  # Stable Diffusion's latents at 256 px; brak
 def bench_finetune(backbone: str = "DiT-S/2", *, batch_size: int = 8, rounds: int = 3, memory_size: int = 64) -> str:
     """The step of DiffFit and minimax at 256 px, and what its parts cost.
 
-    The baseline works as the reference does: the autoencoder encodes inside the step, memories are lists of tensors,
-    and the moving average covers all parameters.
+    Ours is the step that `finetune` takes. The baseline works as the reference does: the autoencoder encodes inside the
+    step, memories are lists of tensors, and the moving average covers all parameters.
     """
     torch.manual_seed(0)
     clean, label = torch.randn(batch_size, CHANNELS, SIDE, SIDE), torch.arange(batch_size) % CLASSES
-    ours = _Step(backbone, memory_size)
-    bare = _Step(backbone, None)
-    plain = _PlainStep(backbone, memory_size)
     pixels = torch.rand(batch_size, 3, 8 * SIDE, 8 * SIDE) * 2 - 1
-    for _ in range(-(-memory_size * CLASSES // batch_size)):  # a full memory is the one that costs
-        ours.fill(clean, label)
-    network = _passes(backbone, clean, label)
-    works = {
-        "network, forward and backward": network,
-        "our step without criteria": lambda: bare(clean, label),
-        f"our step, memories of {memory_size}": lambda: ours(clean, label),
-        "baseline step": lambda: plain(pixels, label),
-    }
-    seconds = in_turns(works, rounds=rounds)
-    flops = {"network, forward and backward": flops_of(network)}
+    plain = _PlainStep(backbone, memory_size)
+    with TemporaryDirectory() as folder:
+        latents = _latents(Path(folder) / "latents", 4 * memory_size)
+        bare, ours = (_training(backbone, latents, batch_size, size, Path(folder)) for size in (None, memory_size))
+        for criterion in ours.criteria.values():  # a full memory is the one that costs
+            for _ in range(-(-memory_size * CLASSES // batch_size)):
+                criterion(clean, clean, label)
+        works = {
+            "network, forward and backward": _passes(backbone, clean, label),
+            "our step without criteria": _counted(bare.take),
+            f"our step, memories of {memory_size}": _counted(ours.take),
+            "baseline step": lambda: plain(pixels, label),
+        }
+        seconds = in_turns(works, rounds=rounds)
+    flops = {"network, forward and backward": flops_of(works["network, forward and backward"])}
     rows = [Row(name, seconds[name], batch_size, flops.get(name)) for name in works]
     title = f"fine-tuning step, {backbone}, 256 px, batch {batch_size}"
     return table(title, rows, unit="images", roof=matmul_flops_per_s())
+
+
+def bench_memory(backbone: str = "DiT-XL/2", *, batch_size: int = 2, steps: int = 2) -> str:
+    """Peak memory of real fine-tuning steps with DiffFit, minimax and gradient checkpointing, random weights."""
+    import resource
+    import sys
+
+    # What is held while nothing is trained yet belongs to the libraries.
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with TemporaryDirectory() as folder:
+        latents = _latents(Path(folder) / "latents", 16)
+        training = _training(backbone, latents, batch_size, 64, Path(folder), gradient_checkpointing=True)
+        for step in range(steps):
+            training.take(step)
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    peak, libraries = (value / unit / 1024 for value in (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, before))
+    learning = sum(weight.numel() for weight in training.weights)
+    return (
+        f"{steps} fine-tuning steps, {backbone}, 256 px, batch {batch_size}, {learning:,} parameters learn: "
+        f"peak {peak:.2f} GiB, of which libraries {libraries:.2f}"
+    )
 
 
 def bench_sample(backbone: str = "DiT-S/2", *, images: int = 20, steps: int = 50, rounds: int = 1) -> str:
@@ -113,36 +143,38 @@ def _passes(backbone: str, clean: Tensor, label: Tensor) -> Any:
     return work
 
 
-class _Step:
-    """Our step: cached latents, ring memories, the average over what learns."""
+def _latents(folder: Path, num: int) -> LatentStore:
+    """Random latents on disk."""
+    folder.mkdir()
+    labels = torch.arange(num) % CLASSES
+    write_tensors(folder / "moments-00000.safetensors", {"mean": torch.randn(num, CHANNELS, SIDE, SIDE).half()})
+    write_tensors(folder / "labels.safetensors", {"labels": labels})
+    record = {"format": FORMAT, "class_names": ["not_brake", "brake"], "shape": [CHANNELS, SIDE, SIDE], "std": 0.1}
+    record |= {"num_rows": num, "shard_rows": num, "num_shards": 1, "digest": "bench", "about": {}}
+    write_json(folder / "latents.json", record)
+    return open_latents(folder)
 
-    def __init__(self, backbone: str, memory_size: int | None) -> None:
-        network = _network(backbone).train()
-        apply_adapters(network, [DiffFit()])
-        self.denoiser = DiTDenoiser(network, linear())
-        self.weights = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        self.average = [weight.detach().clone() for weight in self.weights]
-        self.optimizer = torch.optim.AdamW(self.weights, lr=1e-3, weight_decay=0.0, fused=True)
-        self.criteria: list[tuple[float, nn.Module]] = []
-        if memory_size is not None:
-            self.criteria = [(0.002, Representativeness(memory_size)), (0.008, Diversity(memory_size))]
-        self.generator = torch.Generator().manual_seed(0)
 
-    def fill(self, clean: Tensor, label: Tensor) -> None:
-        for _, criterion in self.criteria:
-            criterion(clean, clean, label)
+def _training(
+    backbone: str, latents: LatentStore, batch_size: int, memory_size: int | None, folder: Path, **settings: Any
+) -> Training:
+    config = FinetuneConfig(
+        steps=10_000,
+        batch_size=batch_size,
+        representativeness=0.002 if memory_size else 0.0,
+        diversity=0.008 if memory_size else 0.0,
+        memory_size=memory_size or 1,
+        **settings,
+    )
+    network = _network(backbone)
+    apply_adapters(network, config.adapters)
+    network.save_memory = config.gradient_checkpointing
+    return Training(DiTDenoiser(network, linear()), latents, config, 0, accelerator_of(config, folder))
 
-    def __call__(self, clean: Tensor, label: Tensor) -> None:
-        self.optimizer.zero_grad()
-        estimate = self.denoiser.estimate(clean, label, generator=self.generator)
-        loss = estimate.loss.mean()
-        for weight, criterion in self.criteria:
-            loss = loss + weight * criterion(estimate.clean, clean, label)
-        loss.backward()
-        self.optimizer.step()
-        with torch.no_grad():
-            for average, now in zip(self.average, self.weights, strict=True):
-                average.lerp_(now, 1e-4)
+
+def _counted(take: Callable[[int], None]) -> Callable[[], None]:
+    numbers = count()
+    return lambda: take(next(numbers))
 
 
 class _PlainStep:
