@@ -109,7 +109,7 @@ def test_another_seed_or_setting_does_not_continue_a_run(latents, tmp_path, monk
     config = FinetuneConfig(**SCRATCH, steps=6)
     arguments = {"base": None, "out": tmp_path / "run", "config": config}
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "_average", lambda *a: (_ for _ in ()).throw(Killed) if a[3] == 4 else None)
+        patch.setattr(stepping, "_average", lambda *a: (_ for _ in ()).throw(Killed) if a[3] == 4 else None)
         with pytest.raises(Killed):
             finetune(latents, seed=0, **arguments)
     with pytest.raises(UserError, match="other settings"):
