@@ -27,6 +27,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "pretrain": ("generator", "Trains a codec or a base generator from scratch."),
     "finetune": ("generator", "Fine-tunes a generator on latents with adapters and minimax criteria."),
     "generate": ("generator", "Generates an image set from a checkpoint: a few images per class."),
+    "refine": ("generator", "Moves a small set's latents until training on it pulls an agent where all frames would."),
     "export": ("generator", "Writes a generator for others: as a diffusers folder, or in DiT's original layout."),
     "params": ("generator", "Prints how many parameters a backbone has and how many each adapter trains."),
     "bench": ("bench", "Times a part against a plainly written baseline in the same run and prints ratios."),

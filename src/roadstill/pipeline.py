@@ -28,6 +28,7 @@ from roadstill.latents import encode_imageset, open_latents
 from roadstill.noising import draw_noising
 from roadstill.parallel import Workers
 from roadstill.recipes import Arm, Recipe
+from roadstill.refine import refine
 from roadstill.report import write_report
 from roadstill.runs import Stage, atomic_path, digest_file, digest_of, plain, require_file, seed_of, write_json
 from roadstill.selection import Confident, Medoids, PerDriveRandom, Random, Selector, select
@@ -246,6 +247,8 @@ class Road:
             inputs = ["sets"] + (["encode"] if generated else []) + ([f"finetune-{tuned}"] if tuned else [])
             inputs += ["teacher"] if needs_teacher(arm) else []
             config: dict[str, Any] = {"kind": arm.kind, "per_class": recipe.per_class, "seed": seed}
+            if arm.refine:
+                config |= {"refine": arm.refine, "agent": recipe.agent, "codec": recipe.codec}
             if generated:
                 config |= {"sampling": arm.sampling or recipe.sampling, "base": self.base_digest}
                 config |= {
@@ -260,29 +263,46 @@ class Road:
         self.do_all(workers, jobs)
 
     def make_small_set(self, name: str, seed: int) -> None:
-        """One arm's set for one seed; of several candidates the teacher chooses."""
+        """One arm's set for one seed: picked or generated, chosen from among candidates, refined."""
         recipe, arm, train = self.recipe, self.recipe.arms[name], self.split("train")
         out = self.folder / "arms" / name / f"seed{seed}"
+        drawn = self.folder / "candidates" / name / f"seed{seed}" if arm.candidates > 1 or arm.refine else out
         if arm.kind != "generated":
-            select(train, self.selector(arm.kind), per_class=recipe.per_class, seed=seed).save(out)
-            return
+            made = select(train, self.selector(arm.kind), per_class=recipe.per_class, seed=seed)
+        else:
+            made = self.generate_set(name, seed, drawn)
+        if arm.candidates > 1:
+            made = select(made, self.selector(arm.choose, among="candidates"), per_class=recipe.per_class, seed=seed)
+        if arm.refine:
+            refine(
+                made,
+                train,
+                self.codec,
+                agent=recipe.agent,
+                config=arm.refine,
+                seed=seed,
+                out=out,
+                cache=self.agent_cache,
+            )
+        elif made.root != out:
+            made.save(out)
+
+    def generate_set(self, name: str, seed: int, out: Path) -> ImageSet:
+        """What an arm's generator draws for one seed, all candidates of it."""
+        recipe, arm, train = self.recipe, self.recipe.arms[name], self.split("train")
         tuned = name if arm.finetune else arm.of
         count = recipe.per_class * arm.candidates
-        many = out if arm.candidates == 1 else self.folder / "candidates" / name / f"seed{seed}"
-        drawn = generate(
+        return generate(
             load_denoiser(self.folder / "finetune" / tuned if tuned else self.base),
             self.codec,
             class_names=train.class_names,
             per_class=count,
             seed=seed,
             config=arm.sampling or recipe.sampling,
-            out=many,
+            out=out,
             start=select(train, self.selector(arm.start), per_class=count, seed=seed) if arm.start else None,
             teacher=self.teacher if arm.guided else None,
         )
-        if many != out:
-            chooser = self.selector(arm.choose, among="candidates")
-            select(drawn, chooser, per_class=recipe.per_class, seed=seed).save(out)
 
     def selector(self, pick: str, among: Literal["frames", "candidates"] = "frames") -> Selector:
         """What picks images, by its name in a recipe; candidates are held against the real frames."""

@@ -9,7 +9,7 @@ from roadstill.agents import open_agent
 from roadstill.cli import main
 from roadstill.imagesets import open_imageset
 
-ARMS = {"random", "base", "difffit-lora", "difffit-lora-minimax", "difffit-lora-led"}
+ARMS = {"random", "base", "difffit-lora", "difffit-lora-minimax", "difffit-lora-refined"}
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from roadstill.denoisers.base import Sampling
 from roadstill.errors import UserError
 from roadstill.finetune import FinetuneConfig
 from roadstill.frames import FrameFilter
+from roadstill.refine import Refinement
 
 Size = Literal["toy", "small", "full"]
 Pick = Literal["random", "per_drive", "confident", "medoids"]
@@ -54,6 +55,8 @@ class Arm:
         candidates: so many times the images are made, and a teacher trained on the train part chooses among them.
         choose: "confident" keeps the candidates of whose class the teacher is surest, "medoids" those nearest to the
             clusters of the real frames in the teacher's features.
+        refine: moves the images, however they were made, until training on them pulls an agent where all training
+            frames would.
         seeds: number of agents; the recipe's number if not given.
     """
 
@@ -66,6 +69,7 @@ class Arm:
     sampling: Sampling | None = None
     candidates: int = 1
     choose: Literal["confident", "medoids"] = "confident"
+    refine: Refinement | None = None
     seeds: int | None = None
 
 

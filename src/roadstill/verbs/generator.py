@@ -6,10 +6,12 @@ from json import dumps
 from pathlib import Path
 from typing import Literal
 
+from roadstill.agents import AgentConfig
 from roadstill.denoisers.base import Sampling
 from roadstill.errors import UserError
 from roadstill.finetune import FinetuneConfig, NetworkConfig
 from roadstill.pretrain import CodecTraining
+from roadstill.refine import Refinement
 
 
 def encode(images: Path, out: Path, *, codec: Path | None = None, batch_size: int = 32) -> str:
@@ -138,6 +140,45 @@ def generate(
         teacher=None if teacher is None else open_agent(teacher),
     )
     return f"{out}: {len(made)} generated images, {per_class} per class"
+
+
+def refine(
+    images: Path,
+    real: Path,
+    out: Path,
+    *,
+    codec: Path | None = None,
+    decoder: Path | None = None,
+    agent: AgentConfig = AgentConfig(),  # noqa: B008
+    refinement: Refinement = Refinement(),  # noqa: B008
+    seed: int = 0,
+) -> str:
+    """Moves a small set's latents until training on it pulls an agent where all frames would.
+
+    Args:
+        images: small image set, generated or picked.
+        real: image set that it stands for: the train part.
+        out: folder to make.
+        codec: codec file, or a diffusers autoencoder (folder or hub name); the shipped one if not given.
+        decoder: a second diffusers autoencoder that decodes what the first one encodes.
+        agent: the agent whose features count, untrained.
+        refinement: steps, objectives.
+        seed: of the random heads and the real batches.
+    """
+    from roadstill.codecs import load_codec
+    from roadstill.imagesets import open_imageset
+    from roadstill.refine import refine as move
+
+    made = move(
+        open_imageset(images),
+        open_imageset(real),
+        load_codec(codec, decoder=decoder),
+        agent=agent,
+        config=refinement,
+        seed=seed,
+        out=out,
+    )
+    return f"{out}: {len(made)} refined images"
 
 
 def export(
