@@ -102,6 +102,19 @@ def test_the_record_says_what_was_refined_and_the_same_call_gives_the_same_bytes
     assert one.about["method"] == few.about["method"]
 
 
+def test_batches_save_memory_and_change_nothing_else(codec, tmp_path):
+    real = colours(tmp_path / "real", 40)
+    few = select(real, Random(), per_class=4, seed=0)
+    made = [
+        refine(
+            few, real, codec, agent=AGENT, config=Refinement(steps=4, batch_size=size), seed=0, out=tmp_path / str(size)
+        ).pixels()
+        for size in (3, 8)
+    ]
+    assert np.abs(made[0].astype(int) - made[1]).max() <= 1
+    assert np.abs(made[0].astype(int) - few.pixels()).max() > 3
+
+
 def test_closeness_keeps_pictures_where_they_were(codec, tmp_path):
     real = colours(tmp_path / "real", 40)
     few = select(real, Random(), per_class=2, seed=0)

@@ -9,6 +9,7 @@ Two objectives, both on the features that the untrained agent (with its pretrain
 What moves are the codec's latents, not pixels, as in Cazenavette et al. 2023 (GLaD): pictures stay pictures.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +47,7 @@ class Refinement:
         ridge: of the regression, as a share of the kernel's mean diagonal.
         real_batch: real images per step.
         real_images: most real images that are looked at, in equal shares of the classes.
+        batch_size: pictures that are differentiated at once; larger sets take a second forward pass, not more memory.
     """
 
     steps: int = 100
@@ -58,10 +60,11 @@ class Refinement:
     ridge: float = 0.1
     real_batch: int = 512
     real_images: int = 4096
+    batch_size: int = 32
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.heads, self.real_batch, self.real_images) < 1:
-            raise UserError("refinement: steps, heads, real_batch and real_images must be at least 1")
+        if min(self.steps, self.heads, self.real_batch, self.real_images, self.batch_size) < 1:
+            raise UserError("refinement: steps, heads, real_batch, real_images and batch_size must be at least 1")
         if min(self.gradients, self.regression, self.closeness) < 0 or self.gradients + self.regression <= 0:
             raise UserError("refinement: weights must be at least 0, and gradients or regression above it")
 
@@ -103,29 +106,27 @@ def refine(
     known_labels = torch.from_numpy(real.labels[rows])
     labels = torch.from_numpy(images.labels.copy()).to(device)
     with torch.no_grad():
-        start = codec.encode(from_pixels(torch.from_numpy(images.pixels())).to(device)).mean
+        parts = [torch.from_numpy(pixels) for _, pixels in images.batches(config.batch_size)]
+        start = torch.cat([codec.encode(from_pixels(part).to(device)).mean for part in parts])
     latents = start.clone().requires_grad_(True)
     optimizer = torch.optim.Adam([latents], lr=config.learning_rate)
     generator = generator_of("refine", seed)
     for _ in range(config.steps):
         chosen = torch.randint(len(known), (min(config.real_batch, len(known)),), generator=generator)
-        pictures = (codec.decode(latents) + 1) / 2
-        ours = network.features(network.trunk(prepare_pixels(network, pictures, agent.image_px)))
         theirs, their_labels = known[chosen].to(device), known_labels[chosen].to(device)
-        loss = config.closeness * (latents - start).square().mean()
-        if config.gradients:
-            heads = _random_heads(known, real.num_classes, config, generator).to(device)
-            gap = 1 - F.cosine_similarity(
-                head_gradients(ours, labels, heads), head_gradients(theirs, their_labels, heads), dim=1
-            )
-            loss = loss + config.gradients * gap.mean()
-        if config.regression:
-            loss = loss + config.regression * ridge_error(ours, labels, theirs, their_labels, config.ridge)
+        heads = _random_heads(known, real.num_classes, config, generator).to(device)
         optimizer.zero_grad()
-        loss.backward()
+        _pull(
+            latents,
+            lambda part: _seen(network, codec, part, agent),
+            lambda ours: _objective(ours, labels, theirs, their_labels, heads, config),  # noqa: B023  called at once
+            config.batch_size,
+        )
+        if config.closeness:
+            (config.closeness * (latents - start).square().mean()).backward()
         optimizer.step()
     with torch.no_grad():
-        pixels = to_pixels(codec.decode(latents.detach())).cpu().numpy()
+        pixels = torch.cat([to_pixels(codec.decode(part)) for part in latents.split(config.batch_size)]).cpu().numpy()
     refined = {"refined": digest_of(config)}
     with ImageSetWriter(out, images.class_names, pixels.shape[1]) as writer:
         for picture, label, facts in zip(pixels, images.labels, images.facts, strict=True):
@@ -133,6 +134,38 @@ def refine(
         writer.about.update(images.about)
         writer.about["refined"] = {"config": plain(config), "from": images.digest, "real": real.digest, "seed": seed}
     return open_imageset(out)
+
+
+def _seen(network: StagedNetwork, codec: Codec, latents: Tensor, agent: AgentConfig) -> Tensor:
+    """Features of the pictures that latents stand for."""
+    pictures = (codec.decode(latents) + 1) / 2
+    return network.features(network.trunk(prepare_pixels(network, pictures, agent.image_px)))
+
+
+def _objective(
+    ours: Tensor, labels: Tensor, theirs: Tensor, their_labels: Tensor, heads: Tensor, config: Refinement
+) -> Tensor:
+    loss = ours.new_zeros(())
+    if config.gradients:
+        small, large = head_gradients(ours, labels, heads), head_gradients(theirs, their_labels, heads)
+        loss = loss + config.gradients * (1 - F.cosine_similarity(small, large, dim=1)).mean()
+    if config.regression:
+        loss = loss + config.regression * ridge_error(ours, labels, theirs, their_labels, config.ridge)
+    return loss
+
+
+def _pull(
+    latents: Tensor, features: Callable[[Tensor], Tensor], objective: Callable[[Tensor], Tensor], batch_size: int
+) -> None:
+    """Adds the objective's gradient to ``latents.grad``, never holding more than one batch's graph."""
+    if len(latents) <= batch_size:
+        objective(features(latents)).backward()
+        return
+    with torch.no_grad():
+        ours = torch.cat([features(part) for part in latents.split(batch_size)])
+    (wanted,) = torch.autograd.grad(objective(ours.requires_grad_(True)), ours)
+    for part, gradient in zip(latents.split(batch_size), wanted.split(batch_size), strict=True):
+        features(part).backward(gradient)
 
 
 def head_gradients(features: Tensor, labels: Tensor, heads: Tensor) -> Tensor:

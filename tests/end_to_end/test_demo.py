@@ -83,6 +83,7 @@ arms:
   sure: {kind: confident, label: sure}
   begun: {kind: generated, label: begun, start: confident, candidates: 2, sampling: {steps: 5, strength: 0.4}}
   led: {kind: generated, label: led, guided: true}
+  moved: {kind: generated, label: moved, candidates: 2, refine: {steps: 1}}
 """
 
 
@@ -98,6 +99,9 @@ def test_a_teacher_picks_real_frames_candidates_and_starts_and_leads(tmp_path):
     assert len(set(starts)) == 16
     assert set(begun.column("start")) < set(starts)
     assert set(begun.column("strength")) == {0.4}
+    moved = open_imageset(out / "arms" / "moved" / "seed0")
+    assert moved.counts() == sure.counts()
+    assert len(set(moved.column("refined"))) == 1
     led = open_imageset(out / "arms" / "led" / "seed0")
     assert set(led.column("teacher")) == {open_agent(out / "teacher").digest}
 
