@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from itertools import takewhile
-from typing import Any, NoReturn, get_origin, get_type_hints
+from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 
 from roadstill import __version__
 from roadstill.errors import UserError
@@ -111,12 +111,19 @@ def completed(function: Callable[..., Any], arguments: list[str]) -> list[str]:
         hint = hints.get(out[-1].removeprefix("--")) if out[-1].startswith("--") else None
         if hint is bool and not (rest and rest[0].lower() in ("true", "false", "yes", "no")):
             out.append("true")
-        elif get_origin(hint) in (list, tuple):
+        elif (item := _item_of(hint)) is not None:
             values = list(takewhile(lambda value: not value.startswith("--"), rest))
             rest = rest[len(values) :]
             is_json = len(values) == 1 and values[0].startswith("[")
-            out.append(values[0] if is_json else json.dumps(values))
+            bare = item is int and all(value.isdigit() for value in values)
+            out.append(values[0] if is_json else json.dumps([int(value) for value in values] if bare else values))
     return out
+
+
+def _item_of(hint: Any) -> Any:
+    """What a list holds, also one that may be left out; ``None`` for anything but a list."""
+    lists = [each for each in (hint, *get_args(hint)) if get_origin(each) in (list, tuple)]
+    return get_args(lists[0])[0] if lists else None
 
 
 def _help() -> str:
