@@ -27,7 +27,13 @@ from roadstill.errors import UserError
 from roadstill.hub import WEIGHTS, kind_of, local, shipped
 from roadstill.loops import METADATA, generator_of, read_tensors, require_names, write_tensors
 from roadstill.networks.dit import DiT, LabelEmbed
-from roadstill.networks.interchange import DIFFUSERS_KIND, load_dit, open_diffusers_dit, transformer_folder
+from roadstill.networks.interchange import (
+    DIFFUSERS_KIND,
+    betas_beside,
+    load_dit,
+    open_diffusers_dit,
+    transformer_folder,
+)
 from roadstill.runs import digest_file, read_json, require_folder, write_json
 from roadstill.schedules import NoiseSchedule, Progressive, linear
 
@@ -88,18 +94,18 @@ def _is_foreign(path: Path) -> bool:
 
 def _load_foreign(path: Path, objective: str | None) -> LabelledDenoiser:
     network = open_diffusers_dit(path) if path.is_dir() else load_dit(path)
-    about = {
+    about: dict[str, Any] = {
         "network": network.config,
         "label_dropout": 0.1,
         # What the reference does to the four channels of Stable Diffusion's latents.
         "guided_channels": 3 if network.in_channels == 4 else None,
         "label_rows": None,
-        "schedule": ASSUMED,
     }
     weights = transformer_folder(path) / WEIGHTS if path.is_dir() else path
-    return _stored(
-        network, None if objective == "velocity" else NoiseSchedule.of(linear()), about, digest_file(weights)
-    )
+    betas = betas_beside(path) if path.is_dir() else None
+    if betas is None:
+        about["schedule"], betas = ASSUMED, linear()
+    return _stored(network, None if objective == "velocity" else NoiseSchedule.of(betas), about, digest_file(weights))
 
 
 def _load_base(path: Path) -> LabelledDenoiser:

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from roadstill.errors import UserError
 from roadstill.hub import open_model
 from roadstill.networks.dit import SIZES, DiT
-from roadstill.runs import atomic_path
+from roadstill.runs import atomic_path, read_json
 
 DIFFUSERS_KIND = "DiTTransformer2DModel"
 _ENDS = ("weight", "bias")
@@ -45,14 +46,14 @@ def load_dit(path: Path, *, num_heads: int | None = None) -> DiT:
 
     Args:
         path: the file.
-        num_heads: attention heads; the published widths (384, 768, 1024, 1152) know theirs.
+        num_heads: attention heads; the published widths (384, 768, 1024, 1152) and our own files know theirs.
 
     Raises:
         UserError: no such file, not a DiT, or tensors missing or left over; all are named.
     """
     state = _read(path)
     try:
-        config = _sizes(state, num_heads)
+        config = _sizes(state, num_heads or _noted_heads(path))
     except (KeyError, IndexError, ValueError) as error:
         raise UserError(
             f"{path} holds no DiT in the original layout: {error}; convert it with from_diffusers"
@@ -87,6 +88,15 @@ def _read(path: Path) -> dict[str, Tensor]:
     if not isinstance(stored, Mapping) or not all(isinstance(tensor, Tensor) for tensor in stored.values()):
         raise UserError(f"{path} holds no named tensors; give a state dict")
     return dict(stored)
+
+
+def _noted_heads(path: Path) -> int | None:
+    """What `save_original` wrote beside the weights."""
+    if path.suffix != ".safetensors":
+        return None
+    with safe_open(path, framework="pt") as file:
+        noted = (file.metadata() or {}).get("num_heads", "")
+    return int(noted) if noted.isdigit() and int(noted) else None
 
 
 def _sizes(state: Mapping[str, Tensor], num_heads: int | None) -> dict[str, Any]:
@@ -181,8 +191,16 @@ def save_diffusers(network: DiT, betas: Tensor | None, folder: Path) -> Path:
 def save_original(network: DiT, path: Path) -> Path:
     """Writes the weights under the names of DiT's own files, as safetensors; the file says nothing of betas."""
     with atomic_path(path) as temporary:
-        save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, temporary)
+        tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+        save_file(tensors, temporary, {"num_heads": str(network.num_heads)})
     return path
+
+
+def betas_beside(folder: Path) -> Tensor | None:
+    """The betas that a pipeline's ``scheduler/`` lists, as `save_diffusers` writes them; ``None`` if it lists none."""
+    path = folder / "scheduler" / "scheduler_config.json"
+    found = read_json(path).get("trained_betas") if path.is_file() else None
+    return None if found is None else torch.tensor(found, dtype=torch.float64)
 
 
 def open_diffusers_dit(folder: Path) -> DiT:

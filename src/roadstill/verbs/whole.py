@@ -18,8 +18,8 @@ def demo(
 
     Args:
         out: run folder; what is already there is not made again.
-        size: toy takes a minute and shows nothing but that it works; full has more drives, arms and seeds, and takes half
-            an hour.
+        size: toy takes a minute and shows nothing but that it works; full has more drives, arms and seeds, and takes
+            half an hour.
         seeds: number of paired seeds instead of the recipe's.
         workers: processes for the pictures.
     """
