@@ -112,12 +112,12 @@ def generate(
     if rank == 0:
         shared = {"guidance": config.guidance, "steps": config.steps, "checkpoint": digest}
         shared["solver"] = config.solver or denoiser.solvers[0]
+        if schedule is not None:
+            shared["betas"] = digest_of(schedule.betas.tolist())
+        if teacher is not None:
+            shared |= {"teacher": teacher.digest, "teacher_guidance": config.teacher_guidance}
         size_px = read_image(part / "0-0.png").width
         with ImageSetWriter(out, names, size_px) as writer:
-            if schedule is not None:
-                shared["betas"] = digest_of(schedule.betas.tolist())
-            if teacher is not None:
-                shared |= {"teacher": teacher.digest, "teacher_guidance": config.teacher_guidance}
             for label, index in told:
                 fact = {"index": index, "seed": seed_of("generate", seed, label, index), "row": rows[label]} | shared
                 if begin is not None:

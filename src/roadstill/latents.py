@@ -19,7 +19,7 @@ from torch import Tensor
 from roadstill.codecs import Codec, from_pixels
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
-from roadstill.loops import read_tensors, write_tensors
+from roadstill.loops import evenly, read_tensors, write_tensors
 from roadstill.runs import atomic_path, digest_file, digest_of, read_json, require_folder, write_json
 
 FORMAT = "roadstill-latents-1"
@@ -86,8 +86,7 @@ class LatentStore:
         """Mean latent of each class, float32 ``[k, c, h, w]``, over at most ``limit`` evenly spread rows of it."""
         means = torch.zeros(len(self.class_names), *self.shape)
         for rows in self.members:
-            chosen = rows[np.linspace(0, len(rows) - 1, min(limit, len(rows))).astype(np.int64)]
-            means[self.labels[rows[0]]] = self.moment("mean", chosen).mean(0)
+            means[self.labels[rows[0]]] = self.moment("mean", evenly(rows, limit)).mean(0)
         return means
 
     @cached_property

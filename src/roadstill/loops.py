@@ -68,6 +68,11 @@ def balanced_rows(members: Sequence[NDArray[np.int64]], count: int, *, seed: int
     return np.array(rows, np.int64)
 
 
+def evenly(rows: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
+    """At most ``limit`` of the rows, in order and evenly spread over them."""
+    return rows[np.linspace(0, len(rows) - 1, min(limit, len(rows))).astype(np.int64)]
+
+
 def rate_at(step: int, *, steps: int, warmup_steps: int, decay: str) -> float:
     """Share of the learning rate at a 0-based step: linear warm-up, then constant (``none``) or a cosine to zero."""
     if step < warmup_steps:

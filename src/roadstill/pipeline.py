@@ -248,7 +248,8 @@ class Road:
             inputs += ["teacher"] if needs_teacher(arm) else []
             config: dict[str, Any] = {"kind": arm.kind, "per_class": recipe.per_class, "seed": seed}
             if arm.refine:
-                config |= {"refine": arm.refine, "agent": recipe.agent, "codec": recipe.codec}
+                config |= {"refine": arm.refine, "agent": recipe.agent}
+                config |= {"codec": recipe.codec, "decoder": recipe.decoder}
             if generated:
                 config |= {"sampling": arm.sampling or recipe.sampling, "base": self.base_digest}
                 config |= {

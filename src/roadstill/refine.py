@@ -19,17 +19,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from roadstill.agents import AgentConfig, FeatureCache
-from roadstill.agents.features import Inputs, prepare_pixels
+from roadstill.agents import Agent, AgentConfig, FeatureCache
+from roadstill.agents.features import prepare_pixels
 from roadstill.agents.staged import StagedNetwork
 from roadstill.agents.training import build_network
 from roadstill.codecs import Codec, from_pixels, to_pixels
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
-from roadstill.loops import generator_of
+from roadstill.loops import evenly, generator_of
 from roadstill.runs import digest_of, plain
-
-_CHUNK = 64
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,9 @@ def refine(
     device = next(codec.parameters()).device
     network = build_network(agent, real.num_classes, seed).to(device).eval().requires_grad_(False)
     rows = _spread(real, config.real_images)
-    known = _features(network, real, rows, agent, cache or FeatureCache())
+    known = torch.from_numpy(
+        Agent(agent, network, real.class_names, real.size_px, {}, cache or FeatureCache()).features(real, rows)
+    )
     known_labels = torch.from_numpy(real.labels[rows])
     labels = torch.from_numpy(images.labels.copy()).to(device)
     with torch.no_grad():
@@ -218,14 +218,4 @@ def _spread(real: ImageSet, limit: int) -> NDArray[np.int64]:
     rows = [np.flatnonzero(real.labels == label) for label in range(real.num_classes)]
     if not all(map(len, rows)):
         raise UserError(f"{real.root}: a class has no image; refinement needs real images of each")
-    return np.concatenate([of[np.linspace(0, len(of) - 1, min(share, len(of))).astype(np.int64)] for of in rows])
-
-
-@torch.no_grad()
-def _features(
-    network: StagedNetwork, real: ImageSet, rows: NDArray[np.int64], agent: AgentConfig, cache: FeatureCache
-) -> Tensor:
-    """Features ``[len(rows), d]`` of the real images."""
-    inputs = Inputs(real, network, agent.image_px, cache)
-    parts = np.array_split(rows, -(-len(rows) // _CHUNK))
-    return torch.cat([network.features(inputs.batch(part)).cpu() for part in parts])
+    return np.concatenate([evenly(of, share) for of in rows])
