@@ -24,16 +24,17 @@ from roadstill.finetune import finetune, load_denoiser
 from roadstill.generate import generate
 from roadstill.hub import shipped
 from roadstill.imagesets import ImageSet, open_imageset
+from roadstill.indexing import index_data, open_index
 from roadstill.latents import encode_imageset, open_latents
 from roadstill.noising import draw_noising
 from roadstill.parallel import Workers
+from roadstill.pictures import PictureConfig
+from roadstill.prepare import prepare_splits
 from roadstill.recipes import Arm, Recipe
 from roadstill.refine import refine
 from roadstill.report import write_report
 from roadstill.runs import Stage, atomic_path, digest_file, digest_of, plain, require_file, seed_of, write_json
 from roadstill.selection import Confident, Medoids, PerDriveRandom, Random, Selector, select
-from roadstill.sources.navsim import find_data, index_logs
-from roadstill.splits import prepare_splits, write_index
 
 SELECTORS: dict[str, Callable[[], Selector]] = {"random": Random, "per_drive": PerDriveRandom}
 
@@ -115,11 +116,12 @@ class Road:
     def make_index(self) -> None:
         """Frame table, funnel, split by drive."""
         recipe = self.recipe
-        stage = self.stage("index", {"filter": recipe.filter, "split_seed": recipe.split_seed}, "world")
+        stage = self.stage("index", recipe.index, "world")
         if not stage.done:
-            logs, _ = find_data(self.root)
-            counts, _ = write_index(index_logs(logs), self.folder / "index", recipe.filter, recipe.split_seed)
-            stage.finish(frames=counts)
+            if not recipe.data:  # an older index may hold logs of another world under the same names
+                shutil.rmtree(self.folder / "index", ignore_errors=True)
+            index = index_data(self.root, self.folder / "index", recipe.index, workers=self.workers)
+            stage.finish(frames=None if index is None else index.frames)
 
     def make_sets(self) -> None:
         """Pictures at prepared size, one image set per split."""
@@ -127,16 +129,16 @@ class Road:
         stage = self.stage("sets", {"image_px": recipe.image_px, "max_per_class": recipe.max_per_class}, "index")
         if stage.done:
             return
-        _, sensors = find_data(self.root)
-        if sensors is None:
+        sensors = open_index(self.folder / "index")["sensors"]
+        if not sensors:
             raise UserError(
                 f"{self.root} has logs but no sensor_blobs folder beside them; see roadstill prepare --help"
             )
         prepare_splits(
             self.folder / "index",
-            sensors,
+            Path(sensors),
             self.folder / "sets",
-            size_px=recipe.image_px,
+            config=PictureConfig(recipe.image_px),
             max_per_class=recipe.max_per_class,
             workers=self.workers,
             world=None if recipe.data else self.root,

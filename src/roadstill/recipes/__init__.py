@@ -14,7 +14,7 @@ from roadstill.agents import AgentConfig
 from roadstill.denoisers.base import Sampling
 from roadstill.errors import UserError
 from roadstill.finetune import FinetuneConfig
-from roadstill.frames import FrameFilter
+from roadstill.indexing import IndexConfig
 from roadstill.refine import Refinement
 
 Size = Literal["toy", "small", "full"]
@@ -82,10 +82,9 @@ class Recipe:
         arms: by a short name that serves as folder name.
         world: source of the frames if ``data`` is not given.
         data: folder of NAVSIM logs and sensors.
-        filter: which frames count.
+        index: which frames count, and how they are split.
         image_px: side of the prepared pictures.
         max_per_class: most train / dev / test images of a class; all if not given.
-        split_seed: decides which drives go to train, dev and test.
         per_class: images per class of a small set (IPC).
         seeds: paired seeds: each draws or generates its own sets and trains its own agents.
         sampling: of the generated arms that have none of their own.
@@ -102,10 +101,9 @@ class Recipe:
     arms: dict[str, Arm]
     world: World = field(default_factory=World)
     data: str | None = None
-    filter: FrameFilter = field(default_factory=FrameFilter)
+    index: IndexConfig = field(default_factory=IndexConfig)
     image_px: int = 128
     max_per_class: int | None = None
-    split_seed: int = 0
     per_class: int = 10
     seeds: int = 3
     sampling: Sampling = field(default_factory=Sampling)

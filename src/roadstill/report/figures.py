@@ -20,6 +20,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from roadstill.filters import ACCEL_EDGES_MPS2, SPEED_EDGES_MPS
+
 INK, GRID = "#010203", "#040506"  # stand for var(--ink) and var(--line)
 BRAKE, OTHER = "#d9622b", "#3f88c5"
 SERIES = ("#3f88c5", "#d9622b", "#2a9d6f", "#b8860b", "#a05fb4", "#6b7f8c", "#c2527a", "#4aa5a5")
@@ -143,10 +145,6 @@ def class_bars(arms: Sequence[Mapping[str, Any]], class_names: Sequence[str]) ->
             for arm in arms
         )
         return _svg(figure, "classes", f"Accuracy per class. {text}.")
-
-
-SPEED_EDGES_MPS = np.arange(0, 20.5, 0.5)
-ACCEL_EDGES_MPS2 = np.arange(-5, 5.25, 0.25)
 
 
 def motion_heatmap(counts: NDArray[np.int64], min_abs_accel_mps2: float, min_speed_mps: float) -> str:
