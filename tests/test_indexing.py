@@ -112,10 +112,10 @@ def test_shards_and_a_killed_run_give_the_same_bytes(data, index, tmp_path, monk
 def test_another_filter_reads_no_log_again(data, index, tmp_path, monkeypatch):
     shutil.copytree(index, tmp_path / "index")
     monkeypatch.setattr("roadstill.sources.navsim.read_log", None)
-    loose = FrameFilter(command=None, min_abs_accel_mps2=0.5)
+    loose = FrameFilter(command=None, min_abs_accel_mps2=0.1)
     again = index_data(data, tmp_path / "index", IndexConfig(filter=loose, scenes=SceneFilter(interval=14)))
     assert again.funnel.rows[1].left == DRIVES
-    assert [row.rule for row in again.funnel.rows[3:]] == ["|accel_mps2| > 0.5", "speed_mps >= 3"]
+    assert [row.rule for row in again.funnel.rows[3:]] == ["|accel_mps2| > 0.1", "speed_mps >= 3"]
 
 
 def test_pictures_by_shards_archives_and_one_hand_are_the_same(data, index, tmp_path, capsys):
@@ -148,8 +148,9 @@ def test_index_verifies_pictures_and_says_what_is_wrong(data, tmp_path, capsys):
     shutil.copytree(data, copy)
     (copy / "navsim_logs" / "trainval" / f"{log_name(0)}.pkl").write_bytes(b"torn")
     shutil.rmtree(copy / "sensor_blobs" / "trainval" / log_name(1))
-    assert main(["index", str(copy), str(tmp_path / "index"), "--verify"]) == 0
-    told = capsys.readouterr().out
+    assert main(["index", str(copy), str(tmp_path / "index"), "--verify"]) == 3
+    told, line = capsys.readouterr()
+    assert line == "roadstill: part of the input could not be read; what could is on disk\n"
     assert f"1 of {DRIVES} logs cannot be read" in told
     assert "1 problems, see" in told
     lacking = (tmp_path / "index" / "lacking.txt").read_text().split()
@@ -184,15 +185,16 @@ def test_the_thesis_counts_stand_beside_both_orders():
     sieve = Sieve((), FrameFilter())
     sieve(frame_table([2.0, 2.0, -2.0, 0.5], vx=[9, 9, 1, 9], command=[1, 0, 1, 1]))
     lines = beside_thesis(sieve.funnel(), "navtrain-train").splitlines()
-    cells = {line[:44].strip(): line[44:].split() for line in lines[1:]}
+    cells = {line[:56].strip(): line[56:].split() for line in lines[1:]}
     assert cells["all scenes"] == ["4", "85,109", "-85,105"]
     assert cells["all scenes: brake"] == ["1", "45,836", "-45,835"]
     assert cells["|accel| > 1, straight only"][0] == "2"
     assert cells["|accel| > 1, all commands"][0] == "3"
-    assert cells["|accel| > 1, speed >= 3, straight only: not brake"[:44]] [0]
+    assert cells["|accel| > 1, speed >= 3, straight only: not brake"] == ["1", "2,859", "-2,858"]
+    assert cells["|accel| > 1, speed >= 3, all commands"][0] == "2"
+    loose = Sieve((), FrameFilter(min_speed_mps=None))
+    loose(frame_table([2.0]))
     with pytest.raises(UserError, match="default filter"):
-        loose = Sieve((), FrameFilter(min_speed_mps=None))
-        loose(frame_table([2.0]))
         beside_thesis(loose.funnel(), "navtrain-val")
 
 

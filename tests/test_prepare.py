@@ -106,7 +106,7 @@ def test_wrong_settings(tmp_path):
     with pytest.raises(UserError, match="should be the sensor folder"):
         prepare(frames, tmp_path / "none", tmp_path / "out", config=PictureConfig(9))
     with pytest.raises(UserError, match="no frame"):
-        prepare(frames.take(np.array([], np.int64)), tmp_path, tmp_path / "out", config=PictureConfig(9))
+        prepare(frames.take(np.array([], np.int64)), tmp_path.parent, tmp_path / "out", config=PictureConfig(9))
     with pytest.raises(UserError, match="max_per_class 0"):
         choose_frames(frames, 0)
 

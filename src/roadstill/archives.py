@@ -12,9 +12,7 @@ MAX_MEMBER_BYTES = 64 * 2**20
 _BROKEN = (tarfile.TarError, EOFError, OSError, zlib.error)
 
 
-def wanted_members(
-    archive: Path, wanted: set[str], problem: Callable[[str], None]
-) -> Iterator[tuple[str, io.BytesIO]]:
+def wanted_members(archive: Path, wanted: set[str], problem: Callable[[str], None]) -> Iterator[tuple[str, io.BytesIO]]:
     """Every member that is wanted, with its bytes, in the archive's order.
 
     A member counts by the end of its name, whatever folders the archive puts before it; links and devices never count.
@@ -36,7 +34,7 @@ def wanted_members(
         with tarfile.open(archive, "r|*") as stream:
             for member in stream:
                 members += 1
-                stream.members.clear()  # tarfile would remember them all
+                stream.members.clear()  # type: ignore[attr-defined]  # tarfile would remember them all
                 parts = member.name.split("/")
                 tails = ("/".join(parts[-depth:]) for depth in depths)
                 image = next((tail for tail in tails if tail in wanted), None)

@@ -1,4 +1,6 @@
-"""The door: `roadstill <verb>`. Exit codes: 0 done, 2 the user's mistake (one line says which), 1 our fault.
+"""The door: `roadstill <verb>`.
+
+Exit codes: 0 done, 2 the user's mistake (one line says which), 1 our fault, 3 done with what could be read.
 
 Verbs are typed functions under `roadstill.verbs`; a verb's module is imported only when that verb is called, so that
 ``roadstill --help`` answers at once.
@@ -14,7 +16,7 @@ from itertools import takewhile
 from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 
 from roadstill import __version__
-from roadstill.errors import UserError
+from roadstill.errors import PartlyDone, UserError
 
 VERBS: dict[str, tuple[str, str]] = {
     "demo": ("whole", "Runs the whole road on the built-in synthetic world: data, distilled sets, verdict, report."),
@@ -56,6 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = _call(verb, rest)
     except UserError as error:
         return _fail(str(error))
+    except PartlyDone as done:
+        _say(str(done))
+        return _fail("part of the input could not be read; what could is on disk", code=3)
     except KeyboardInterrupt:
         return _fail("stopped by the keyboard; the same command goes on from what is on disk", code=130)
     except BrokenPipeError:

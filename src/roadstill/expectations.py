@@ -38,7 +38,7 @@ def beside_thesis(funnel: Funnel, preset: str) -> str:
         "|accel| > 1": [(first[2], ", straight only"), (other[0], ", all commands")],
         "|accel| > 1, speed >= 3": [(first[3], ", straight only"), (other[1], ", all commands")],
     }
-    lines = [f"{'beside the thesis, ' + preset:<44} {'here':>10} {'thesis':>10} {'difference':>11}"]
+    lines = [f"{'beside the thesis, ' + preset:<56} {'here':>10} {'thesis':>10} {'difference':>11}"]
     for stage, *counts in THESIS[preset]:
         for row, which in here[stage]:
             lines += _lines(stage + which, row, counts)
@@ -48,7 +48,7 @@ def beside_thesis(funnel: Funnel, preset: str) -> str:
 def _lines(stage: str, row: FunnelRow, counts: list[int | None]) -> list[str]:
     pairs = zip(("", ": not brake", ": brake"), (row.left, row.not_brake, row.brake), counts, strict=True)
     return [
-        f"{stage + part:<44} {ours:>10,} {theirs:>10,} {ours - theirs:>+11,}"
+        f"{stage + part:<56} {ours:>10,} {theirs:>10,} {ours - theirs:>+11,}"
         for part, ours, theirs in pairs
         if theirs is not None
     ]

@@ -266,4 +266,3 @@ class Sieve:
     def _same_order(self) -> bool:
         first, second = self._orders
         return [rule.text for rule in first] == [rule.text for rule in second]
-

@@ -7,7 +7,7 @@ the ego frame (x forward, y left).
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -77,12 +77,12 @@ class BrakeLabel:
             return cls()
         try:
             known = json.loads(metadata[_LABEL])
-            if (known["rule"], known["version"]) != ("brake", 1):
-                raise UserError(f"the frames are labelled by {known['rule']!r}, version {known['version']}, which this "
-                                "version does not know; index the logs again")  # fmt: skip
-            return cls(float(known["threshold_mps2"]))
+            rule, threshold_mps2 = (known["rule"], known["version"]), float(known["threshold_mps2"])
         except (ValueError, KeyError, TypeError):
             raise UserError("the frames' label rule is damaged; index the logs again") from None
+        if rule != ("brake", 1):
+            raise UserError(f"the frames' label rule {rule} is not of this version; index the logs again")
+        return cls(threshold_mps2)
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class FrameTable:
     """
 
     table: pa.Table
-    label: BrakeLabel = BrakeLabel()
+    label: BrakeLabel = field(default_factory=BrakeLabel)
 
     def __post_init__(self) -> None:
         missing = [name for name in SCHEMA.names if name not in self.table.column_names]
@@ -189,7 +189,7 @@ def open_frames(path: Path | str) -> FrameTable:
 
 
 def stream_frames(path: Path | str, rows: int = _ROWS) -> Iterator[FrameTable]:
-    """A frame table in pieces of at most so many rows, so that memory does not grow with it; errors as `open_frames`."""
+    """A frame table in pieces of at most so many rows, for flat memory; errors as `open_frames`."""
     with _opened(Path(path)) as file:
         label = BrakeLabel.restored(file.schema_arrow.metadata)
         for batch in file.iter_batches(rows):

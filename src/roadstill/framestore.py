@@ -1,9 +1,11 @@
-"""All frames of a data set on disk, one Parquet file per log, as Ray Data, Spark, DuckDB or pyarrow.dataset take them::
+"""All frames of a data set on disk, one Parquet file per log.
+
+Ray Data, Spark, DuckDB and pyarrow.dataset take the folder as one data set that is partitioned by log::
 
     frames/log=<log>/frames.parquet
 
-A log is written once and whole. What was read and what was wrong with it stand in the file's metadata, so an interrupted
-pass goes on where it stopped, and several machines can fill one store.
+A log is written once and whole. What was read and what was wrong with it stand in the file's metadata, so that an
+interrupted pass goes on where it stopped, and several machines can fill one store.
 """
 
 import json

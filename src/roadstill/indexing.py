@@ -6,7 +6,7 @@ An index folder::
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,9 @@ class IndexConfig:
 
     preset: str = "all"
     navsim_config: Path | None = None
-    scenes: SceneFilter = SceneFilter()
-    filter: FrameFilter = FrameFilter()
-    label: BrakeLabel = BrakeLabel()
+    scenes: SceneFilter = field(default_factory=SceneFilter)
+    filter: FrameFilter = field(default_factory=FrameFilter)
+    label: BrakeLabel = field(default_factory=BrakeLabel)
     split_seed: int = 0
     split: str | None = None
 
@@ -163,4 +163,3 @@ def _wanted_logs(files: LogFiles, names: list[str] | None) -> tuple[list[str], l
     if len(missing) == len(names):
         raise UserError(f"{files.folder}: not one of the {len(names)} wanted logs is there; the first: {names[0]}.pkl")
     return sorted(there & set(names)), problems
-

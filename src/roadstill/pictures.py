@@ -1,7 +1,7 @@
 """Prepared pictures on their way into a set: a folder of small PNGs that several runs, machines and archives can fill.
 
-Every picture is written once, whole or not at all, under its own path (`<log>/CAM_F0/<name>.jpg.png`), so an interrupted
-job goes on where it stopped and the result does not depend on who made which part.
+Every picture is written once, whole or not at all, under its own path (`<log>/CAM_F0/<name>.jpg.png`), so an
+interrupted job goes on where it stopped and the result does not depend on who made which part.
 """
 
 import io
@@ -28,8 +28,8 @@ class PictureConfig:
 
     Attributes:
         size_px: side of the square.
-        decode: ``fast`` lets the JPEG decoder shrink by 2, 4 or 8 while it decodes, as long as the result stays at least
-            as large as wanted; ``full`` decodes every pixel.
+        decode: ``fast`` lets the JPEG decoder shrink by 2, 4 or 8 while it decodes, as long as the result stays at
+            least as large as wanted; ``full`` decodes every pixel.
     """
 
     size_px: int

@@ -33,7 +33,7 @@ from roadstill.prepare import prepare_splits
 from roadstill.recipes import Arm, Recipe
 from roadstill.refine import refine
 from roadstill.report import write_report
-from roadstill.runs import Stage, atomic_path, digest_file, digest_of, plain, require_file, seed_of, write_json
+from roadstill.runs import Stage, atomic_path, digest_file, digest_of, plain, seed_of, write_json
 from roadstill.selection import Confident, Medoids, PerDriveRandom, Random, Selector, select
 
 SELECTORS: dict[str, Callable[[], Selector]] = {"random": Random, "per_drive": PerDriveRandom}
@@ -160,14 +160,15 @@ class Road:
 
     @property
     def base(self) -> Path | None:
-        """The base generator's file; ``None`` is the shipped one."""
+        """The base generator's file, folder or hub name; ``None`` is the shipped one."""
         return Path(self.recipe.base) if self.recipe.base else None
 
     @cached_property
     def base_digest(self) -> str:
         """Digest of the base generator, so that other weights make other stages."""
         path = self.base or shipped("dit.safetensors")
-        return digest_file(require_file(path / "trained.safetensors" if path.is_dir() else path, "a base generator"))
+        # A file's digest spares opening it when all is done.
+        return digest_file(path) if path.is_file() else load_denoiser(path).digest
 
     def encode(self) -> None:
         """Latents of the train part, and the noising strips (thesis figure 3.5)."""

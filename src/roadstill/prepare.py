@@ -104,7 +104,9 @@ def prepare(
     sensors = require_folder(Path(sensors), "the sensor folder, with one folder per log")
     store = PictureStore(out.with_name(f".{out.name}.pictures"), config)
     frames = choose_frames(frames, max_per_class, seed)
-    fill_from_folder(store, [str(image) for image in frames.column("image")], sensors, workers=workers, progress=progress)
+    fill_from_folder(
+        store, [str(image) for image in frames.column("image")], sensors, workers=workers, progress=progress
+    )
     about = {"max_per_class": max_per_class, "seed": seed} | dict(about or {})
     made = write_set(frames, store, sensors, out, label=label, about=about)
     store.remove()
@@ -142,8 +144,8 @@ def prepare_splits(
 ) -> dict[str, ImageSet] | Incomplete:
     """One image set for each of train, dev and test of an index.
 
-    Finished pictures wait in ``out/pictures`` until the sets are written, so calls with other archives or shards add up,
-    and an interrupted call goes on.
+    Finished pictures wait in ``out/pictures`` until the sets are written, so calls with other archives or shards add
+    up, and an interrupted call goes on.
 
     Args:
         index: folder of the frame tables.
@@ -231,7 +233,9 @@ def write_set(
                 f"the sensor folder {sensors} should hold <log>/CAM_F0/*.jpg"
             )
         writer.about.update({"crop": "centre square", "resize": "bicubic, antialiased", "decode": store.config.decode})
-        writer.about.update({"labels": str(frames.label) if label == "brake" else label, "missing": len(missing)} | about)
+        writer.about.update(
+            {"labels": str(frames.label) if label == "brake" else label, "missing": len(missing), **about}
+        )
     if missing:
         with atomic_path(out / "missing.txt") as temporary:
             temporary.write_text("".join(line + "\n" for line in missing), encoding="utf-8")

@@ -34,8 +34,8 @@ class Cut:
 
     scenes: Sequence[Rule] = ()
     windows: SceneFilter | None = None
-    decisions: FrameFilter = FrameFilter()
-    label: BrakeLabel = BrakeLabel()
+    decisions: FrameFilter = field(default_factory=FrameFilter)
+    label: BrakeLabel = field(default_factory=BrakeLabel)
     shares: Mapping[str, float] = field(default_factory=lambda: SHARES)
     seed: int = 0
     test_logs: frozenset[str] | None = None

@@ -7,7 +7,10 @@ import pytest
 
 from roadstill.agents import open_agent
 from roadstill.cli import main
+from roadstill.errors import UserError
 from roadstill.imagesets import open_imageset
+from roadstill.pipeline import Road
+from roadstill.recipes import read_recipe
 
 ARMS = {"random", "base", "difffit-lora", "difffit-lora-minimax", "difffit-lora-refined"}
 
@@ -110,3 +113,12 @@ def test_too_few_seeds_are_refused_before_any_work(tmp_path, capsys):
     assert main(["demo", "--out", str(tmp_path / "run"), "--size", "toy", "--seeds", "2"]) == 2
     assert "needs at least 3" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_base_may_be_a_folder_of_diffusers(tmp_path, capsys):
+    assert main(["export", str(tmp_path / "dit")]) == 0
+    recipe = read_recipe("demo", "toy", base=str(tmp_path / "dit"))
+    assert len(Road(recipe, tmp_path / "run").base_digest) == 16
+    missing = read_recipe("demo", "toy", base=str(tmp_path / "none"))
+    with pytest.raises(UserError, match="none does not exist"):
+        _ = Road(missing, tmp_path / "run").base_digest

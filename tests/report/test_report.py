@@ -50,7 +50,9 @@ def fake_run(run: Path) -> Path:
     (run / "index").mkdir(parents=True)
     (run / "world").mkdir()
     write_json(run / "world" / "world.json", {"seed": 1})
-    (run / "recipe.yaml").write_text("per_class: 10\nindex:\n  filter:\n    min_abs_accel_mps2: 1.0\n    min_speed_mps: 3.0\n")
+    (run / "recipe.yaml").write_text(
+        "per_class: 10\nindex:\n  filter:\n    min_abs_accel_mps2: 1.0\n    min_speed_mps: 3.0\n"
+    )
     speed = np.abs(generator.normal(6, 5, 4000))
     sieve = Sieve((), FrameFilter())
     sieve(frame_table(generator.normal(0, 1.2, 4000), vx=speed))

@@ -78,7 +78,9 @@ def test_protocols(tmp_path, protocol):
 
 
 def test_frames_without_a_route_are_marked(tmp_path):
-    frames, _ = read_log(write(tmp_path, frames=[frame(i, roadblock_ids=[] if i in (3, 5) else ["7"]) for i in range(9)]))
+    frames, _ = read_log(
+        write(tmp_path, frames=[frame(i, roadblock_ids=[] if i in (3, 5) else ["7"]) for i in range(9)])
+    )
     assert np.flatnonzero(~frames.column("has_route").astype(bool)).tolist() == [3, 5]
 
 
@@ -110,7 +112,9 @@ def test_a_broken_log_is_one_line_and_the_rest_goes_on(tmp_path):
     frames, (counts, problems) = indexed(logs, progress=lambda *state: done.append(state))
     assert counts == {"logs": 5, "broken_logs": 3, "entries": 28, "broken_entries": 0}
     assert [len(frames[log_name(day)]) for day in range(1, 6)] == [14, 0, 0, 0, 14]
-    assert [line.startswith(f"{log_name(day)}.pkl: ") for day, line in zip((2, 3, 4), problems, strict=True)] == [True] * 3
+    assert [line.startswith(f"{log_name(day)}.pkl: ") for day, line in zip((2, 3, 4), problems, strict=True)] == [
+        True
+    ] * 3
     assert "system" in problems[1]
     assert all("\n" not in line for line in problems)
     assert done == [(number, 5) for number in range(1, 6)]
@@ -123,7 +127,7 @@ def test_a_broken_frame_costs_only_itself(tmp_path):
     frames, record = read_log(write(tmp_path, frames=entries))
     assert frames.column("position").tolist() == [1, 2, 3, *range(5, 20)]
     assert record.broken_entries == 2
-    assert "2 frames were left out; the first: frame 0: token: missing" in record.problems[0]
+    assert "2 frames were left out; the first: frame 0: ego_dynamic_state: missing" in record.problems[0]
 
 
 def test_gaps_end_a_steady_run(tmp_path):

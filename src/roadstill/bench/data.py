@@ -37,13 +37,13 @@ def bench_index(*, frames: int = SIZES[-1], rounds: int = 3) -> str:
     data = pickle.dumps(entries, 4)
     name = entries[0]["log_name"]
     found, _ = frames_of(name, entries)
-    works = {
-        "our unpickler": lambda: parse(data),
-        "checks and columns": lambda: frames_of(name, entries),
-        "filters and split": lambda: _cut([found] * 4, Path(folder)),
-        "pickle.load (runs whatever it holds)": lambda: pickle.loads(data),  # noqa: S301  our own bytes
-    }
     with TemporaryDirectory() as folder:
+        works = {
+            "our unpickler": lambda: parse(data),
+            "checks and columns": lambda: frames_of(name, entries),
+            "filters and split": lambda: _cut([found] * 4, Path(folder)),
+            "pickle.load (runs whatever it holds)": lambda: pickle.loads(data),
+        }
         seconds = in_turns(works, rounds=rounds)
     rows = [Row(each, seconds[each], len(entries) * (4 if "split" in each else 1)) for each in works]
     lines = [table(f"a log of {len(entries)} frames with {BOXES} boxes, {len(data):,} bytes", rows, unit="frames")]
@@ -54,7 +54,7 @@ def bench_index(*, frames: int = SIZES[-1], rounds: int = 3) -> str:
         points.append((np.log(size), np.log(spent)))
         lines.append(f"{size:>12,} {spent:>9.1f} {size / spent:>10,.0f} {peak:>17.2f}")
     if len(points) > 1:
-        slope = np.polyfit(*np.array(points).T, 1)[0]
+        slope = np.polyfit([x for x, _ in points], [y for _, y in points], 1)[0]
         lines.append(f"log-log slope of cost over frames: {slope:.2f}")
     return "\n".join(lines)
 
@@ -128,7 +128,9 @@ def bench_prepare(*, pictures: int = 24, rounds: int = 5) -> str:
         psnr = [_psnr_db(path) for path in paths]
     rows = [Row(name, each, pictures) for name, each in seconds.items()]
     title = f"{pictures} pictures of 1920 x 1080, {kilobytes:.0f} kB each, to 256 x 256"
-    return f"{table(title, rows, unit='pictures')}\nfast against full: PSNR {np.mean(psnr):.1f} dB, worst {min(psnr):.1f}"
+    return (
+        f"{table(title, rows, unit='pictures')}\nfast against full: PSNR {np.mean(psnr):.1f} dB, worst {min(psnr):.1f}"
+    )
 
 
 def _plainly(path: Path) -> bytes:

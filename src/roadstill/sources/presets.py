@@ -184,14 +184,16 @@ def _read(path: Path) -> str:
         if (size := path.stat().st_size) > MAX_LIST_BYTES:
             raise UserError(f"{path}: {size:,} bytes are too many for a list of names")
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} cannot be read: it is no text") from None
 
 
 def _read_yaml(path: Path) -> Any:
     # The C parser takes a second for navtrain's 100,000 tokens, the other ten.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        return yaml.load(_read(path), Loader=loader)  # noqa: S506  a safe loader: no tag makes an object
+        return yaml.load(_read(path), Loader=loader)
     except (yaml.YAMLError, RecursionError) as error:
         raise UserError(f"{path} cannot be read as YAML: {' '.join(str(error).split())[:200]}") from None

@@ -1,12 +1,12 @@
 """Verbs from logs to pictures: world, index, prepare."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
 from tqdm import tqdm
 
-from roadstill.errors import UserError
+from roadstill.errors import PartlyDone, UserError
 from roadstill.filters import FrameFilter, SceneFilter
 from roadstill.frames import BrakeLabel
 from roadstill.indexing import IndexConfig
@@ -100,12 +100,21 @@ def index(
         lines.append(beside_thesis(found.funnel, preset))
     if verify:
         lines.append(_verified(out, sensors or found.sensors, archives or []))
-    if broken := found.counts["broken_logs"]:
+    broken = found.counts["broken_logs"]
+    if broken:
         lines.append(f"{broken} of {found.counts['logs']} logs cannot be read")
     if found.problems:
         lines.append(f"{len(found.problems)} problems, see {out / 'problems.txt'}")
     parts = ", ".join(f"{found.frames[name]:,} {name}" for name in ("train", "dev", "test"))
-    return "\n".join([*lines, f"{out}: {parts}"])
+    return _told([*lines, f"{out}: {parts}"], partly=broken > 0)
+
+
+def _told(lines: Sequence[str], *, partly: bool) -> str:
+    """The lines as one text; it comes as `PartlyDone` if part of the input could not be read."""
+    text = "\n".join(lines)
+    if partly:
+        raise PartlyDone(text)
+    return text
 
 
 def _bar(what: str) -> Callable[[int, int], None]:
@@ -187,8 +196,8 @@ def prepare(
     )
     if isinstance(made_sets, Incomplete):
         ready = f"{out}: {made_sets.ready:,} of {made_sets.wanted:,} wanted pictures are ready"
-        return "\n".join([*made_sets.problems, f"{ready}; give the other archives or shards, or write the sets "
-                                               "with what is there by a call without them"])  # fmt: skip
+        more = "give the other archives or shards, or write the sets with what is there by a call without them"
+        return _told([*made_sets.problems, f"{ready}; {more}"], partly=bool(made_sets.problems))
     lines = []
     for name, made in made_sets.items():
         counts = ", ".join(f"{count:,} {each}" for each, count in made.counts().items())
