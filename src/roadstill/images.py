@@ -54,5 +54,6 @@ def centre_square(image: Image.Image, size_px: int) -> Image.Image:
 def encode_png(pixels: NDArray[np.uint8]) -> bytes:
     """PNG bytes of an RGB picture ``[h, w, 3]``."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG", compress_level=4)
+    # Level 1 takes half of level 4's time, most of what a prepared picture costs, for files a seventh larger.
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from roadstill.archives import wanted_members
 from roadstill.errors import UserError
@@ -41,14 +42,18 @@ class PictureConfig:
         if self.decode not in ("fast", "full"):
             raise UserError(f"decode {self.decode!r} is unknown; choose 'fast' or 'full'")
 
-    def png(self, file: Path | io.BytesIO) -> bytes:
-        """The small picture as PNG.
+    def square(self, file: Path | io.BytesIO) -> Image.Image:
+        """The small picture.
 
         Raises:
             BrokenImage: missing, truncated or no picture.
         """
         picture = read_image(file, at_least_px=self.size_px if self.decode == "fast" else None)
-        return encode_png(np.asarray(centre_square(picture, self.size_px)))
+        return centre_square(picture, self.size_px)
+
+    def png(self, file: Path | io.BytesIO) -> bytes:
+        """The small picture as PNG; errors as `square`."""
+        return encode_png(np.asarray(self.square(file)))
 
 
 class PictureStore:
