@@ -107,10 +107,17 @@ def _call(verb: str, arguments: list[str]) -> str | None:
 
 
 def completed(function: Callable[..., Any], arguments: list[str]) -> list[str]:
-    """Allows ``--flag`` for ``--flag true``, and ``--names a b`` for ``--names '["a", "b"]'``, as people type them."""
+    """Allows ``--flag`` for ``--flag true``, and ``--names a b`` for ``--names '["a", "b"]'``, as people type them.
+
+    Words before the first option are one list if that is what the function takes first.
+    """
     hints = get_type_hints(function)
     out: list[str] = []
     rest = list(arguments)
+    if _item_of(next(iter(hints.values()))) is not None:
+        words = list(takewhile(lambda word: not word.startswith("-"), rest))
+        rest = rest[len(words) :]
+        out.append(json.dumps(words))
     while rest:
         out.append(rest.pop(0))
         hint = hints.get(out[-1].removeprefix("--")) if out[-1].startswith("--") else None

@@ -348,8 +348,9 @@ class Road:
         images = self.split("train") if full else open_imageset(self.folder / f"arms/{name}/seed{seed}")
         config = self.recipe.full_agent if full else self.recipe.agent
         agent = train_agent(images, config=config, seed=seed, cache=self.agent_cache)
+        dev = evaluate(agent, parts["dev"])
         for part, pictures in parts.items():
-            run = run_of(name, seed, evaluate(agent, pictures), pictures)
+            run = run_of(name, seed, dev if part == "dev" else evaluate(agent, pictures), pictures, dev=dev)
             run.save(self.folder / "runs" / part / name / f"seed{seed}")
 
     def judge(self) -> Comparison:
@@ -358,7 +359,8 @@ class Road:
         arms: dict[str, list[Any]] = {name: [] for name in recipe.arms}
         for name, _, seed in self.runs():
             arms[name].append(open_run(self.folder / "runs" / "test" / name / f"seed{seed}"))
-        comparison = compare(arms, baseline=recipe.baseline, cluster_by=recipe.cluster_by)
+        bounds = [name for name, arm in recipe.arms.items() if arm.kind == "full"]
+        comparison = compare(arms, baseline=recipe.baseline, bounds=bounds, cluster_by=recipe.cluster_by)
         labels = {name: arm.label for name, arm in recipe.arms.items()}
         per_class = {name: None if arm.kind == "full" else recipe.per_class for name, arm in recipe.arms.items()}
         about = {"protocol": "honest", "synthetic": not recipe.data, "labels": labels, "per_class": per_class}

@@ -14,7 +14,8 @@ from made import frame_table
 from PIL import Image
 
 from roadstill.errors import UserError
-from roadstill.evaluation.compare import ArmSummary, Comparison, Spread, Verdict
+from roadstill.evaluation.compare import Comparison, Verdict
+from roadstill.evaluation.summary import ArmSummary, Spread
 from roadstill.filters import FrameFilter, Sieve
 from roadstill.imagesets import ImageSetWriter
 from roadstill.report import figures, parts, sheets, verdicts, write_report
@@ -107,7 +108,7 @@ def fake_comparison(generator: np.random.Generator) -> dict[str, Any]:
         arms[name] = ArmSummary(name, seeds, len(seeds), score, score, score, score, classes)
     words: dict[str, tuple[Any, float, float, float]] = {"base": ("worse", -0.04, -0.07, -0.01)}
     words |= {"difffit-lora": ("better", 0.07, 0.03, 0.11)}
-    words |= {"full": ("better", 0.3, 0.28, 0.32)}
+    words |= {"full": ("bound", 0.3, 0.28, 0.32)}
     words |= {"difffit-lora-minimax": ("cannot be told apart", 0.02, -0.02, 0.06)}
     verdicts = {
         arm: Verdict(arm, "random", word, difference, low, high, 0.01, 0.02, list(range(20)), 20, 16, 40, f"{arm}: so.")

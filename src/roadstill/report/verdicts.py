@@ -36,8 +36,7 @@ def comparison(run: Path) -> dict[str, Any] | None:
     names = list(dict.fromkeys(name for arm in arms for name in arm["class_accuracy"]))
     names.sort(key=lambda name: name != "brake")  # brake first: a missed brake is the worse mistake
     chance = 1 / max(2, len(names))
-    bounds = {name for name, per_class in budgets.items() if per_class is None}
-    verdicts = [verdict | {"bound": verdict["arm"] in bounds} for verdict in found["verdicts"].values()]
+    verdicts = list(found["verdicts"].values())
     return found | {
         "protocol": about.get("protocol"),
         "arms": arms,
@@ -79,7 +78,7 @@ def headline(verdicts: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -
     """
     groups: dict[tuple[str, str], list[str]] = {}
     for verdict in verdicts:
-        if verdict["bound"]:
+        if verdict["word"] == "bound":
             continue
         key = (labels.get(verdict["baseline"], verdict["baseline"]), verdict["word"])
         groups.setdefault(key, []).append(labels.get(verdict["arm"], verdict["arm"]))
