@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from roadstill.errors import UserError
@@ -20,6 +21,7 @@ from roadstill.splits import SPLITS
 
 FACTS = ("token", "log", "drive", "timestamp_us", "speed_mps", "accel_mps2", "location", "command", "image")
 LABELS = ("brake", "location")
+WORLD_FACTS = ("town", "light", "weather", "cause")
 _ROWS = 4096  # frames whose facts are held at a time
 
 _log = logging.getLogger(__name__)
@@ -186,12 +188,20 @@ def prepare_splits(
     if not ready:
         raise UserError(f"{index}: not one of the {len(wanted):,} pictures is there; name their folder with --sensors")
     about = {"max_per_class": max_per_class, "seed": 0, "synthetic": world is not None}
+    known = None if world is None else _scenes_of(world)
     made = {
-        name: write_set(part, store, sensors, out / name, label=label, about=about | {"split": name})
+        name: write_set(part, store, sensors, out / name, label=label, about=about | {"split": name}, known=known)
         for name, part in parts.items()
     }
     store.remove()
     return made
+
+
+def _scenes_of(world: Path) -> dict[str, dict[str, str]]:
+    """What a built-in world knows of each frame besides its log, by token: the strata of evaluation."""
+    table = pq.read_table(world / "facts.parquet", columns=["token", *WORLD_FACTS])
+    rows = zip(*(table.column(name).to_pylist() for name in ("token", *WORLD_FACTS)), strict=True)
+    return {token: dict(zip(WORLD_FACTS, values, strict=True)) for token, *values in rows}
 
 
 def _of_shard(parts: Mapping[str, FrameTable], shard: Shard) -> list[str]:
@@ -202,7 +212,14 @@ def _of_shard(parts: Mapping[str, FrameTable], shard: Shard) -> list[str]:
 
 
 def write_set(
-    frames: FrameTable, store: PictureStore, sensors: Path | None, out: Path, *, label: str, about: Mapping[str, Any]
+    frames: FrameTable,
+    store: PictureStore,
+    sensors: Path | None,
+    out: Path,
+    *,
+    label: str,
+    about: Mapping[str, Any],
+    known: Mapping[str, Mapping[str, str]] | None = None,
 ) -> ImageSet:
     """The set of these frames from the pictures in a store; see `prepare`.
 
@@ -213,6 +230,7 @@ def write_set(
         out: folder to write.
         label: what the classes are.
         about: what to remember in ``set.json``.
+        known: further facts by token.
 
     Raises:
         UserError: no frame, or not one picture.
@@ -224,7 +242,8 @@ def write_set(
     with ImageSetWriter(out, class_names, store.config.size_px) as writer:
         for row, fact in enumerate(_facts(frames)):
             if (reason := _lacking(store, fact["image"], sensors)) is None:
-                writer.add_file(store.path(fact["image"]), int(labels[row]), fact)
+                more = known.get(fact["token"], {}) if known else {}
+                writer.add_file(store.path(fact["image"]), int(labels[row]), fact | dict(more))
             else:
                 missing.append(reason)
         if len(missing) == len(frames):

@@ -41,6 +41,8 @@ def comparison(run: Path) -> dict[str, Any] | None:
         "protocol": about.get("protocol"),
         "arms": arms,
         "class_names": names,
+        "rates": list(arms[0].get("miss_rate") or {}) if arms else [],
+        "strata": _strata(arms),
         "chance": chance,
         "verdicts": verdicts,
         "labels": labels,
@@ -69,6 +71,23 @@ def _arm(
         words = ("all images" if per_class is None else f"{per_class} images a class") + ", " + words
     thesis = THESIS.get((name, budgets[name])) if name in budgets else None
     return {**arm, "name": name, "label": labels.get(name, name), "budget": words, "thesis": thesis}
+
+
+def _strata(arms: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """By kind, a row for each stratum: images, and the arms' scores; a kind of one name says nothing."""
+    found = arms[0].get("strata") or {} if arms else {}
+    return {
+        kind: [
+            {
+                "name": name,
+                "images": row["images"],
+                "scores": [arm["strata"][kind][name]["balanced_accuracy"] for arm in arms],
+            }
+            for name, row in sorted(names.items(), key=lambda item: -item[1]["images"])
+        ]
+        for kind, names in found.items()
+        if len(names) > 1
+    }
 
 
 def headline(verdicts: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> list[tuple[str, list[str], str]]:
