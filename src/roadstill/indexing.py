@@ -6,7 +6,7 @@ An index folder::
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,11 @@ from roadstill.frames import BrakeLabel
 from roadstill.framestore import FrameStore
 from roadstill.parallel import Shard
 from roadstill.runs import atomic_path, digest_of, read_json, write_json
+from roadstill.sources.csv_config import CsvConfig
+from roadstill.sources.csv_table import CsvRecord, find_csv, read_csv
 from roadstill.sources.navsim import LogFiles, count_logs, find_data, index_logs, list_logs
 from roadstill.sources.presets import chosen_scenes, preset_of
-from roadstill.splits import Cut, write_index
+from roadstill.splits import SPLITS, Cut, write_index
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Index:
         problems: one line for each thing that is wrong.
         counts: of logs, broken logs, entries and broken entries.
         expected: number of scenes that the full data have by this preset; None if that is not known.
+        notes: what the user should know of the choices that were made for him.
     """
 
     folder: Path
@@ -65,6 +68,7 @@ class Index:
     problems: list[str]
     counts: dict[str, int]
     expected: int | None
+    notes: list[str] = field(default_factory=list)
 
 
 def index_data(
@@ -116,13 +120,20 @@ def index_data(
         seed=config.split_seed,
         test_logs=scenes.test_logs,
     )
+    frames, funnel = _write_parts(store, logs, out, cut, problems)
+    index = Index(out, folders.sensors, frames, funnel, problems, counts, preset.scenes)
+    write_json(out / "index.json", _about(index, data, folders.logs, config, scenes.tokens))
+    return index
+
+
+def _write_parts(
+    store: FrameStore, logs: list[str], out: Path, cut: Cut, problems: list[str]
+) -> tuple[dict[str, int], Funnel]:
     (out / "index.json").unlink(missing_ok=True)  # a half-made index must never pass as the finished one of before
     frames, funnel = write_index(store.tables(logs), out, cut)
     with atomic_path(out / "problems.txt") as path:
         path.write_text("".join(line + "\n" for line in problems), encoding="utf-8")
-    index = Index(out, folders.sensors, frames, funnel, problems, counts, preset.scenes)
-    write_json(out / "index.json", _about(index, data, folders.logs, config, scenes.tokens))
-    return index
+    return frames, funnel
 
 
 def _about(index: Index, data: Path, logs: Path, config: IndexConfig, tokens: list[str] | None) -> dict[str, Any]:
@@ -163,3 +174,63 @@ def _wanted_logs(files: LogFiles, names: list[str] | None) -> tuple[list[str], l
     if len(missing) == len(names):
         raise UserError(f"{files.folder}: not one of the {len(names)} wanted logs is there; the first: {names[0]}.pkl")
     return sorted(there & set(names)), problems
+
+
+# ---- tables of frames
+
+
+def index_csv(
+    data: Path,
+    out: Path,
+    config: IndexConfig,
+    csv: CsvConfig,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> Index:
+    """The same of a table of camera frames (CSV); a table without commands switches the default rule on them off.
+
+    Args:
+        data: the table, or a folder that holds one.
+        out: folder of the index.
+        config: what it holds; what concerns NAVSIM's scenes must be left alone.
+        csv: how the table is read.
+        progress: called with (bytes read, bytes in all).
+
+    Raises:
+        UserError: a setting that is for NAVSIM logs; as `read_csv`; a rule that removed every frame, too few drives.
+    """
+    plain = IndexConfig(filter=config.filter, label=config.label, split_seed=config.split_seed)
+    if config != plain:
+        raise UserError("preset, navsim_config, scenes and split are for NAVSIM logs; leave them out with a .csv")
+    table = find_csv(data)
+    csv = csv.resolved(table)
+    record = read_csv(table, out / "frames", csv, progress=progress)
+    (out / "index.json").unlink(missing_ok=True)  # the frames may be others than before
+    notes = _csv_notes(record, csv)
+    if record.drives < len(SPLITS):
+        raise UserError(f"{table}: {record.drives} drives cannot fill train, dev and test: a drive is never cut; name "
+                        "them with --csv.drive or --csv.drive_pattern, or cut at shorter pauses with --csv.gap_s, or, "
+                        "with near-duplicates at the ends, into --csv.piece_s")  # fmt: skip
+    if csv.command is None and config.filter.command == FrameFilter().command:
+        notes.append(f"the table has no commands: all are unknown, and the rule `command == {config.filter.command}` "
+                     "is switched off")  # fmt: skip
+        config = replace(config, filter=replace(config.filter, command=None))
+    store = FrameStore(out / "frames")
+    cut = Cut(decisions=config.filter, label=config.label, seed=config.split_seed)
+    frames, funnel = _write_parts(store, store.logs(), out, cut, record.problems)
+    counts = {"logs": record.drives, "broken_logs": 0}
+    counts |= {"entries": record.rows, "broken_entries": record.rows - record.frames}
+    index = Index(out, csv.root, frames, funnel, record.problems, counts, None, notes)
+    about = _about(index, table, table, config, None) | {"source": "csv", "csv": csv, "notes": notes}
+    write_json(out / "index.json", about)
+    return index
+
+
+def _csv_notes(record: CsvRecord, csv: CsvConfig) -> list[str]:
+    if csv.names_drives:
+        return []
+    how = f"at pauses over {csv.gap_s:g} s" if csv.gap_s else "nowhere"
+    also = f" and every {csv.piece_s:g} s, whose ends are near-duplicates" if csv.piece_s else ""
+    return [f"the table does not name its drives: it was cut {how}{also} ({record.drives:,} drives); a road that was "
+            "driven twice may stand in train and test, so name them with --csv.drive or --csv.drive_pattern for an "
+            "honest split"]  # fmt: skip

@@ -11,6 +11,7 @@ from roadstill.filters import FrameFilter, SceneFilter
 from roadstill.frames import BrakeLabel
 from roadstill.indexing import IndexConfig
 from roadstill.parallel import Shard
+from roadstill.sources.csv_config import CsvConfig
 
 
 def world(
@@ -48,6 +49,8 @@ def index(
     data: Path,
     out: Path,
     *,
+    source: Literal["navsim", "csv"] = "navsim",
+    csv: CsvConfig = CsvConfig(),  # noqa: B008
     preset: str = "all",
     navsim_config: Path | None = None,
     scenes: SceneFilter = SceneFilter(),  # noqa: B008  frozen; the command line shows its fields
@@ -65,8 +68,10 @@ def index(
     """Reads driving logs into a table of frames, filters them and splits them by drive.
 
     Args:
-        data: folder of NAVSIM logs and sensors (or of the built-in world).
+        data: folder of NAVSIM logs and sensors (or of the built-in world), or a table of camera frames (.csv).
         out: folder to make: frames/log=.../ (all), train / dev / test.parquet (filtered), funnel.json, problems.txt.
+        source: navsim, or csv for a table of camera frames; a file that ends in .csv needs no word.
+        csv: how a table of camera frames is read.
         preset: all, mini, navmini, navtrain, navtrain-train, navtrain-val or navtest, as navsim's own lists have them.
         navsim_config: your checkout of navsim, which holds those lists.
         scenes: what makes a frame a scene.
@@ -82,16 +87,23 @@ def index(
         workers: processes that read logs.
     """
     from roadstill.expectations import beside_thesis
-    from roadstill.indexing import index_data
+    from roadstill.indexing import Index, index_csv, index_data
 
     if expect not in (None, "thesis"):
         raise UserError(f"expect {expect!r} is unknown; the only one is 'thesis'")
     share = Shard.parse(shard) if shard else None
     config = IndexConfig(preset, navsim_config, scenes, filter, label, split_seed, split)
-    found = index_data(data, out, config, shard=share, workers=workers, progress=_bar("logs"))
+    if source == "csv" or (data.suffix.lower() == ".csv" and data.is_file()):
+        if expect or share:
+            raise UserError("expect and shard are for NAVSIM logs; leave them out with a table of frames")
+        found: Index | None = index_csv(data, out, config, csv, progress=_bar("bytes"))
+    elif csv != CsvConfig():
+        raise UserError(f"{data} is no .csv file, so the csv settings are not for it; add --source csv if it holds one")
+    else:
+        found = index_data(data, out, config, shard=share, workers=workers, progress=_bar("logs"))
     if found is None:
         return f"{out}: the logs of shard {shard} are read; when all shards are, call index without --shard"
-    lines = [str(found.funnel)]
+    lines = [*found.notes, str(found.funnel)]
     if found.expected is not None:
         count = found.funnel.rows[found.funnel.scenes].left
         lines.append(f"{preset}: {count:,} scenes, {found.expected:,} expected of the full data "
