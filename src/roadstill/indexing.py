@@ -227,10 +227,13 @@ def index_csv(
 
 
 def _csv_notes(record: CsvRecord, csv: CsvConfig) -> list[str]:
+    notes = [f"{record.rows:,} rows gave {record.frames:,} frames of {record.drives:,} drives"]
     if csv.names_drives:
-        return []
+        return notes
     how = f"at pauses over {csv.gap_s:g} s" if csv.gap_s else "nowhere"
     also = f" and every {csv.piece_s:g} s, whose ends are near-duplicates" if csv.piece_s else ""
-    return [f"the table does not name its drives: it was cut {how}{also} ({record.drives:,} drives); a road that was "
-            "driven twice may stand in train and test, so name them with --csv.drive or --csv.drive_pattern for an "
-            "honest split"]  # fmt: skip
+    notes.append(
+        f"the table does not name its drives: it was cut {how}{also}; a road that was driven twice may stand in train "
+        "and test, so name them with --csv.drive or --csv.drive_pattern for an honest split"
+    )
+    return notes

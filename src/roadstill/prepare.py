@@ -1,7 +1,7 @@
 """Frames -> `ImageSet`: decode, centre square, antialiased resize; unreadable pictures are counted and left out."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,18 +34,24 @@ def choose_frames(frames: FrameTable, max_per_class: int | None, seed: int = 0) 
     """
     if max_per_class is None:
         return frames
+    return frames.take(choose_rows(frames.labels, frames.column("log"), max_per_class, seed))
+
+
+def choose_rows(
+    labels: NDArray[np.int64], groups: NDArray[np.object_], max_per_class: int, seed: int
+) -> NDArray[np.bool_]:
+    """At most ``max_per_class`` rows of each label, spread over the groups, ``[n]``; see `choose_frames`."""
     if max_per_class < 1:
         raise UserError(f"max_per_class {max_per_class} should be at least 1")
-    labels = frames.labels
-    _, log = np.unique(frames.column("log"), return_inverse=True)
-    kept = np.zeros(len(frames), np.bool_)
-    for label in range(len(CLASS_NAMES)):
+    _, group = np.unique(groups, return_inverse=True)
+    kept = np.zeros(len(labels), np.bool_)
+    for label in np.unique(labels).tolist():
         rows = np.flatnonzero(labels == label)
         rng = np.random.default_rng(seed_of("choose frames", seed, label))
-        rank = _rank_within(log[rows], rng.random(len(rows)))
+        rank = _rank_within(group[rows], rng.random(len(rows)))
         order = np.lexsort((rng.random(len(rows)), rank))
         kept[rows[order[:max_per_class]]] = True
-    return frames.take(kept)
+    return kept
 
 
 def _rank_within(group: NDArray[np.int64], key: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -238,27 +244,54 @@ def write_set(
     if not len(frames):
         raise UserError("there is no frame to prepare; loosen the filters")
     class_names, labels = label_frames(frames, label)
+    more = known or {}
+    facts = (fact | dict(more.get(fact["token"], {})) for fact in _facts(frames))
+    rows = zip(facts, labels.tolist(), strict=True)
+    about = {"labels": str(frames.label) if label == "brake" else label, **about}
+    return write_pictures(rows, store, sensors, out, class_names=class_names, about=about)
+
+
+def write_pictures(
+    rows: Iterable[tuple[Mapping[str, Any], int]],
+    store: PictureStore,
+    sensors: Path | None,
+    out: Path,
+    *,
+    class_names: Sequence[str],
+    about: Mapping[str, Any],
+) -> ImageSet:
+    """The set of these pictures; those that lack are listed in ``missing.txt``.
+
+    Args:
+        rows: facts, ``image`` among them, and label of every picture, in the set's order.
+        store: as for `write_set`, like the rest.
+        sensors: the folder that images are relative to.
+        out: folder to write.
+        class_names: in label order.
+        about: what to remember in ``set.json``.
+
+    Raises:
+        UserError: not one picture.
+    """
     missing: list[str] = []
+    count = 0
     with ImageSetWriter(out, class_names, store.config.size_px) as writer:
-        for row, fact in enumerate(_facts(frames)):
+        for fact, label in rows:
+            count += 1
             if (reason := _lacking(store, fact["image"], sensors)) is None:
-                more = known.get(fact["token"], {}) if known else {}
-                writer.add_file(store.path(fact["image"]), int(labels[row]), fact | dict(more))
+                writer.add_file(store.path(fact["image"]), label, fact)
             else:
                 missing.append(reason)
-        if len(missing) == len(frames):
-            raise UserError(
-                f"not one of the {len(frames):,} pictures can be read; the first: {missing[0]}; "
-                f"the sensor folder {sensors} should hold <log>/CAM_F0/*.jpg"
-            )
+        if len(missing) == count:
+            first = missing[0] if missing else "there are none"
+            raise UserError(f"not one of the {count:,} pictures can be read; the first: {first}; {sensors} should hold "
+                            "them by the paths that the table or the logs give")  # fmt: skip
         writer.about.update({"crop": "centre square", "resize": "bicubic, antialiased", "decode": store.config.decode})
-        writer.about.update(
-            {"labels": str(frames.label) if label == "brake" else label, "missing": len(missing), **about}
-        )
+        writer.about.update({"missing": len(missing), **about})
     if missing:
         with atomic_path(out / "missing.txt") as temporary:
             temporary.write_text("".join(line + "\n" for line in missing), encoding="utf-8")
-        _log.warning("%s of %s pictures cannot be read, see %s", len(missing), len(frames), out / "missing.txt")
+        _log.warning("%s of %s pictures cannot be read, see %s", len(missing), count, out / "missing.txt")
     return open_imageset(out)
 
 

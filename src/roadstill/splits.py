@@ -100,7 +100,7 @@ def deal_drives(
     """The part of every drive: whole drives, so that no part has seen another's streets on the same day.
 
     Several random orders of the drives are dealt out, each drive to the part that lacks most; the order wins whose
-    parts come nearest to the shares, in frames and in brake frames.
+    parts come nearest to the shares, in frames and in those of every label but the first.
 
     Args:
         counts: frames by (drive, label).
@@ -122,8 +122,9 @@ def deal_drives(
             f"{len(names)} drives cannot fill {len(shares)} parts ({', '.join(shares)}): a drive is never cut; "
             f"index logs of at least {len(shares)} drives, loosen the filters, or ask for fewer parts"
         )
-    brake = np.array([counts.get((drive, 1), 0) for drive in names], np.int64)
-    sizes = np.stack([brake + [counts.get((drive, 0), 0) for drive in names], brake], 1)
+    labels = range(max(2, 1 + max((label for _, label in counts), default=0)))
+    sizes = np.array([[counts.get((drive, label), 0) for label in labels] for drive in names], np.int64)
+    sizes[:, 0] = sizes.sum(1)
     wanted = np.array(list(shares.values())) / sum(shares.values())
     rng = np.random.default_rng(seed)
     tries = max(1, min(tries, 2_000_000 // len(names)))
@@ -147,6 +148,6 @@ def _deal(sizes: NDArray[np.int64], wanted: NDArray[np.float64], order: NDArray[
 
 
 def _unevenness(part: NDArray[np.int64], sizes: NDArray[np.int64], wanted: NDArray[np.float64]) -> float:
-    """Sum over parts of |have - want| as shares, for all frames and for brake frames."""
+    """Sum over parts of |have - want| as shares, for all frames and for those of every label but the first."""
     have = np.stack([np.bincount(part, weights=column, minlength=len(wanted)) for column in sizes.T], 1)
     return float(np.abs(have / np.maximum(sizes.sum(0), 1) - wanted[:, None]).sum())

@@ -146,7 +146,7 @@ def test_commands_in_carlas_order_and_strange_ones(tmp_path):
     order = "unknown left right straight straight"
     record, frames = only(tmp_path, rows, "image,time,speed,hlc", command="hlc", command_order=order)
     assert frames.column("command").tolist() == [0, 1, 3]
-    assert record.problems[0] == "t.csv: 1 rows: no driving command, taken as unknown; the first: row 4: '-1'"
+    assert record.problems[0] == "t.csv: 1 row: no driving command, taken as unknown; the first: row 4: '-1'"
 
 
 @pytest.mark.parametrize(
@@ -190,13 +190,13 @@ def test_odd_rows_are_counted_with_the_first_of_each(tmp_path):
     assert record.frames == len(frames) == 7
     assert [line.removeprefix("t.csv: ") for line in record.problems] == [
         "2 rows: not 3 cells; the first: 'x4.jpg,2.5,1,5'",
-        "1 rows: an empty cell of image; the first: row 6: ''",
-        "1 rows: an empty cell of time; the first: row 7: ''",
-        "1 rows: an empty cell of speed; the first: row 8: ''",
-        "1 rows: the time is no number; the first: row 9: 'soon'",
-        "1 rows: the speed is no number; the first: row 10: 'nan'",
-        "1 rows: the drive names this picture twice; the first: row 11: 'a/0.jpg'",
-        "1 rows: the same time as another row of the drive; the first: row 13: 'x7.jpg'",
+        "1 row: an empty cell of image; the first: row 6: ''",
+        "1 row: an empty cell of time; the first: row 7: ''",
+        "1 row: an empty cell of speed; the first: row 8: ''",
+        "1 row: the time is no number; the first: row 9: 'soon'",
+        "1 row: the speed is no number; the first: row 10: 'nan'",
+        "1 row: the drive names this picture twice; the first: row 11: 'a/0.jpg'",
+        "1 row: the same time as another row of the drive; the first: row 13: 'x7.jpg'",
     ]
 
 
@@ -272,7 +272,7 @@ def refused(call, capsys):
         ([(n, n / 10, 5) for n in range(9)], ["--csv.time_unit", "ms"], "the unit is most likely s"),
         ([(n, 9 - n, 5) for n in range(9)], [], "row 2: the time goes back by 1 s"),
         ([(f"/x/{n}", n / 10, 5) for n in range(9)], [], "9 rows: the picture's path is another machine's"),
-        ([("a", 0, 5)], [], "not one frame; 1 rows: no acceleration"),
+        ([("a", 0, 5)], [], "not one frame; 1 row: no acceleration"),
         ([], [], "not one frame; it has no rows"),
         ([("a", 0, 5)], ["--csv.speed", "sped"], "has no column 'sped' (closest: 'speed'); its columns are"),
         ([("a", 0, 5)], ["--csv.drive", "3"], "has no column '3'; its columns are image, time, speed; name the right"),
@@ -306,7 +306,7 @@ def test_files_that_are_no_tables(tmp_path, capsys):
     folder.mkdir()
     assert "holds 0 .csv files; give the path of one" in refused(["index", folder, out, "--source", "csv"], capsys)
     assert "is no .csv file" in refused(["index", folder, out, "--csv.gap_s", 3], capsys)
-    assert "does not exist" in refused(["index", folder / "x.csv", out, "--source", "csv"], capsys)
+    assert "should be a table of camera frames (.csv)" in refused(["index", folder / "x.csv", out], capsys)
     (folder / "a.csv").write_bytes(b"\x89PNG\r\n\x1a\n\x00")
     assert "cannot be read as CSV" in refused(["index", folder, out, "--source", "csv"], capsys)
     (folder / "a.csv").write_bytes(b"image,time,speed\n" + b"a,1,2\n" * 9 + b"\xff\xfe,1,2\n")
@@ -409,7 +409,8 @@ def test_from_a_recording_of_udacitys_simulator_to_image_sets(tmp_path, capsys):
         call += ["--filter.min_abs_accel_mps2", "0.2"]
         assert main([str(word) for word in call]) == 0
         told = capsys.readouterr().out
-        assert "the table does not name its drives: it was cut at pauses over 10 s (6 drives)" in told
+        assert "the table does not name its drives: it was cut at pauses over 10 s; a road" in told
+        assert "240 rows gave 180 frames of 6 drives" in told
         assert "the rule `command == straight` is switched off" in told
         lacking = (index / "lacking.txt").read_text().split()
         assert set(lacking) <= {f"IMG/{path.name}" for path in gone}

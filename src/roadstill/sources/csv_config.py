@@ -1,7 +1,6 @@
 """`CsvConfig`: what the columns of a table of camera frames mean, and in which units."""
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Literal
 from roadstill.errors import UserError
 from roadstill.frames import COMMANDS
 from roadstill.runs import require_folder
+from roadstill.sources.patterns import one_group
 
 TIME_UNITS_US: Mapping[str, float] = MappingProxyType({"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3})
 SPEED_UNITS_MPS: Mapping[str, float] = MappingProxyType({"mps": 1.0, "kmh": 1 / 3.6, "mph": 0.44704})
@@ -108,7 +108,8 @@ class CsvConfig:
             if getattr(self, first) is not None and getattr(self, second) is not None:
                 raise UserError(f"csv.{first} and csv.{second} are both given; give one of them")
         for name in ("time_pattern", "drive_pattern"):
-            _check_pattern(name, getattr(self, name))
+            if (pattern := getattr(self, name)) is not None:
+                one_group(f"csv.{name}", pattern)
         if not (self.window_s >= 1e-3 and self.step_s > 0 and self.gap_s >= 0 and self.piece_s >= 0):
             raise UserError(
                 "csv.window_s should be at least 0.001, csv.step_s above 0, csv.gap_s and csv.piece_s at least 0"
@@ -154,14 +155,3 @@ class CsvConfig:
             found = replace(found, time="time")
         root = table.parent if self.root is None else require_folder(self.root, "the folder of the pictures")
         return replace(found, root=Path(os.path.abspath(root)))
-
-
-def _check_pattern(name: str, pattern: str | None) -> None:
-    if pattern is None:
-        return
-    try:
-        groups = re.compile(pattern).groups
-    except re.error as error:
-        raise UserError(f"csv.{name} {pattern!r} is no regular expression: {error}") from None
-    if groups != 1:
-        raise UserError(f"csv.{name} {pattern!r} has {groups} groups; put exactly one (...) around what it should find")

@@ -15,6 +15,7 @@ from roadstill.errors import UserError
 from roadstill.frames import SCHEMA, FrameTable
 from roadstill.sources.csv_config import CsvConfig
 from roadstill.sources.csv_rows import ROWS, Tally
+from roadstill.sources.patterns import CONTROL
 
 
 def central_difference(
@@ -56,7 +57,7 @@ def cut_at_pauses(tables: Iterable[pa.Table], path: Path, config: CsvConfig) -> 
     Raises:
         UserError: the time goes back.
     """
-    stem = path.stem if path.stem.isprintable() and len(path.stem.encode()) <= 60 else "drive"
+    stem = path.stem if not CONTROL.search(path.stem) and len(path.stem.encode()) <= 60 else "drive"
     gap_us, piece_us = (config.gap_s * 1e6 or np.inf), (config.piece_s * 1e6 or np.inf)
     number, last_us, start_us = 0, -(2**62), 0
     for table in tables:

@@ -16,6 +16,7 @@ from roadstill.errors import UserError
 from roadstill.frames import COMMANDS, leaves_folder
 from roadstill.sources.csv_cells import command_of, mask_of, numbers_of, parsed_us, relative_path
 from roadstill.sources.csv_config import ACCEL_UNITS_MPS2, SPEED_UNITS_MPS, TIME_UNITS_US, CsvConfig
+from roadstill.sources.patterns import CONTROL
 
 ROWS = pa.schema(
     [
@@ -53,7 +54,10 @@ class Tally:
 
     def lines(self) -> list[str]:
         """One line for each reason."""
-        return [f"{count:,} rows: {reason}; the first: {first}" for reason, (count, first) in self._found.items()]
+        return [
+            f"{count:,} row{'s' * (count > 1)}: {reason}; the first: {first}"
+            for reason, (count, first) in self._found.items()
+        ]
 
 
 class Cleaner:
@@ -186,7 +190,7 @@ class Cleaner:
             names = self._cells["drive"].to_pylist()
         else:
             return [""] * len(self._ok)
-        odd = np.array([not name.isprintable() or len(name.encode()) > 80 for name in names], np.bool_)
+        odd = np.array([CONTROL.search(name) is not None or len(name.encode()) > 80 for name in names], np.bool_)
         self._refuse(odd, "the drive's name is over 80 bytes long or has control characters", role)
         return names
 

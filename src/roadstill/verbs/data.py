@@ -1,6 +1,6 @@
 """Verbs from logs to pictures: world, index, prepare."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -9,8 +9,10 @@ from tqdm import tqdm
 from roadstill.errors import PartlyDone, UserError
 from roadstill.filters import FrameFilter, SceneFilter
 from roadstill.frames import BrakeLabel
+from roadstill.imagesets import ImageSet
 from roadstill.indexing import IndexConfig
 from roadstill.parallel import Shard
+from roadstill.pictures import PictureConfig
 from roadstill.sources.csv_config import CsvConfig
 
 
@@ -93,7 +95,7 @@ def index(
         raise UserError(f"expect {expect!r} is unknown; the only one is 'thesis'")
     share = Shard.parse(shard) if shard else None
     config = IndexConfig(preset, navsim_config, scenes, filter, label, split_seed, split)
-    if source == "csv" or (data.suffix.lower() == ".csv" and data.is_file()):
+    if source == "csv" or (data.suffix.lower() == ".csv" and not data.is_dir()):
         if expect or share:
             raise UserError("expect and shard are for NAVSIM logs; leave them out with a table of frames")
         found: Index | None = index_csv(data, out, config, csv, progress=_bar("bytes"))
@@ -170,27 +172,37 @@ def prepare(
     from_archive: list[Path] | None = None,
     max_per_class: int | None = None,
     label: str = "brake",
+    group: str | None = None,
     shard: str | None = None,
     workers: int = 2,
 ) -> str:
     """Cuts the wanted pictures to size: one image set each for train, dev and test.
 
     Args:
-        index: folder that index made.
+        index: folder that index made; or any folder of class folders, or of train, dev and test with class folders.
         out: folder to make, with train, dev and test in it.
         size_px: side of the square pictures: 64, 128 or 256.
         decode: fast lets the JPEG decoder shrink large pictures while it decodes; full decodes every pixel.
         sensors: folder of the pictures, if it is not where index found it.
         from_archive: archives (.tgz) to take the pictures from instead, without unpacking the rest; calls add up.
         max_per_class: most pictures of a class in each part.
-        label: what the classes are: brake (brake, not brake) or location.
+        label: what the classes are: brake (brake, not brake) or location; class folders are their own.
+        group: for class folders, a regular expression with one group that finds in each path what is not to be cut, as
+            a drive.
         shard: i/n makes only the pictures of this share of the logs; a call without it writes the sets.
         workers: processes that draw and decode.
     """
     from roadstill.indexing import open_index
-    from roadstill.pictures import PictureConfig
     from roadstill.prepare import Incomplete, prepare_splits
+    from roadstill.sources.folder import has_class_folders
 
+    if has_class_folders(index):
+        if sensors or from_archive or shard or label != "brake":
+            raise UserError(f"{index} is no index but holds folders; sensors, from_archive, shard and label are for an "
+                            "index")  # fmt: skip
+        return _prepared_folder(index, out, PictureConfig(size_px, decode), group, max_per_class, workers)
+    if group is not None:
+        raise UserError("group is for folders of pictures; an index knows its drives")
     known = open_index(index)
     folder = sensors or (Path(known["sensors"]) if known["sensors"] else None)
     data = Path(known["data"])
@@ -210,9 +222,22 @@ def prepare(
         ready = f"{out}: {made_sets.ready:,} of {made_sets.wanted:,} wanted pictures are ready"
         more = "give the other archives or shards, or write the sets with what is there by a call without them"
         return _told([*made_sets.problems, f"{ready}; {more}"], partly=bool(made_sets.problems))
+    return "\n".join(_sets_told(out, made_sets))
+
+
+def _prepared_folder(
+    folder: Path, out: Path, config: PictureConfig, group: str | None, max_per_class: int | None, workers: int
+) -> str:
+    from roadstill.folders import prepare_folder
+
+    found = prepare_folder(folder, out, config=config, group=group, max_per_class=max_per_class, workers=workers)
+    return "\n".join([*found.notes, *_sets_told(out, found.sets)])
+
+
+def _sets_told(out: Path, made_sets: Mapping[str, ImageSet]) -> list[str]:
     lines = []
     for name, made in made_sets.items():
         counts = ", ".join(f"{count:,} {each}" for each, count in made.counts().items())
         missing = f" ({made.about['missing']:,} pictures missing, see missing.txt)" if made.about["missing"] else ""
         lines.append(f"{out / name}: {counts}{missing}")
-    return "\n".join(lines)
+    return lines
