@@ -354,6 +354,10 @@ def test_equal_tables_give_equal_bytes_and_are_read_once(tmp_path, monkeypatch):
     monkeypatch.setattr("roadstill.sources.csv_table.read_rows", None)
     loose = IndexConfig(filter=FrameFilter(None, 1.0, None))
     assert index_csv(table, tmp_path / "two", loose, config).frames != found.frames
+    monkeypatch.undo()
+    FrameStore(tmp_path / "two" / "frames").path("d3").write_bytes(b"torn")
+    index_csv(table, tmp_path / "two", ALL, config)
+    assert files_of(tmp_path / "one") == files_of(tmp_path / "two")
 
 
 def test_memory_does_not_grow_with_the_table(tmp_path):

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from roadstill.errors import UserError
+from roadstill.frames import SCHEMA
 from roadstill.framestore import FrameStore, LogRecord
 from roadstill.runs import atomic_path, digest_file, digest_of, read_json, write_json
 from roadstill.sources.csv_config import CSV_PRESETS, CsvConfig
@@ -73,13 +74,13 @@ def read_csv(
     Raises:
         UserError: as `read_rows`; drives in pieces; a picture in two drives; not one frame; a folder of other frames.
     """
-    key = digest_of({"format": _FORMAT, "file": digest_file(path), "name": path.name, "config": config})
+    about = {"format": _FORMAT, "columns": SCHEMA.names, "name": path.name, "config": config}
+    key = digest_of({"file": digest_file(path), **about})
     if folder.exists():
         if not (folder / _SOURCE).is_file():
             raise UserError(f"{folder} holds frames of another source; index into another folder")
-        known = read_json(folder / _SOURCE)
-        if known.pop("key", None) == key:
-            return CsvRecord(**known)
+        if (known := _known(folder, key)) is not None:
+            return known
     try:
         with atomic_path(folder) as temporary:
             record = _fill(path, FrameStore(temporary), config, progress)
@@ -88,6 +89,17 @@ def read_csv(
         with suppress(OSError):
             folder.parent.rmdir()  # what was made for nothing is empty, and only that can be removed
     return record
+
+
+def _known(folder: Path, key: str) -> CsvRecord | None:
+    """What an earlier call read from the same table in the same way; None if it did not, or its files are damaged."""
+    known = read_json(folder / _SOURCE)
+    if known.pop("key", None) != key:
+        return None
+    record, store = CsvRecord(**known), FrameStore(folder)
+    logs = store.logs()
+    whole = len(logs) == record.drives and all(store.record(log) is not None for log in logs)
+    return record if whole else None
 
 
 def _fill(path: Path, store: FrameStore, config: CsvConfig, progress: Callable[[int, int], None] | None) -> CsvRecord:
