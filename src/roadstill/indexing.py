@@ -5,6 +5,7 @@ An index folder::
     index.json  frames/log=<log>/frames.parquet  {train,dev,test}.parquet  funnel.json  motion.json  problems.txt
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -138,8 +139,8 @@ def _write_parts(
 
 def _about(index: Index, data: Path, logs: Path, config: IndexConfig, tokens: list[str] | None) -> dict[str, Any]:
     return {
-        "data": str(data),
-        "logs": str(logs),
+        "data": os.path.abspath(data),
+        "logs": os.path.abspath(logs),
         "sensors": str(index.sensors or ""),
         "frames": index.frames,
         "counts": index.counts,

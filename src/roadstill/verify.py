@@ -70,14 +70,19 @@ class Verification:
 
 
 def is_whole(file: BinaryIO) -> bool:
-    """Whether a JPEG or PNG begins and ends as such a file does; a torn download lacks its end, or is zeros there."""
+    """Whether a JPEG or PNG begins and ends as such a file does; a torn download lacks its end, or is zeros there.
+
+    Of other formats of pictures only the beginning is looked at.
+    """
     head = file.read(8)
     file.seek(0, io.SEEK_END)
     file.seek(max(0, file.tell() - _TAIL))
     tail = file.read().rstrip(b"\0")
     if head[:3] == b"\xff\xd8\xff":
         return tail.endswith(b"\xff\xd9")
-    return head == b"\x89PNG\r\n\x1a\n" and tail.endswith(b"IEND\xae\x42\x60\x82")
+    if head == b"\x89PNG\r\n\x1a\n":
+        return tail.endswith(b"IEND\xae\x42\x60\x82")
+    return head.startswith((b"BM", b"RIFF", b"II*\0", b"MM\0*", b"P5", b"P6"))
 
 
 def verify_pictures(

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -58,11 +59,23 @@ def test_the_verb_takes_sets_as_they_are_typed(sets, tmp_path, capsys):
     assert "blind" in capsys.readouterr().out
     assert json.loads(out.read_text())["baseline"] == "clear"
     assert main(["compare", clear, "--seeds", "3"]) == 2
-    assert "name with --test" in capsys.readouterr().err
+    assert "need --test" in capsys.readouterr().err
     assert main(["compare", clear, clear, "--test", test, "--seeds", "3"]) == 2
     assert "different names" in capsys.readouterr().err
-    assert main(["compare", str(tmp_path), blind]) == 2
-    assert "is no image set" in capsys.readouterr().err
+    assert main(["compare", clear, blind]) == 2
+    assert "need --test" in capsys.readouterr().err
+
+
+def test_a_plain_folder_of_somebody_else_is_judged(sets, tmp_path, capsys):
+    blind, clear, test, _ = sets
+    foreign = tmp_path / "foreign"
+    for folder in ("0_not_brake", "1_brake"):
+        shutil.copytree(clear / folder, foreign / folder.partition("_")[2])
+    options = ["--agent.network", "convnet", "--agent.steps", "8", "--agent.image_px", "16", "--seeds", "3"]
+    options += ["--agent.learning_rate", "0.003"]
+    assert main(["compare", str(blind), str(foreign), str(clear), "--test", str(test), *options]) == 0
+    lines = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()}
+    assert lines["foreign"][:3] == lines["clear"][:3]  # the same pictures in the same order
 
 
 def test_what_cannot_be_compared_is_refused(sets, tmp_path):

@@ -1,6 +1,7 @@
 """Verbs that make the baselines and judge: select, train, evaluate, compare."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 from roadstill.agents import AgentConfig
@@ -130,7 +131,8 @@ def compare(
     """Judges small sets against a baseline with paired seeds, and says it in words.
 
     Args:
-        what: a folder with the runs that evaluate wrote, at any depth; or image sets, on which agents are trained here.
+        what: a folder with the runs that evaluate wrote, at any depth; or image sets, on which agents are trained here
+            (plain folders of class folders, too).
         baseline: arm that the others are compared with: random by default, or the first of the image sets.
         test: image set that the agents are measured on, if image sets are compared; opened through the ledger.
         dev: image set on which thresholds for a given share of false alarms are chosen.
@@ -152,22 +154,16 @@ def compare(
         return str(proof)
     if not what:
         raise UserError("name a folder of runs, or two image sets and --test; see roadstill compare --help")
-    if (what[0] / "set.json").is_file():
+    if test is not None or len(what) > 1 or (what[0] / "set.json").is_file():
         if test is None:
-            raise UserError(f"{what[0]} is an image set; name with --test what agents trained on it are measured on")
-        comparison = compare_sets(
-            what,
-            test,
-            dev=dev,
-            config=agent,
-            seeds=seeds,
-            baseline=baseline,
-            bounds=bounds or [],
-            cluster_by=cluster_by,
-        )
+            raise UserError("image sets need --test, the image set that agents trained on them are measured on")
+        with TemporaryDirectory() as folder:
+            sets = [_as_set(path, test, Path(folder)) for path in what]
+            comparison = compare_sets(
+                sets, test, dev=dev, config=agent, seeds=seeds, baseline=baseline, bounds=bounds or [],
+                cluster_by=cluster_by,
+            )  # fmt: skip
     else:
-        if len(what) > 1:
-            raise UserError(f"{what[0]} is no image set; name one folder of runs, or image sets only")
         arms = open_runs(require_folder(what[0], "a folder of runs, made by evaluate --out"))
         baseline = baseline or "random"
         if baseline not in arms:
@@ -176,6 +172,20 @@ def compare(
     if out:
         comparison.save(out)
     return table(comparison)
+
+
+def _as_set(path: Path, test: Path, folder: Path) -> Path:
+    """The image set itself; of a plain folder of class folders, a set like the test part in the temporary folder."""
+    from roadstill.folders import import_folder
+    from roadstill.imagesets import open_imageset
+    from roadstill.pictures import PictureConfig
+
+    if (path / "set.json").is_file():
+        return path
+    like = open_imageset(test)
+    return import_folder(
+        path, folder / path.resolve().name, PictureConfig(like.size_px, "full"), class_names=like.class_names
+    ).root
 
 
 def table(comparison: object) -> str:
