@@ -22,7 +22,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "demo": ("whole", "Runs the whole road on the built-in synthetic world: data, distilled sets, verdict, report."),
     "run": ("whole", "Runs a recipe: all verbs in order, skipping what already lies on disk."),
     "report": ("whole", "Writes report.html of a run folder."),
-    "world": ("data", "Makes a built-in driving world: synthetic logs and pictures in the genuine NAVSIM layout."),
+    "world": ("data", "Makes a built-in driving world: synthetic logs, maps and pictures in NAVSIM's layout."),
     "index": ("data", "Reads driving logs into a table of frames, filters them and splits them by drive."),
     "prepare": ("data", "Cuts the wanted pictures to size: one image set each for train, dev and test."),
     "encode": ("generator", "Encodes an image set into latents."),

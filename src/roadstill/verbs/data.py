@@ -27,7 +27,7 @@ def world(
     workers: int = 2,
     reserved: bool = False,
 ) -> str:
-    """Makes a built-in driving world: synthetic logs and pictures in the genuine NAVSIM layout.
+    """Makes a built-in driving world: synthetic logs, maps and pictures in NAVSIM's layout.
 
     Args:
         out: folder to make.
