@@ -328,7 +328,7 @@ def test_thesis_figures_only_beside_the_same_arm_and_budget(tmp_path):
     compared = fake_comparison(np.random.default_rng(0))
     compared["about"]["per_class"] = dict.fromkeys(ARMS, 25)
     write_json(tmp_path / "comparison.json", compared)
-    assert [arm["thesis"] for arm in verdicts.comparison(tmp_path)["arms"]] == [None] * len(ARMS)
+    assert [arm["thesis"] for arm in verdicts.comparisons(tmp_path)[0]["arms"]] == [None] * len(ARMS)
 
 
 def test_figure_is_drawn_alike_twice_and_follows_the_page_colours():

@@ -23,11 +23,14 @@ THESIS: dict[tuple[str, int | None], tuple[float, float | None]] = {
 WORDS = ("better", "worse", "cannot be told apart")
 
 
-def comparison(run: Path) -> dict[str, Any] | None:
-    """``comparison.json`` with labels, budgets, thesis rows, figures and the headline filled in."""
-    path = run / "comparison.json"
-    if not path.is_file():
-        return None
+def comparisons(run: Path) -> list[dict[str, Any]] | None:
+    """Every ``comparison*.json``, one for each budget, the smallest first; ``None`` if there is none."""
+    paths = sorted(run.glob("comparison*.json"), key=lambda path: (len(path.name), path.name))
+    return [_comparison(run, path, f"-{place}" if place else "") for place, path in enumerate(paths)] or None
+
+
+def _comparison(run: Path, path: Path, suffix: str) -> dict[str, Any]:
+    """With labels, budgets, thesis rows, figures and the headline filled in; ``suffix`` keeps drawings' ids apart."""
     found = read_json(path)
     about = found.get("about", {})
     labels, budgets = _asked(run, about)
@@ -37,7 +40,9 @@ def comparison(run: Path) -> dict[str, Any] | None:
     names.sort(key=lambda name: name != "brake")  # brake first: a missed brake is the worse mistake
     chance = 1 / max(2, len(names))
     verdicts = list(found["verdicts"].values())
+    small = {budgets.get(name) for name in found["arms"]} - {None}
     return found | {
+        "title": f"{small.pop()} images per class" if len(small) == 1 else "",
         "protocol": about.get("protocol"),
         "arms": arms,
         "class_names": names,
@@ -47,9 +52,9 @@ def comparison(run: Path) -> dict[str, Any] | None:
         "verdicts": verdicts,
         "labels": labels,
         "headline": headline(verdicts, labels),
-        "dots": figures.seed_dots(arms, chance),
-        "bars": figures.class_bars(arms, names) if names else "",
-        "differences": figures.differences(verdicts, labels) if verdicts else "",
+        "dots": figures.seed_dots(arms, chance, f"dots{suffix}"),
+        "bars": figures.class_bars(arms, names, f"classes{suffix}") if names else "",
+        "differences": figures.differences(verdicts, labels, f"differences{suffix}") if verdicts else "",
     }
 
 
