@@ -54,6 +54,7 @@ def test_a_misspelt_verb_is_put_right(capsys):
 NEEDED: dict[str, list[str]] = {
     "demo": [],
     "run": ["demo"],
+    "study": ["demo"],
     "report": ["PATH"],
     "world": ["OUT"],
     "index": ["PATH", "OUT"],
@@ -74,6 +75,7 @@ NEEDED: dict[str, list[str]] = {
 WRONG_TYPE = {
     "demo": ["--seeds", "many"],
     "run": ["--seeds", "many"],
+    "study": ["--seeds", "many"],
     "report": ["--config", "nowhere.yaml"],
     "world": ["--drives", "many"],
     "index": ["--split_seed", "x"],

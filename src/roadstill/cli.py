@@ -21,6 +21,10 @@ from roadstill.errors import PartlyDone, UserError
 VERBS: dict[str, tuple[str, str]] = {
     "demo": ("whole", "Runs the whole road on the built-in synthetic world: data, distilled sets, verdict, report."),
     "run": ("whole", "Runs a recipe: all verbs in order, skipping what already lies on disk."),
+    "study": (
+        "whole",
+        "Runs the recipes of a study and puts what they found into one table beside the thesis' figures.",
+    ),
     "report": ("whole", "Writes report.html of a run folder."),
     "world": ("data", "Makes a built-in driving world: synthetic logs, maps and pictures in NAVSIM's layout."),
     "index": ("data", "Reads driving logs into a table of frames, filters them and splits them by drive."),

@@ -99,6 +99,7 @@ class Recipe:
         full_agent: of the full arm, and of the teacher that some arms need.
         baseline: the arm that verdicts compare with.
         cluster_by: what the interval resamples: "log" or "drive".
+        thesis: the thesis' figures by ``arm@images per class``, or by arm for all images; tables print them too.
     """
 
     name: str
@@ -119,6 +120,7 @@ class Recipe:
     full_agent: AgentConfig = field(default_factory=AgentConfig)
     baseline: str = "random"
     cluster_by: Literal["log", "drive"] = "log"
+    thesis: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if (fewest := min([self.seeds, *(arm.seeds or self.seeds for arm in self.arms.values())])) < 3:

@@ -60,6 +60,35 @@ def run(
     return f"{tables}\nAll figures are from {source}.\n{folder / 'report.html'}"
 
 
+def study(
+    name: str,
+    *,
+    out: Path | None = None,
+    size: Literal["toy", "small", "full"] | None = None,
+    seeds: int | None = None,
+    data: str | None = None,
+    workers: int = 2,
+) -> str:
+    """Runs the recipes of a study and puts what they found into one table beside the thesis' figures.
+
+    Args:
+        name: a shipped recipe or the beginning of several recipes' names, as thesis-table-4.2; or a YAML file.
+        out: folder of the study; runs/<name> if not given. A study that was stopped goes on there.
+        size: toy, small or full, where the recipes have it.
+        seeds: number of paired seeds instead of the recipes'.
+        data: folder of NAVSIM logs and sensors instead of the recipes'.
+        workers: processes.
+    """
+    from roadstill.studies import recipes_of, run_study
+
+    given: dict[str, Any] = {"seeds": seeds, "data": data}
+    recipes = recipes_of(name, size, **{key: value for key, value in given.items() if value is not None})
+    stem = Path(name).stem if Path(name).is_file() else name
+    folder = out or Path("runs") / (stem if size is None else f"{stem}-{size}")
+    run_study(recipes, folder, say=_progress, workers=workers)
+    return f"{(folder / 'study.md').read_text(encoding='utf-8')}{folder / 'study.md'}"
+
+
 def report(run: Path) -> str:
     """Writes report.html of a run folder.
 

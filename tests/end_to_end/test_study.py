@@ -1,0 +1,58 @@
+"""A study at toy size: every shipped recipe parses at every size it has, and one runs through."""
+
+import json
+
+import pytest
+import yaml
+
+from roadstill.cli import main
+from roadstill.recipes import at_budgets, read_recipe, shipped_recipes
+from roadstill.studies import recipes_of
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_recipes_parse_at_every_size(name):
+    from importlib.resources import files
+
+    sizes = yaml.safe_load((files("roadstill.recipes") / f"{name}.yaml").read_text())["sizes"]
+    assert "toy" in sizes
+    for size in (None, *sizes):
+        recipe = read_recipe(name, size)
+        assert recipe.baseline in {arm.partition("@")[0] for arm in recipe.arms}
+        known = {arm.partition("@")[0] for arm in recipe.arms}
+        assert {arm.partition("@")[0] for arm in recipe.thesis} <= known, "figures of the thesis beside no arm"
+
+
+def test_a_study_makes_one_table_and_goes_on_where_it_stopped(tmp_path, capsys):
+    out = tmp_path / "study"
+    call = ["study", "thesis-table-4.3", "--size", "toy", "--out", str(out)]
+    assert main(call) == 0
+    told = capsys.readouterr().out
+    assert "### thesis-table-4.3, 2 images per class" in told
+    assert "Synthetic pictures" in told
+    assert "| 90.78 |" in told
+    rows = json.loads((out / "study.json").read_text())["rows"]
+    assert {row["per_class"] for row in rows} == {2, 4, None}
+    assert {row["word"] for row in rows if row["arm"] == "full"} == {"bound"}
+    assert sorted(path.name for path in out.iterdir()) == [
+        "study.json", "study.md", "thesis-table-4.3", "thesis-table-4.3-2.svg", "thesis-table-4.3-4.svg",
+    ]  # fmt: skip
+    assert "var(--" not in (out / "thesis-table-4.3-2.svg").read_text()
+    before = (out / "study.json").read_bytes()
+    assert main(call) == 0
+    assert "agent-" not in capsys.readouterr().err  # nothing is trained again
+    assert (out / "study.json").read_bytes() == before
+
+
+def test_studies_are_found_by_the_beginning_of_their_names(capsys):
+    assert [recipe.name for recipe in recipes_of("thesis-table-4.3")] == ["thesis-table-4.3"]
+    assert main(["study", "thesis-table-9"]) == 2
+    assert "there is no study 'thesis-table-9'" in capsys.readouterr().err
+
+
+def test_budgets_share_what_is_fine_tuned():
+    recipe = read_recipe("thesis-table-4.3", "small")
+    assert at_budgets(recipe) == recipe
+    assert recipe.arms["difffit@250"].of == "difffit@10"
+    assert recipe.arms["difffit@250"].finetune is None
+    assert recipe.arms["full"].per_class is None
