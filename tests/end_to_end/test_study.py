@@ -3,18 +3,15 @@
 import json
 
 import pytest
-import yaml
 
 from roadstill.cli import main
-from roadstill.recipes import at_budgets, read_recipe, shipped_recipes
+from roadstill.recipes import at_budgets, read_recipe, recipe_sizes, shipped_recipes
 from roadstill.studies import recipes_of
 
 
 @pytest.mark.parametrize("name", shipped_recipes())
 def test_recipes_parse_at_every_size(name):
-    from importlib.resources import files
-
-    sizes = yaml.safe_load((files("roadstill.recipes") / f"{name}.yaml").read_text())["sizes"]
+    sizes = recipe_sizes(name)
     assert "toy" in sizes
     for size in (None, *sizes):
         recipe = read_recipe(name, size)
@@ -46,6 +43,13 @@ def test_a_study_makes_one_table_and_goes_on_where_it_stopped(tmp_path, capsys):
 
 def test_studies_are_found_by_the_beginning_of_their_names(capsys):
     assert [recipe.name for recipe in recipes_of("thesis-table-4.3")] == ["thesis-table-4.3"]
+    rows = recipes_of("thesis-table-4.2")
+    assert [row.name.removeprefix("thesis-table-4.2-") for row in rows] == [
+        "accel", "accel-64", "accel-speed", "accel-speed-64", "all", "all-64",
+    ]  # fmt: skip
+    assert [row.index.filter.min_speed_mps for row in rows] == [None, None, 3.0, 3.0, None, None]
+    assert [row.image_px for row in recipes_of("thesis-table-4.2", "full")] == [256, 64] * 3
+    assert len(recipes_of("thesis-figure-4.3")[0].arms) == 2 * 15 + 1
     assert main(["study", "thesis-table-9"]) == 2
     assert "there is no study 'thesis-table-9'" in capsys.readouterr().err
 

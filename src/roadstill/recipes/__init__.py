@@ -1,6 +1,8 @@
 """Recipes: one experiment each, a YAML file read into frozen dataclasses; every size runs the same code.
 
-A recipe file holds the fields of `Recipe` and a block ``sizes`` whose entries (toy, small, full) override them.
+A recipe file holds the fields of `Recipe` and a block ``sizes`` whose entries (toy, small, full) override them. With
+``like: <recipe>`` it holds only what differs from another one, an arm that is null being left out. A block ``finetune``
+holds what all arms' fine-tunings share.
 """
 
 from dataclasses import dataclass, field, replace
@@ -143,6 +145,28 @@ def read_recipe(source: str, size: Size | None = None, **overrides: Any) -> Reci
     Raises:
         UserError: no such recipe, no such size, a misspelt key or a value of the wrong type.
     """
+    path, fields = _read(source)
+    sizes = fields.pop("sizes", {})
+    if size is not None:
+        if size not in sizes:
+            raise UserError(f"{path} has no size {size!r}; it has {', '.join(sizes) or 'none'}")
+        fields = _overlay(fields, sizes[size])
+    recipe = parse_recipe(_completed(fields) | overrides, where=str(path))
+    for name, arm in recipe.arms.items():
+        if arm.of is not None and (arm.of not in recipe.arms or not recipe.arms[arm.of].finetune):
+            raise UserError(f"{path}: arm {name!r} is of {arm.of!r}, which is no arm with a fine-tuning")
+    if recipe.baseline not in recipe.arms:
+        raise UserError(f"{path}: baseline {recipe.baseline!r} is not one of the arms {', '.join(recipe.arms)}")
+    return at_budgets(recipe)
+
+
+def recipe_sizes(source: str) -> list[str]:
+    """The sizes that a recipe has; errors as `read_recipe`."""
+    return list(_read(source)[1].get("sizes", {}))
+
+
+def _read(source: str, depth: int = 4) -> tuple[Path, dict[str, Any]]:
+    """The file and its fields, laid over those of the recipe that it is ``like``."""
     path = Path(source)
     if source in shipped_recipes():
         path = Path(str(files(__name__) / f"{source}.yaml"))
@@ -154,18 +178,26 @@ def read_recipe(source: str, size: Size | None = None, **overrides: Any) -> Reci
         raise UserError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(fields, dict):
         raise UserError(f"{path} holds no recipe; it should be a mapping with the fields of a recipe")
-    sizes = fields.pop("sizes", {})
-    if size is not None:
-        if size not in sizes:
-            raise UserError(f"{path} has no size {size!r}; it has {', '.join(sizes) or 'none'}")
-        fields = _overlay(fields, sizes[size])
-    recipe = parse_recipe(fields | overrides, where=str(path))
-    for name, arm in recipe.arms.items():
-        if arm.of is not None and (arm.of not in recipe.arms or not recipe.arms[arm.of].finetune):
-            raise UserError(f"{path}: arm {name!r} is of {arm.of!r}, which is no arm with a fine-tuning")
-    if recipe.baseline not in recipe.arms:
-        raise UserError(f"{path}: baseline {recipe.baseline!r} is not one of the arms {', '.join(recipe.arms)}")
-    return at_budgets(recipe)
+    if (like := fields.pop("like", None)) is not None:
+        if not depth:
+            raise UserError(f"{path} is like a recipe that is like a recipe ... without end")
+        fields = _overlay(_read(str(like), depth - 1)[1], fields)
+    return path, fields
+
+
+def _completed(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields with what all fine-tunings share put under each arm's own, and without arms that are null."""
+    shared, arms = fields.get("finetune"), fields.get("arms")
+    if not isinstance(arms, dict):
+        return fields
+    arms = {name: arm for name, arm in arms.items() if arm is not None}
+    if shared is not None:
+        for name, arm in arms.items():
+            if isinstance(arm, dict) and arm.get("finetune") is not None:
+                arms[name] = arm | {"finetune": _overlay(shared, arm["finetune"])}
+    # A recipe that is like another and lacks some of its arms does not want their figures either.
+    thesis = {key: text for key, text in (fields.get("thesis") or {}).items() if key.partition("@")[0] in arms}
+    return {key: value for key, value in fields.items() if key != "finetune"} | {"arms": arms, "thesis": thesis}
 
 
 def at_budgets(recipe: Recipe) -> Recipe:
