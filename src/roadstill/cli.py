@@ -131,9 +131,18 @@ def completed(function: Callable[..., Any], arguments: list[str]) -> list[str]:
             values = list(takewhile(lambda value: not value.startswith("--"), rest))
             rest = rest[len(values) :]
             is_json = len(values) == 1 and values[0].startswith("[")
-            bare = item is int and all(value.isdigit() for value in values)
-            out.append(values[0] if is_json else json.dumps([int(value) for value in values] if bare else values))
+            out.append(values[0] if is_json else _as_json(values, item))
     return out
+
+
+def _as_json(values: Sequence[str], item: Any) -> str:
+    """A list as it was typed; numbers that are none stay text, so that the parser says what is wrong."""
+    if item in (int, float):
+        try:
+            return json.dumps([item(value) for value in values])
+        except ValueError:
+            pass
+    return json.dumps(values)
 
 
 def _item_of(hint: Any) -> Any:

@@ -35,6 +35,7 @@ class IndexConfig:
         filter: which scenes show a clear decision.
         label: how frames get their labels.
         split_seed: decides which drives go to train, dev and test.
+        shares: of train, dev and test; with the preset navtrain the test part is fixed, and the others share the rest.
         split: which of several folders of logs (trainval, test, mini); by default the preset's.
     """
 
@@ -44,6 +45,7 @@ class IndexConfig:
     filter: FrameFilter = field(default_factory=FrameFilter)
     label: BrakeLabel = field(default_factory=BrakeLabel)
     split_seed: int = 0
+    shares: tuple[float, float, float] = (0.7, 0.15, 0.15)
     split: str | None = None
 
 
@@ -118,6 +120,7 @@ def index_data(
         scenes.windows,
         config.filter,
         config.label,
+        shares=dict(zip(SPLITS, config.shares, strict=True)),
         seed=config.split_seed,
         test_logs=scenes.test_logs,
     )
@@ -200,7 +203,7 @@ def index_csv(
     Raises:
         UserError: a setting that is for NAVSIM logs; as `read_csv`; a rule that removed every frame, too few drives.
     """
-    plain = IndexConfig(filter=config.filter, label=config.label, split_seed=config.split_seed)
+    plain = IndexConfig(filter=config.filter, label=config.label, split_seed=config.split_seed, shares=config.shares)
     if config != plain:
         raise UserError("preset, navsim_config, scenes and split are for NAVSIM logs; leave them out with a .csv")
     table = find_csv(data)
@@ -217,7 +220,8 @@ def index_csv(
                      "is switched off")  # fmt: skip
         config = replace(config, filter=replace(config.filter, command=None))
     store = FrameStore(out / "frames")
-    cut = Cut(decisions=config.filter, label=config.label, seed=config.split_seed)
+    shares = dict(zip(SPLITS, config.shares, strict=True))
+    cut = Cut(decisions=config.filter, label=config.label, shares=shares, seed=config.split_seed)
     frames, funnel = _write_parts(store, store.logs(), out, cut, record.problems)
     counts = {"logs": record.drives, "broken_logs": 0}
     counts |= {"entries": record.rows, "broken_entries": record.rows - record.frames}

@@ -59,6 +59,7 @@ def index(
     filter: FrameFilter = FrameFilter(),  # noqa: B008
     label: BrakeLabel = BrakeLabel(),  # noqa: B008
     split_seed: int = 0,
+    shares: tuple[float, float, float] = (0.7, 0.15, 0.15),
     split: str | None = None,
     expect: str | None = None,
     verify: bool = False,
@@ -80,6 +81,7 @@ def index(
         filter: which scenes show a clear decision.
         label: how frames get their labels.
         split_seed: decides which drives go to train, dev and test.
+        shares: of train, dev and test.
         split: which of several folders of logs (trainval, test, mini); by default the preset's.
         expect: thesis puts the thesis' own counts beside yours.
         verify: look for the wanted pictures too; lacking.txt then lists those that are missing or truncated.
@@ -94,7 +96,7 @@ def index(
     if expect not in (None, "thesis"):
         raise UserError(f"expect {expect!r} is unknown; the only one is 'thesis'")
     share = Shard.parse(shard) if shard else None
-    config = IndexConfig(preset, navsim_config, scenes, filter, label, split_seed, split)
+    config = IndexConfig(preset, navsim_config, scenes, filter, label, split_seed, shares, split)
     if source == "csv" or (data.suffix.lower() == ".csv" and not data.is_dir()):
         if expect or share:
             raise UserError("expect and shard are for NAVSIM logs; leave them out with a table of frames")
