@@ -38,7 +38,7 @@ PROTOCOLS = {
             "thesis",
             "test",
             "oracle",
-            "As in the thesis: the part that is reported on chooses the step, too; the column named oracle is flattered.",
+            "As in the thesis: the part that is reported on chooses the step too, so the column oracle is flattered.",
         ),
         Protocol(
             "literature",
