@@ -58,7 +58,7 @@ def distinct(features: NDArray[np.float32], threshold: float) -> NDArray[np.int6
 
     Memory is that of the features and a block of ``512 x n`` cosines.
     """
-    rows = unit(features.astype(np.float64)).astype(np.float32)
+    rows = unit(np.asarray(features, np.float32))
     kept, count = np.empty_like(rows), 0
     found = []
     for start in range(0, len(rows), _BLOCK):

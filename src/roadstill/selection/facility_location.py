@@ -34,15 +34,14 @@ class FacilityLocation:
         """See `Selector`; memory is that of the features and one block of similarities."""
         own, known = (unit(each) for each in own_and_known(self.features, images, rows, self.reference))
         # Of an empty set the gain is the sum of similarities, without any matrix of them.
-        gain = (len(known) + own @ known.sum(0)) / 2
-        own32, known32 = own.astype(np.float32), known.astype(np.float32)
+        gain = (len(known) + own @ known.sum(0, dtype=np.float64)) / 2
         covered = np.zeros(len(known), np.float32)
         picked = np.empty(count, np.int64)
         for step in range(count):
             if step:
-                _renew(gain, own32, known32, covered)
+                _renew(gain, own, known, covered)
             picked[step] = best = int(np.argmax(gain))
-            covered = np.maximum(covered, _similarity(known32, own32[best : best + 1])[:, 0])
+            covered = np.maximum(covered, _similarity(known, own[best : best + 1])[:, 0])
             gain[best] = -np.inf
         return rows[picked]
 

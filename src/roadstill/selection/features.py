@@ -5,7 +5,7 @@ An agent's backbone is `Agent.features`, a generator's middle block `roadstill.s
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,20 +66,20 @@ class PixelFeatures:
 
 def own_and_known(
     features: Features, images: ImageSet, rows: NDArray[np.int64], reference: ImageSet | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Features of the candidates ``[n, d]``, and of the class that they should stand for ``[m, d]``.
 
     The class is that of the candidates itself, or the same class of a reference (real frames, say, when the candidates
     are generated).
     """
-    own = features(images, rows).astype(np.float64)
+    own = np.asarray(features(images, rows), np.float32)
     if reference is None:
         return own, own
     label = int(images.labels[rows[0]])
-    return own, features(reference, np.flatnonzero(reference.labels == label)).astype(np.float64)
+    return own, np.asarray(features(reference, np.flatnonzero(reference.labels == label)), np.float32)
 
 
-def unit(features: NDArray[np.float64]) -> NDArray[np.float64]:
+def unit(features: NDArray[Any]) -> NDArray[Any]:
     """Rows ``[n, d]`` of length one, so that their products are cosines; a row of zeros stays."""
     length = np.sqrt(np.einsum("nd,nd->n", features, features))
-    return features / np.where(length > 0, length, 1.0)[:, None]
+    return features / np.where(length > 0, length, 1).astype(features.dtype)[:, None]

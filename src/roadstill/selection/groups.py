@@ -1,31 +1,29 @@
-"""Groups of images drawn at random, and their moments: candidates of the selectors that choose whole groups."""
+"""Groups of images drawn at random: candidates of the selectors that choose whole groups."""
+
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-_BYTES = 2**26  # of a block of group moments
+_BYTES = 2**25  # of the features that are looked at together
 
 
 def draw_groups(size: int, *, groups: int, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Random groups ``[groups, count]`` of 0 .. size - 1, without repetition inside a group."""
-    return np.stack([rng.choice(size, count, replace=False, shuffle=False) for _ in range(groups)])
+    """Random groups ``[groups, count]`` of 0 .. size - 1, without repetition inside a group.
 
-
-def group_means(values: NDArray[np.float64], members: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Mean ``[g, d]`` over each group ``[g, count]`` of the rows of ``[n, d]``.
-
-    A sparse product: no copy of the groups' rows is made.
+    All groups grow together by Floyd's rule (Bentley and Floyd 1987): every subset is equally likely.
     """
-    from scipy.sparse import csr_array
+    drawn = np.empty((groups, count), np.int64)
+    for place, last in enumerate(range(size - count, size)):
+        new = rng.integers(0, last + 1, groups)
+        again = (drawn[:, :place] == new[:, None]).any(1)
+        drawn[:, place] = np.where(again, last, new)
+    return drawn
 
-    groups, count = members.shape
-    starts = np.arange(groups + 1) * count
-    share = np.full(members.size, 1 / count)
-    chosen = csr_array((share, members.ravel(), starts), shape=(groups, len(values)))
-    return np.asarray(chosen @ values)
 
-
-def blocks(groups: int, width: int) -> list[slice]:
-    """Slices of groups so small that a few numbers for each and every feature fit in memory."""
-    size = max(1, _BYTES // (8 * width))
-    return [slice(start, min(start + size, groups)) for start in range(0, groups, size)]
+def members_of(values: NDArray[np.floating], groups: NDArray[np.int64]) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    """The features ``[g, count, d]`` of groups ``[groups, count]`` out of ``[n, d]``, a few groups at a time."""
+    step = max(1, _BYTES // (8 * groups.shape[1] * values.shape[1]))
+    for start in range(0, len(groups), step):
+        part = slice(start, min(start + step, len(groups)))
+        yield part, values[groups[part]].astype(np.float64)

@@ -30,12 +30,12 @@ class Herding:
     ) -> NDArray[np.int64]:
         """See `Selector`; O(n d) per image."""
         own, known = own_and_known(self.features, images, rows, self.reference)
-        own = own - known.mean(0)
+        own = own - known.mean(0, dtype=np.float64).astype(np.float32)
         # Around the class's mean, |sum of chosen + x|^2 is to be smallest; |sum of chosen|^2 is the same for all x.
-        cost = np.einsum("nd,nd->n", own, own)
+        cost = np.einsum("nd,nd->n", own, own).astype(np.float64)
         picked = np.empty(count, np.int64)
         for step in range(count):
             picked[step] = best = int(np.argmin(cost))
-            cost += 2 * (own @ own[best])
+            cost += 2 * (own @ own[best]).astype(np.float64)
             cost[best] = np.inf
         return rows[picked]

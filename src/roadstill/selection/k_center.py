@@ -28,12 +28,12 @@ class KCenter:
         self, images: ImageSet, rows: NDArray[np.int64], *, count: int, rng: np.random.Generator
     ) -> NDArray[np.int64]:
         """See `Selector`; O(n d) per image."""
-        own = self.features(images, rows).astype(np.float64)
-        own = own - own.mean(0)
+        own = np.asarray(self.features(images, rows), np.float32)
+        own = own - own.mean(0, dtype=np.float64).astype(np.float32)
         square = np.einsum("nd,nd->n", own, own)
         picked = np.empty(count, np.int64)
         picked[0] = np.argmin(square)
-        gap = np.full(len(rows), np.inf)  # squared distance to the nearest chosen image
+        gap = np.full(len(rows), np.inf, np.float32)  # squared distance to the nearest chosen image
         for step in range(1, count):
             last = picked[step - 1]
             gap = np.minimum(gap, np.maximum(square + square[last] - 2 * (own @ own[last]), 0.0))

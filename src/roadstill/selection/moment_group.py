@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
 from roadstill.selection.features import Features, own_and_known
-from roadstill.selection.groups import blocks, draw_groups, group_means
+from roadstill.selection.groups import draw_groups, members_of
 
 
 @dataclass(frozen=True)
@@ -39,30 +39,30 @@ class MomentGroup:
     ) -> NDArray[np.int64]:
         """See `Selector`."""
         own, known = own_and_known(self.features, images, rows, self.reference)
-        varies = known.std(0) > 1e-9
-        mean, std = known[:, varies].mean(0), known[:, varies].std(0)
-        own, known = (own[:, varies] - mean) / std, (known[:, varies] - mean) / std
         members = draw_groups(len(rows), groups=self.groups, count=count, rng=rng)
+        mean, std = known.mean(0, dtype=np.float64), known.std(0, dtype=np.float64)
+        varies = std > 1e-6
         if not varies.any():
             return rows[members[0]]
-        return rows[members[np.argmin(moment_distance(own, members, (known**3).mean(0)))]]
+        own, known = ((each[:, varies] - mean[varies]) / std[varies] for each in (own, known))
+        skew = np.einsum("nd,nd,nd->d", known, known, known) / len(known)
+        return rows[members[np.argmin(moment_distance(own, members, skew))]]
 
 
 def moment_distance(
-    own: NDArray[np.float64], members: NDArray[np.int64], skew: NDArray[np.float64]
+    own: NDArray[np.floating], members: NDArray[np.int64], skew: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Distance ``[g]`` of groups ``[g, count]`` of standardised rows ``[n, d]`` to mean 0, deviation 1, this skew.
 
     A group without spread in a feature has no skewness there; it counts as 0.
     """
-    width = own.shape[1]
-    powers = np.concatenate([own, own**2, own**3], axis=1)
     out = np.empty(len(members))
-    for part in blocks(len(members), 3 * width):
-        first, second, third = np.split(group_means(powers, members[part]), 3, axis=1)
-        std = np.sqrt(np.maximum(second - first**2, 0.0))
-        central = third - 3 * first * second + 2 * first**3
-        # Below this the spread is rounding of the difference above.
-        own_skew = np.divide(central, std**3, out=np.zeros_like(central), where=std > 1e-6)
-        out[part] = (np.abs(first) + np.abs(std - 1) + 0.5 * np.abs(own_skew - skew)).mean(1)
+    for part, values in members_of(own, members):
+        mean = values.mean(1)
+        values -= mean[:, None]
+        square = values * values
+        std = np.sqrt(square.mean(1))
+        square *= values
+        own_skew = np.divide(square.mean(1), std**3, out=np.zeros_like(std), where=std > 1e-6)
+        out[part] = (np.abs(mean) + np.abs(std - 1) + 0.5 * np.abs(own_skew - skew)).mean(1)
     return out

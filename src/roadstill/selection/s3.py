@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
 from roadstill.selection.features import Features, own_and_known, unit
-from roadstill.selection.groups import draw_groups, group_means
+from roadstill.selection.groups import draw_groups, members_of
 
 _SMALLEST = 1e-12  # of 1 - cosine, whose logarithm is taken
 
@@ -51,11 +51,11 @@ class S3:
     ) -> list[NDArray[np.int64]]:
         """See `JointSelector`."""
         pairs = [own_and_known(self.features, images, its, self.reference) for its in rows]
-        centres = unit(np.stack([known.mean(0) for _, known in pairs]))
+        centres = unit(np.stack([known.mean(0, dtype=np.float64) for _, known in pairs]))
         real, chosen = centres.copy(), []
         for label, ((own, _), its, rng) in enumerate(zip(pairs, rows, rngs, strict=True)):
             members = draw_groups(len(its), groups=self.groups, count=count, rng=rng)
-            means = unit(group_means(own, members))
+            means = unit(np.concatenate([part.mean(1) for _, part in members_of(own, members)]))
             others = np.delete(centres, label, axis=0)
             cost = self.near * _log_gap(means @ real[label])
             if len(others):
@@ -67,4 +67,5 @@ class S3:
 
 
 def _log_gap(cosine: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.log(np.maximum(1 - cosine, _SMALLEST))
+    found: NDArray[np.float64] = np.log(np.maximum(1 - cosine, _SMALLEST))
+    return found
