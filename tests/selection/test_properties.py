@@ -11,6 +11,7 @@ from toys import pictureless
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
 from roadstill.selection import SELECTORS, make_selector, makes_pictures, needs, select
+from roadstill.selection.distinct import around_mean, distinct
 
 CHOOSERS = [name for name in SELECTORS if not makes_pictures(name)] + ["distinct:random", "distinct:s3"]
 
@@ -80,9 +81,10 @@ def problems(draw):
 def test_sizes_no_image_twice_and_the_seed_decides(name, problem, seed):
     images, per_class, tools, values = problem
     if name.startswith("distinct"):
-        unit = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-9)
-        cosines = unit @ unit.T - np.eye(len(unit))
-        if (cosines > 0.9).any():  # then some may be left out, and too few left
+        members = [values[images.labels == label] for label in range(images.num_classes)]
+        if any(len(distinct(around_mean(its), 0.9)) < per_class for its in members):
+            with pytest.raises(UserError, match="without near-duplicates"):
+                select(images, make_selector(name, tools), per_class=per_class, seed=seed)
             return
     first, again = (select(images, make_selector(name, tools), per_class=per_class, seed=seed) for _ in range(2))
     assert first.counts() == dict.fromkeys(images.class_names, per_class)
@@ -129,6 +131,9 @@ def test_names_that_are_none():
     for name in ("best", "distinct:best", "no_module.Best", "distinct", "roadstill.errors"):
         with pytest.raises(UserError, match="is unknown; choose one of random"):
             needs(name)
+    with pytest.raises(UserError, match="'much' is no cosine"):
+        needs("distinct:much:random")
+    assert make_selector("distinct:0.5:random", {"features": lambda: None}).threshold == 0.5
     with pytest.raises(UserError, match="should have a method choose"):
         make_selector("pathlib.PurePath", {})
     with pytest.raises(UserError, match="should have a method choose"):

@@ -12,11 +12,15 @@ from roadstill.selection.base import Method, choose_each
 from roadstill.selection.features import Features, unit
 
 _BLOCK = 512
+THRESHOLD = 0.9  # keeps most neighbouring frames of the built-in world, which are half a second apart
 
 
 @dataclass(frozen=True)
 class Distinct:
     """Leaves out every image whose cosine to an earlier kept one of its class is above a threshold, then delegates.
+
+    Cosines are taken around the class's mean: features of most networks are all positive, so that without this any two
+    images are nearly parallel, and how nearly depends on the network.
 
     Attributes:
         method: what chooses among the rest.
@@ -27,7 +31,7 @@ class Distinct:
 
     method: Method
     features: Features = field(repr=False)
-    threshold: float = 0.95
+    threshold: float = THRESHOLD
     teacher: str = ""
 
     def choose_all(
@@ -43,7 +47,7 @@ class Distinct:
         Raises:
             UserError: fewer than ``count`` images of a class are left.
         """
-        kept = [its[distinct(self.features(images, its), self.threshold)] for its in rows]
+        kept = [its[distinct(around_mean(self.features(images, its)), self.threshold)] for its in rows]
         for its, left in zip(rows, kept, strict=True):
             if len(left) < count:
                 raise UserError(
@@ -51,6 +55,14 @@ class Distinct:
                     f"{count} are asked for; raise the threshold of {self.threshold:g} or lower per_class"
                 )
         return choose_each(self.method, images, kept, count=count, rngs=rngs)
+
+
+def around_mean(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Features ``[n, d + 1]`` around their mean; the last one is tiny, so that images at the mean are parallel too."""
+    features = np.asarray(features, np.float32)
+    around = features - features.mean(0, dtype=np.float64).astype(np.float32)
+    tiny = 1e-6 * max(float(np.abs(features).max()), 1e-20)
+    return np.pad(around, ((0, 0), (0, 1)), constant_values=tiny)
 
 
 def distinct(features: NDArray[np.float32], threshold: float) -> NDArray[np.int64]:

@@ -13,7 +13,7 @@ from typing import Any
 from roadstill.errors import UserError
 from roadstill.selection.base import JointSelector, Maker, Picker, Selector
 from roadstill.selection.confident import Confident
-from roadstill.selection.distinct import Distinct
+from roadstill.selection.distinct import THRESHOLD, Distinct
 from roadstill.selection.dynamics import Dynamics
 from roadstill.selection.facility_location import FacilityLocation
 from roadstill.selection.forgetting import Forgetting
@@ -57,16 +57,25 @@ Tools = Mapping[str, Callable[[], Any]]
 """What selectors may want, each behind a function that makes it on demand; also ``teacher`` and ``reference``."""
 
 
-def find_selector(name: str) -> tuple[Callable[..., Any], bool]:
-    """What makes the selector of this name, and whether near-duplicates go first (``distinct:NAME``).
+def find_selector(name: str) -> tuple[Callable[..., Any], float | None]:
+    """What makes the selector of this name, and the threshold above which near-duplicates go first.
+
+    ``distinct:NAME`` has the usual threshold, ``distinct:0.8:NAME`` another; a mere ``NAME`` leaves all images in.
 
     Raises:
         UserError: no such name, and no dotted path to a class.
     """
-    first, _, rest = name.partition(":")
-    inner = rest if first == DISTINCT else name
+    *before, inner = name.split(":")
+    threshold = None
+    if before[:1] == [DISTINCT] and len(before) < 3:
+        try:
+            threshold = float(before[1]) if len(before) > 1 else THRESHOLD
+        except ValueError:
+            raise UserError(f"selector {name!r}: {before[1]!r} is no cosine; write {DISTINCT}:0.8:{inner}") from None
+    elif before:
+        inner = name
     if inner in SELECTORS:
-        return SELECTORS[inner], first == DISTINCT
+        return SELECTORS[inner], threshold
     from roadstill.schedules import dotted  # brings torch, which selecting by facts does without
 
     try:
@@ -79,14 +88,14 @@ def find_selector(name: str) -> tuple[Callable[..., Any], bool]:
             "near-duplicates, or the dotted path of a class"
         ) from None
     found: Callable[..., Any] = kind
-    return found, first == DISTINCT
+    return found, threshold
 
 
 def needs(name: str) -> frozenset[str]:
     """Which of `NEEDS` a selector has; empty for those that look at facts alone. Errors as `find_selector`."""
-    kind, without_doubles = find_selector(name)
+    kind, threshold = find_selector(name)
     wanted = set(inspect.signature(kind).parameters) & set(NEEDS)
-    return frozenset(wanted | ({"features"} if without_doubles else set()))
+    return frozenset(wanted | ({"features"} if threshold is not None else set()))
 
 
 def makes_pictures(name: str) -> bool:
@@ -105,13 +114,13 @@ def make_selector(name: str, tools: Tools) -> Picker:
     Raises:
         UserError: no such selector, something that it needs is not among the tools, or what is named selects nothing.
     """
-    kind, without_doubles = find_selector(name)
+    kind, threshold = find_selector(name)
     if lacking := sorted(needs(name) - set(tools)):
         raise UserError(f"selector {name!r} needs {' and '.join(lacking)}, which cannot be had here")
     made = kind(**{each: tools[each]() for each in inspect.signature(kind).parameters if each in tools})
-    if without_doubles and not isinstance(made, Maker):
-        doubled = {"teacher": tools["teacher"]()} if "teacher" in tools else {}
-        made = Distinct(made, tools["features"](), **doubled)
-    if not isinstance(made, (Selector, JointSelector, Maker)) or (without_doubles and isinstance(made, Maker)):
+    if not isinstance(made, (Selector, JointSelector, Maker)) or (threshold is not None and isinstance(made, Maker)):
         raise UserError(f"selector {name!r} does not choose among images; it should have a method choose")
-    return made
+    if threshold is None or isinstance(made, Maker):
+        return made
+    origin = tools["teacher"]() if "teacher" in tools else ""
+    return Distinct(made, tools["features"](), threshold, origin)

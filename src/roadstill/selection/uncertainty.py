@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
 from roadstill.selection.base import lowest
 
@@ -34,7 +33,7 @@ class LeastConfidence:
 
     Attributes:
         predict: see `Predict`.
-        correct: only among those that the teacher gets right, as mislabelled frames come first otherwise.
+        correct: takes those first that the teacher gets right; otherwise mislabelled frames lead.
         teacher: what the record says about it.
     """
 
@@ -45,20 +44,12 @@ class LeastConfidence:
     def choose(
         self, images: ImageSet, rows: NDArray[np.int64], *, count: int, rng: np.random.Generator
     ) -> NDArray[np.int64]:
-        """See `Selector`; equal probabilities are put in a random order.
-
-        Raises:
-            UserError: the teacher gets too few of them right, if ``correct``.
-        """
+        """See `Selector`; equal probabilities are put in a random order."""
         found = probabilities(self.predict, images, rows)
         own = found[np.arange(len(rows)), images.labels[rows]]
         if self.correct:
-            right = own >= found.max(1)
-            rows, own = rows[right], own[right]
-            if len(rows) < count:
-                raise UserError(
-                    f"{images.root}: the teacher gets {len(rows)} images of a class right, but {count} are asked for"
-                )
+            # Behind those that are right stand the others, the least wrong first.
+            own = np.where(own >= found.max(1), own, 2 - own)
         return lowest(rows, own, count=count, rng=rng)
 
 
