@@ -37,7 +37,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "export": ("generator", "Writes a generator for others: as a diffusers folder, or in DiT's original layout."),
     "params": ("generator", "Prints how many parameters a backbone has and how many each adapter trains."),
     "bench": ("bench", "Times a part against a plainly written baseline in the same run and prints ratios."),
-    "select": ("judge", "Picks images: the baselines of every distilled set, or the best of many generated ones."),
+    "select": ("picking", "Picks images: the baselines of every distilled set, or the best of many generated ones."),
     "train": ("judge", "Trains a driving agent on an image set."),
     "evaluate": ("judge", "Measures a trained agent on an image set."),
     "compare": ("judge", "Judges small sets against a baseline with paired seeds, and says it in words."),

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import torch
 import yaml
 
-from roadstill.agents import Agent, FeatureCache, open_agent, train_agent
+from roadstill.agents import Agent, FeatureCache, open_agent, selector_tools, train_agent
 from roadstill.codecs import Codec, load_codec
 from roadstill.errors import UserError
 from roadstill.evaluation import Comparison, Run, compare, evaluate, note_outcome, open_run, open_test, run_of
@@ -34,9 +34,8 @@ from roadstill.recipes import Arm, Recipe
 from roadstill.refine import refine
 from roadstill.report import write_report
 from roadstill.runs import Stage, atomic_path, digest_file, digest_of, plain, seed_of, write_json
-from roadstill.selection import Confident, Medoids, PerDriveRandom, Random, Selector, select
-
-SELECTORS: dict[str, Callable[[], Selector]] = {"random": Random, "per_drive": PerDriveRandom}
+from roadstill.selection import Features, Picker, PixelFeatures, make_selector, needs, pick
+from roadstill.selection.middle import MiddleFeatures
 
 
 def _silent(line: str) -> None:
@@ -192,7 +191,7 @@ class Road:
                     f"finetune-{name}", {"config": arm.finetune, "base": self.base_digest}, "encode", later=True
                 )
                 jobs += [] if stage.done else [("finetune_arm", name, stage)]
-        if any(needs_teacher(arm) for arm in self.recipe.arms.values()):
+        if any(needs_teacher(arm, self.recipe.features) for arm in self.recipe.arms.values()):
             stage = self.stage("teacher", self.recipe.full_agent, "sets", later=True)
             jobs += [] if stage.done else [("train_teacher", "teacher", stage)]
         self.do_all(workers, jobs)
@@ -252,8 +251,9 @@ class Road:
             generated = arm.kind == "generated"
             tuned = name if arm.finetune else arm.of
             inputs = ["sets"] + (["encode"] if generated else []) + ([f"finetune-{tuned}"] if tuned else [])
-            inputs += ["teacher"] if needs_teacher(arm) else []
+            inputs += ["teacher"] if needs_teacher(arm, recipe.features) else []
             config: dict[str, Any] = {"kind": arm.kind, "per_class": self.per_class(name), "seed": seed}
+            config |= self.looked_at(arm)
             if arm.refine:
                 config |= {"refine": arm.refine, "agent": recipe.agent}
                 config |= {"codec": recipe.codec, "decoder": recipe.decoder}
@@ -276,11 +276,12 @@ class Road:
         out, per_class = self.folder / "arms" / name / f"seed{seed}", self.per_class(name)
         drawn = self.folder / "candidates" / name / f"seed{seed}" if arm.candidates > 1 or arm.refine else out
         if arm.kind != "generated":
-            made = select(train, self.selector(arm.kind), per_class=per_class, seed=seed)
+            made = pick(train, self.selector(arm.kind), per_class=per_class, seed=seed, out=drawn)
         else:
             made = self.generate_set(name, seed, drawn)
         if arm.candidates > 1:
-            made = select(made, self.selector(arm.choose, among="candidates"), per_class=per_class, seed=seed)
+            among = self.selector(arm.choose, among="candidates")
+            made = pick(made, among, per_class=per_class, seed=seed, out=out)
         if arm.refine:
             refine(
                 made,
@@ -308,19 +309,45 @@ class Road:
             seed=seed,
             config=arm.sampling or recipe.sampling,
             out=out,
-            start=select(train, self.selector(arm.start), per_class=count, seed=seed) if arm.start else None,
+            start=pick(train, self.selector(arm.start), per_class=count, seed=seed, out=out) if arm.start else None,
             teacher=self.teacher if arm.guided else None,
         )
 
-    def selector(self, pick: str, among: Literal["frames", "candidates"] = "frames") -> Selector:
+    def selector(self, name: str, among: Literal["frames", "candidates"] = "frames") -> Picker:
         """What picks images, by its name in a recipe; candidates are held against the real frames."""
-        teacher = digest_of(self.recipe.full_agent)
-        if pick == "confident":
-            return Confident(self.teacher.predict, teacher=teacher)
-        if pick == "medoids":
-            real = self.split("train") if among == "candidates" else None
-            return Medoids(self.teacher.features, reference=real, teacher=teacher)
-        return SELECTORS[pick]()
+        real = {"reference": lambda: self.split("train")} if among == "candidates" else {}
+        return make_selector(name, self.tools | real)
+
+    @cached_property
+    def tools(self) -> dict[str, Callable[[], Any]]:
+        """What selectors may need, shared by all arms and seeds of this process."""
+        recipe = self.recipe
+        return selector_tools(
+            lambda: self.teacher,
+            named=digest_of(recipe.full_agent) + ("" if recipe.features == "agent" else f", {recipe.features}"),
+            student=recipe.agent,
+            watched=recipe.full_agent,
+            features=None if recipe.features == "agent" else self.features,
+            cache=self.agent_cache,
+        )
+
+    def features(self) -> Features:
+        """The recipe's feature network, if it is not the teacher."""
+        if self.recipe.features == "pixels":
+            return PixelFeatures()
+        return MiddleFeatures(load_denoiser(self.base), self.codec)
+
+    def looked_at(self, arm: Arm) -> dict[str, Any]:
+        """What an arm's selectors look at besides the teacher, so that other settings make other sets."""
+        recipe, wanted = self.recipe, {need for name in arm.picks for need in needs(name)}
+        found: dict[str, Any] = {"student": recipe.agent} if "student" in wanted else {}
+        if "forgetting" in wanted:
+            found["watched"] = recipe.full_agent
+        if "features" in wanted and recipe.features != "agent":
+            found["features"] = recipe.features
+            if recipe.features == "dit":
+                found |= {"base": self.base_digest, "codec": recipe.codec}
+        return found
 
     @cached_property
     def agent_cache(self) -> FeatureCache:
@@ -386,6 +413,7 @@ class Road:
         return found
 
 
-def needs_teacher(arm: Arm) -> bool:
-    """Whether a trained agent chooses or leads an arm's images."""
-    return arm.guided or arm.candidates > 1 or not {arm.kind, arm.start}.isdisjoint(("confident", "medoids"))
+def needs_teacher(arm: Arm, features: str) -> bool:
+    """Whether a trained agent chooses or leads an arm's images; ``features`` names the recipe's feature network."""
+    wanted = {need for name in arm.picks for need in needs(name)}
+    return arm.guided or "predict" in wanted or (features == "agent" and "features" in wanted)

@@ -16,7 +16,7 @@ from roadstill.images import BrokenImage
 from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
 from roadstill.parallel import Shard
 from roadstill.pictures import PictureConfig, PictureStore, fill_from_archive, fill_from_folder
-from roadstill.runs import atomic_path, require_folder, seed_of
+from roadstill.runs import atomic_path, read_json, require_folder, seed_of
 from roadstill.splits import SPLITS
 
 FACTS = ("token", "log", "drive", "timestamp_us", "speed_mps", "accel_mps2", "location", "command", "image")
@@ -150,7 +150,7 @@ def prepare_splits(
     world: Path | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, ImageSet] | Incomplete:
-    """One image set for each of train, dev and test of an index.
+    """One image set for each of train, dev and test of an index, as far as it has them.
 
     Finished pictures wait in ``out/pictures`` until the sets are written, so calls with other archives or shards add
     up, and an interrupted call goes on.
@@ -172,7 +172,7 @@ def prepare_splits(
     Raises:
         UserError: no folder and no archive of pictures, or a part without one readable picture.
     """
-    parts = {name: choose_frames(open_frames(index / f"{name}.parquet"), max_per_class) for name in SPLITS}
+    parts = {name: choose_frames(open_frames(index / f"{name}.parquet"), max_per_class) for name in _parts_of(index)}
     wanted = [str(image) for part in parts.values() for image in part.column("image")]
     store = PictureStore(out / "pictures", config)
     mine = _of_shard(parts, shard) if shard else wanted
@@ -208,6 +208,13 @@ def _scenes_of(world: Path) -> dict[str, dict[str, str]]:
     table = pq.read_table(world / "facts.parquet", columns=["token", *WORLD_FACTS])
     rows = zip(*(table.column(name).to_pylist() for name in ("token", *WORLD_FACTS)), strict=True)
     return {token: dict(zip(WORLD_FACTS, values, strict=True)) for token, *values in rows}
+
+
+def _parts_of(index: Path) -> list[str]:
+    """The parts that an index has; one that frames were selected from may hold the train part alone."""
+    about = index / "index.json"
+    known = read_json(about).get("frames") if about.is_file() else None
+    return [name for name in SPLITS if known is None or name in known]
 
 
 def _of_shard(parts: Mapping[str, FrameTable], shard: Shard) -> list[str]:

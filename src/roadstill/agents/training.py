@@ -228,6 +228,7 @@ def train_agent(
     seed: int,
     cache: FeatureCache | None = None,
     device: str = "cpu",
+    watch: Callable[[NDArray[np.int64], Tensor], None] | None = None,
 ) -> Agent:
     """Trains an agent on an image set with cross-entropy and AdamW (method 7).
 
@@ -237,6 +238,7 @@ def train_agent(
         seed: decides the last layer's start (all weights, if none are given) and the order of the images.
         cache: shared between calls, it spares the frozen stages' work on sets that were seen before.
         device: where to train.
+        watch: called in every step with the batch's image indices ``[b]`` and logits ``[b, k]``; changes nothing.
 
     Raises:
         UserError: an empty class, missing weights or extras, a loss that is not finite.
@@ -255,7 +257,10 @@ def train_agent(
     loss = torch.tensor(float("nan"))
     for step in range(config.steps):
         indices = batch_at(step, num_images=len(images), batch_size=config.batch_size, seed=seed)
-        loss = F.cross_entropy(network.tail(inputs.batch(indices)), labels[torch.from_numpy(indices)].to(device))
+        logits = network.tail(inputs.batch(indices))
+        loss = F.cross_entropy(logits, labels[torch.from_numpy(indices)].to(device))
+        if watch is not None:
+            watch(indices, logits.detach())
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

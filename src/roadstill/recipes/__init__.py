@@ -18,9 +18,10 @@ from roadstill.errors import UserError
 from roadstill.finetune import FinetuneConfig
 from roadstill.indexing import IndexConfig
 from roadstill.refine import Refinement
+from roadstill.selection.registry import find_selector, makes_pictures
 
 Size = Literal["toy", "small", "full"]
-Pick = Literal["random", "per_drive", "confident", "medoids"]
+FeatureNetwork = Literal["agent", "pixels", "dit"]
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ class Arm:
     """One column of the comparison: a way to get a small set.
 
     Attributes:
-        kind: "random", "per_drive", "confident" and "medoids" pick real frames, "generated" draws from a generator,
-            "full" takes all frames.
+        kind: a name of `roadstill.selection.SELECTORS` picks real frames ("random", "per_drive", "medoids", ...), and
+            so does the dotted path of a selector of yours; "generated" draws from a generator, "full" takes all frames.
         label: how tables name it.
         finetune: adapters and criteria; without it, a generated arm draws from the base as it was shipped.
         of: another generated arm whose checkpoint this one draws from, instead of a fine-tuning of its own.
@@ -55,26 +56,43 @@ class Arm:
         guided: whether a teacher trained on the train part leads a generated arm's images to their classes.
         sampling: the recipe's if not given.
         candidates: so many times the images are made, and a teacher trained on the train part chooses among them.
-        choose: "confident" keeps the candidates of whose class the teacher is surest, "medoids" those nearest to the
-            clusters of the real frames in the teacher's features.
+        choose: how: "confident" keeps the candidates of whose class the teacher is surest, "medoids" those nearest to
+            the clusters of the real frames; any other selector by its name, too.
         refine: moves the images, however they were made, until training on them pulls an agent where all training
             frames would.
         seeds: number of agents; the recipe's number if not given.
         per_class: images per class; the recipe's if not given.
     """
 
-    kind: Pick | Literal["generated", "full"]
+    kind: str
     label: str
     finetune: FinetuneConfig | None = None
     of: str | None = None
-    start: Pick | None = None
+    start: str | None = None
     guided: bool = False
     sampling: Sampling | None = None
     candidates: int = 1
-    choose: Literal["confident", "medoids"] = "confident"
+    choose: str = "confident"
     refine: Refinement | None = None
     seeds: int | None = None
     per_class: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.picks:
+            find_selector(name)
+        for other in (self.start, self.choose):
+            if other is not None and makes_pictures(other):
+                raise UserError(f"{other!r} makes pictures, so it can be an arm's kind, but neither start nor choose")
+
+    @property
+    def picks(self) -> list[str]:
+        """Names of the selectors that the arm uses."""
+        used = [
+            None if self.kind in ("generated", "full") else self.kind,
+            self.start,
+            self.choose if self.candidates > 1 else None,
+        ]
+        return [name for name in used if name is not None]
 
 
 @dataclass(frozen=True)
@@ -98,7 +116,9 @@ class Recipe:
         decoder: a second diffusers autoencoder that decodes what the first one encodes.
         base: a base generator; the shipped one if not given.
         agent: of the small arms.
-        full_agent: of the full arm, and of the teacher that some arms need.
+        full_agent: of the full arm, of the teacher that some arms need, and of the training whose forgetting counts.
+        features: what selectors look at that need features: "agent" (the teacher's backbone), "pixels" (shrunk
+            pictures) or "dit" (the base generator's middle block).
         baseline: the arm that verdicts compare with.
         cluster_by: what the interval resamples: "log" or "drive".
         thesis: the thesis' figures by ``arm@images per class``, or by arm for all images; tables print them too.
@@ -120,6 +140,7 @@ class Recipe:
     base: str | None = None
     agent: AgentConfig = field(default_factory=AgentConfig)
     full_agent: AgentConfig = field(default_factory=AgentConfig)
+    features: FeatureNetwork = "agent"
     baseline: str = "random"
     cluster_by: Literal["log", "drive"] = "log"
     thesis: dict[str, str] = field(default_factory=dict)

@@ -1,7 +1,13 @@
-"""`Selector`: anything that picks real frames; `select` gives the picked set the type that generation has too."""
+"""What picks real frames, and `select`, which gives the picked set the type that generation has too.
 
+A `Selector` chooses among the images of one class, a `JointSelector` among all classes at once, and a `Maker` makes new
+pictures out of real ones.
+"""
+
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
-from typing import Protocol, runtime_checkable
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +15,14 @@ from numpy.typing import NDArray
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
 from roadstill.runs import plain, seed_of
+
+
+class Facts(Protocol):
+    """Anything with facts by name, such as an `ImageSet` or the frames of an index: all that some selectors look at."""
+
+    def column(self, name: str) -> Sequence[Any] | NDArray[Any]:
+        """One fact of every row, ``[n]``."""
+        ...
 
 
 @runtime_checkable
@@ -22,31 +36,135 @@ class Selector(Protocol):
         ...
 
 
-def select(images: ImageSet, method: Selector, *, per_class: int, seed: int) -> ImageSet:
+@runtime_checkable
+class JointSelector(Protocol):
+    """Chooses for all classes at once, because what is good for one depends on what the others get."""
+
+    def choose_all(
+        self,
+        images: ImageSet,
+        rows: Sequence[NDArray[np.int64]],
+        *,
+        count: int,
+        rngs: Sequence[np.random.Generator],
+    ) -> list[NDArray[np.int64]]:
+        """``count`` different values of each class's ``rows``; one generator per class, as `Selector.choose` has it."""
+        ...
+
+
+@runtime_checkable
+class Maker(Protocol):
+    """Makes new pictures out of real ones."""
+
+    def make(self, images: ImageSet, *, per_class: int, seed: int, out: Path) -> ImageSet:
+        """A set of ``per_class`` pictures of each class, written to the folder ``out``.
+
+        Raises:
+            UserError: a class has too few images.
+        """
+        ...
+
+
+Method: TypeAlias = Selector | JointSelector
+Picker: TypeAlias = Selector | JointSelector | Maker
+
+
+def pick(images: ImageSet, method: Picker, *, per_class: int, seed: int, out: Path) -> ImageSet:
+    """A set of ``per_class`` images of each class by any method; only one that makes pictures writes it to ``out``.
+
+    Raises:
+        UserError: a class has too few images.
+    """
+    if isinstance(method, Maker):
+        return method.make(images, per_class=per_class, seed=seed, out=out)
+    return select(images, method, per_class=per_class, seed=seed)
+
+
+def select(images: ImageSet, method: Method, *, per_class: int, seed: int) -> ImageSet:
     """The same number of images of each class, picked by ``method``.
 
-    Every class draws from a generator of its own, so adding a class changes none of the others.
+    Every class draws from a generator of its own, so adding a class changes none of the others (but for those methods
+    that weigh the classes against each other).
 
     Raises:
         UserError: a class has fewer than ``per_class`` images.
     """
+    chosen = choose_rows(
+        images, images.labels, images.class_names, method, per_class=per_class, seed=seed, where=str(images.root)
+    )
+    return images.subset(np.concatenate(chosen), **record(images, method, per_class=per_class, seed=seed))
+
+
+def choose_rows(
+    images: Any,
+    labels: NDArray[np.int64],
+    class_names: Sequence[str],
+    method: Method,
+    *,
+    per_class: int,
+    seed: int,
+    where: str,
+) -> list[NDArray[np.int64]]:
+    """The picked rows of each class, ``[per_class]`` each.
+
+    Args:
+        images: an `ImageSet`, or only `Facts` for a method that wants no more.
+        labels: int64 ``[n]``.
+        class_names: one per label.
+        method: what picks.
+        per_class: rows per class.
+        seed: of the draws.
+        where: names the source in error messages.
+
+    Raises:
+        UserError: a class has fewer than ``per_class`` rows.
+    """
     if per_class < 1:
         raise UserError(f"per_class is {per_class}; it must be at least 1")
-    chosen: list[NDArray[np.int64]] = []
-    for label, name in enumerate(images.class_names):
-        rows = np.flatnonzero(images.labels == label)
-        if len(rows) < per_class:
+    rows = [np.flatnonzero(labels == label) for label in range(len(class_names))]
+    for name, its in zip(class_names, rows, strict=True):
+        if len(its) < per_class:
             raise UserError(
-                f"{images.root}: {per_class} images per class are asked for, but class {name!r} has {len(rows)}; "
+                f"{where}: {per_class} images per class are asked for, but class {name!r} has {len(its)}; "
                 f"lower per_class or loosen the filters"
             )
-        rng = np.random.default_rng(seed_of("select", seed, label))
-        picked = np.asarray(method.choose(images, rows, count=per_class, rng=rng))
+    rngs = [np.random.default_rng(seed_of("select", seed, label)) for label in range(len(rows))]
+    chosen = choose_each(method, images, rows, count=per_class, rngs=rngs)
+    for its, picked in zip(rows, chosen, strict=True):
+        assert len(picked) == per_class, f"{type(method).__name__} picked {len(picked)} images, not {per_class}"
         assert len(np.unique(picked)) == per_class, f"{type(method).__name__} picked an image twice"
-        assert np.isin(picked, rows).all(), f"{type(method).__name__} picked from another class"
-        chosen.append(picked)
-    # What a record does not show (weights, other sets) is marked repr=False.
-    shown: list[str] = [one.name for one in fields(method) if one.repr] if is_dataclass(method) else []
-    named = {"type": type(method).__name__} | {name: plain(getattr(method, name)) for name in shown}
-    about = {"method": named, "per_class": per_class, "seed": seed, "selected_from": images.digest}
-    return images.subset(np.concatenate(chosen), **about)
+        assert np.isin(picked, its).all(), f"{type(method).__name__} picked from another class"
+    return chosen
+
+
+def choose_each(
+    method: Method,
+    images: Any,
+    rows: Sequence[NDArray[np.int64]],
+    *,
+    count: int,
+    rngs: Sequence[np.random.Generator],
+) -> list[NDArray[np.int64]]:
+    """What the method picks of each class, whichever kind of selector it is."""
+    if isinstance(method, JointSelector):
+        return [np.asarray(picked) for picked in method.choose_all(images, rows, count=count, rngs=rngs)]
+    return [np.asarray(method.choose(images, its, count=count, rng=rng)) for its, rng in zip(rows, rngs, strict=True)]
+
+
+def record(images: ImageSet, method: object, *, per_class: int, seed: int) -> dict[str, Any]:
+    """What ``set.json`` says of a picked set."""
+    return {"method": describe(method), "per_class": per_class, "seed": seed, "selected_from": images.digest}
+
+
+def describe(method: object) -> dict[str, Any]:
+    """A method's type and settings; what a record does not show (weights, other sets) is marked ``repr=False``."""
+    shown: dict[str, Any] = {}
+    if is_dataclass(method):
+        shown = {one.name: getattr(method, one.name) for one in fields(method) if one.repr}
+    described = {name: describe(value) if is_dataclass(value) else plain(value) for name, value in shown.items()}
+    return {"type": type(method).__name__} | described
+
+
+def lowest(rows: NDArray[np.int64], score: NDArray[Any], *, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """The ``count`` rows of the lowest score, lowest first; equal ones in a random order."""
+    return rows[np.lexsort((rng.random(len(rows)), score))[:count]]

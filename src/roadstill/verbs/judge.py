@@ -1,4 +1,4 @@
-"""Verbs that make the baselines and judge: select, train, evaluate, compare."""
+"""Verbs that judge: train, evaluate, compare."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -6,47 +6,6 @@ from typing import Literal
 
 from roadstill.agents import AgentConfig
 from roadstill.errors import UserError
-
-
-def select(
-    images: Path,
-    out: Path,
-    *,
-    method: Literal["random", "per_drive", "confident", "medoids"] = "random",
-    teacher: Path | None = None,
-    per_class: int = 10,
-    seed: int = 0,
-) -> str:
-    """Picks images: the baselines of every distilled set, or the best of many generated ones.
-
-    Args:
-        images: image set to pick from.
-        out: folder to make.
-        method: random; random spread over the drives; those whose class a teacher is surest of; or one for each of as
-            many clusters in the teacher's features.
-        teacher: agent for confident and medoids, made by train; it must have seen nothing but the train part.
-        per_class: images per class.
-        seed: of the draw.
-    """
-    from roadstill.agents import open_agent
-    from roadstill.imagesets import open_imageset
-    from roadstill.runs import digest_file
-    from roadstill.selection import Confident, Medoids, PerDriveRandom, Random, Selector
-    from roadstill.selection import select as pick
-
-    if (teacher is None) == (method in ("confident", "medoids")):
-        raise UserError(f"method {method} {'needs' if teacher is None else 'does not take'} a teacher, made by train")
-    source = open_imageset(images)
-    selector: Selector = PerDriveRandom() if method == "per_drive" else Random()
-    if teacher is not None:
-        agent = open_agent(teacher)
-        if agent.class_names != source.class_names:
-            raise UserError(f"{teacher} knows the classes {agent.class_names}, but {images} has {source.class_names}")
-        digest = digest_file(teacher / "network.safetensors")
-        surest = method == "confident"
-        selector = Confident(agent.predict, digest) if surest else Medoids(agent.features, teacher=digest)
-    made = pick(source, selector, per_class=per_class, seed=seed).save(out)
-    return f"{out}: {len(made)} images by {method}, {per_class} per class"
 
 
 def train(

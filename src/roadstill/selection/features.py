@@ -1,0 +1,85 @@
+"""Feature networks of selectors: one signature, a cache, and the cheapest one, the pixels themselves.
+
+An agent's backbone is `Agent.features`, a generator's middle block `roadstill.selection.middle.MiddleFeatures`.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from roadstill.imagesets import ImageSet
+
+Features: TypeAlias = Callable[[ImageSet, NDArray[np.int64]], NDArray[np.float32]]
+"""Features ``[len(rows), d]`` of the named images of a set."""
+
+
+class CachedFeatures:
+    """Features that are computed once per image: those of the sets asked for last are kept.
+
+    Args:
+        features: what computes them.
+        sets: how many sets are kept; a set of 10,000 images and 512 features takes 20 MB.
+    """
+
+    def __init__(self, features: Features, sets: int = 4) -> None:
+        self.features, self.sets = features, sets
+        self._kept: OrderedDict[str, tuple[NDArray[np.bool_], NDArray[np.float32]]] = OrderedDict()
+
+    def __call__(self, images: ImageSet, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """See `Features`."""
+        known, values = self._kept.pop(images.digest, (np.zeros(len(images), np.bool_), np.empty((0, 0), np.float32)))
+        new = rows[~known[rows]]
+        if len(new):
+            found = np.asarray(self.features(images, new), np.float32)
+            if not len(values):
+                values = np.zeros((len(images), found.shape[1]), np.float32)
+            values[new], known[new] = found, True
+        self._kept[images.digest] = known, values
+        while len(self._kept) > self.sets:
+            self._kept.popitem(last=False)
+        return values[rows]
+
+
+class PixelFeatures:
+    """The picture itself, shrunk by box averages: no network, no weights.
+
+    Args:
+        side_px: of the shrunk picture; the features are its ``3 * side_px ** 2`` values in [0, 1].
+    """
+
+    def __init__(self, side_px: int = 16) -> None:
+        self.side_px = side_px
+
+    def __call__(self, images: ImageSet, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """See `Features`."""
+        size = (self.side_px, self.side_px)
+        small = np.empty((len(rows), *size, 3), np.uint8)
+        for place, row in enumerate(rows):  # one picture in memory at a time
+            picture = Image.fromarray(images.pixels([int(row)])[0])
+            small[place] = np.asarray(picture.resize(size, Image.Resampling.BOX))
+        return (small.reshape(len(rows), -1) / 255).astype(np.float32)
+
+
+def own_and_known(
+    features: Features, images: ImageSet, rows: NDArray[np.int64], reference: ImageSet | None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Features of the candidates ``[n, d]``, and of the class that they should stand for ``[m, d]``.
+
+    The class is that of the candidates itself, or the same class of a reference (real frames, say, when the candidates
+    are generated).
+    """
+    own = np.asarray(features(images, rows), np.float32)
+    if reference is None:
+        return own, own
+    label = int(images.labels[rows[0]])
+    return own, np.asarray(features(reference, np.flatnonzero(reference.labels == label)), np.float32)
+
+
+def unit(features: NDArray[Any]) -> NDArray[Any]:
+    """Rows ``[n, d]`` of length one, so that their products are cosines; a row of zeros stays."""
+    length = np.sqrt(np.einsum("nd,nd->n", features, features))
+    return features / np.where(length > 0, length, 1).astype(features.dtype)[:, None]

@@ -1,0 +1,42 @@
+"""k-center by farthest-first traversal (Gonzalez 1985; for learning Sener and Savarese 2018)."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roadstill.imagesets import ImageSet
+from roadstill.selection.features import Features
+
+
+@dataclass(frozen=True)
+class KCenter:
+    """Begins nearest to the class's mean, then adds the image that is farthest from all chosen ones.
+
+    It collects outliers at few images per class; remove broken and rare images first. Nothing is random; the earlier of
+    equal images is taken.
+
+    Attributes:
+        features: see `Features`; distances are Euclidean.
+        teacher: what the record says about the features' origin.
+    """
+
+    features: Features = field(repr=False)
+    teacher: str = ""
+
+    def choose(
+        self, images: ImageSet, rows: NDArray[np.int64], *, count: int, rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """See `Selector`; O(n d) per image."""
+        own = np.asarray(self.features(images, rows), np.float32)
+        own = own - own.mean(0, dtype=np.float64).astype(np.float32)
+        square = np.einsum("nd,nd->n", own, own)
+        picked = np.empty(count, np.int64)
+        picked[0] = np.argmin(square)
+        gap = np.full(len(rows), np.inf, np.float32)  # squared distance to the nearest chosen image
+        for step in range(1, count):
+            last = picked[step - 1]
+            gap = np.minimum(gap, np.maximum(square + square[last] - 2 * (own @ own[last]), 0.0))
+            gap[picked[:step]] = -1.0
+            picked[step] = np.argmax(gap)
+        return rows[picked]

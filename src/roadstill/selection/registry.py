@@ -1,0 +1,126 @@
+"""All selectors by name, for recipes, the pipeline and the command line; one line here adds one everywhere.
+
+What a selector needs, it says by the names of its constructor's parameters: ``features`` (see `Features`), ``predict``
+(a trained teacher's probabilities), ``student`` (trains a small agent) and ``forgetting`` (counts of a training). A
+selector of one's own is named by its dotted path and gets the same.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from roadstill.errors import UserError
+from roadstill.selection.base import JointSelector, Maker, Picker, Selector
+from roadstill.selection.confident import Confident
+from roadstill.selection.distinct import THRESHOLD, Distinct
+from roadstill.selection.dynamics import Dynamics
+from roadstill.selection.facility_location import FacilityLocation
+from roadstill.selection.forgetting import Forgetting
+from roadstill.selection.herding import Herding
+from roadstill.selection.k_center import KCenter
+from roadstill.selection.learnability import Learnability
+from roadstill.selection.medoids import Medoids
+from roadstill.selection.minimax import Minimax
+from roadstill.selection.moment_group import MomentGroup
+from roadstill.selection.per_drive import PerDriveRandom
+from roadstill.selection.random import Random
+from roadstill.selection.rded import Rded
+from roadstill.selection.s3 import S3
+from roadstill.selection.uncertainty import Entropy, LeastConfidence, Margin
+
+SELECTORS: Mapping[str, Callable[..., Any]] = {
+    "random": Random,
+    "per_drive": PerDriveRandom,
+    "dynamics": Dynamics,
+    "medoids": Medoids,
+    "herding": Herding,
+    "k_center": KCenter,
+    "facility_location": FacilityLocation,
+    "minimax": Minimax,
+    "moment_group": MomentGroup,
+    "s3": S3,
+    "confident": Confident,
+    "least_confidence": LeastConfidence,
+    "least_confidence_correct": partial(LeastConfidence, correct=True),
+    "margin": Margin,
+    "entropy": Entropy,
+    "forgetting": Forgetting,
+    "learnability": Learnability,
+    "rded": Rded,
+    "rded_stitched": partial(Rded, factor=2),
+}
+DISTINCT = "distinct"
+NEEDS = ("features", "predict", "student", "forgetting")
+
+Tools = Mapping[str, Callable[[], Any]]
+"""What selectors may want, each behind a function that makes it on demand; also ``teacher`` and ``reference``."""
+
+
+def find_selector(name: str) -> tuple[Callable[..., Any], float | None]:
+    """What makes the selector of this name, and the threshold above which near-duplicates go first.
+
+    ``distinct:NAME`` has the usual threshold, ``distinct:0.8:NAME`` another; a mere ``NAME`` leaves all images in.
+
+    Raises:
+        UserError: no such name, and no dotted path to a class.
+    """
+    *before, inner = name.split(":")
+    threshold = None
+    if before[:1] == [DISTINCT] and len(before) < 3:
+        try:
+            threshold = float(before[1]) if len(before) > 1 else THRESHOLD
+        except ValueError:
+            raise UserError(f"selector {name!r}: {before[1]!r} is no cosine; write {DISTINCT}:0.8:{inner}") from None
+    elif before:
+        inner = name
+    if inner in SELECTORS:
+        return SELECTORS[inner], threshold
+    from roadstill.schedules import dotted  # brings torch, which selecting by facts does without
+
+    try:
+        kind = dotted(inner)
+        inspect.signature(kind)
+    except (ValueError, TypeError):
+        names = ", ".join(SELECTORS)
+        raise UserError(
+            f"selector {name!r} is unknown; choose one of {names}, any of them after '{DISTINCT}:' to leave out "
+            "near-duplicates, or the dotted path of a class"
+        ) from None
+    found: Callable[..., Any] = kind
+    return found, threshold
+
+
+def needs(name: str) -> frozenset[str]:
+    """Which of `NEEDS` a selector has; empty for those that look at facts alone. Errors as `find_selector`."""
+    kind, threshold = find_selector(name)
+    wanted = set(inspect.signature(kind).parameters) & set(NEEDS)
+    return frozenset(wanted | ({"features"} if threshold is not None else set()))
+
+
+def makes_pictures(name: str) -> bool:
+    """Whether the selector makes new pictures, so that it needs a folder. Errors as `find_selector`."""
+    kind, _ = find_selector(name)
+    return hasattr(kind.func if isinstance(kind, partial) else kind, "make")
+
+
+def make_selector(name: str, tools: Tools) -> Picker:
+    """The selector of this name with what it needs.
+
+    Args:
+        name: of `SELECTORS`, one of those after ``distinct:``, or a dotted path.
+        tools: see `Tools`; a function is called only for what this selector wants.
+
+    Raises:
+        UserError: no such selector, something that it needs is not among the tools, or what is named selects nothing.
+    """
+    kind, threshold = find_selector(name)
+    if lacking := sorted(needs(name) - set(tools)):
+        raise UserError(f"selector {name!r} needs {' and '.join(lacking)}, which cannot be had here")
+    made = kind(**{each: tools[each]() for each in inspect.signature(kind).parameters if each in tools})
+    if not isinstance(made, (Selector, JointSelector, Maker)) or (threshold is not None and isinstance(made, Maker)):
+        raise UserError(f"selector {name!r} does not choose among images; it should have a method choose")
+    if threshold is None or isinstance(made, Maker):
+        return made
+    origin = tools["teacher"]() if "teacher" in tools else ""
+    return Distinct(made, tools["features"](), threshold, origin)

@@ -1,0 +1,94 @@
+"""Images that a teacher is least sure about: the three scores of uncertainty sampling (Settles 2009)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roadstill.imagesets import ImageSet
+from roadstill.selection.base import lowest
+
+_BATCH = 64
+
+Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""Probabilities ``[n, k]`` of pictures uint8 ``[n, s, s, 3]``, such as `Agent.predict`."""
+
+
+def probabilities(predict: Predict, images: ImageSet, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The teacher's probabilities ``[len(rows), k]``, with few pictures in memory at a time."""
+    parts = np.array_split(rows, max(1, -(-len(rows) // _BATCH)))
+    return np.concatenate([predict(images.pixels(part)) for part in parts]).astype(np.float64)
+
+
+def cross_entropy(predict: Predict, images: ImageSet, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The teacher's loss on each image, in nats, ``[len(rows)]``."""
+    right = probabilities(predict, images, rows)[np.arange(len(rows)), images.labels[rows]]
+    return -np.log(np.maximum(right, np.finfo(np.float32).tiny))
+
+
+@dataclass(frozen=True)
+class LeastConfidence:
+    """The images to whose own class the teacher gives the lowest probability.
+
+    Attributes:
+        predict: see `Predict`.
+        correct: takes those first that the teacher gets right; otherwise mislabelled frames lead.
+        teacher: what the record says about it.
+    """
+
+    predict: Predict = field(repr=False)
+    correct: bool = False
+    teacher: str = ""
+
+    def choose(
+        self, images: ImageSet, rows: NDArray[np.int64], *, count: int, rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """See `Selector`; equal probabilities are put in a random order."""
+        found = probabilities(self.predict, images, rows)
+        own = found[np.arange(len(rows)), images.labels[rows]]
+        if self.correct:
+            # Behind those that are right stand the others, the least wrong first.
+            own = np.where(own >= found.max(1), own, 2 - own)
+        return lowest(rows, own, count=count, rng=rng)
+
+
+@dataclass(frozen=True)
+class Margin:
+    """The images whose two most probable classes are nearest to each other (Scheffer et al. 2001).
+
+    Attributes:
+        predict: see `Predict`.
+        teacher: what the record says about it.
+    """
+
+    predict: Predict = field(repr=False)
+    teacher: str = ""
+
+    def choose(
+        self, images: ImageSet, rows: NDArray[np.int64], *, count: int, rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """See `Selector`; equal margins are put in a random order."""
+        found = np.sort(probabilities(self.predict, images, rows), axis=1)
+        return lowest(rows, found[:, -1] - found[:, -2], count=count, rng=rng)
+
+
+@dataclass(frozen=True)
+class Entropy:
+    """The images over whose classes the teacher's probabilities are most evenly spread.
+
+    Attributes:
+        predict: see `Predict`.
+        teacher: what the record says about it.
+    """
+
+    predict: Predict = field(repr=False)
+    teacher: str = ""
+
+    def choose(
+        self, images: ImageSet, rows: NDArray[np.int64], *, count: int, rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """See `Selector`; equal entropies are put in a random order."""
+        found = probabilities(self.predict, images, rows)
+        certainty = (found * np.log(np.maximum(found, np.finfo(np.float32).tiny))).sum(1)
+        return lowest(rows, certainty, count=count, rng=rng)

@@ -1,0 +1,100 @@
+"""Each selector by its name: as an arm of a recipe and on the command line."""
+
+import pytest
+
+from roadstill.cli import main
+from roadstill.errors import UserError
+from roadstill.imagesets import open_imageset
+from roadstill.pipeline import Road, needs_teacher
+from roadstill.recipes import Arm, parse_recipe, read_recipe
+from roadstill.selection import SELECTORS
+
+NAMES = [*SELECTORS, "distinct:0.999:herding", "test_properties.ByFeatures"]
+OTHERS = {
+    "generated": {"kind": "generated", "label": "x", "candidates": 3, "choose": "herding"},
+    "begun": {"kind": "generated", "label": "x", "start": "k_center"},
+}
+
+
+def recipe(features):
+    fields = {
+        "name": "all",
+        "world": {"drives": 6, "height_px": 72},
+        "max_per_class": 20,
+        "per_class": 2,
+        "sampling": {"steps": 2},
+        "agent": {"network": "convnet", "steps": 2, "image_px": 32},
+        "full_agent": {
+            "network": "convnet",
+            "steps": 10,
+            "image_px": 32,
+            "batch_size": 20,
+            "learning_rate": 0.001,
+        },
+        "features": features,
+        "arms": {name.replace(":", "-"): {"kind": name, "label": name} for name in NAMES} | OTHERS,
+    }
+    return parse_recipe(fields, where="test")
+
+
+@pytest.fixture(scope="module")
+def road(tmp_path_factory):
+    made = Road(recipe("agent"), tmp_path_factory.mktemp("run"), workers=1)
+    made.make_world(), made.make_index(), made.make_sets()
+    made.train_teacher("teacher")
+    return made
+
+
+@pytest.mark.parametrize("name", [*(name.replace(":", "-") for name in NAMES), *OTHERS])
+def test_as_an_arm(road, name):
+    road.make_small_set(name, 0)
+    made = open_imageset(road.folder / "arms" / name / "seed0")
+    assert made.counts() == {"not_brake": 2, "brake": 2}
+    assert made.size_px == 128
+
+
+@pytest.mark.parametrize("features", ["pixels", "dit"])
+def test_other_features_need_no_teacher(road, features):
+    other = Road(recipe(features), road.folder, workers=1)
+    other.make_small_set("medoids", 1)
+    made = open_imageset(road.folder / "arms" / "medoids" / "seed1")
+    assert made.about["method"]["teacher"].endswith(features)
+    arms = other.recipe.arms
+    assert not needs_teacher(arms["medoids"], features)
+    assert needs_teacher(arms["medoids"], "agent")
+    assert needs_teacher(arms["confident"], features)
+    assert not any(needs_teacher(arms[name], "agent") for name in ("random", "dynamics", "forgetting"))
+    assert other.looked_at(arms["medoids"])["features"] == features
+    assert road.looked_at(arms["medoids"]) == {}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_on_the_command_line(road, name, tmp_path, capsys):
+    words = ["select", road.folder / "sets" / "train", tmp_path / "out", "--method", name, "--per_class", 2]
+    if needs_teacher(Arm(name, "x"), "agent"):
+        assert main([str(word) for word in words]) == 2
+        assert "needs a teacher" in capsys.readouterr().err
+        words += ["--teacher", road.folder / "teacher"]
+    words += ["--agent.network", "convnet", "--agent.steps", 2, "--agent.image_px", 32]
+    assert main([str(word) for word in words]) == 0, capsys.readouterr().err
+    assert open_imageset(tmp_path / "out").counts() == {"not_brake": 2, "brake": 2}
+
+
+@pytest.mark.parametrize("features", ["pixels", "dit"])
+def test_features_on_the_command_line(road, features, tmp_path, capsys):
+    words = ["select", str(road.folder / "sets" / "train"), str(tmp_path / "out"), "--per_class", "2"]
+    words += ["--features", features, "--method"]
+    assert main([*words, "k_center"]) == 0, capsys.readouterr().err
+    assert open_imageset(tmp_path / "out").about["method"] == {"type": "KCenter", "teacher": features}
+    assert main([*words, "random", "--teacher", str(road.folder / "teacher")]) == 2
+    assert "does not take a teacher" in capsys.readouterr().err
+
+
+def test_recipes_refuse_names_that_are_none(tmp_path):
+    (tmp_path / "bad.yaml").write_text("name: bad\narms:\n  random: {kind: rendom, label: x}\n")
+    with pytest.raises(UserError, match=r"selector 'rendom' is unknown; choose one of random, per_drive"):
+        read_recipe(str(tmp_path / "bad.yaml"))
+    with pytest.raises(UserError, match="makes pictures"):
+        Arm("generated", "x", start="rded")
+    with pytest.raises(UserError, match="is unknown"):
+        Arm("generated", "x", choose="best")
