@@ -1,4 +1,4 @@
-"""Steps that every picture passes before it is cropped: hooks of the user's, and one that blurs what a log has boxes for.
+"""Steps that every picture passes before it is cropped: hooks of the user's, and one that blurs what a log has boxes of.
 
 A hook is any callable ``(picture, facts) -> picture``. It is named by the user alone, on the command line, in a recipe
 or in code; what is recorded about it in a set is never read back as a name to import.

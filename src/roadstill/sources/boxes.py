@@ -1,6 +1,6 @@
 """Where the boxes of a log's frame lie in its front camera's picture; a stranger's value is used only after its test.
 
-Boxes are given in the ego frame (x forward, y left, z up, at the rear axle), the camera's pose in the lidar's frame, and
+Boxes are given in the ego frame (x forward, y left, z up, at the rear axle), the camera's pose in the lidar's, and
 ``lidar2ego`` leads from there to the ego. NAVSIM's files hold the camera's pose in the ego frame under the same name
 (OpenScene's script copies nuPlan's), so their ``lidar2ego`` must be the identity; a chain that puts the camera where no
 car has one is refused.
@@ -217,8 +217,9 @@ def _numbers(
     whole: Any, name: str, above: str, shape: tuple[int, ...], rows: list[int] | slice = slice(None)
 ) -> Floats:
     """Finite numbers of this shape; only the rows that are asked for need be finite."""
+    value = _part(whole, name, above)
     try:
-        array = np.asarray(_part(whole, name, above))
+        array = np.asarray(value)
     except ValueError:  # nested lists of unequal length
         array = np.zeros(1)
     if 0 in shape and not array.size:
