@@ -1,8 +1,12 @@
 """Hooks by name, and the one that blurs boxes: what it changes, how strongly, and what it refuses."""
 
 import logging
+import math
 import pickle
 import sys
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +16,9 @@ from roadstill.errors import UserError
 from roadstill.images import BrokenImage
 from roadstill.privacy import BlurBoxes, NamedHook, apply_hook, describe, hook_of
 from roadstill.sources import lookup
+from roadstill.sources.unpickle import read_pickle
+from roadstill.world.logs import scenes_of, write_world
+from roadstill.world.render import Renderer
 
 LOG = "2021.05.12.22.00.38_veh-35_01008_01518"
 WIDTH_PX, HEIGHT_PX, FOCAL_PX = 480, 270, 400.0
@@ -61,7 +68,7 @@ def test_only_the_boxes_change(logs):
     mask = changed(picture, BlurBoxes(logs, margin=0.0)(picture, facts_of()))
     # The car's rear is 9 m away and 2 m wide and high; the walker 20 m away, 6 m to the right.
     car = (slice(91, 179), slice(196, 284))
-    walker = (slice(135 - 18, 135 + 18), slice(240 + 110, 240 + 129))
+    walker = (slice(135 - 18, 135 + 18), slice(240 + 113, 240 + 127))
     outside = np.ones_like(mask)
     for rows, columns in (car, walker):
         outside[rows.start - 1 : rows.stop + 2, columns.start - 1 : columns.stop + 2] = False
@@ -95,26 +102,28 @@ def test_detail_is_gone(logs):
     assert detail(np.asarray(picture)[car]) > 1000 * detail(blurred[car])
 
 
-@pytest.mark.parametrize("square_px", [2, 3, 5])
+@pytest.mark.parametrize("square_px", [2, 3, 6])
 def test_a_checkerboard_plate_cannot_be_recovered(logs, square_px):
-    """A plate of 25 x 5 px (0.52 m at 9 m is 23 px) and its negative leave the same blur, up to what rounding does."""
-    across, down = np.meshgrid(np.arange(25), np.arange(5))
+    """A plate of 24 x 6 px (0.52 m at 9 m are 23 px) and its negative leave nearly the same blur."""
+    across, down = np.meshgrid(np.arange(24), np.arange(6))
     board = ((across // square_px + down // square_px) % 2).astype(bool)
     results = []
     for pattern in (board, ~board):
         pixels = np.asarray(noise()).copy()
-        pixels[150:155, 228:253] = np.where(pattern, 255, 0)[..., None]
+        pixels[150:156, 228:252] = np.where(pattern, 255, 0)[..., None]
         results.append(np.asarray(BlurBoxes(logs)(Image.fromarray(pixels), facts_of())).astype(int))
-    assert np.abs(results[0] - results[1]).max() <= 4  # of 255
+    assert np.abs(results[0] - results[1]).max() <= 12  # where they differed by 255
 
 
 def test_a_region_keeps_no_more_numbers_than_its_cells(logs):
-    """Blurred regions of many pictures span a space of 6 x 6 dimensions at most (rounding aside)."""
+    """Blurred regions of many pictures span 6 x 6 dimensions at most; what else there is, rounding to levels does."""
     hook = BlurBoxes(logs, classes=("vehicle",))
-    patches = [np.asarray(hook(noise(seed), facts_of()))[100:170, 205:275, 0].ravel() for seed in range(80)]
+    patches = []
+    for seed in range(80):
+        coarse = noise(seed).crop((0, 0, 60, 34)).resize((480, 272), Image.Resampling.NEAREST).crop((0, 0, 480, 270))
+        patches.append(np.asarray(hook(coarse, facts_of()))[100:170, 205:275, 0].ravel())
     strength = np.linalg.svd(np.array(patches) - np.mean(patches, 0), compute_uv=False)
-    assert strength[36] < 0.1 * strength[0]
-    assert strength[36] == pytest.approx(strength[-2], rel=0.5)  # nothing but rounding is left
+    assert strength[36] < 0.01 * strength[0]
 
 
 def test_a_far_box_before_a_near_one_gives_nothing_back(logs):
@@ -133,6 +142,10 @@ def test_half_a_car_is_blurred_as_strongly_as_a_whole_one(logs):
     rewrite(logs, frame_of(boxes=[[5.6, 2.5, 1.5, 2, 2, 2, 0]], names=["vehicle"]))  # its rear spans 200 to 467 px left
     blurred = np.asarray(BlurBoxes(logs)(noise(), facts_of())).astype(int)
     assert np.abs(np.diff(blurred[60:200, :40], axis=1)).max() <= 6
+    grown = np.flatnonzero(changed(noise(), blurred.astype(np.uint8)).any(0)).max()
+    assert grown == pytest.approx(
+        240 - 1.5 / 5 * FOCAL_PX + 0.1 * HEIGHT_PX / 2, abs=2
+    )  # not by a share of what is outside
 
 
 def test_deterministic_and_harmless(logs):
@@ -202,7 +215,7 @@ def test_no_picture_leaves_unblurred_in_silence(logs, caplog, content, facts, me
 def test_a_pickle_that_runs_code_is_refused(logs):
     (logs / f"{LOG}.pkl").write_bytes(b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x04true\x85R.")
     for _ in range(2):  # the second time from memory
-        with pytest.raises(UserError, match="it names 'os.system'"):
+        with pytest.raises(UserError, match=r"it names 'os\.system'"):
             BlurBoxes(logs)(noise(), facts_of())
 
 
@@ -345,5 +358,32 @@ def test_a_hook_that_fails_or_returns_no_picture():
         apply_hook(raises(OSError("no weights")), noise(), facts)
     with pytest.raises(BrokenImage, match="leave me out"):
         apply_hook(raises(BrokenImage("leave me out")), noise(), facts)
-    with pytest.raises(UserError, match="^mine$"):
+    with pytest.raises(UserError, match=r"^mine$"):
         apply_hook(raises(UserError("mine")), noise(), facts)
+
+
+# ---- the built-in world
+
+
+def test_boxes_of_the_world_cover_what_it_draws(tmp_path):
+    """What differs between a street with its traffic and without it is blurred, shadows on the road aside."""
+    world = write_world(tmp_path / "world", drives=2, seed=3, frames=(20,))
+    hook = BlurBoxes(world / "navsim_logs" / "mini", margin=0.05, min_size_px=0)
+    renderer = Renderer(256, 144)
+    covered, drawn, blurred = 0, 0, 0
+    try:
+        for image, scene in islice(scenes_of(world, drives={1}), 0, None, 10):
+            near = [one for one in scene.objects if math.dist((one.x_m, one.y_m), (scene.ego_x_m, scene.ego_y_m)) < 60]
+            with_traffic = renderer.draw(replace(scene, objects=tuple(near)))  # its logs have no boxes beyond 64 m
+            without = renderer.draw(replace(scene, objects=()))
+            traffic = np.abs(with_traffic.astype(int) - without).max(-1) > 40
+            log = Path(image).parts[0]
+            paths = {entry["cams"]["CAM_F0"]["data_path"]: entry for entry in read_pickle(hook.logs / f"{log}.pkl")}
+            facts = {"log": log, "token": paths[image]["token"], "image": image}
+            mask = changed(with_traffic, hook(Image.fromarray(with_traffic), facts))
+            covered, drawn, blurred = covered + (traffic & mask).sum(), drawn + traffic.sum(), blurred + mask.sum()
+    finally:
+        renderer.close()
+    assert drawn > 1000
+    assert covered > 0.97 * drawn
+    assert blurred < 4 * drawn  # parked cars and margins are blurred as well

@@ -1,4 +1,4 @@
-"""Steps that every picture passes before it is cropped: hooks of the user's, and one that blurs what a log has boxes of.
+"""Steps that every picture passes before it is cropped: the user's hooks, and one that blurs what a log has boxes of.
 
 A hook is any callable ``(picture, facts) -> picture``. It is named by the user alone, on the command line, in a recipe
 or in code; what is recorded about it in a set is never read back as a name to import.
@@ -50,22 +50,31 @@ class NamedHook:
         return self.call(picture, facts)
 
 
-def hook_of(path: str, settings: Mapping[str, Any] | None = None) -> NamedHook:
+def hook_of(
+    path: str, settings: Mapping[str, Any] | None = None, *, defaults: Mapping[str, Any] | None = None
+) -> NamedHook:
     """The hook that the user names.
 
     Args:
         path: dotted path of a function ``(picture, facts, **settings)``, or of a class whose objects are hooks. It is
             imported, so it must come from the user, never from a file that someone else wrote.
         settings: keyword arguments of the function, or of the class.
+        defaults: further ones, of which the function or class gets those that it takes by name.
 
     Raises:
-        UserError: no such name, settings that do not fit, something that is no hook, or that cannot be handed to
+        UserError: no such name, settings that do not fit or are refused, something that is no hook, or that cannot be handed to
             worker processes.
     """
     settings = dict(settings or {})
     try:
         found = dotted(path)
-        call = found(**settings) if inspect.isclass(found) else partial(found, **settings) if settings else found
+        takes = inspect.signature(found).parameters if defaults else ()
+        settings = {key: part for key, part in (defaults or {}).items() if key in takes} | settings
+        call: Any = found
+        if inspect.isclass(found):
+            call = found(**settings)
+        elif settings:
+            call = partial(found, **settings)
         inspect.signature(call).bind(None, {})
     except UserError:
         raise
@@ -157,8 +166,8 @@ class BlurBoxes:
     Attributes:
         logs: folder of the log pickles, ``<log>.pkl``.
         classes: of the boxes that are blurred, see `roadstill.sources.boxes.CLASSES`.
-        margin: share of its width and height by which an outline grows to each side, for boxes that sit loosely and
-            for the time between laser and camera.
+        margin: share of its width and height (at most of half the picture's shorter side) by which an outline grows to
+            each side, for boxes that sit loosely and for the time between laser and camera.
         cells: cells along the outline's longer side.
         min_size_px: outlines whose visible part is smaller both ways stay as they are.
         missing: for a picture whose boxes cannot be found: ``refuse`` stops with an error, ``leave_out`` leaves the
@@ -195,13 +204,15 @@ class BlurBoxes:
             BrokenImage: the same, with ``missing="leave_out"``.
         """
         try:
+            if unknown := {"log", "token", "image"} - set(facts):
+                raise BrokenFrame(f"it is no frame of a log: its {min(unknown)} is unknown")
             frame = frame_of(self.logs, str(facts["log"]), str(facts["token"]), str(facts["image"]))
             outlines = regions(read_camera(frame), read_boxes(frame, self.classes), *picture.size)
         except (BrokenFrame, BrokenLog) as error:
             if self.missing == "keep":
-                _warn(str(facts["log"]), str(error))
+                _warn(str(facts.get("log")), str(error))
                 return picture
-            line = f"{facts['image']}: its boxes cannot be found ({error})"
+            line = f"{facts.get('image')}: its boxes cannot be found ({error})"
             if self.missing == "leave_out":
                 raise BrokenImage(line) from None
             raise UserError(
@@ -215,8 +226,10 @@ class BlurBoxes:
     def _blur(self, picture: Image.Image, polygons: list[NDArray[np.float64]]) -> None:
         """Blurs one outline in place; where outlines overlap, each works on what the last one left."""
         points = np.concatenate(polygons)
-        centre = (points.min(0) + points.max(0)) / 2
-        polygons = [centre + (polygon - centre) * (1 + 2 * self.margin) for polygon in polygons]
+        centre, extent = (points.min(0) + points.max(0)) / 2, np.ptp(points, 0)
+        # What passes close by has an outline larger than the picture; a share of that would hide half the street.
+        growth = 1 + 2 * self.margin * np.minimum(extent, min(picture.size) / 2) / np.maximum(extent, 1)
+        polygons = [centre + (polygon - centre) * growth for polygon in polygons]
         points = np.concatenate(polygons)
         left, top = np.maximum(np.floor(points.min(0)), 0).astype(int).tolist()
         right, bottom = np.minimum(np.ceil(points.max(0)), picture.size).astype(int).tolist()

@@ -116,9 +116,14 @@ def test_poses_are_chained():
     aside = np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
     (found,) = seen(frame_of([box(12)], lidar=(1.4, 0.0, 1.8)))
     assert bounds(found) == pytest.approx([860, 490, 1060, 590])
-    (found,) = seen(
-        frame_of([box(100, size=(1e-3, 1e-3, 1e-3))], turn=aside @ AHEAD)
-    )  # it looks 10 degrees to the left
+    turned = frame_of([box(12)], lidar=(1.4, 0.0, 1.8))  # the same camera, told by a lidar that is turned
+    turned["lidar2ego"][:3, :3] = aside
+    front = turned["cams"]["CAM_F0"]
+    front["sensor2lidar_rotation"] = aside.T @ front["sensor2lidar_rotation"]
+    front["sensor2lidar_translation"] = aside.T @ front["sensor2lidar_translation"]
+    (found,) = seen(turned)
+    assert bounds(found) == pytest.approx([860, 490, 1060, 590])
+    (found,) = seen(frame_of([box(100, size=(1e-3, 1e-3, 1e-3))], turn=aside @ AHEAD))  # 10 degrees to the left
     assert bounds(found)[0] == pytest.approx(960 + 1000 * np.tan(turn), abs=0.1)
 
 
@@ -146,9 +151,7 @@ def test_the_lens_bends_directions():
 
 
 def test_what_is_beyond_the_lens_model_is_not_folded_into_the_picture():
-    aside = box(
-        5, right_m=8.5, size=(0.5, 0.5, 0.5)
-    )  # 1.7 m per metre to the right: there the polynomial has turned back
+    aside = box(5, right_m=8.5, size=(0.5, 0.5, 0.5))  # 1.7 m per metre: there the polynomial has turned back
     camera = read_camera(frame_of([], distortion=GENUINE_LENS))
     assert abs(camera.bent(np.array([[1.7, 0.0]]))[0, 0]) < 0.5  # it would stand in the picture
     assert not mask_of(seen(frame_of([aside], distortion=GENUINE_LENS))).any()
