@@ -143,9 +143,8 @@ def test_half_a_car_is_blurred_as_strongly_as_a_whole_one(logs):
     blurred = np.asarray(BlurBoxes(logs)(noise(), facts_of())).astype(int)
     assert np.abs(np.diff(blurred[60:200, :40], axis=1)).max() <= 6
     grown = np.flatnonzero(changed(noise(), blurred.astype(np.uint8)).any(0)).max()
-    assert grown == pytest.approx(
-        240 - 1.5 / 5 * FOCAL_PX + 0.1 * HEIGHT_PX / 2, abs=2
-    )  # not by a share of what is outside
+    # It grew by a share of half the picture's height, not of what reaches beyond the picture.
+    assert grown == pytest.approx(240 - 1.5 / 5 * FOCAL_PX + 0.1 * HEIGHT_PX / 2, abs=2)
 
 
 def test_deterministic_and_harmless(logs):
