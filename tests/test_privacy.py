@@ -288,6 +288,14 @@ def test_functions_and_classes_by_name(mine, logs):
     assert blur.call == BlurBoxes(logs, classes=("vehicle",))
 
 
+def test_defaults_are_for_those_who_take_them(mine, logs):
+    defaults = {"logs": logs, "axis": "down"}
+    assert hook_of("my_hooks.flip", defaults=defaults).settings == {"axis": "down"}
+    assert hook_of("my_hooks.flip", {"axis": "across"}, defaults=defaults).settings == {"axis": "across"}
+    assert hook_of("my_hooks.Grey", defaults=defaults).settings == {}
+    assert hook_of("roadstill.privacy.BlurBoxes", {"cells": 4}, defaults=defaults).call == BlurBoxes(logs, cells=4)
+
+
 @pytest.mark.parametrize(
     ("path", "settings", "message"),
     [

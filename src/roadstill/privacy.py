@@ -62,8 +62,8 @@ def hook_of(
         defaults: further ones, of which the function or class gets those that it takes by name.
 
     Raises:
-        UserError: no such name, settings that do not fit or are refused, something that is no hook, or that cannot be handed to
-            worker processes.
+        UserError: no such name, settings that do not fit or are refused, something that is no hook, or that cannot be
+            handed to worker processes.
     """
     settings = dict(settings or {})
     try:
