@@ -94,7 +94,7 @@ class PictureStore:
 
     def __init__(self, root: Path, config: PictureConfig) -> None:
         self.root, self.config = root, config
-        about = plain(config.about)
+        self.about = about = plain(config.about)  # once, as a hook's attributes may change while it works
         if not (root / "config.json").is_file():
             write_json(root / "config.json", about)
         elif (known := read_json(root / "config.json")) != about:

@@ -287,7 +287,7 @@ def write_pictures(
             first = missing[0] if missing else "there are none"
             raise UserError(f"not one of the {count:,} pictures can be read; the first: {first}; {sensors} should hold "
                             "them by the paths that the table or the logs give")  # fmt: skip
-        made = {key: value for key, value in store.config.about.items() if key != "size_px"}
+        made = {key: value for key, value in store.about.items() if key != "size_px"}
         writer.about.update({"crop": "centre square", "resize": "bicubic, antialiased"} | made)
         writer.about.update({"missing": len(missing), **about})
     if missing:
