@@ -102,7 +102,7 @@ def test_an_interrupted_job_goes_on(tmp_path, sensors, whole, monkeypatch):
     fill_from_folder(store, NAMES[:5], sensors)
     made = []
     put = PictureStore.put
-    monkeypatch.setattr(PictureStore, "put", lambda self, image, file: (made.append(image), put(self, image, file)))
+    monkeypatch.setattr(PictureStore, "put", lambda self, image, *file: (made.append(image), put(self, image, *file)))
     fill_from_folder(PictureStore(tmp_path / "store", PictureConfig(16)), NAMES, sensors)
     assert made == NAMES[5:]
     assert contents(store) == whole

@@ -69,7 +69,7 @@ def prepare_folder(
     Args:
         root: the folder.
         out: folder of the sets, not inside ``root``.
-        config: size and way of decoding.
+        config: size, way of decoding, and a hook, which is told the image and its group (as log and drive) alone.
         group: regular expression with one group that finds in a picture's path below ``root`` what must not be cut: a
             drive, a video, a place; by default every picture is for itself.
         max_per_class: most pictures of a class in each part, spread over the groups.
@@ -103,7 +103,7 @@ def prepare_folder(
         parts |= {each: _Part(part, groups[name], np.flatnonzero(dealt == index)) for index, each in enumerate(cut)}
     chosen = {name: _chosen(parts[name], name, max_per_class, seed) for name in SPLITS}
     store = PictureStore(out / "pictures", config)
-    fill_from_folder(store, [image for part in chosen.values() for image in part.images], root, workers=workers)
+    _fill(store, list(chosen.values()), root, workers)
     about = {"source": "folder", "group": group, "max_per_class": max_per_class, "seed": seed, "synthetic": False}
     made = {name: _write(part, store, out / name, about | {"split": name}) for name, part in chosen.items()}
     store.remove()
@@ -141,10 +141,16 @@ def import_folder(
     found = read_classes(root, class_names=class_names)
     part = _Part(found, groups_of(found.images, group), np.arange(len(found.images)))
     store = PictureStore(out.with_name(f".{out.name}.pictures"), config)
-    fill_from_folder(store, part.images, root, workers=workers)
+    _fill(store, [part], root, workers)
     made = _write(part, store, out, {"source": "folder", "group": group} | dict(about or {}))
     store.remove()
     return made
+
+
+def _fill(store: PictureStore, parts: Sequence[_Part], root: Path, workers: int) -> None:
+    images = [image for part in parts for image in part.images]
+    facts = {fact["image"]: fact for part in parts for fact, _ in part.facts()} if store.config.hook else {}
+    fill_from_folder(store, images, root, facts=facts.__getitem__, workers=workers)
 
 
 def _write(part: _Part, store: PictureStore, out: Path, about: Mapping[str, Any]) -> ImageSet:

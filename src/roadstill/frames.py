@@ -5,7 +5,7 @@ the ego frame (x forward, y left).
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
@@ -41,6 +41,7 @@ SCHEMA = pa.schema(
         ("has_route", pa.bool_()),
     ]
 )
+PICTURE_FACTS = ("token", "log", "drive", "timestamp_us", "image")  # what a step on pictures is told
 _LABEL = b"roadstill.label"
 _ROWS = 1 << 16  # rows that a reader holds at a time
 
@@ -140,6 +141,24 @@ class FrameTable:
         with frame_writers([path], self.label) as (write,):
             write(self)
         return path
+
+
+class PictureFacts:
+    """The `PICTURE_FACTS` of frames by their picture; of frames that share one, the first.
+
+    They stay columns: a dict for every frame of a large data set would take gigabytes.
+    """
+
+    def __init__(self, frames: Iterable[FrameTable]) -> None:
+        self._table = pa.concat_tables([each.table.select(PICTURE_FACTS) for each in frames]).combine_chunks()
+        self._row: dict[str, int] = {}
+        for row, image in enumerate(self._table.column("image").to_pylist()):
+            self._row.setdefault(image, row)
+
+    def __call__(self, image: str) -> dict[str, Any]:
+        """The facts of one picture, by its path below the sensor folder."""
+        (fact,) = self._table.slice(self._row[image], 1).to_pylist()
+        return dict(fact)
 
 
 class FrameWriter:

@@ -152,6 +152,11 @@ def _about(index: Index, data: Path, logs: Path, config: IndexConfig, tokens: li
     }
 
 
+def hook_defaults(known: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a hook that an index knows by itself: the folder of its NAVSIM logs, as ``logs``."""
+    return {"logs": known["logs"]} if known.get("logs") and known.get("source") != "csv" else {}
+
+
 def open_index(folder: Path) -> dict[str, Any]:
     """What ``index.json`` says.
 

@@ -24,12 +24,13 @@ from roadstill.finetune import finetune, load_denoiser
 from roadstill.generate import generate
 from roadstill.hub import shipped
 from roadstill.imagesets import ImageSet, open_imageset
-from roadstill.indexing import index_data, open_index
+from roadstill.indexing import hook_defaults, index_data, open_index
 from roadstill.latents import encode_imageset, open_latents
 from roadstill.noising import draw_noising
 from roadstill.parallel import Workers
 from roadstill.pictures import PictureConfig
 from roadstill.prepare import prepare_splits
+from roadstill.privacy import describe, hook_of
 from roadstill.recipes import Arm, Recipe
 from roadstill.refine import refine
 from roadstill.report import write_report
@@ -125,10 +126,15 @@ class Road:
     def make_sets(self) -> None:
         """Pictures at prepared size, one image set per split."""
         recipe = self.recipe
-        stage = self.stage("sets", {"image_px": recipe.image_px, "max_per_class": recipe.max_per_class}, "index")
+        config: dict[str, Any] = {"image_px": recipe.image_px, "max_per_class": recipe.max_per_class}
+        known, hook = open_index(self.folder / "index"), None
+        if recipe.hook:
+            hook = hook_of(recipe.hook, recipe.hook_settings, defaults=hook_defaults(known))
+            config["hook"] = describe(hook)  # with its source: a hook that was mended makes other pictures
+        stage = self.stage("sets", config, "index")
         if stage.done:
             return
-        sensors = open_index(self.folder / "index")["sensors"]
+        sensors = known["sensors"]
         if not sensors:
             raise UserError(
                 f"{self.root} has logs but no sensor_blobs folder beside them; see roadstill prepare --help"
@@ -137,7 +143,7 @@ class Road:
             self.folder / "index",
             Path(sensors),
             self.folder / "sets",
-            config=PictureConfig(recipe.image_px),
+            config=PictureConfig(recipe.image_px, hook=hook),
             max_per_class=recipe.max_per_class,
             workers=self.workers,
             world=None if recipe.data else self.root,

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from roadstill.errors import UserError
-from roadstill.frames import CLASS_NAMES, COMMANDS, FrameTable, open_frames
+from roadstill.frames import CLASS_NAMES, COMMANDS, FrameTable, PictureFacts, open_frames
 from roadstill.images import BrokenImage
 from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
 from roadstill.parallel import Shard
@@ -95,7 +95,7 @@ def prepare(
         frames: filtered frames; their labels become the set's.
         sensors: folder that the frames' picture paths are relative to.
         out: folder to write; it appears only when all is done.
-        config: size and way of decoding.
+        config: size, way of decoding, and the hook that pictures pass.
         workers: processes that decode; the result does not depend on it.
         max_per_class: cap per class, see `choose_frames`.
         label: ``brake``, or ``location`` (a generator can be pretrained on such foreign classes).
@@ -107,14 +107,14 @@ def prepare(
         The set; ``about["missing"]`` counts the pictures that could not be read, ``missing.txt`` lists them.
 
     Raises:
-        UserError: no frame, no sensor folder, or not one readable picture.
+        UserError: no frame, no sensor folder, not one readable picture, or a hook that failed.
     """
     sensors = require_folder(Path(sensors), "the sensor folder, with one folder per log")
     store = PictureStore(out.with_name(f".{out.name}.pictures"), config)
     frames = choose_frames(frames, max_per_class, seed)
-    fill_from_folder(
-        store, [str(image) for image in frames.column("image")], sensors, workers=workers, progress=progress
-    )
+    wanted = [str(image) for image in frames.column("image")]
+    facts = PictureFacts([frames]) if config.hook else None
+    fill_from_folder(store, wanted, sensors, facts=facts, workers=workers, progress=progress)
     about = {"max_per_class": max_per_class, "seed": seed} | dict(about or {})
     made = write_set(frames, store, sensors, out, label=label, about=about)
     store.remove()
@@ -159,7 +159,7 @@ def prepare_splits(
         index: folder of the frame tables.
         sensors: folder of the pictures; not looked at if there are archives.
         out: folder of the sets.
-        config: size and way of decoding.
+        config: size, way of decoding, and the hook that pictures pass.
         archives: archives of sensor files to take the pictures from; the sets are written once none is lacking, or by a
             call without archives.
         shard: make only the pictures of this share of the logs; the sets are written by a call without it.
@@ -170,11 +170,12 @@ def prepare_splits(
         say: takes one line of progress.
 
     Raises:
-        UserError: no folder and no archive of pictures, or a part without one readable picture.
+        UserError: no folder and no archive of pictures, a part without one readable picture, or a hook that failed.
     """
     parts = {name: choose_frames(open_frames(index / f"{name}.parquet"), max_per_class) for name in _parts_of(index)}
     wanted = [str(image) for part in parts.values() for image in part.column("image")]
     store = PictureStore(out / "pictures", config)
+    facts = PictureFacts(parts.values()) if config.hook else None
     mine = _of_shard(parts, shard) if shard else wanted
     problems: list[str] = []
     if world is not None:
@@ -183,11 +184,11 @@ def prepare_splits(
         say(f"drawing {len(mine):,} pictures")
         draw_pictures(world, [image for image in mine if not store.has(image)], workers=workers)
     for archive in archives:
-        gave = fill_from_archive(store, mine, archive)
+        gave = fill_from_archive(store, mine, archive, facts=facts)
         problems += gave.problems
         say(f"{archive}: {gave.found:,} wanted pictures, {gave.made:,} of them new")
     if not archives and sensors is not None:
-        fill_from_folder(store, mine, sensors, workers=workers)
+        fill_from_folder(store, mine, sensors, facts=facts, workers=workers)
     ready = sum(map(store.has, wanted))
     if (archives or shard) and ready < len(wanted):
         return Incomplete(ready, len(wanted), problems)
@@ -285,7 +286,7 @@ def write_pictures(
     with ImageSetWriter(out, class_names, store.config.size_px) as writer:
         for fact, label in rows:
             count += 1
-            if (reason := _lacking(store, fact["image"], sensors)) is None:
+            if (reason := _lacking(store, fact, sensors)) is None:
                 writer.add_file(store.path(fact["image"]), label, fact)
             else:
                 missing.append(reason)
@@ -293,7 +294,8 @@ def write_pictures(
             first = missing[0] if missing else "there are none"
             raise UserError(f"not one of the {count:,} pictures can be read; the first: {first}; {sensors} should hold "
                             "them by the paths that the table or the logs give")  # fmt: skip
-        writer.about.update({"crop": "centre square", "resize": "bicubic, antialiased", "decode": store.config.decode})
+        made = {key: value for key, value in store.about.items() if key != "size_px"}
+        writer.about.update({"crop": "centre square", "resize": "bicubic, antialiased"} | made)
         writer.about.update({"missing": len(missing), **about})
     if missing:
         with atomic_path(out / "missing.txt") as temporary:
@@ -302,18 +304,22 @@ def write_pictures(
     return open_imageset(out)
 
 
-def _lacking(store: PictureStore, image: str, sensors: Path | None) -> str | None:
+def _lacking(store: PictureStore, facts: Mapping[str, Any], sensors: Path | None) -> str | None:
     """Why a picture is lacking; ``None`` if it is there."""
+    image = facts["image"]
     if store.has(image):
         return None
+    why = store.noted(image)
     if sensors is None:
-        return f"{image}: in none of the archives"
-    try:
-        store.path(image)  # raises if it would leave the folder
-        store.put(image, sensors / image)
-    except BrokenImage as error:
-        return " ".join(str(error).split())
-    return None
+        why = why or "in none of the archives"
+    else:
+        try:
+            store.put(image, sensors / image, facts)
+        except BrokenImage as error:
+            why = why or " ".join(str(error).split())
+        else:
+            return None
+    return why if image in why else f"{image}: {why}"
 
 
 def _facts(frames: FrameTable) -> Iterator[dict[str, Any]]:

@@ -4,13 +4,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from roadstill.errors import UserError
+from roadstill.names import dotted
 
 Phase: TypeAlias = "int | str | Callable[[], Tensor]"
 PRESETS = {"thesis": "6,5,4,3,2", "drivedit": "linear,6,5,4,3,2"}
@@ -217,16 +217,3 @@ def read_schedule(text: str, *, train_steps: int) -> NoiseSchedule | Progressive
             f"schedule {text!r} is unknown ({error}); choose linear, cosine:2, spoon_cosine:2, "
             "progressive:6,5,4,3,2 or the dotted path of a function"
         ) from None
-
-
-def dotted(path: str) -> Any:
-    """What a dotted path such as ``my_module.Spread`` names.
-
-    Raises:
-        ValueError: no such module or name.
-    """
-    module, _, name = path.rpartition(".")
-    try:
-        return getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"no {path!r}: {error}") from None

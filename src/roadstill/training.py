@@ -22,9 +22,10 @@ from roadstill.denoisers.dit import DiTDenoiser
 from roadstill.denoisers.sit import SiTDenoiser
 from roadstill.errors import UserError
 from roadstill.latents import LatentStore
+from roadstill.names import dotted
 from roadstill.networks.dit import DiT
 from roadstill.runs import seed_of
-from roadstill.schedules import NoiseSchedule, Progressive, dotted, read_schedule
+from roadstill.schedules import NoiseSchedule, Progressive, read_schedule
 
 
 @dataclass(frozen=True)

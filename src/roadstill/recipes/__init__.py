@@ -106,6 +106,8 @@ class Recipe:
         data: folder of NAVSIM logs and sensors.
         index: which frames count, and how they are split.
         image_px: side of the prepared pictures.
+        hook: dotted path of a step that every full picture passes before it is cropped, see `roadstill.privacy`.
+        hook_settings: of the hook; its logs are those of ``data`` if it wants some.
         max_per_class: most train / dev / test images of a class; all if not given.
         per_class: images per class of a small set (IPC).
         budgets: several numbers of images per class instead: every small arm is made at each, as ``<arm>@<number>``;
@@ -130,6 +132,8 @@ class Recipe:
     data: str | None = None
     index: IndexConfig = field(default_factory=IndexConfig)
     image_px: int = 128
+    hook: str | None = None
+    hook_settings: dict[str, Any] | None = None
     max_per_class: int | None = None
     per_class: int = 10
     budgets: tuple[int, ...] = ()
@@ -146,6 +150,8 @@ class Recipe:
     thesis: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.hook_settings and self.hook is None:
+            raise UserError("hook_settings are for a hook; name it with the field hook")
         if (fewest := min([self.seeds, *(arm.seeds or self.seeds for arm in self.arms.values())])) < 3:
             raise UserError(f"seeds is {fewest}; a verdict needs at least 3, better 10 or more")
 

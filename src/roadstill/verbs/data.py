@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tqdm import tqdm
 
@@ -175,6 +175,8 @@ def prepare(
     max_per_class: int | None = None,
     label: str = "brake",
     group: str | None = None,
+    hook: str | None = None,
+    hook_settings: dict[str, Any] | None = None,
     shard: str | None = None,
     workers: int = 2,
 ) -> str:
@@ -191,18 +193,25 @@ def prepare(
         label: what the classes are: brake (brake, not brake) or location; class folders are their own.
         group: for class folders, a regular expression with one group that finds in each path what is not to be cut, as
             a drive.
+        hook: dotted path of a step of your choice on every full picture, as roadstill.privacy.BlurBoxes, which blurs
+            vehicles and people by the boxes of the logs; every pixel is decoded for it.
+        hook_settings: of that step, as '{"missing": "leave_out"}'; its logs are the index's if it wants some.
         shard: i/n makes only the pictures of this share of the logs; a call without it writes the sets.
         workers: processes that draw and decode.
     """
-    from roadstill.indexing import open_index
+    from roadstill.indexing import hook_defaults, open_index
     from roadstill.prepare import Incomplete, prepare_splits
+    from roadstill.privacy import hook_of
     from roadstill.sources.folder import has_class_folders
 
+    if hook is None and hook_settings:
+        raise UserError("hook_settings are for a hook; name it with --hook")
     if has_class_folders(index):
         if sensors or from_archive or shard or label != "brake":
             raise UserError(f"{index} is no index but holds folders; sensors, from_archive, shard and label are for an "
                             "index")  # fmt: skip
-        return _prepared_folder(index, out, PictureConfig(size_px, decode), group, max_per_class, workers)
+        config = PictureConfig(size_px, decode, hook_of(hook, hook_settings) if hook else None)
+        return _prepared_folder(index, out, config, group, max_per_class, workers)
     if group is not None:
         raise UserError("group is for folders of pictures; an index knows its drives")
     known = open_index(index)
@@ -212,7 +221,9 @@ def prepare(
         index,
         folder,
         out,
-        config=PictureConfig(size_px, decode),
+        config=PictureConfig(
+            size_px, decode, hook_of(hook, hook_settings, defaults=hook_defaults(known)) if hook else None
+        ),
         archives=from_archive or [],
         shard=Shard.parse(shard) if shard else None,
         max_per_class=max_per_class,

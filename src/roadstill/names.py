@@ -1,0 +1,21 @@
+"""What a dotted path names.
+
+Importing a module runs it, so a path may come from the user's command line, recipe or code alone, never from a file
+that a stranger wrote; the readers of such files cannot import this module (a contract of the floors).
+"""
+
+from importlib import import_module
+from typing import Any
+
+
+def dotted(path: str) -> Any:
+    """What a dotted path such as ``my_module.Spread`` names.
+
+    Raises:
+        ValueError: no such module or name.
+    """
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"no {path!r}: {error}") from None
