@@ -76,7 +76,7 @@ def find_selector(name: str) -> tuple[Callable[..., Any], float | None]:
         inner = name
     if inner in SELECTORS:
         return SELECTORS[inner], threshold
-    from roadstill.schedules import dotted  # brings torch, which selecting by facts does without
+    from roadstill.names import dotted
 
     try:
         kind = dotted(inner)
