@@ -69,7 +69,8 @@ def index(tmp_path, frames):
     part = np.arange(len(frames)) % 4
     for name, rows in zip(SPLITS, (part < 2, part == 2, part == 3), strict=True):
         frames.take(rows).save(tmp_path / "index" / f"{name}.parquet")
-    about = {name: str(tmp_path / name) for name in ("logs", "sensors")} | {"data": str(tmp_path), "frames": dict.fromkeys(SPLITS, 1)}
+    about = {name: str(tmp_path / name) for name in ("logs", "sensors")}
+    about |= {"data": str(tmp_path), "frames": dict.fromkeys(SPLITS, 1)}
     (tmp_path / "index" / "index.json").write_text(json.dumps(about))
     return tmp_path / "index"
 
