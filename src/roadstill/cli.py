@@ -1,4 +1,6 @@
-"""The door: `roadstill <verb>`. Exit codes: 0 done, 2 the user's mistake (one line says which), 1 our fault.
+"""The door: `roadstill <verb>`.
+
+Exit codes: 0 done, 2 the user's mistake (one line says which), 1 our fault, 3 done with what could be read.
 
 Verbs are typed functions under `roadstill.verbs`; a verb's module is imported only when that verb is called, so that
 ``roadstill --help`` answers at once.
@@ -14,13 +16,13 @@ from itertools import takewhile
 from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 
 from roadstill import __version__
-from roadstill.errors import UserError
+from roadstill.errors import PartlyDone, UserError
 
 VERBS: dict[str, tuple[str, str]] = {
     "demo": ("whole", "Runs the whole road on the built-in synthetic world: data, distilled sets, verdict, report."),
     "run": ("whole", "Runs a recipe: all verbs in order, skipping what already lies on disk."),
     "report": ("whole", "Writes report.html of a run folder."),
-    "world": ("data", "Makes a built-in driving world: synthetic logs and pictures in the genuine NAVSIM layout."),
+    "world": ("data", "Makes a built-in driving world: synthetic logs, maps and pictures in NAVSIM's layout."),
     "index": ("data", "Reads driving logs into a table of frames, filters them and splits them by drive."),
     "prepare": ("data", "Cuts the wanted pictures to size: one image set each for train, dev and test."),
     "encode": ("generator", "Encodes an image set into latents."),
@@ -56,6 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = _call(verb, rest)
     except UserError as error:
         return _fail(str(error))
+    except PartlyDone as done:
+        _say(str(done))
+        return _fail("part of the input could not be read; what could is on disk", code=3)
     except KeyboardInterrupt:
         return _fail("stopped by the keyboard; the same command goes on from what is on disk", code=130)
     except BrokenPipeError:
@@ -102,10 +107,17 @@ def _call(verb: str, arguments: list[str]) -> str | None:
 
 
 def completed(function: Callable[..., Any], arguments: list[str]) -> list[str]:
-    """Allows ``--flag`` for ``--flag true``, and ``--names a b`` for ``--names '["a", "b"]'``, as people type them."""
+    """Allows ``--flag`` for ``--flag true``, and ``--names a b`` for ``--names '["a", "b"]'``, as people type them.
+
+    Words before the first option are one list if that is what the function takes first.
+    """
     hints = get_type_hints(function)
     out: list[str] = []
     rest = list(arguments)
+    if _item_of(next(iter(hints.values()))) is not None:
+        words = list(takewhile(lambda word: not word.startswith("-"), rest))
+        rest = rest[len(words) :]
+        out.append(json.dumps(words))
     while rest:
         out.append(rest.pop(0))
         hint = hints.get(out[-1].removeprefix("--")) if out[-1].startswith("--") else None

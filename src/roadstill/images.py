@@ -1,6 +1,7 @@
 """Single pictures: opening strangers' files safely, the centre crop, the resize."""
 
 import io
+import math
 from pathlib import Path
 
 import numpy as np
@@ -15,23 +16,32 @@ class BrokenImage(OSError):
     """A picture that is missing, truncated or no picture; the caller counts it and goes on."""
 
 
-def read_image(path: Path) -> Image.Image:
+def read_image(file: Path | io.BytesIO, *, at_least_px: int | None = None) -> Image.Image:
     """Opens and fully decodes a picture as RGB.
+
+    Args:
+        file: where it lies, or its bytes.
+        at_least_px: lets the JPEG decoder shrink by 2, 4 or 8 while it decodes (several times faster), as long as the
+            shorter side stays at least this long; None decodes every pixel.
 
     Raises:
         BrokenImage: the file is missing, truncated, larger than 2^24 pixels, or not an image.
     """
+    name = f"{file}: " if isinstance(file, Path) else ""
     try:
-        with Image.open(path) as image:
+        with Image.open(file) as image:
             if image.width * image.height > 2**24:
-                raise BrokenImage(f"{path}: {image.width} x {image.height} pixels are more than 2^24")
+                raise BrokenImage(f"{name}{image.width} x {image.height} pixels are more than 2^24")
+            if at_least_px is not None:
+                scale = at_least_px / min(image.size)
+                image.draft("RGB", (math.ceil(image.width * scale), math.ceil(image.height * scale)))
             return image.convert("RGB")
     except FileNotFoundError:
-        raise BrokenImage(f"{path}: missing") from None
+        raise BrokenImage(f"{name}missing") from None
     except BrokenImage:
         raise
     except _BROKEN as error:
-        raise BrokenImage(f"{path}: {error}") from None
+        raise BrokenImage(f"{name}{error}") from None
 
 
 def centre_square(image: Image.Image, size_px: int) -> Image.Image:
@@ -44,5 +54,6 @@ def centre_square(image: Image.Image, size_px: int) -> Image.Image:
 def encode_png(pixels: NDArray[np.uint8]) -> bytes:
     """PNG bytes of an RGB picture ``[h, w, 3]``."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG", compress_level=4)
+    # Level 1 takes half of level 4's time, most of what a prepared picture costs, for files a seventh larger.
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()

@@ -9,6 +9,7 @@ The number before the class name keeps the label order in loaders that sort fold
 
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -146,11 +147,22 @@ class ImageSetWriter:
 
     def add_bytes(self, png: bytes, label: int, facts: Mapping[str, Any]) -> None:
         """Adds one picture that is already encoded as PNG."""
+        (self._path / self._note(png, label, facts)).write_bytes(png)
+
+    def add_file(self, png: Path, label: int, facts: Mapping[str, Any]) -> None:
+        """Adds one PNG file, without a second copy on disk where the file system can share it."""
+        target = self._path / self._note(png.read_bytes(), label, facts)
+        try:
+            os.link(png, target)
+        except OSError:
+            shutil.copyfile(png, target)
+
+    def _note(self, png: bytes, label: int, facts: Mapping[str, Any]) -> str:
         name = f"{class_folder(label, self.class_names[label])}/{self._counts[label]:06d}.png"
         self._counts[label] += 1
-        (self._path / name).write_bytes(png)
         kept = {key: value for key, value in facts.items() if key not in ("file_name", "label", "digest")}
         self._rows.append({"file_name": name, "label": label, "digest": digest_of(png.hex())} | kept)
+        return name
 
     def __exit__(self, *error: Any) -> None:
         if error[0] is None and not self._rows:

@@ -5,16 +5,48 @@ twofold. One thread also makes a result the same whatever the number of cores.
 """
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from multiprocessing import get_context
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from roadstill.errors import UserError
 
 _worker: Any = None
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of several equal shares of a work, for several machines.
+
+    Attributes:
+        number: which share, from 1.
+        total: how many there are.
+    """
+
+    number: int
+    total: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Shard":
+        """``2/8``: the second of eight.
+
+        Raises:
+            UserError: anything else.
+        """
+        number, slash, total = text.partition("/")
+        if not (slash and number.isdecimal() and total.isdecimal() and 1 <= int(number) <= int(total)):
+            raise UserError(f"shard {text!r} should be i/n with i from 1 to n, as 2/8")
+        return cls(int(number), int(total))
+
+    def of(self, items: Sequence[Item]) -> list[Item]:
+        """Every n-th item, beginning with the i-th."""
+        return list(items[self.number - 1 :: self.total])
 
 
 class Workers:
@@ -67,11 +99,10 @@ class Workers:
 
 
 def _begin(holder: Any) -> None:
-    import torch
-
     global _worker
     _worker = holder
-    torch.set_num_threads(1)
+    if torch := sys.modules.get("torch"):  # loaded with the holder, if its methods need it
+        torch.set_num_threads(1)
     os.environ["TQDM_DISABLE"] = "1"  # bars of several processes would overwrite each other
 
 

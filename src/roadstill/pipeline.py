@@ -19,21 +19,22 @@ import yaml
 from roadstill.agents import Agent, FeatureCache, open_agent, train_agent
 from roadstill.codecs import Codec, load_codec
 from roadstill.errors import UserError
-from roadstill.evaluation import Comparison, compare, evaluate, note_outcome, open_run, open_test, run_of
+from roadstill.evaluation import Comparison, Run, compare, evaluate, note_outcome, open_run, open_test, run_of
 from roadstill.finetune import finetune, load_denoiser
 from roadstill.generate import generate
 from roadstill.hub import shipped
 from roadstill.imagesets import ImageSet, open_imageset
+from roadstill.indexing import index_data, open_index
 from roadstill.latents import encode_imageset, open_latents
 from roadstill.noising import draw_noising
 from roadstill.parallel import Workers
+from roadstill.pictures import PictureConfig
+from roadstill.prepare import prepare_splits
 from roadstill.recipes import Arm, Recipe
 from roadstill.refine import refine
 from roadstill.report import write_report
-from roadstill.runs import Stage, atomic_path, digest_file, digest_of, plain, require_file, seed_of, write_json
+from roadstill.runs import Stage, atomic_path, digest_file, digest_of, plain, seed_of, write_json
 from roadstill.selection import Confident, Medoids, PerDriveRandom, Random, Selector, select
-from roadstill.sources.navsim import find_data, index_logs
-from roadstill.splits import prepare_splits, write_index
 
 SELECTORS: dict[str, Callable[[], Selector]] = {"random": Random, "per_drive": PerDriveRandom}
 
@@ -59,8 +60,8 @@ class Road:
     workers: int = 2
     _keys: dict[str, str] = field(default_factory=dict)
 
-    def go(self) -> Comparison:
-        """Runs every stage that is not done, and returns the comparison on the test part."""
+    def go(self) -> list[Comparison]:
+        """Runs every stage that is not done, and returns the comparison on the test part, one for each budget."""
         with atomic_path(self.folder / "recipe.yaml") as path:
             path.write_text(yaml.safe_dump(plain(self.recipe), sort_keys=False), encoding="utf-8")
         self.make_world()
@@ -74,9 +75,9 @@ class Road:
             self.finetune_arms(workers)
             self.make_small_sets(workers)
             self.train_agents(workers)
-        comparison = self.judge()
+        comparisons = self.judge()
         write_report(self.folder)
-        return comparison
+        return comparisons
 
     def stage(self, name: str, config: Any, *inputs: str, later: bool = False) -> Stage:
         """The stage of this name; ``inputs`` are names of earlier stages. Ask ``done`` before working.
@@ -115,11 +116,12 @@ class Road:
     def make_index(self) -> None:
         """Frame table, funnel, split by drive."""
         recipe = self.recipe
-        stage = self.stage("index", {"filter": recipe.filter, "split_seed": recipe.split_seed}, "world")
+        stage = self.stage("index", recipe.index, "world")
         if not stage.done:
-            logs, _ = find_data(self.root)
-            counts, _ = write_index(index_logs(logs), self.folder / "index", recipe.filter, recipe.split_seed)
-            stage.finish(frames=counts)
+            if not recipe.data:  # an older index may hold logs of another world under the same names
+                shutil.rmtree(self.folder / "index", ignore_errors=True)
+            index = index_data(self.root, self.folder / "index", recipe.index, workers=self.workers)
+            stage.finish(frames=None if index is None else index.frames)
 
     def make_sets(self) -> None:
         """Pictures at prepared size, one image set per split."""
@@ -127,16 +129,16 @@ class Road:
         stage = self.stage("sets", {"image_px": recipe.image_px, "max_per_class": recipe.max_per_class}, "index")
         if stage.done:
             return
-        _, sensors = find_data(self.root)
-        if sensors is None:
+        sensors = open_index(self.folder / "index")["sensors"]
+        if not sensors:
             raise UserError(
                 f"{self.root} has logs but no sensor_blobs folder beside them; see roadstill prepare --help"
             )
         prepare_splits(
             self.folder / "index",
-            sensors,
+            Path(sensors),
             self.folder / "sets",
-            size_px=recipe.image_px,
+            config=PictureConfig(recipe.image_px),
             max_per_class=recipe.max_per_class,
             workers=self.workers,
             world=None if recipe.data else self.root,
@@ -158,14 +160,15 @@ class Road:
 
     @property
     def base(self) -> Path | None:
-        """The base generator's file; ``None`` is the shipped one."""
+        """The base generator's file, folder or hub name; ``None`` is the shipped one."""
         return Path(self.recipe.base) if self.recipe.base else None
 
     @cached_property
     def base_digest(self) -> str:
         """Digest of the base generator, so that other weights make other stages."""
         path = self.base or shipped("dit.safetensors")
-        return digest_file(require_file(path / "trained.safetensors" if path.is_dir() else path, "a base generator"))
+        # A file's digest spares opening it when all is done.
+        return digest_file(path) if path.is_file() else load_denoiser(path).digest
 
     def encode(self) -> None:
         """Latents of the train part, and the noising strips (thesis figure 3.5)."""
@@ -228,6 +231,10 @@ class Road:
 
     # ---- small sets and their agents
 
+    def per_class(self, name: str) -> int:
+        """Images per class of a small arm."""
+        return self.recipe.arms[name].per_class or self.recipe.per_class
+
     def runs(self) -> Iterator[tuple[str, Arm, int]]:
         """Name, arm and seed of every agent, seed by seed."""
         most = max(arm.seeds or self.recipe.seeds for arm in self.recipe.arms.values())
@@ -246,7 +253,7 @@ class Road:
             tuned = name if arm.finetune else arm.of
             inputs = ["sets"] + (["encode"] if generated else []) + ([f"finetune-{tuned}"] if tuned else [])
             inputs += ["teacher"] if needs_teacher(arm) else []
-            config: dict[str, Any] = {"kind": arm.kind, "per_class": recipe.per_class, "seed": seed}
+            config: dict[str, Any] = {"kind": arm.kind, "per_class": self.per_class(name), "seed": seed}
             if arm.refine:
                 config |= {"refine": arm.refine, "agent": recipe.agent}
                 config |= {"codec": recipe.codec, "decoder": recipe.decoder}
@@ -266,14 +273,14 @@ class Road:
     def make_small_set(self, name: str, seed: int) -> None:
         """One arm's set for one seed: picked or generated, chosen from among candidates, refined."""
         recipe, arm, train = self.recipe, self.recipe.arms[name], self.split("train")
-        out = self.folder / "arms" / name / f"seed{seed}"
+        out, per_class = self.folder / "arms" / name / f"seed{seed}", self.per_class(name)
         drawn = self.folder / "candidates" / name / f"seed{seed}" if arm.candidates > 1 or arm.refine else out
         if arm.kind != "generated":
-            made = select(train, self.selector(arm.kind), per_class=recipe.per_class, seed=seed)
+            made = select(train, self.selector(arm.kind), per_class=per_class, seed=seed)
         else:
             made = self.generate_set(name, seed, drawn)
         if arm.candidates > 1:
-            made = select(made, self.selector(arm.choose, among="candidates"), per_class=recipe.per_class, seed=seed)
+            made = select(made, self.selector(arm.choose, among="candidates"), per_class=per_class, seed=seed)
         if arm.refine:
             refine(
                 made,
@@ -292,7 +299,7 @@ class Road:
         """What an arm's generator draws for one seed, all candidates of it."""
         recipe, arm, train = self.recipe, self.recipe.arms[name], self.split("train")
         tuned = name if arm.finetune else arm.of
-        count = recipe.per_class * arm.candidates
+        count = self.per_class(name) * arm.candidates
         return generate(
             load_denoiser(self.folder / "finetune" / tuned if tuned else self.base),
             self.codec,
@@ -345,22 +352,38 @@ class Road:
         images = self.split("train") if full else open_imageset(self.folder / f"arms/{name}/seed{seed}")
         config = self.recipe.full_agent if full else self.recipe.agent
         agent = train_agent(images, config=config, seed=seed, cache=self.agent_cache)
+        dev = evaluate(agent, parts["dev"])
         for part, pictures in parts.items():
-            run = run_of(name, seed, evaluate(agent, pictures), pictures)
+            run = run_of(name, seed, dev if part == "dev" else evaluate(agent, pictures), pictures, dev=dev)
             run.save(self.folder / "runs" / part / name / f"seed{seed}")
 
-    def judge(self) -> Comparison:
-        """Compares all arms on the test part."""
+    def judge(self) -> list[Comparison]:
+        """Compares all arms of each budget on the test part."""
         recipe = self.recipe
-        arms: dict[str, list[Any]] = {name: [] for name in recipe.arms}
+        runs: dict[str, list[Run]] = {name: [] for name in recipe.arms}
         for name, _, seed in self.runs():
-            arms[name].append(open_run(self.folder / "runs" / "test" / name / f"seed{seed}"))
-        comparison = compare(arms, baseline=recipe.baseline, cluster_by=recipe.cluster_by)
-        labels = {name: arm.label for name, arm in recipe.arms.items()}
-        per_class = {name: None if arm.kind == "full" else recipe.per_class for name, arm in recipe.arms.items()}
-        about = {"protocol": "honest", "synthetic": not recipe.data, "labels": labels, "per_class": per_class}
-        write_json(self.folder / "comparison.json", comparison.as_dict() | {"about": about})
-        return comparison
+            runs[name].append(open_run(self.folder / "runs" / "test" / name / f"seed{seed}"))
+        bounds = [name for name, arm in recipe.arms.items() if arm.kind == "full"]
+        budgets = sorted({self.per_class(name) for name in recipe.arms if name not in bounds})
+        found = []
+        for old in self.folder.glob("comparison*.json"):
+            old.unlink()
+        for budget in budgets:
+            # Within a comparison an arm goes by its name alone.
+            names = {name: name.partition("@")[0] for name in runs if name in bounds or self.per_class(name) == budget}
+            comparison = compare(
+                {short: runs[name] for name, short in names.items()},
+                baseline=recipe.baseline,
+                bounds=bounds,
+                cluster_by=recipe.cluster_by,
+            )
+            labels = {short: recipe.arms[name].label for name, short in names.items()}
+            per_class = {short: None if name in bounds else budget for name, short in names.items()}
+            about = {"protocol": "honest", "synthetic": not recipe.data, "labels": labels, "per_class": per_class}
+            file = "comparison.json" if len(budgets) == 1 else f"comparison-{budget}.json"
+            write_json(self.folder / file, comparison.as_dict() | {"about": about})
+            found.append(comparison)
+        return found
 
 
 def needs_teacher(arm: Arm) -> bool:

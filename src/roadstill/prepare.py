@@ -1,25 +1,28 @@
 """Frames -> `ImageSet`: decode, centre square, antialiased resize; unreadable pictures are counted and left out."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from roadstill.errors import UserError
-from roadstill.frames import CLASS_NAMES, COMMANDS, FrameTable, leaves_folder
-from roadstill.images import BrokenImage, centre_square, encode_png, read_image
+from roadstill.frames import CLASS_NAMES, COMMANDS, FrameTable, open_frames
+from roadstill.images import BrokenImage
 from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
+from roadstill.parallel import Shard
+from roadstill.pictures import PictureConfig, PictureStore, fill_from_archive, fill_from_folder
 from roadstill.runs import atomic_path, require_folder, seed_of
+from roadstill.splits import SPLITS
 
 FACTS = ("token", "log", "drive", "timestamp_us", "speed_mps", "accel_mps2", "location", "command", "image")
-LABELS = {"brake": "accel_mps2 < 0", "location": "location"}
-_WINDOW = 64  # pictures in flight per worker: bounds memory
+LABELS = ("brake", "location")
+WORLD_FACTS = ("town", "light", "weather", "cause")
+_ROWS = 4096  # frames whose facts are held at a time
 
 _log = logging.getLogger(__name__)
 
@@ -31,18 +34,24 @@ def choose_frames(frames: FrameTable, max_per_class: int | None, seed: int = 0) 
     """
     if max_per_class is None:
         return frames
+    return frames.take(choose_rows(frames.labels, frames.column("log"), max_per_class, seed))
+
+
+def choose_rows(
+    labels: NDArray[np.int64], groups: NDArray[np.object_], max_per_class: int, seed: int
+) -> NDArray[np.bool_]:
+    """At most ``max_per_class`` rows of each label, spread over the groups, ``[n]``; see `choose_frames`."""
     if max_per_class < 1:
         raise UserError(f"max_per_class {max_per_class} should be at least 1")
-    labels = frames.labels
-    _, log = np.unique(frames.column("log"), return_inverse=True)
-    kept = np.zeros(len(frames), np.bool_)
-    for label in range(len(CLASS_NAMES)):
+    _, group = np.unique(groups, return_inverse=True)
+    kept = np.zeros(len(labels), np.bool_)
+    for label in np.unique(labels).tolist():
         rows = np.flatnonzero(labels == label)
         rng = np.random.default_rng(seed_of("choose frames", seed, label))
-        rank = _rank_within(log[rows], rng.random(len(rows)))
+        rank = _rank_within(group[rows], rng.random(len(rows)))
         order = np.lexsort((rng.random(len(rows)), rank))
         kept[rows[order[:max_per_class]]] = True
-    return frames.take(kept)
+    return kept
 
 
 def _rank_within(group: NDArray[np.int64], key: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -65,32 +74,29 @@ def label_frames(frames: FrameTable, label: str) -> tuple[tuple[str, ...], NDArr
     return tuple(names.tolist()), labels.astype(np.int64)
 
 
-def wanted_images(frames: FrameTable, max_per_class: int | None = None, seed: int = 0) -> list[str]:
-    """The pictures that `prepare` will open for the same arguments, so that only these need be drawn or unpacked."""
-    return [str(image) for image in choose_frames(frames, max_per_class, seed).column("image")]
-
-
 def prepare(
     frames: FrameTable,
     sensors: Path,
     out: Path,
     *,
-    size_px: int,
-    workers: int = 0,
+    config: PictureConfig,
+    workers: int = 1,
     max_per_class: int | None = None,
     label: str = "brake",
     seed: int = 0,
     about: Mapping[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ImageSet:
-    """Square pictures of ``size_px`` with labels and facts, in the order of the frames.
+    """Square pictures with labels and facts, in the order of the frames.
+
+    An interrupted call goes on where it stopped: finished pictures wait in a folder beside ``out``.
 
     Args:
         frames: filtered frames; their labels become the set's.
         sensors: folder that the frames' picture paths are relative to.
         out: folder to write; it appears only when all is done.
-        size_px: side of the pictures.
-        workers: threads that decode (0: none besides the caller's); the result does not depend on it.
+        config: size and way of decoding.
+        workers: processes that decode; the result does not depend on it.
         max_per_class: cap per class, see `choose_frames`.
         label: ``brake``, or ``location`` (a generator can be pretrained on such foreign classes).
         seed: of the choice under that cap.
@@ -103,62 +109,209 @@ def prepare(
     Raises:
         UserError: no frame, no sensor folder, or not one readable picture.
     """
+    sensors = require_folder(Path(sensors), "the sensor folder, with one folder per log")
+    store = PictureStore(out.with_name(f".{out.name}.pictures"), config)
+    frames = choose_frames(frames, max_per_class, seed)
+    fill_from_folder(
+        store, [str(image) for image in frames.column("image")], sensors, workers=workers, progress=progress
+    )
+    about = {"max_per_class": max_per_class, "seed": seed} | dict(about or {})
+    made = write_set(frames, store, sensors, out, label=label, about=about)
+    store.remove()
+    return made
+
+
+@dataclass(frozen=True)
+class Incomplete:
+    """Pictures that one archive or shard gave; others are awaited.
+
+    Attributes:
+        ready: wanted pictures that are made so far.
+        wanted: how many the sets want.
+        problems: one line for each archive or picture that could not be read.
+    """
+
+    ready: int
+    wanted: int
+    problems: list[str]
+
+
+def prepare_splits(
+    index: Path,
+    sensors: Path | None,
+    out: Path,
+    *,
+    config: PictureConfig,
+    archives: Sequence[Path] = (),
+    shard: Shard | None = None,
+    max_per_class: int | None = None,
+    label: str = "brake",
+    workers: int = 2,
+    world: Path | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> dict[str, ImageSet] | Incomplete:
+    """One image set for each of train, dev and test of an index.
+
+    Finished pictures wait in ``out/pictures`` until the sets are written, so calls with other archives or shards add
+    up, and an interrupted call goes on.
+
+    Args:
+        index: folder of the frame tables.
+        sensors: folder of the pictures; not looked at if there are archives.
+        out: folder of the sets.
+        config: size and way of decoding.
+        archives: archives of sensor files to take the pictures from; the sets are written once none is lacking, or by a
+            call without archives.
+        shard: make only the pictures of this share of the logs; the sets are written by a call without it.
+        max_per_class: most pictures of a class in each part.
+        label: what the classes are, see `prepare`.
+        workers: processes that draw and decode.
+        world: a built-in world, whose missing pictures are drawn first.
+        say: takes one line of progress.
+
+    Raises:
+        UserError: no folder and no archive of pictures, or a part without one readable picture.
+    """
+    parts = {name: choose_frames(open_frames(index / f"{name}.parquet"), max_per_class) for name in SPLITS}
+    wanted = [str(image) for part in parts.values() for image in part.column("image")]
+    store = PictureStore(out / "pictures", config)
+    mine = _of_shard(parts, shard) if shard else wanted
+    problems: list[str] = []
+    if world is not None:
+        from roadstill.world.pictures import draw_pictures
+
+        say(f"drawing {len(mine):,} pictures")
+        draw_pictures(world, [image for image in mine if not store.has(image)], workers=workers)
+    for archive in archives:
+        gave = fill_from_archive(store, mine, archive)
+        problems += gave.problems
+        say(f"{archive}: {gave.found:,} wanted pictures, {gave.made:,} of them new")
+    if not archives and sensors is not None:
+        fill_from_folder(store, mine, sensors, workers=workers)
+    ready = sum(map(store.has, wanted))
+    if (archives or shard) and ready < len(wanted):
+        return Incomplete(ready, len(wanted), problems)
+    if not ready:
+        raise UserError(f"{index}: not one of the {len(wanted):,} pictures is there; name their folder with --sensors")
+    about = {"max_per_class": max_per_class, "seed": 0, "synthetic": world is not None}
+    known = None if world is None else _scenes_of(world)
+    made = {
+        name: write_set(part, store, sensors, out / name, label=label, about=about | {"split": name}, known=known)
+        for name, part in parts.items()
+    }
+    store.remove()
+    return made
+
+
+def _scenes_of(world: Path) -> dict[str, dict[str, str]]:
+    """What a built-in world knows of each frame besides its log, by token: the strata of evaluation."""
+    table = pq.read_table(world / "facts.parquet", columns=["token", *WORLD_FACTS])
+    rows = zip(*(table.column(name).to_pylist() for name in ("token", *WORLD_FACTS)), strict=True)
+    return {token: dict(zip(WORLD_FACTS, values, strict=True)) for token, *values in rows}
+
+
+def _of_shard(parts: Mapping[str, FrameTable], shard: Shard) -> list[str]:
+    """The pictures of every n-th log."""
+    pairs = [pair for part in parts.values() for pair in zip(part.column("log"), part.column("image"), strict=True)]
+    logs = set(shard.of(sorted({log for log, _ in pairs})))
+    return [str(image) for log, image in pairs if log in logs]
+
+
+def write_set(
+    frames: FrameTable,
+    store: PictureStore,
+    sensors: Path | None,
+    out: Path,
+    *,
+    label: str,
+    about: Mapping[str, Any],
+    known: Mapping[str, Mapping[str, str]] | None = None,
+) -> ImageSet:
+    """The set of these frames from the pictures in a store; see `prepare`.
+
+    Args:
+        frames: what the set holds.
+        store: the pictures; it keeps them.
+        sensors: where pictures that the store lacks are tried once more, to say why; None if there is no such folder.
+        out: folder to write.
+        label: what the classes are.
+        about: what to remember in ``set.json``.
+        known: further facts by token.
+
+    Raises:
+        UserError: no frame, or not one picture.
+    """
     if not len(frames):
         raise UserError("there is no frame to prepare; loosen the filters")
-    if size_px < 1:
-        raise UserError(f"size_px {size_px} should be at least 1")
-    sensors = require_folder(Path(sensors), "the sensor folder, with one folder per log")
-    frames = choose_frames(frames, max_per_class, seed)
     class_names, labels = label_frames(frames, label)
-    facts = _facts(frames)
+    more = known or {}
+    facts = (fact | dict(more.get(fact["token"], {})) for fact in _facts(frames))
+    rows = zip(facts, labels.tolist(), strict=True)
+    about = {"labels": str(frames.label) if label == "brake" else label, **about}
+    return write_pictures(rows, store, sensors, out, class_names=class_names, about=about)
+
+
+def write_pictures(
+    rows: Iterable[tuple[Mapping[str, Any], int]],
+    store: PictureStore,
+    sensors: Path | None,
+    out: Path,
+    *,
+    class_names: Sequence[str],
+    about: Mapping[str, Any],
+) -> ImageSet:
+    """The set of these pictures; those that lack are listed in ``missing.txt``.
+
+    Args:
+        rows: facts, ``image`` among them, and label of every picture, in the set's order.
+        store: as for `write_set`, like the rest.
+        sensors: the folder that images are relative to.
+        out: folder to write.
+        class_names: in label order.
+        about: what to remember in ``set.json``.
+
+    Raises:
+        UserError: not one picture.
+    """
     missing: list[str] = []
-    with ImageSetWriter(out, class_names, size_px) as writer:
-        results = _ordered_map(partial(_square_png, sensors, size_px), [fact["image"] for fact in facts], workers)
-        for row, result in enumerate(results):
-            if isinstance(result, bytes):
-                writer.add_bytes(result, int(labels[row]), facts[row])
+    count = 0
+    with ImageSetWriter(out, class_names, store.config.size_px) as writer:
+        for fact, label in rows:
+            count += 1
+            if (reason := _lacking(store, fact["image"], sensors)) is None:
+                writer.add_file(store.path(fact["image"]), label, fact)
             else:
-                missing.append(result)
-            if progress:
-                progress(row + 1, len(frames))
-        if len(missing) == len(frames):
-            raise UserError(
-                f"not one of the {len(frames):,} pictures can be read; the first: {missing[0]}; "
-                f"{sensors} should hold <log>/CAM_F0/*.jpg"
-            )
-        writer.about.update({"crop": "centre square", "resize": "bicubic, antialiased", "labels": LABELS[label]})
-        writer.about.update({"max_per_class": max_per_class, "seed": seed, "missing": len(missing)} | dict(about or {}))
+                missing.append(reason)
+        if len(missing) == count:
+            first = missing[0] if missing else "there are none"
+            raise UserError(f"not one of the {count:,} pictures can be read; the first: {first}; {sensors} should hold "
+                            "them by the paths that the table or the logs give")  # fmt: skip
+        writer.about.update({"crop": "centre square", "resize": "bicubic, antialiased", "decode": store.config.decode})
+        writer.about.update({"missing": len(missing), **about})
     if missing:
         with atomic_path(out / "missing.txt") as temporary:
             temporary.write_text("".join(line + "\n" for line in missing), encoding="utf-8")
-        _log.warning("%s of %s pictures cannot be read, see %s", len(missing), len(frames), out / "missing.txt")
+        _log.warning("%s of %s pictures cannot be read, see %s", len(missing), count, out / "missing.txt")
     return open_imageset(out)
 
 
-def _facts(frames: FrameTable) -> list[dict[str, Any]]:
-    columns = [frames.column(name).tolist() for name in FACTS]
-    facts = [dict(zip(FACTS, row, strict=True)) for row in zip(*columns, strict=True)]
-    for fact in facts:
-        fact["command"] = COMMANDS[fact["command"]]
-    return facts
-
-
-def _square_png(sensors: Path, size_px: int, image: str) -> bytes | str:
-    """PNG bytes, or the line that says why not."""
-    if leaves_folder(image):
-        return f"{image!r}: leaves the sensor folder"
+def _lacking(store: PictureStore, image: str, sensors: Path | None) -> str | None:
+    """Why a picture is lacking; ``None`` if it is there."""
+    if store.has(image):
+        return None
+    if sensors is None:
+        return f"{image}: in none of the archives"
     try:
-        return encode_png(np.asarray(centre_square(read_image(sensors / image), size_px)))
+        store.path(image)  # raises if it would leave the folder
+        store.put(image, sensors / image)
     except BrokenImage as error:
         return " ".join(str(error).split())
+    return None
 
 
-def _ordered_map(function: Callable[[str], bytes | str], items: Sequence[str], workers: int) -> Iterator[bytes | str]:
-    """``map`` over threads (Pillow decodes and resizes outside the interpreter's lock), few items ahead."""
-    if workers < 1:
-        yield from map(function, items)
-        return
-    rest = iter(items)
-    with ThreadPoolExecutor(workers) as pool:
-        while window := list(islice(rest, workers * _WINDOW)):
-            yield from pool.map(function, window)
+def _facts(frames: FrameTable) -> Iterator[dict[str, Any]]:
+    for start in range(0, len(frames), _ROWS):
+        part = frames.table.slice(start, _ROWS).select(FACTS)
+        for fact in part.to_pylist():
+            fact["command"] = COMMANDS[fact["command"]]
+            yield fact

@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 
-from roadstill.bench import Row, bench_finetune, bench_sample, table
+from roadstill.bench import Row, bench_finetune, bench_index, bench_prepare, bench_sample, table
 from roadstill.bench.timing import flops_of, in_turns
 
 
@@ -32,8 +32,9 @@ def test_operations_are_counted_forward_and_backward():
 
 def test_the_baseline_does_the_same_work():
     text = bench_sample("DiT-S/8", images=2, steps=3)
-    gap = float(re.search(r"one by one: (\S+)", text).group(1))
-    assert gap < 1e-3
+    single, half = re.search(r"latents: (\S+) one by one, (\S+) in bfloat16", text).groups()
+    assert float(single) < 1e-3
+    assert float(half) < 0.3
 
 
 @pytest.mark.slow
@@ -41,3 +42,11 @@ def test_the_fine_tuning_bench_runs():
     text = bench_finetune("DiT-S/8", batch_size=2, rounds=1, memory_size=4)
     assert "baseline step" in text
     assert "memories of 4" in text
+
+
+def test_the_data_benches_run():
+    text = bench_index(frames=0, rounds=1)
+    assert "our unpickler" in text
+    assert "filters and split" in text
+    text = bench_prepare(pictures=1, rounds=1)
+    assert float(re.search(r"PSNR (\S+) dB", text).group(1)) > 35

@@ -1,13 +1,17 @@
 """The demo at toy size: the whole road, once, and a second time from what lies on disk."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from roadstill.agents import open_agent
 from roadstill.cli import main
+from roadstill.errors import UserError
 from roadstill.imagesets import open_imageset
+from roadstill.pipeline import Road
+from roadstill.recipes import read_recipe
 
 ARMS = {"random", "base", "difffit-lora", "difffit-lora-minimax", "difffit-lora-refined"}
 
@@ -110,3 +114,50 @@ def test_too_few_seeds_are_refused_before_any_work(tmp_path, capsys):
     assert main(["demo", "--out", str(tmp_path / "run"), "--size", "toy", "--seeds", "2"]) == 2
     assert "needs at least 3" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_base_may_be_a_folder_of_diffusers(tmp_path, capsys):
+    assert main(["export", str(tmp_path / "dit")]) == 0
+    recipe = read_recipe("demo", "toy", base=str(tmp_path / "dit"))
+    assert len(Road(recipe, tmp_path / "run").base_digest) == 16
+    missing = read_recipe("demo", "toy", base=str(tmp_path / "none"))
+    with pytest.raises(UserError, match="none does not exist"):
+        _ = Road(missing, tmp_path / "run").base_digest
+
+
+BUDGETS = """
+name: budgets
+budgets: [2, 4]
+world: {drives: 6, height_px: 72}
+image_px: 128
+max_per_class: 20
+sampling: {steps: 2, solver: dpm}
+agent: &tiny {network: convnet, steps: 2, image_px: 32}
+full_agent: *tiny
+arms:
+  random: {kind: random, label: random real frames}
+  tuned: {kind: generated, label: tuned, finetune: {steps: 2, batch_size: 4}}
+  again: {kind: generated, label: again, of: tuned, candidates: 2}
+  full: {kind: full, label: all}
+"""
+
+
+def test_several_budgets_share_a_fine_tuning_and_are_compared_apart(tmp_path):
+    (tmp_path / "budgets.yaml").write_text(BUDGETS)
+    out = tmp_path / "run"
+    assert main(["run", str(tmp_path / "budgets.yaml"), "--out", str(out)]) == 0
+    assert [path.name for path in (out / "finetune").iterdir()] == ["tuned@2"]
+    for budget in (2, 4):
+        for arm in ("random", "tuned", "again"):
+            assert open_imageset(out / "arms" / f"{arm}@{budget}" / "seed0").counts() == {
+                "not_brake": budget,
+                "brake": budget,
+            }
+        found = json.loads((out / f"comparison-{budget}.json").read_text())
+        assert list(found["arms"]) == ["random", "tuned", "again", "full"]
+        assert found["about"]["per_class"] == {"random": budget, "tuned": budget, "again": budget, "full": None}
+        assert found["verdicts"]["full"]["word"] == "bound"
+    html = (out / "report.html").read_text()
+    assert "2 images per class" in html
+    ids = re.findall(r'\bid="([^"]+)"', html)
+    assert len(ids) == len(set(ids))

@@ -14,7 +14,7 @@ def test_each_verb_works_on_the_files_of_the_one_before(tmp_path, capsys):
     world, index, sets, latents, tuned = (tmp_path / name for name in ("world", "index", "sets", "latents", "tuned"))
     call("world", world, "--drives", 4, "--seed", 3, "--height_px", 72, "--pictures", "false")
     told = call("index", world, index)
-    assert "all scenes" in told
+    assert "with a route" in told
     assert "speed_mps >= 3" in told
     call("prepare", index, sets, "--max_per_class", 6)
     assert open_imageset(sets / "train").counts() == {"not_brake": 6, "brake": 6}

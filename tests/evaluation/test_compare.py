@@ -5,36 +5,15 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score
 
 from roadstill.errors import UserError
-from roadstill.evaluation import Run, compare, open_runs, score
+from roadstill.evaluation import Run, compare, open_runs, selftest
 from roadstill.evaluation.bootstrap import paired_difference, t_quantile, widening
 from roadstill.evaluation.compare import holm, seeds_needed
 
-NAMES = ("not_brake", "brake")
+NAMES = selftest.NAMES
 
 
-class World:
-    """Simulated results: logs and seeds have difficulties of their own, so neither frames nor runs stand alone."""
-
-    def __init__(self, seed, *, logs=40, per_log=25, log_sd=0.5, seed_sd=0.25):
-        self.rng = np.random.default_rng(seed)
-        self.log = np.repeat(np.arange(logs), per_log)
-        self.labels = (self.rng.random(logs * per_log) < 0.6).astype(np.int64)
-        self.labels[:2] = 0, 1
-        self.ease = self.rng.normal(1.0, log_sd, logs)[self.log] + self.rng.normal(0, 0.7, len(self.log))
-        self.logs, self.seed_sd = logs, seed_sd
-
-    def runs(self, arm, seeds, shift=0.0):
-        """Runs whose training moves the ease of whole logs and of everything, besides a shift of the arm."""
-        runs = []
-        for seed in seeds:
-            moved = self.rng.normal(0, self.seed_sd) + self.rng.normal(0, 0.4, self.logs)[self.log]
-            right = self.rng.normal(self.ease + moved + shift, 0.5) > 0
-            brake = np.where(right == (self.labels == 1), 0.8, 0.2)
-            probabilities = np.stack([1 - brake, brake], 1).astype(np.float32)
-            evaluation = score(probabilities, self.labels, NAMES, images="same")
-            clusters = {"log": np.char.add("log", self.log.astype(str))}
-            runs.append(Run(arm, int(seed), evaluation, clusters))
-        return runs
+def World(seed, **simulation):
+    return selftest.World(selftest.Simulation(seed_sd=0.25, **simulation), seed)
 
 
 @pytest.mark.parametrize("seeds", [3, 5, 12])
@@ -56,18 +35,6 @@ def test_an_arm_that_is_better_on_a_few_logs_only_is_not_called_better():
     found = paired_difference(gained, counts, draws=1000, rng=np.random.default_rng(0))
     assert found.value == pytest.approx(0.1)
     assert found.interval()[0] < 0.0 < found.interval()[1]
-
-
-def test_a_planted_gain_of_four_points_is_found():
-    gains, found = [], []
-    for trial in range(50):
-        world = World(trial, seed_sd=0.12)
-        arms = {"random": world.runs("random", range(20)), "other": world.runs("other", range(20), shift=0.19)}
-        verdict = compare(arms, baseline="random", draws=400).verdicts["other"]
-        gains.append(verdict.difference)
-        found.append(verdict.word == "better")
-    assert 0.037 < np.mean(gains) < 0.043  # the plant is what it claims to be
-    assert np.mean(found) >= 0.8
 
 
 def test_swapping_the_arms_turns_the_verdict_round():

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from made import frame_table
 from PIL import Image
 
 from roadstill.errors import UserError
-from roadstill.evaluation.compare import ArmSummary, Comparison, Spread, Verdict
+from roadstill.evaluation.compare import Comparison, Verdict
+from roadstill.evaluation.summary import ArmSummary, Spread
+from roadstill.filters import FrameFilter, Sieve
 from roadstill.imagesets import ImageSetWriter
 from roadstill.report import figures, parts, sheets, verdicts, write_report
 from roadstill.report.sheets import arm_folders, jpeg_uri
@@ -50,10 +51,13 @@ def fake_run(run: Path) -> Path:
     (run / "index").mkdir(parents=True)
     (run / "world").mkdir()
     write_json(run / "world" / "world.json", {"seed": 1})
-    (run / "recipe.yaml").write_text("per_class: 10\nfilter:\n  min_abs_accel_mps2: 1.0\n  min_speed_mps: 3.0\n")
+    (run / "recipe.yaml").write_text(
+        "per_class: 10\nindex:\n  filter:\n    min_abs_accel_mps2: 1.0\n    min_speed_mps: 3.0\n"
+    )
     speed = np.abs(generator.normal(6, 5, 4000))
-    columns = {"speed_mps": speed, "accel_mps2": generator.normal(0, 1.2, 4000)}
-    pq.write_table(pa.table(columns), run / "index" / "frames.parquet")
+    sieve = Sieve((), FrameFilter())
+    sieve(frame_table(generator.normal(0, 1.2, 4000), vx=speed))
+    sieve.save_motion(run / "index" / "motion.json")
     rules = [("all", 4000, 1900), ("command is straight", 3300, 1600), ("|a| >= 1", 900, 520), ("v >= 3", 700, 420)]
     rows = [{"rule": r, "left": n, "not_brake": n - b, "brake": b} for r, n, b in rules]
     write_json(run / "index" / "funnel.json", {"rows": rows})
@@ -104,7 +108,7 @@ def fake_comparison(generator: np.random.Generator) -> dict[str, Any]:
         arms[name] = ArmSummary(name, seeds, len(seeds), score, score, score, score, classes)
     words: dict[str, tuple[Any, float, float, float]] = {"base": ("worse", -0.04, -0.07, -0.01)}
     words |= {"difffit-lora": ("better", 0.07, 0.03, 0.11)}
-    words |= {"full": ("better", 0.3, 0.28, 0.32)}
+    words |= {"full": ("bound", 0.3, 0.28, 0.32)}
     words |= {"difffit-lora-minimax": ("cannot be told apart", 0.02, -0.02, 0.06)}
     verdicts = {
         arm: Verdict(arm, "random", word, difference, low, high, 0.01, 0.02, list(range(20)), 20, 16, 40, f"{arm}: so.")
@@ -250,7 +254,7 @@ def test_only_a_comparison_is_enough(tmp_path):
 def test_damaged_parts_are_named_and_the_rest_is_shown(run, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(run, copy)
-    damaged = ("comparison.json", "index/frames.parquet", "index/funnel.json", "sets/train/set.json")
+    damaged = ("comparison.json", "index/motion.json", "index/funnel.json", "sets/train/set.json")
     for name in damaged:
         (copy / name).write_bytes(b"{ [ not this")
     text = text_of(write_report(copy).read_text(encoding="utf-8"))
@@ -312,13 +316,6 @@ def test_arms_are_found_in_both_places_lowest_seed_first(tmp_path):
     assert found == {"random": ("2", "seed2"), "k-center": ("3", "k-center-seed3")}
 
 
-def test_heatmap_counts_every_frame_once_also_beyond_the_axes(tmp_path):
-    (tmp_path / "index").mkdir()
-    columns = {"speed_mps": [0.0, 100.0, 5.0], "accel_mps2": [-50.0, 50.0, 0.0]}
-    pq.write_table(pa.table(columns), tmp_path / "index" / "frames.parquet")
-    assert "Heatmap of 3 frames" in parts.heatmap(tmp_path)
-
-
 def test_long_curves_are_thinned_without_losing_their_mean():
     rows = [{"step": step, "loss": float(step)} for step in range(20_000)]
     steps, values = parts._curve(rows, "loss")
@@ -331,7 +328,7 @@ def test_thesis_figures_only_beside_the_same_arm_and_budget(tmp_path):
     compared = fake_comparison(np.random.default_rng(0))
     compared["about"]["per_class"] = dict.fromkeys(ARMS, 25)
     write_json(tmp_path / "comparison.json", compared)
-    assert [arm["thesis"] for arm in verdicts.comparison(tmp_path)["arms"]] == [None] * len(ARMS)
+    assert [arm["thesis"] for arm in verdicts.comparisons(tmp_path)[0]["arms"]] == [None] * len(ARMS)
 
 
 def test_figure_is_drawn_alike_twice_and_follows_the_page_colours():

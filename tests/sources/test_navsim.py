@@ -6,8 +6,10 @@ import pytest
 
 from roadstill.errors import UserError
 from roadstill.frames import COMMANDS
-from roadstill.sources.navsim import COUNTS, drive_of, find_data, index_logs
+from roadstill.framestore import FrameStore
+from roadstill.sources.navsim import count_logs, drive_of, find_data, index_logs, list_logs, read_log
 from roadstill.sources.schema import BrokenFrame, read_frame
+from roadstill.sources.unpickle import BrokenLog, read_pickle
 
 LOG = "2021.05.12.22.00.38_veh-35_01008_01518"
 
@@ -38,23 +40,18 @@ def log_name(day, part=1):
     return f"2021.05.{day:02d}.10.00.00_veh-35_{part:05d}_09999"
 
 
-def test_windows_of_14_with_the_current_frame_third(tmp_path):
-    write(tmp_path, log_name(1), 20)
-    write(tmp_path, log_name(2), 14)
-    write(tmp_path, log_name(3), 13)
-    index = index_logs(tmp_path)
-    assert index.problems == []
-    log = index.frames.column("log")
-    assert [int((log == log_name(day)).sum()) for day in (1, 2, 3)] == [7, 1, 0]
-    first = index.frames.column("timestamp_us")[:7] - 1_620_000_000_000_000
-    assert first.tolist() == [500_000 * current for current in range(3, 10)]
-    assert index.counts == dict.fromkeys(COUNTS, 0) | {"logs": 3, "logs_short": 1, "frames": 47, "scenes": 8}
+def indexed(folder, store=None, **settings):
+    """All readable frames by log, and (counts, problems)."""
+    store = store or FrameStore(folder.parent / "store")
+    files = list_logs(folder)
+    index_logs(files, store, **settings)
+    return {log: store.read(log) for log in files.names}, count_logs(store, files.names)
 
 
 def test_facts_of_a_frame(tmp_path):
-    write(tmp_path)
-    frames = index_logs(tmp_path).frames
-    row = {name: frames.column(name)[0] for name in frames.table.column_names}
+    frames, record = read_log(write(tmp_path))
+    assert (len(frames), record.entries, record.broken_entries, record.problems) == (20, 20, 0, [])
+    row = {name: frames.column(name)[3] for name in frames.table.column_names}
     assert row == {
         "token": frame(3)["token"],
         "log": LOG,
@@ -67,32 +64,35 @@ def test_facts_of_a_frame(tmp_path):
         "accel_mps2": -1.5,
         "command": COMMANDS.index("straight"),
         "location": "us-ma-boston",
+        "position": 3,
+        "remaining": 16,
+        "steady_before": 3,
+        "steady_after": 16,
+        "has_route": True,
     }
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 def test_protocols(tmp_path, protocol):
-    write(tmp_path, protocol=protocol)
-    assert len(index_logs(tmp_path).frames) == 7
+    assert len(read_log(write(tmp_path, protocol=protocol))[0]) == 20
 
 
-def test_frames_without_a_route_are_no_scenes(tmp_path):
-    write(tmp_path, frames=[frame(i, roadblock_ids=[] if i in (3, 5, 19) else ["7"]) for i in range(20)])
-    index = index_logs(tmp_path)
-    assert index.counts["scenes_without_route"] == 2
-    assert index.counts["scenes"] == len(index.frames) == 5
+def test_frames_without_a_route_are_marked(tmp_path):
+    frames, _ = read_log(
+        write(tmp_path, frames=[frame(i, roadblock_ids=[] if i in (3, 5) else ["7"]) for i in range(9)])
+    )
+    assert np.flatnonzero(~frames.column("has_route").astype(bool)).tolist() == [3, 5]
 
 
-def test_logs_are_sorted_and_strangers_ignored_with_a_note(tmp_path):
+def test_strangers_in_the_folder_are_ignored(tmp_path):
     for day in (3, 1, 2):
         write(tmp_path, log_name(day), 14)
     (tmp_path / "notes.txt").write_text("hello")
-    (tmp_path / "folder").mkdir()
-    index = index_logs(tmp_path)
-    assert index.frames.column("log").tolist() == [log_name(day) for day in (1, 2, 3)]
-    assert index.counts["files_ignored"] == 2
-    assert len(index.problems) == 1
-    assert "notes.txt" in index.problems[0]
+    (tmp_path / "folder.pkl").mkdir()
+    os.mkfifo(tmp_path / "pipe.pkl")
+    files = list_logs(tmp_path)
+    assert files.names == [log_name(day) for day in (1, 2, 3)]
+    assert files.ignored == ["folder.pkl", "notes.txt", "pipe.pkl"]
 
 
 class Evil:
@@ -101,61 +101,88 @@ class Evil:
 
 
 def test_a_broken_log_is_one_line_and_the_rest_goes_on(tmp_path):
+    logs = tmp_path / "logs"
     for day in (1, 2, 3, 4, 5):
-        write(tmp_path, log_name(day), 14)
-    torn = tmp_path / f"{log_name(2)}.pkl"
+        write(logs, log_name(day), 14)
+    torn = logs / f"{log_name(2)}.pkl"
     torn.write_bytes(torn.read_bytes()[:3000])
-    (tmp_path / f"{log_name(3)}.pkl").write_bytes(pickle.dumps([Evil()]))
-    write(tmp_path, log_name(4), {"no": "list"})
+    (logs / f"{log_name(3)}.pkl").write_bytes(pickle.dumps([Evil()]))
+    write(logs, log_name(4), {"no": "list"})
     done = []
-    index = index_logs(tmp_path, progress=lambda *state: done.append(state))
-    assert index.counts["logs_broken"] == 3
-    assert index.frames.column("log").tolist() == [log_name(1), log_name(5)]
-    assert [log_name(day) in line for day, line in zip((2, 3, 4), index.problems, strict=True)] == [True] * 3
-    assert "system" in index.problems[1]
-    assert all("\n" not in line for line in index.problems)
+    frames, (counts, problems) = indexed(logs, progress=lambda *state: done.append(state))
+    assert counts == {"logs": 5, "broken_logs": 3, "entries": 28, "broken_entries": 0}
+    assert [len(frames[log_name(day)]) for day in range(1, 6)] == [14, 0, 0, 0, 14]
+    assert [line.startswith(f"{log_name(day)}.pkl: ") for day, line in zip((2, 3, 4), problems, strict=True)] == [
+        True
+    ] * 3
+    assert "system" in problems[1]
+    assert all("\n" not in line for line in problems)
     assert done == [(number, 5) for number in range(1, 6)]
 
 
-def test_a_broken_frame_costs_only_its_own_scene(tmp_path):
+def test_a_broken_frame_costs_only_itself(tmp_path):
     entries = [frame(index) for index in range(20)]
     entries[4] = frame(4, ego_dynamic_state=[1.0, 0.0, float("nan"), 0.0])
     entries[0] = {}
-    write(tmp_path, frames=entries)
-    index = index_logs(tmp_path)
-    assert index.counts["frames_broken"] == 1
-    assert index.counts["scenes"] == 6
-    assert "1 frames were left out; the first: frame 4: ego_dynamic_state" in index.problems[0]
+    frames, record = read_log(write(tmp_path, frames=entries))
+    assert frames.column("position").tolist() == [1, 2, 3, *range(5, 20)]
+    assert record.broken_entries == 2
+    assert "2 frames were left out; the first: frame 0: ego_dynamic_state: missing" in record.problems[0]
 
 
-def test_gaps_are_counted(tmp_path):
-    entries = [frame(index + (index >= 15)) for index in range(20)]
-    write(tmp_path, frames=entries)
-    index = index_logs(tmp_path)
-    assert index.counts["scenes_with_gap"] == 5
-    assert len(index.frames) == 7
+def test_gaps_end_a_steady_run(tmp_path):
+    frames, _ = read_log(write(tmp_path, frames=[frame(index + (index >= 3) + 5 * (index >= 7)) for index in range(9)]))
+    assert frames.column("steady_before").tolist() == [0, 1, 2, 0, 1, 2, 3, 0, 1]
+    assert frames.column("steady_after").tolist() == [2, 1, 0, 3, 2, 1, 0, 1, 0]
+    assert frames.column("remaining").tolist() == list(range(8, -1, -1))
 
 
-def test_a_log_that_is_there_twice_counts_once(tmp_path):
-    write(tmp_path)
-    write(tmp_path, name="copy")
-    index = index_logs(tmp_path)
-    assert index.counts["duplicates"] == 7
-    assert len(index.frames) == 7
-    assert set(index.frames.column("log")) == {LOG}
-    assert "copy.pkl: the file's name is not that of its log" in index.problems[0]
+def test_a_copy_of_a_log_is_refused(tmp_path):
+    with pytest.raises(BrokenLog, match=rf"^copy\.pkl: it is the log {LOG}; remove it if it is a copy, else rename"):
+        read_log(write(tmp_path, name="copy"))
 
 
-def test_missing_pictures_are_counted(tmp_path):
-    write(tmp_path / "logs")
-    folder = tmp_path / "sensors" / LOG / "CAM_F0"
-    folder.mkdir(parents=True)
-    for number in (3, 4, 5, 19):
-        (folder / f"{number:016x}.jpg").touch()
-    index = index_logs(tmp_path / "logs", sensors=tmp_path / "sensors")
-    assert index.counts["images_missing"] == 4
-    assert "4 of 7 pictures are missing" in index.problems[-1]
-    assert index.folders.sensors == tmp_path / "sensors"
+def test_a_frame_that_is_there_twice_counts_once(tmp_path):
+    frames, record = read_log(write(tmp_path, frames=[frame(index) for index in (0, 1, 1, 2)]))
+    assert frames.column("position").tolist() == [0, 1, 3]
+    assert "1 frames are there twice" in record.problems[0]
+
+
+def test_an_empty_log_holds_no_frame(tmp_path):
+    frames, record = read_log(write(tmp_path, frames=[]))
+    assert (len(frames), record.entries) == (0, 0)
+
+
+def test_what_is_read_is_not_read_again(tmp_path, monkeypatch):
+    logs = tmp_path / "logs"
+    for day in (1, 2):
+        write(logs, log_name(day), 14)
+    broken = logs / f"{log_name(3)}.pkl"
+    broken.write_bytes(b"torn")
+    store = FrameStore(tmp_path / "store")
+    before, _ = indexed(logs, store)
+    read = []
+    monkeypatch.setattr("roadstill.sources.navsim.read_log", lambda path: read.append(path.stem) or read_log(path))
+    write(logs, log_name(2), 15)  # another size
+    write(logs, log_name(3), 14)  # the download went on
+    after, (counts, _) = indexed(logs, store)
+    assert read == [log_name(2), log_name(3)]
+    assert [len(after[log_name(day)]) for day in (1, 2, 3)] == [14, 15, 14]
+    assert after[log_name(1)].table.equals(before[log_name(1)].table)
+    assert counts["broken_logs"] == 0
+
+
+@pytest.mark.parametrize("workers", [2])
+def test_processes_give_the_same_bytes(tmp_path, workers):
+    for day in range(1, 10):
+        write(tmp_path / "logs", log_name(day), 14)
+    (tmp_path / "logs" / f"{log_name(3)}.pkl").write_bytes(b"torn")
+    indexed(tmp_path / "logs", FrameStore(tmp_path / "one"))
+    indexed(tmp_path / "logs", FrameStore(tmp_path / "two"), workers=workers)
+    one, two = ({path.relative_to(tmp_path / name): path.read_bytes() for path in (tmp_path / name).rglob("*.parquet")}
+                for name in ("one", "two"))  # fmt: skip
+    assert len(one) == 9
+    assert one == two
 
 
 @pytest.mark.parametrize("layout", ["root", "parent", "explicit", "download", "openscene", "openscene root", "plain"])
@@ -176,7 +203,7 @@ def test_layouts(tmp_path, layout):
     found = find_data(tmp_path / given)
     assert found.logs == tmp_path / logs
     assert found.sensors == (tmp_path / sensors if sensors else None)
-    assert len(index_logs(tmp_path / given).frames) == 7
+    assert list_logs(found.logs).names == [LOG]
 
 
 def test_several_splits_need_a_choice(tmp_path):
@@ -191,32 +218,16 @@ def test_several_splits_need_a_choice(tmp_path):
 
 def test_wrong_and_empty_folders(tmp_path):
     with pytest.raises(UserError, match=r"none does not exist; it should be NAVSIM logs"):
-        index_logs(tmp_path / "none")
+        find_data(tmp_path / "none")
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="empty is empty"):
-        index_logs(tmp_path / "empty")
+        find_data(tmp_path / "empty")
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="not a folder"):
-        index_logs(tmp_path / "file")
+        find_data(tmp_path / "file")
     (tmp_path / "other" / "text").mkdir(parents=True)
     with pytest.raises(UserError, match=r"no \*\.pkl log"):
-        index_logs(tmp_path / "other")
-    write(tmp_path / "logs")
-    with pytest.raises(UserError, match="sensor folder"):
-        index_logs(tmp_path / "logs", sensors=tmp_path / "none")
-
-
-def test_nothing_found_says_why(tmp_path):
-    write(tmp_path / "short", frames=13)
-    with pytest.raises(UserError, match="1 logs have fewer than 14 frames"):
-        index_logs(tmp_path / "short")
-    write(tmp_path / "routeless", frames=[frame(index, roadblock_ids=[]) for index in range(14)])
-    with pytest.raises(UserError, match="1 scenes have no route"):
-        index_logs(tmp_path / "routeless")
-    (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / "a.pkl").write_bytes(b"no pickle")
-    with pytest.raises(UserError, match=r"none of the 1 logs can be read; the first: .*a\.pkl"):
-        index_logs(tmp_path / "broken")
+        find_data(tmp_path / "other")
 
 
 def test_drive_is_start_and_vehicle():
@@ -278,24 +289,19 @@ def test_schema_takes_arrays_and_numpy_numbers():
 
 @pytest.mark.parametrize("value", ["a/b", "..", "", 3])
 def test_log_names_are_plain(tmp_path, value):
-    write(tmp_path, log_name(1), [frame(index, log_name=value) for index in range(14)])
-    write(tmp_path, log_name(2), 14)
-    index = index_logs(tmp_path)
-    assert index.counts["logs_broken"] == 1
-    assert "log_name" in index.problems[0]
+    with pytest.raises(BrokenLog, match="log_name"):
+        read_log(write(tmp_path, log_name(1), [frame(index, log_name=value) for index in range(14)]))
 
 
 def test_reads_what_the_built_in_world_writes(tmp_path):
-    from roadstill.frames import FrameFilter, apply_filters
-    from roadstill.sources.unpickle import read_pickle
     from roadstill.world.logs import write_world
 
     write_world(tmp_path / "world", drives=2, seed=5)
-    index = index_logs(tmp_path / "world")
-    assert index.problems == []
-    assert index.counts["logs_broken"] == index.counts["frames_broken"] == 0
-    assert len(apply_filters(index.frames, FrameFilter())[0]) > 20
-    assert len(set(index.frames.column("drive"))) == 2
-    assert index.folders.sensors in (None, tmp_path / "world" / "sensor_blobs" / "mini")
-    log = min(index.folders.logs.glob("*.pkl"), key=lambda path: path.stat().st_size)
+    folders = find_data(tmp_path / "world")
+    frames, (counts, problems) = indexed(folders.logs, FrameStore(tmp_path / "store"))
+    assert problems == []
+    assert counts["broken_logs"] == counts["broken_entries"] == 0
+    assert len({drive for table in frames.values() for drive in table.column("drive")}) == 2
+    assert folders.sensors in (None, tmp_path / "world" / "sensor_blobs" / "mini")
+    log = min(folders.logs.glob("*.pkl"), key=lambda path: path.stat().st_size)
     np.testing.assert_equal(read_pickle(log), pickle.loads(log.read_bytes()))

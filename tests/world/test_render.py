@@ -120,7 +120,7 @@ def test_signal_colours_can_be_told_inside_the_centre_square(renderer: Renderer,
     layout = layout_of(town, crossroads=(EGO_S_M + 30,))
     pictures = {}
     for state in ("red", "amber", "green"):
-        signal = TrafficLight(EGO_S_M + CAMERA_AHEAD_M + away_m, EGO_S_M + away_m - 8, state, 7)
+        signal = TrafficLight(EGO_S_M + CAMERA_AHEAD_M + away_m, EGO_S_M + away_m - 8, state)
         pictures[state] = renderer.draw(scene_of(layout, lights=(signal,)))[:, 56:200].astype(int)
     for one, other in (("red", "green"), ("red", "amber"), ("amber", "green")):
         assert (np.abs(pictures[one] - pictures[other]).max(-1) > 70).sum() >= 8

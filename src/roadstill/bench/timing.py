@@ -30,13 +30,13 @@ class Row:
         return self.items / median(self.seconds)
 
 
-def in_turns(works: Mapping[str, Callable[[], object]], *, rounds: int) -> dict[str, list[float]]:
+def in_turns(works: Mapping[str, Callable[[], object]], *, rounds: int, warm: bool = True) -> dict[str, list[float]]:
     """Seconds of every work in every round; the works take turns, so that a slower minute hits all of them.
 
-    Each work runs once before, untimed.
+    Each work runs once before, untimed, unless ``warm`` is off.
     """
     seconds: dict[str, list[float]] = {name: [] for name in works}
-    for number in range(rounds + 1):
+    for number in range(0 if warm else 1, rounds + 1):
         for name, work in works.items():
             start = time.perf_counter()
             work()

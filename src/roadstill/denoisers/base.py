@@ -56,6 +56,8 @@ class Sampling:
             noise that is left.
         teacher_interval: part of the chain in which it does, 0 the clean and 1 the noisy end.
         batch_size: pictures at once; has no say in what they look like.
+        mixed_precision: ``no``, or ``bf16``: the network computes in half precision, about twice as fast where the
+            machine has it; the pictures differ a little.
     """
 
     guidance: float = 4.0
@@ -70,12 +72,15 @@ class Sampling:
     teacher_guidance: float = 0.2
     teacher_interval: tuple[float, float] = (0.0, 0.8)
     batch_size: int = 16
+    mixed_precision: str = "no"
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise UserError(f"batch_size is {self.batch_size}; it must be at least 1")
         if min(self.guidance, self.teacher_guidance) < 0:
             raise UserError(f"guidance {self.guidance} and teacher_guidance {self.teacher_guidance} must be at least 0")
+        if self.mixed_precision not in ("no", "bf16"):
+            raise UserError(f"mixed_precision {self.mixed_precision!r} is unknown; choose 'no' or 'bf16'")
         if not 0 < self.strength <= 1:
             raise UserError(f"strength is {self.strength}; it must be above 0 and at most 1")
         for name in ("guidance_interval", "teacher_interval"):

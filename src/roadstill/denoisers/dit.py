@@ -99,7 +99,8 @@ class DiTDenoiser(LabelledDenoiser):
         )
 
         def predict(x: Tensor, time: Tensor) -> tuple[Tensor, Tensor | None]:
-            eps, logits = self.guided(x, time, rows, sampling.guidance if bool((guided == time[0]).any()) else 1.0)
+            strength = sampling.guidance if bool((guided == time[0]).any()) else 1.0
+            eps, logits = self.guided(x, time, rows, strength, sampling.mixed_precision)
             if guide is not None and bool((moved == time[0]).any()):
                 t = torch.searchsorted(chain.timesteps.to(device), time)
                 # x stays where it is: what the clean estimate gains, scaled by the signal's share, the noise loses.

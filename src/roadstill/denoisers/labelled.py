@@ -101,15 +101,18 @@ class LabelledDenoiser(ABC):
     def at(self, progress: float) -> Self:
         """See `Denoiser.at`."""
 
-    def guided(self, x: Tensor, time: Tensor, rows: Tensor, guidance: float) -> tuple[Tensor, Tensor | None]:
+    def guided(
+        self, x: Tensor, time: Tensor, rows: Tensor, guidance: float, mixed_precision: str = "no"
+    ) -> tuple[Tensor, Tensor | None]:
         """Noise estimate pushed away from the unlabelled one (Ho and Salimans 2022); variance stays the labelled one's.
 
         Guidance 1 is the labelled estimate itself and costs half.
         """
-        if guidance == 1.0:
-            return self._predict(x, time, rows)
-        null = torch.full_like(rows, self.num_classes)
-        eps, logits = self._predict(torch.cat([x, x]), torch.cat([time, time]), torch.cat([rows, null]))
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=mixed_precision == "bf16"):
+            if guidance == 1.0:
+                return self._predict(x, time, rows)
+            null = torch.full_like(rows, self.num_classes)
+            eps, logits = self._predict(torch.cat([x, x]), torch.cat([time, time]), torch.cat([rows, null]))
         labelled, unlabelled = eps.chunk(2)
         mixed = unlabelled + guidance * (labelled - unlabelled)
         if self.guided_channels is not None:

@@ -71,7 +71,8 @@ class SiTDenoiser(LabelledDenoiser):
 
         def velocity(x: Tensor, time: float) -> Tensor:
             guidance = sampling.guidance if low <= 1 - time <= high else 1.0
-            slope, _ = self.guided(x, torch.full((len(x),), time, device=device), rows, guidance)
+            told = torch.full((len(x),), time, device=device)
+            slope, _ = self.guided(x, told, rows, guidance, sampling.mixed_precision)
             if guide is not None and first_moved <= 1 - time <= last_moved:
                 # Velocity is the way to the clean estimate per noise that is left.
                 slope = slope + sampling.teacher_guidance * guide(x + (1 - time) * slope)

@@ -1,9 +1,12 @@
 """Honest evaluation: metrics, runs, comparisons that know their noise, and the ledger of the test set."""
 
-from roadstill.evaluation.compare import ArmSummary, Comparison, Verdict, compare
+from roadstill.evaluation.compare import Comparison, Verdict, compare
 from roadstill.evaluation.ledger import LEDGER, note_outcome, open_test, read_ledger
 from roadstill.evaluation.metrics import Evaluation, Predictor, evaluate, score
 from roadstill.evaluation.runs import Run, by_arm, open_run, open_runs, run_of
+from roadstill.evaluation.selftest import prove
+from roadstill.evaluation.sets import compare_sets
+from roadstill.evaluation.summary import ArmSummary
 
 __all__ = [
     "LEDGER",
@@ -15,11 +18,13 @@ __all__ = [
     "Verdict",
     "by_arm",
     "compare",
+    "compare_sets",
     "evaluate",
     "note_outcome",
     "open_run",
     "open_runs",
     "open_test",
+    "prove",
     "read_ledger",
     "run_of",
     "score",

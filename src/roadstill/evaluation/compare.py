@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,36 +12,12 @@ from numpy.typing import NDArray
 from roadstill.errors import UserError
 from roadstill.evaluation.bootstrap import Difference, paired_difference
 from roadstill.evaluation.runs import Run
+from roadstill.evaluation.summary import ArmSummary, summarise
 from roadstill.runs import plain, seed_of, write_json
 
 MIN_SEEDS = 3
 FEW_SEEDS, FEW_CLUSTERS = 10, 20
-Word = Literal["better", "worse", "cannot be told apart"]
-
-
-@dataclass(frozen=True)
-class Spread:
-    """One figure over the runs of an arm; ``sd`` divides by n - 1 and is 0 for a single run."""
-
-    mean: float
-    sd: float
-    min: float
-    max: float
-    values: list[float] = field(repr=False)
-
-
-@dataclass(frozen=True)
-class ArmSummary:
-    """One arm by itself: all its runs, not only the paired ones."""
-
-    arm: str
-    seeds: list[int]
-    num_sets: int
-    balanced_accuracy: Spread
-    accuracy: Spread
-    auroc: Spread
-    ece: Spread
-    class_accuracy: dict[str, Spread]
+Word = Literal["better", "worse", "cannot be told apart", "bound"]
 
 
 @dataclass(frozen=True)
@@ -51,12 +27,13 @@ class Verdict:
     Attributes:
         arm: who is judged.
         baseline: against whom.
-        word: "better", "worse" or "cannot be told apart", after Holm's correction over all arms.
+        word: "better", "worse" or "cannot be told apart", after Holm's correction over all arms that compete; "bound"
+            for one that does not.
         difference: arm minus baseline, mean over the paired seeds.
         low: lower end of the 95% interval (for this arm alone, without the correction).
         high: upper end.
         p_value: smallest level at which the interval leaves out zero.
-        p_holm: the same, corrected for the number of arms; ``word`` goes by it.
+        p_holm: the same, corrected for the number of arms; ``word`` goes by it. A bound's is not corrected.
         seeds: the paired ones.
         num_sets: different training sets, on the side that has fewer of them.
         num_clusters: logs or drives that were drawn anew.
@@ -120,7 +97,9 @@ def compare(
     arms: Mapping[str, Sequence[Run]],
     *,
     baseline: str,
+    bounds: Sequence[str] = (),
     cluster_by: Literal["log", "drive"] = "log",
+    miss_cost: float = 5.0,
     draws: int = 10_000,
 ) -> Comparison:
     """Judges every arm against the baseline.
@@ -132,7 +111,10 @@ def compare(
     Args:
         arms: runs by name of the arm.
         baseline: one of the names.
+        bounds: names of arms with another budget (all images, say): their difference is measured, but they compete with
+            nobody, so they get no verdict and do not count in Holm's correction.
         cluster_by: what is drawn anew: "log" or "drive".
+        miss_cost: how many false alarms weigh as much as one missed brake.
         draws: number of bootstrap draws.
 
     Raises:
@@ -154,9 +136,9 @@ def compare(
         if name != baseline:
             differences[name] = _difference(name, runs, arms[baseline], cluster_of, len(clusters), draws)
     p_values = {name: found[0].p_value() for name, found in differences.items()}
-    corrected = holm(p_values)
+    competing = holm({name: p_value for name, p_value in p_values.items() if name not in bounds})
     verdicts = {
-        name: _verdict(name, baseline, *found, p_values[name], corrected[name], cluster_by, len(corrected))
+        name: _verdict(name, baseline, *found, p_values[name], competing.get(name), cluster_by, len(competing))
         for name, found in differences.items()
     }
     return Comparison(
@@ -167,25 +149,8 @@ def compare(
         majority_class=first.evaluation.majority_class,
         majority_accuracy=first.evaluation.majority_accuracy,
         images=first.evaluation.images,
-        arms={name: summarise(name, runs) for name, runs in arms.items()},
+        arms={name: summarise(name, runs, miss_cost) for name, runs in arms.items()},
         verdicts=verdicts,
-    )
-
-
-def summarise(arm: str, runs: Sequence[Run]) -> ArmSummary:
-    """Mean, spread and range over all runs of an arm."""
-    evaluations = [run.evaluation for run in runs]
-    return ArmSummary(
-        arm=arm,
-        seeds=[run.seed for run in runs],
-        num_sets=len({run.set_seed for run in runs}),
-        balanced_accuracy=_spread([found.balanced_accuracy for found in evaluations]),
-        accuracy=_spread([found.accuracy for found in evaluations]),
-        auroc=_spread([found.auroc for found in evaluations]),
-        ece=_spread([found.ece for found in evaluations]),
-        class_accuracy={
-            name: _spread([found.class_accuracy[name] for found in evaluations]) for name in evaluations[0].class_names
-        },
     )
 
 
@@ -197,11 +162,6 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[name]))
         corrected[name] = largest
     return {name: corrected[name] for name in p_values}
-
-
-def _spread(values: list[float]) -> Spread:
-    sd = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-    return Spread(float(np.mean(values)), sd, min(values), max(values), values)
 
 
 def _check_same_images(arms: Mapping[str, Sequence[Run]]) -> Run:
@@ -270,25 +230,25 @@ def _verdict(
     seeds: list[int],
     num_sets: int,
     p_value: float,
-    p_holm: float,
+    corrected: float | None,
     cluster_by: str,
     num_arms: int,
 ) -> Verdict:
     low, high = found.interval()
-    word: Word = "cannot be told apart"
-    if p_holm <= 0.05:
+    p_holm = p_value if corrected is None else corrected
+    word: Word = "bound" if corrected is None else "cannot be told apart"
+    if corrected is not None and corrected <= 0.05:
         word = "better" if found.value > 0 else "worse"
     needed = seeds_needed(found)
     points = (
         f"{100 * found.value:+.1f} points of balanced accuracy (95% interval {100 * low:+.1f} to {100 * high:+.1f})"
     )
     basis = f"{len(seeds)} paired seeds, {found.num_clusters} {cluster_by}s"
-    head = (
-        f"{arm} and {baseline} cannot be told apart"
-        if word == "cannot be told apart"
-        else f"{arm} is {word} than {baseline}"
-    )
-    sentence = [f"{head}: {points}; {basis}."]
+    heads = {
+        "cannot be told apart": f"{arm} and {baseline} cannot be told apart",
+        "bound": f"{arm} is a bound of another budget, not judged against {baseline}",
+    }
+    sentence = [f"{heads.get(word, f'{arm} is {word} than {baseline}')}: {points}; {basis}."]
     if word == "cannot be told apart":
         if p_value <= 0.05:
             sentence.append(f"The interval leaves out zero, but not after correcting for {num_arms} arms.")

@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 
 from roadstill.errors import UserError
 from roadstill.evaluation.metrics import Evaluation, score
+from roadstill.evaluation.operating import FALSE_ALARM_RATES, threshold_at
 from roadstill.imagesets import ImageSet
 from roadstill.runs import atomic_path, read_json, write_json
 
 FORMAT = "roadstill-run-1"
+CLUSTERS = ("log", "drive")
+STRATA = ("command", "location", "town", "light", "weather", "cause")
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class Run:
         evaluation: scores and probabilities per image.
         clusters: per kind ("log", "drive"), the name that each image belongs to.
         set_seed: which draw or generated set it was trained on; the agent's seed if not given (a fresh set each time).
+        strata: per kind ("command", "light" ...), the name that each image belongs to.
+        thresholds: of p(positive class) by accepted share of false alarms, chosen on the dev part.
         about: anything else worth keeping (digest of the set, configuration, seconds).
     """
 
@@ -36,6 +41,8 @@ class Run:
     evaluation: Evaluation
     clusters: Mapping[str, NDArray[np.str_]] = field(repr=False)
     set_seed: int = -1
+    strata: Mapping[str, NDArray[np.str_]] = field(default_factory=dict, repr=False)
+    thresholds: Mapping[str, float] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -48,13 +55,16 @@ class Run:
         columns: dict[str, Any] = {"label": evaluation.labels, "correct": evaluation.correct}
         for label in range(len(evaluation.class_names)):
             columns[f"p{label}"] = evaluation.probabilities[:, label]
-        columns |= {name: pa.array(values).dictionary_encode() for name, values in self.clusters.items()}
+        groups = {**self.clusters, **self.strata}
+        columns |= {name: pa.array(values).dictionary_encode() for name, values in groups.items()}
         record = {
             "format": FORMAT,
             "arm": self.arm,
             "seed": self.seed,
             "set_seed": self.set_seed,
             "clusters": list(self.clusters),
+            "strata": list(self.strata),
+            "thresholds": self.thresholds,
             "evaluation": evaluation.scores(),
             "about": self.about,
         }
@@ -66,22 +76,45 @@ class Run:
 
 
 def run_of(
-    arm: str, seed: int, evaluation: Evaluation, images: ImageSet, *, set_seed: int | None = None, **about: Any
+    arm: str,
+    seed: int,
+    evaluation: Evaluation,
+    images: ImageSet,
+    *,
+    set_seed: int | None = None,
+    dev: Evaluation | None = None,
+    **about: Any,
 ) -> Run:
-    """A `Run` with the clusters that the evaluated images name (``log``, ``drive``).
+    """A `Run` with the clusters and strata that the evaluated images name.
+
+    Args:
+        arm: name of the arm.
+        seed: of the agent.
+        evaluation: of the agent on the images.
+        images: what it was evaluated on.
+        set_seed: of the set that it was trained on; the agent's if not given.
+        dev: of the same agent on the dev part, which sets the thresholds of two-class agents.
+        about: anything else worth keeping.
 
     Raises:
         UserError: another set than the evaluated one, or one without either fact.
     """
     if evaluation.images != images.digest:
         raise UserError(f"the evaluation is of the set {evaluation.images}, not of {images.root} ({images.digest})")
-    known = [name for name in ("log", "drive") if any(name in fact for fact in images.facts)]
-    if not known:
+    named = {
+        name: np.asarray([str(value) for value in images.column(name)])
+        for name in (*CLUSTERS, *STRATA)
+        if any(name in fact for fact in images.facts)
+    }
+    clusters = {name: named.pop(name) for name in CLUSTERS if name in named}
+    if not clusters:
         raise UserError(
             f"{images.root}: images name neither log nor drive, so frames cannot be grouped for an honest interval"
         )
-    clusters = {name: np.asarray([str(value) for value in images.column(name)]) for name in known}
-    return Run(arm, seed, evaluation, clusters, -1 if set_seed is None else set_seed, about)
+    thresholds: dict[str, float] = {}
+    if dev is not None and len(dev.class_names) == 2:
+        thresholds = {str(rate): threshold_at(dev, rate) for rate in FALSE_ALARM_RATES}
+    return Run(arm, seed, evaluation, clusters, -1 if set_seed is None else set_seed, named, thresholds, about)
 
 
 def open_run(folder: Path) -> Run:
@@ -98,9 +131,13 @@ def open_run(folder: Path) -> Run:
         names = record["evaluation"]["class_names"]
         probabilities = np.stack([table[f"p{label}"].to_numpy() for label in range(len(names))], 1)
         labels = table["label"].to_numpy().astype(np.int64)
-        clusters = {name: np.asarray(table[name].to_pylist()) for name in record["clusters"]}
+        clusters, strata = (
+            {name: np.asarray(table[name].to_pylist()) for name in record.get(kind, [])}
+            for kind in ("clusters", "strata")
+        )
         evaluation = score(probabilities.astype(np.float32), labels, names, images=record["evaluation"]["images"])
-        return Run(record["arm"], record["seed"], evaluation, clusters, record["set_seed"], record["about"])
+        arm, seed, set_seed = record["arm"], record["seed"], record["set_seed"]
+        return Run(arm, seed, evaluation, clusters, set_seed, strata, record.get("thresholds", {}), record["about"])
     except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
         raise UserError(f"{folder}: damaged run ({error}); evaluate again") from None
 

@@ -3,7 +3,7 @@
 A recipe file holds the fields of `Recipe` and a block ``sizes`` whose entries (toy, small, full) override them.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +14,7 @@ from roadstill.agents import AgentConfig
 from roadstill.denoisers.base import Sampling
 from roadstill.errors import UserError
 from roadstill.finetune import FinetuneConfig
-from roadstill.frames import FrameFilter
+from roadstill.indexing import IndexConfig
 from roadstill.refine import Refinement
 
 Size = Literal["toy", "small", "full"]
@@ -58,6 +58,7 @@ class Arm:
         refine: moves the images, however they were made, until training on them pulls an agent where all training
             frames would.
         seeds: number of agents; the recipe's number if not given.
+        per_class: images per class; the recipe's if not given.
     """
 
     kind: Pick | Literal["generated", "full"]
@@ -71,6 +72,7 @@ class Arm:
     choose: Literal["confident", "medoids"] = "confident"
     refine: Refinement | None = None
     seeds: int | None = None
+    per_class: int | None = None
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,12 @@ class Recipe:
         arms: by a short name that serves as folder name.
         world: source of the frames if ``data`` is not given.
         data: folder of NAVSIM logs and sensors.
-        filter: which frames count.
+        index: which frames count, and how they are split.
         image_px: side of the prepared pictures.
         max_per_class: most train / dev / test images of a class; all if not given.
-        split_seed: decides which drives go to train, dev and test.
         per_class: images per class of a small set (IPC).
+        budgets: several numbers of images per class instead: every small arm is made at each, as ``<arm>@<number>``;
+            fine-tunings are shared, and each budget is compared by itself.
         seeds: paired seeds: each draws or generates its own sets and trains its own agents.
         sampling: of the generated arms that have none of their own.
         codec: a codec file, or a diffusers autoencoder (folder or hub name); the shipped one if not given.
@@ -102,11 +105,11 @@ class Recipe:
     arms: dict[str, Arm]
     world: World = field(default_factory=World)
     data: str | None = None
-    filter: FrameFilter = field(default_factory=FrameFilter)
+    index: IndexConfig = field(default_factory=IndexConfig)
     image_px: int = 128
     max_per_class: int | None = None
-    split_seed: int = 0
     per_class: int = 10
+    budgets: tuple[int, ...] = ()
     seeds: int = 3
     sampling: Sampling = field(default_factory=Sampling)
     codec: str | None = None
@@ -160,7 +163,23 @@ def read_recipe(source: str, size: Size | None = None, **overrides: Any) -> Reci
             raise UserError(f"{path}: arm {name!r} is of {arm.of!r}, which is no arm with a fine-tuning")
     if recipe.baseline not in recipe.arms:
         raise UserError(f"{path}: baseline {recipe.baseline!r} is not one of the arms {', '.join(recipe.arms)}")
-    return recipe
+    return at_budgets(recipe)
+
+
+def at_budgets(recipe: Recipe) -> Recipe:
+    """The recipe with every small arm at each of its budgets."""
+    if not recipe.budgets:
+        return recipe
+    first, arms = recipe.budgets[0], {}
+    for name, arm in recipe.arms.items():
+        if arm.kind == "full":
+            arms[name] = arm
+            continue
+        of = arm.of and f"{arm.of}@{first}"
+        for budget in recipe.budgets:
+            again = replace(arm, finetune=None, of=f"{name}@{first}") if arm.finetune else replace(arm, of=of)
+            arms[f"{name}@{budget}"] = replace(arm if arm.finetune and budget == first else again, per_class=budget)
+    return replace(recipe, arms=arms, budgets=())
 
 
 def parse_recipe(fields: dict[str, Any], *, where: str) -> Recipe:

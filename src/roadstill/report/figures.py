@@ -20,6 +20,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from roadstill.filters import ACCEL_EDGES_MPS2, SPEED_EDGES_MPS
+
 INK, GRID = "#010203", "#040506"  # stand for var(--ink) and var(--line)
 BRAKE, OTHER = "#d9622b", "#3f88c5"
 SERIES = ("#3f88c5", "#d9622b", "#2a9d6f", "#b8860b", "#a05fb4", "#6b7f8c", "#c2527a", "#4aa5a5")
@@ -77,7 +79,7 @@ def _labels(axes: Axes, labels: Sequence[str]) -> None:
     axes.grid(visible=False, axis="y")
 
 
-def seed_dots(arms: Sequence[Mapping[str, Any]], chance: float) -> str:
+def seed_dots(arms: Sequence[Mapping[str, Any]], chance: float, ids: str = "dots") -> str:
     """Balanced accuracy of every run (a dot each), mean and standard deviation per arm, and the line of no skill."""
     with rc_context(_STYLE):
         figure, axes = _axes(0.9 + 0.42 * len(arms))
@@ -93,10 +95,10 @@ def seed_dots(arms: Sequence[Mapping[str, Any]], chance: float) -> str:
         _labels(axes, [arm["label"] for arm in arms])
         axes.set_xlabel("balanced accuracy on the test part, %")
         means = "; ".join(f"{arm['label']} {100 * arm['balanced_accuracy']['mean']:.1f} %" for arm in arms)
-        return _svg(figure, "dots", f"Balanced accuracy of every run. Means: {means}. No skill: {100 * chance:.0f} %.")
+        return _svg(figure, ids, f"Balanced accuracy of every run. Means: {means}. No skill: {100 * chance:.0f} %.")
 
 
-def differences(verdicts: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> str:
+def differences(verdicts: Sequence[Mapping[str, Any]], labels: Mapping[str, str], ids: str = "differences") -> str:
     """Difference of each arm to its baseline with the interval; an interval over zero cannot be told apart."""
     with rc_context(_STYLE):
         figure, axes = _axes(0.9 + 0.42 * len(verdicts))
@@ -113,10 +115,10 @@ def differences(verdicts: Sequence[Mapping[str, Any]], labels: Mapping[str, str]
             f"{100 * v['low']:+.1f} to {100 * v['high']:+.1f}"
             for v in verdicts
         )
-        return _svg(figure, "differences", f"Difference to the baseline with interval: {text}.")
+        return _svg(figure, ids, f"Difference to the baseline with interval: {text}.")
 
 
-def class_bars(arms: Sequence[Mapping[str, Any]], class_names: Sequence[str]) -> str:
+def class_bars(arms: Sequence[Mapping[str, Any]], class_names: Sequence[str], ids: str = "classes") -> str:
     """Share of each class that is recognised, one group of bars an arm, in the given order of classes."""
     with rc_context(_STYLE):
         figure, axes = _axes(1.1 + 0.5 * len(arms))
@@ -142,11 +144,7 @@ def class_bars(arms: Sequence[Mapping[str, Any]], class_names: Sequence[str]) ->
             )
             for arm in arms
         )
-        return _svg(figure, "classes", f"Accuracy per class. {text}.")
-
-
-SPEED_EDGES_MPS = np.arange(0, 20.5, 0.5)
-ACCEL_EDGES_MPS2 = np.arange(-5, 5.25, 0.25)
+        return _svg(figure, ids, f"Accuracy per class. {text}.")
 
 
 def motion_heatmap(counts: NDArray[np.int64], min_abs_accel_mps2: float, min_speed_mps: float) -> str:

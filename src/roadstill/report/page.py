@@ -35,7 +35,7 @@ def write_report(run: Path) -> Path:
     return out
 
 
-_FROM_DISK = ("comparison", "sheets", "funnel", "heatmap", "noising", "training", "recipe", "stages", "ledger")
+_FROM_DISK = ("comparisons", "sheets", "funnel", "heatmap", "noising", "training", "recipe", "stages", "ledger")
 
 
 def gather(run: Path) -> dict[str, Any]:
@@ -50,12 +50,12 @@ def gather(run: Path) -> dict[str, Any]:
             damaged.append(f"{name}: {type(error).__name__ if not isinstance(error, UserError) else ''} {reason}")
             return None
 
-    compared = part("comparison", lambda: verdicts.comparison(run))
-    labels = compared["labels"] if compared else {}
+    compared = part("comparison", lambda: verdicts.comparisons(run))
+    labels = compared[0]["labels"] if compared else {}
     return {
         "name": run.resolve().name,
         "synthetic": part("source", lambda: parts.is_synthetic(run)),
-        "comparison": compared,
+        "comparisons": compared,
         "sheets": part("pictures", lambda: sheets.contact_sheets(run, labels) or None),
         "funnel": part("funnel", lambda: parts.funnel(run)),
         "problems": part("problems", lambda: parts.problems(run)),

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import yaml
 from numpy.typing import NDArray
 
@@ -64,18 +63,12 @@ def problems(run: Path, show: int = 8) -> tuple[int, list[str]] | None:
 
 
 def heatmap(run: Path) -> str | None:
-    """Speed against acceleration of all indexed frames, read in batches; the outer cells hold what lies beyond."""
-    path = run / "index" / "frames.parquet"
+    """Speed against acceleration of all scenes; the outer cells hold what lies beyond."""
+    path = run / "index" / "motion.json"
     if not path.is_file():
         return None
-    edges = figures.SPEED_EDGES_MPS, figures.ACCEL_EDGES_MPS2
-    counts = np.zeros((len(edges[0]) - 1, len(edges[1]) - 1), np.int64)
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=1 << 18, columns=["speed_mps", "accel_mps2"]):
-            values = [batch.column(place).to_numpy(zero_copy_only=False) for place in range(2)]
-            speed, accel = (np.clip(value, edge[0], edge[-1]) for value, edge in zip(values, edges, strict=True))
-            counts += np.histogram2d(speed, accel, bins=list(edges))[0].astype(np.int64)
-    asked = recipe_fields(run).get("filter") or {}
+    counts = np.array(read_json(path)["counts"], np.int64)
+    asked = (recipe_fields(run).get("index") or {}).get("filter") or {}
     least_accel, least_speed = asked.get("min_abs_accel_mps2", 1.0), asked.get("min_speed_mps", 3.0)
     return figures.motion_heatmap(counts, least_accel or 0.0, least_speed or 0.0)
 

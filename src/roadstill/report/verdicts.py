@@ -23,11 +23,14 @@ THESIS: dict[tuple[str, int | None], tuple[float, float | None]] = {
 WORDS = ("better", "worse", "cannot be told apart")
 
 
-def comparison(run: Path) -> dict[str, Any] | None:
-    """``comparison.json`` with labels, budgets, thesis rows, figures and the headline filled in."""
-    path = run / "comparison.json"
-    if not path.is_file():
-        return None
+def comparisons(run: Path) -> list[dict[str, Any]] | None:
+    """Every ``comparison*.json``, one for each budget, the smallest first; ``None`` if there is none."""
+    paths = sorted(run.glob("comparison*.json"), key=lambda path: (len(path.name), path.name))
+    return [_comparison(run, path, f"-{place}" if place else "") for place, path in enumerate(paths)] or None
+
+
+def _comparison(run: Path, path: Path, suffix: str) -> dict[str, Any]:
+    """With labels, budgets, thesis rows, figures and the headline filled in; ``suffix`` keeps drawings' ids apart."""
     found = read_json(path)
     about = found.get("about", {})
     labels, budgets = _asked(run, about)
@@ -36,19 +39,22 @@ def comparison(run: Path) -> dict[str, Any] | None:
     names = list(dict.fromkeys(name for arm in arms for name in arm["class_accuracy"]))
     names.sort(key=lambda name: name != "brake")  # brake first: a missed brake is the worse mistake
     chance = 1 / max(2, len(names))
-    bounds = {name for name, per_class in budgets.items() if per_class is None}
-    verdicts = [verdict | {"bound": verdict["arm"] in bounds} for verdict in found["verdicts"].values()]
+    verdicts = list(found["verdicts"].values())
+    small = {budgets.get(name) for name in found["arms"]} - {None}
     return found | {
+        "title": f"{small.pop()} images per class" if len(small) == 1 else "",
         "protocol": about.get("protocol"),
         "arms": arms,
         "class_names": names,
+        "rates": list(arms[0].get("miss_rate") or {}) if arms else [],
+        "strata": _strata(arms),
         "chance": chance,
         "verdicts": verdicts,
         "labels": labels,
         "headline": headline(verdicts, labels),
-        "dots": figures.seed_dots(arms, chance),
-        "bars": figures.class_bars(arms, names) if names else "",
-        "differences": figures.differences(verdicts, labels) if verdicts else "",
+        "dots": figures.seed_dots(arms, chance, f"dots{suffix}"),
+        "bars": figures.class_bars(arms, names, f"classes{suffix}") if names else "",
+        "differences": figures.differences(verdicts, labels, f"differences{suffix}") if verdicts else "",
     }
 
 
@@ -72,6 +78,23 @@ def _arm(
     return {**arm, "name": name, "label": labels.get(name, name), "budget": words, "thesis": thesis}
 
 
+def _strata(arms: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """By kind, a row for each stratum: images, and the arms' scores; a kind of one name says nothing."""
+    found = arms[0].get("strata") or {} if arms else {}
+    return {
+        kind: [
+            {
+                "name": name,
+                "images": row["images"],
+                "scores": [arm["strata"][kind][name]["balanced_accuracy"] for arm in arms],
+            }
+            for name, row in sorted(names.items(), key=lambda item: -item[1]["images"])
+        ]
+        for kind, names in found.items()
+        if len(names) > 1
+    }
+
+
 def headline(verdicts: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> list[tuple[str, list[str], str]]:
     """(baseline, arms, verdict) groups in a fixed order: every outcome is said in words of one size.
 
@@ -79,7 +102,7 @@ def headline(verdicts: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -
     """
     groups: dict[tuple[str, str], list[str]] = {}
     for verdict in verdicts:
-        if verdict["bound"]:
+        if verdict["word"] == "bound":
             continue
         key = (labels.get(verdict["baseline"], verdict["baseline"]), verdict["word"])
         groups.setdefault(key, []).append(labels.get(verdict["arm"], verdict["arm"]))

@@ -1,33 +1,25 @@
-"""NAVSIM / OpenScene logs -> `FrameTable`, one log in memory at a time; no picture is opened.
-
-A scene is a window of 14 consecutive entries of a log (stride 1); its current frame is entry 3, and it counts only if
-that frame has a route. This is the rule of NAVSIM's own ``navtrain`` and ``navtest`` filters.
-"""
+"""NAVSIM / OpenScene logs -> `FrameStore`, one log in memory at a time; no picture is opened."""
 
 import math
 import os
-from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from roadstill.errors import UserError
 from roadstill.frames import SCHEMA, FrameTable
+from roadstill.framestore import FrameStore, LogRecord
+from roadstill.parallel import Workers
 from roadstill.runs import require_folder
-from roadstill.sources.schema import BrokenFrame, Frame, has_route, read_frame, read_log_name
+from roadstill.sources.schema import BrokenFrame, Frame, read_frame, read_log_name
 from roadstill.sources.unpickle import BrokenLog, read_pickle
 
-WINDOW = 14
-CURRENT = 3
 STEP_US = 500_000
-COUNTS = (
-    "files_ignored", "logs", "logs_broken", "logs_short", "frames", "frames_broken", "scenes_without_route",
-    "duplicates", "scenes", "scenes_with_gap", "images_missing",
-)  # fmt: skip
 _WANTED = "NAVSIM logs: $OPENSCENE_DATA_ROOT, its navsim_logs/<split>, or any folder of *.pkl logs"
 
 
@@ -36,23 +28,6 @@ class DataFolders(NamedTuple):
 
     logs: Path
     sensors: Path | None
-
-
-@dataclass(frozen=True)
-class Index:
-    """What a pass over logs found.
-
-    Attributes:
-        frames: the current frame of every scene, in the order of log names and time.
-        problems: one line for each log or file that was left out or is odd.
-        counts: one number for each of `COUNTS`; ``scenes`` is what is left in ``frames``.
-        folders: the folders that were read.
-    """
-
-    frames: FrameTable
-    problems: list[str]
-    counts: dict[str, int]
-    folders: DataFolders
 
 
 def find_data(root: Path | str, split: str | None = None) -> DataFolders:
@@ -95,132 +70,154 @@ def _sensors_of(logs: Path) -> Path | None:
     return None
 
 
+@dataclass(frozen=True)
+class LogFiles:
+    """The logs of a folder.
+
+    Attributes:
+        folder: where they lie.
+        names: of the logs, sorted; the file of each is ``<name>.pkl``.
+        ignored: names of entries of the folder that are no logs.
+    """
+
+    folder: Path
+    names: list[str]
+    ignored: list[str]
+
+
+def list_logs(folder: Path) -> LogFiles:
+    """The logs of a folder that `find_data` found."""
+    with os.scandir(folder) as entries:
+        is_log = {entry.name: entry.name.endswith(".pkl") and entry.is_file() for entry in entries}
+    names = sorted(name.removesuffix(".pkl") for name, yes in is_log.items() if yes)
+    return LogFiles(folder, names, sorted(name for name, yes in is_log.items() if not yes))
+
+
 def index_logs(
-    logs: Path | str,
+    files: LogFiles,
+    store: FrameStore,
     *,
-    sensors: Path | None = None,
-    split: str | None = None,
+    only: Sequence[str] | None = None,
+    workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
-) -> Index:
-    """One pass over all logs of a folder.
+) -> None:
+    """Reads every log once into the store; what lies there already, of a file of the same size, is not read again.
 
     Args:
-        logs: a folder that `find_data` understands.
-        sensors: if given, the pictures of the scenes are looked for there (not opened), and missing ones counted.
-        split: which split, if there are several.
+        files: the logs.
+        store: takes the frames of each.
+        only: the names to read; all by default.
+        workers: processes; the result does not depend on it.
         progress: called with (logs done, logs in all) after each log.
+    """
+    names = list(files.names if only is None else only)
+    todo = [name for name in names if not _is_known(files.folder / f"{name}.pkl", store.record(name))]
+    done = len(names) - len(todo)
+    reader = _Reader(files.folder, store)
+    with Workers(min(workers, max(1, len(todo) // 4)), reader) as pool:  # a process takes a second to start
+        for _ in pool.each("store_log", [(name,) for name in todo]):
+            done += 1
+            if progress:
+                progress(done, len(names))
+
+
+def _is_known(path: Path, record: LogRecord | None) -> bool:
+    return record is not None and not record.broken and record.source_bytes == path.stat().st_size
+
+
+@dataclass(frozen=True)
+class _Reader:
+    folder: Path
+    store: FrameStore
+
+    def store_log(self, name: str) -> None:
+        path = self.folder / f"{name}.pkl"
+        size = path.stat().st_size
+        try:
+            frames, record = read_log(path)
+        except BrokenLog as error:
+            # Without the folder, so that the same logs give the same store on every machine.
+            problem = str(error).removeprefix(f"{self.folder}{os.sep}")
+            self.store.write(name, None, LogRecord(size, problems=[problem], broken=True))
+        else:
+            self.store.write(name, frames, record)
+
+
+def read_log(path: Path) -> tuple[FrameTable, LogRecord]:
+    """The readable frames of a log, and what is wrong with the rest.
 
     Raises:
-        UserError: no logs, all broken, or no scene in them.
+        BrokenLog: nothing can be read, or the log goes by another name than its file (a copy would count twice).
     """
-    folders = find_data(logs, split)
-    if sensors is not None:
-        folders = folders._replace(sensors=require_folder(Path(sensors), "the sensor folder, with one folder per log"))
-    files = sorted(folders.logs.iterdir())
-    paths = [path for path in files if path.suffix == ".pkl" and path.is_file()]
-    ignored = [path.name for path in files if path not in set(paths)]
-    counts = Counter(dict.fromkeys(COUNTS, 0) | {"files_ignored": len(ignored), "logs": len(paths)})
-    problems = [f"{folders.logs}: {len(ignored)} entries are no *.pkl logs and were left out: {', '.join(ignored[:3])}"]
-    problems = problems if ignored else []
-    batches: list[pa.RecordBatch] = []
-    seen: set[str] = set()
-    for done, path in enumerate(paths, 1):
-        try:
-            rows = _read_log(path)
-        except BrokenLog as error:
-            counts["logs_broken"] += 1
-            problems.append(str(error))
-        else:
-            fresh = [frame for frame in rows.frames if frame.token not in seen]
-            seen.update(frame.token for frame in fresh)
-            rows.counts["duplicates"] += len(rows.frames) - len(fresh)
-            rows.counts["scenes"] += len(fresh)
-            counts.update(rows.counts)
-            problems += rows.problems
-            batches.append(_batch(rows.log, fresh))
-        if progress:
-            progress(done, len(paths))
-    frames = FrameTable(pa.Table.from_batches(batches, SCHEMA))
-    if not len(frames):
-        raise UserError(_why_empty(folders.logs, counts, problems))
-    if sensors is not None:
-        counts["images_missing"] = count_missing(frames.column("image"), sensors)
-        if counts["images_missing"]:
-            problems.append(f"{sensors}: {counts['images_missing']:,} of {len(frames):,} pictures are missing")
-    return Index(frames, problems, dict(counts), folders)
+    size = path.stat().st_size
+    frames, record = frames_of(path.stem, read_pickle(path))
+    return frames, replace(record, source_bytes=size)
 
 
-def _why_empty(logs: Path, counts: Counter[str], problems: list[str]) -> str:
-    if counts["logs_broken"] == counts["logs"]:
-        return f"{logs}: none of the {counts['logs']} logs can be read; the first: {problems[-counts['logs']]}"
-    return (
-        f"{logs}: no scene in {counts['logs']} logs with {counts['frames']:,} frames: {counts['logs_short']} logs have "
-        f"fewer than {WINDOW} frames, {counts['logs_broken']} are broken, {counts['scenes_without_route']} scenes have "
-        f"no route, {counts['frames_broken']} a broken frame; index longer logs"
-    )
+def frames_of(log: str, entries: Any) -> tuple[FrameTable, LogRecord]:
+    """The same of what a log's pickle holds, the file's size aside.
 
-
-def count_missing(images: Iterable[str], sensors: Path) -> int:
-    """How many of the picture paths do not exist below the sensor folder; every folder is listed once."""
-    listed: dict[str, set[str]] = {}
-    missing = 0
-    for image in images:
-        folder, _, name = image.rpartition("/")
-        if folder not in listed:
-            place = sensors / folder
-            listed[folder] = set(os.listdir(place)) if place.is_dir() else set()
-        missing += name not in listed[folder]
-    return missing
-
-
-@dataclass
-class _LogRows:
-    log: str
-    frames: list[Frame] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
-    problems: list[str] = field(default_factory=list)
-
-
-def _read_log(path: Path) -> _LogRows:
-    entries = read_pickle(path)
+    Raises:
+        BrokenLog: as `read_log`.
+    """
+    file = f"{log}.pkl"
     if not isinstance(entries, list):
-        raise BrokenLog(f"{path}: it holds a {type(entries).__name__}, not a list of frames")
-    rows = _LogRows(path.stem)
-    rows.counts["frames"] = len(entries)
-    num_scenes = max(0, len(entries) - WINDOW + 1)
-    if not num_scenes:
-        rows.counts["logs_short"] += 1
-        return rows
-    try:
-        rows.log = read_log_name(entries[CURRENT])
-    except BrokenFrame as error:
-        raise BrokenLog(f"{path}: frame {CURRENT}: {error}") from None
-    if rows.log != path.stem:
-        rows.problems.append(f"{path}: the file's name is not that of its log, {rows.log}")
-    gaps = _gaps(entries)
+        raise BrokenLog(f"{file}: it holds a {type(entries).__name__}, not a list of frames")
+    frames: list[Frame] = []
+    positions: list[int] = []
     broken: list[str] = []
-    for start in range(num_scenes):
+    name = None
+    for position, entry in enumerate(entries):
         try:
-            if not has_route(entries[start + CURRENT]):
-                rows.counts["scenes_without_route"] += 1
-                continue
-            rows.frames.append(read_frame(entries[start + CURRENT]))
-            rows.counts["scenes_with_gap"] += gaps[start]
+            frame = read_frame(entry)
+            name = name or read_log_name(entry)
         except BrokenFrame as error:
-            broken.append(f"frame {start + CURRENT}: {error}")
-    if broken:
-        rows.counts["frames_broken"] = len(broken)
-        rows.problems.append(f"{path}: {len(broken)} frames were left out; the first: {broken[0]}")
-    return rows
+            broken.append(f"frame {position}: {error}")
+        else:
+            frames.append(frame)
+            positions.append(position)
+    if entries and not frames:
+        raise BrokenLog(f"{file}: not one of its {len(entries)} frames can be read; {broken[0]}")
+    if name is not None and name != log:
+        raise BrokenLog(f"{file}: it is the log {name}; remove it if it is a copy, else rename it to {name}.pkl")
+    problems = [f"{file}: {len(broken)} frames were left out; the first: {broken[0]}"] if broken else []
+    kept = _first_of_each(frames)
+    if len(kept) < len(frames):
+        problems.append(f"{file}: {len(frames) - len(kept)} frames are there twice and were left out once")
+    rows = [(frames[row], positions[row]) for row in kept]
+    table = _table(log, rows, len(entries), _steady(entries))
+    return table, LogRecord(0, len(entries), len(entries) - len(kept), problems)
 
 
-def _gaps(entries: list[Any]) -> list[bool]:
-    """For each window, whether two of its frames are not about half a second apart (frames were dropped there)."""
+def _first_of_each(frames: Sequence[Frame]) -> list[int]:
+    first: dict[str, int] = {}
+    for row, frame in enumerate(frames):
+        first.setdefault(frame.token, row)
+    return list(first.values())
+
+
+def _steady(entries: Sequence[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For each entry, how many before and after it follow each other about half a second apart, ``[n]`` each."""
     stamps = [entry.get("timestamp") if isinstance(entry, dict) else None for entry in entries]
     times = np.array([stamp if isinstance(stamp, int) else math.nan for stamp in stamps], np.float64)
-    odd = ~(np.abs(np.diff(times) - STEP_US) < STEP_US / 2)
-    total = np.concatenate([[0], np.cumsum(odd)])
-    return ((total[WINDOW - 1 :] - total[: -(WINDOW - 1)]) > 0).tolist()
+    place = np.arange(len(times))
+    # Entries between two gaps form a run; a place in its run is the distance to the run's ends.
+    gap = ~(np.abs(np.diff(times) - STEP_US) < STEP_US / 2)
+    first = np.maximum.accumulate(np.where(np.concatenate([[True], gap]), place, 0)) if len(times) else place
+    last = np.minimum.accumulate(np.where(np.concatenate([gap, [True]]), place, len(times))[::-1])[::-1]
+    return place - first, last - place
+
+
+def _table(
+    log: str, rows: Sequence[tuple[Frame, int]], entries: int, steady: tuple[NDArray[np.int64], NDArray[np.int64]]
+) -> FrameTable:
+    columns: dict[str, Any] = {name: [getattr(frame, name) for frame, _ in rows] for name in Frame.__dataclass_fields__}
+    position = np.array([position for _, position in rows], np.int32)
+    columns |= {"log": [log] * len(rows), "drive": [drive_of(log)] * len(rows), "position": position}
+    columns["speed_mps"] = [math.hypot(frame.vx_mps, frame.vy_mps) for frame, _ in rows]
+    columns["remaining"] = entries - 1 - position
+    columns["steady_before"], columns["steady_after"] = (part[position].astype(np.int32) for part in steady)
+    return FrameTable(pa.table({name: columns[name] for name in SCHEMA.names}, schema=SCHEMA))
 
 
 def drive_of(log: str) -> str:
@@ -228,11 +225,17 @@ def drive_of(log: str) -> str:
     return "_".join(log.split("_")[:2])
 
 
-def _batch(log: str, frames: list[Frame]) -> pa.RecordBatch:
-    columns: dict[str, list[Any]] = {
-        name: [getattr(frame, name) for frame in frames] for name in Frame.__dataclass_fields__
-    }
-    columns["log"] = [log] * len(frames)
-    columns["drive"] = [drive_of(log)] * len(frames)
-    columns["speed_mps"] = [math.hypot(frame.vx_mps, frame.vy_mps) for frame in frames]
-    return pa.RecordBatch.from_pydict({name: columns[name] for name in SCHEMA.names}, schema=SCHEMA)
+def count_logs(store: FrameStore, logs: Iterable[str]) -> tuple[dict[str, int], list[str]]:
+    """Numbers of logs, broken logs, entries and broken entries, and all problems, of these logs in the store."""
+    counts = dict.fromkeys(("logs", "broken_logs", "entries", "broken_entries"), 0)
+    problems: list[str] = []
+    for log in logs:
+        record = store.record(log)
+        if record is None:
+            continue
+        counts["logs"] += 1
+        counts["broken_logs"] += record.broken
+        counts["entries"] += record.entries
+        counts["broken_entries"] += record.broken_entries
+        problems += record.problems
+    return counts, problems

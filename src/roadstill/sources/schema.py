@@ -34,6 +34,7 @@ class Frame:
     accel_mps2: float
     command: int
     location: str
+    has_route: bool
 
 
 def read_frame(frame: Any) -> Frame:
@@ -52,19 +53,8 @@ def read_frame(frame: Any) -> Frame:
         accel_mps2=accel,
         command=_command(frame),
         location=_plain_name(frame, "map_location"),
+        has_route=_has_route(frame),
     )
-
-
-def has_route(frame: Any) -> bool:
-    """Whether a route leads through the frame (an empty list of roadblocks means none).
-
-    Raises:
-        BrokenFrame: no list.
-    """
-    blocks = _field(frame, "roadblock_ids")
-    if not isinstance(blocks, (list, tuple, np.ndarray)) or getattr(blocks, "shape", None) == ():
-        raise BrokenFrame(f"roadblock_ids: a list is needed, not {_kind(blocks)}")
-    return len(blocks) > 0
 
 
 def read_log_name(frame: Any) -> str:
@@ -141,6 +131,14 @@ def _command(frame: Any) -> int:
     if sorted(values) != [0.0, 0.0, 0.0, 1.0]:
         raise BrokenFrame(f"driving_command: one-hot of {', '.join(COMMANDS)} is needed, not {values}")
     return values.index(1.0)
+
+
+def _has_route(frame: Any) -> bool:
+    """Whether a route leads through the frame: an empty list of roadblocks means none."""
+    blocks = _field(frame, "roadblock_ids")
+    if not isinstance(blocks, (list, tuple, np.ndarray)) or getattr(blocks, "shape", None) == ():
+        raise BrokenFrame(f"roadblock_ids: a list is needed, not {_kind(blocks)}")
+    return len(blocks) > 0
 
 
 def _image(frame: Any) -> str:

@@ -1,27 +1,36 @@
 """The verb bench: how fast the parts are, beside a plainly written baseline."""
 
+from collections.abc import Callable
 from typing import Literal
 
 
 def bench(
-    what: Literal["finetune", "sample", "encode", "memory"],
+    what: Literal["finetune", "sample", "encode", "memory", "index", "prepare"],
     *,
     backbone: str = "DiT-S/2",
     memory_size: int = 64,
-    rounds: int = 3,
+    frames: int = 1_000_000,
+    rounds: int | None = None,
 ) -> str:
     """Times a part against a plainly written baseline in the same run and prints ratios.
 
     Args:
-        what: the fine-tuning step, sampling, encoding, or the memory that fine-tuning takes.
+        what: the fine-tuning step, sampling, encoding, the memory that fine-tuning takes, reading logs, or cutting
+            pictures to size.
         backbone: name such as DiT-S/2 or DiT-B/2, with random weights.
         memory_size: entries per class in the criteria's memories.
-        rounds: timed rounds; the works take turns.
+        frames: the most frames that index is tried with.
+        rounds: timed rounds; the works take turns. By default 1 for sampling, which takes minutes, else 3.
     """
-    from roadstill.bench import bench_encode, bench_finetune, bench_memory, bench_sample
+    from roadstill import bench as benches
 
-    if what == "finetune":
-        return bench_finetune(backbone, rounds=rounds, memory_size=memory_size)
-    if what == "memory":
-        return bench_memory(backbone)
-    return bench_sample(backbone, rounds=rounds) if what == "sample" else bench_encode(rounds=rounds)
+    some = rounds or 3
+    works: dict[str, Callable[[], str]] = {
+        "finetune": lambda: benches.bench_finetune(backbone, rounds=some, memory_size=memory_size),
+        "sample": lambda: benches.bench_sample(backbone, rounds=rounds or 1),
+        "encode": lambda: benches.bench_encode(rounds=some),
+        "memory": lambda: benches.bench_memory(backbone),
+        "index": lambda: benches.bench_index(frames=frames, rounds=some),
+        "prepare": lambda: benches.bench_prepare(rounds=some),
+    }
+    return works[what]()

@@ -1,10 +1,19 @@
 """Verbs from logs to pictures: world, index, prepare."""
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
-from roadstill.errors import UserError
-from roadstill.frames import FrameFilter
-from roadstill.runs import read_json, write_json
+from tqdm import tqdm
+
+from roadstill.errors import PartlyDone, UserError
+from roadstill.filters import FrameFilter, SceneFilter
+from roadstill.frames import BrakeLabel
+from roadstill.imagesets import ImageSet
+from roadstill.indexing import IndexConfig
+from roadstill.parallel import Shard
+from roadstill.pictures import PictureConfig
+from roadstill.sources.csv_config import CsvConfig
 
 
 def world(
@@ -18,7 +27,7 @@ def world(
     workers: int = 2,
     reserved: bool = False,
 ) -> str:
-    """Makes a built-in driving world: synthetic logs and pictures in the genuine NAVSIM layout.
+    """Makes a built-in driving world: synthetic logs, maps and pictures in NAVSIM's layout.
 
     Args:
         out: folder to make.
@@ -42,31 +51,115 @@ def index(
     data: Path,
     out: Path,
     *,
-    filter: FrameFilter = FrameFilter(),  # noqa: B008  frozen; the command line shows its fields
+    source: Literal["navsim", "csv"] = "navsim",
+    csv: CsvConfig = CsvConfig(),  # noqa: B008
+    preset: str = "all",
+    navsim_config: Path | None = None,
+    scenes: SceneFilter = SceneFilter(),  # noqa: B008  frozen; the command line shows its fields
+    filter: FrameFilter = FrameFilter(),  # noqa: B008
+    label: BrakeLabel = BrakeLabel(),  # noqa: B008
     split_seed: int = 0,
     split: str | None = None,
+    expect: str | None = None,
+    verify: bool = False,
+    sensors: Path | None = None,
+    archives: list[Path] | None = None,
+    shard: str | None = None,
+    workers: int = 2,
 ) -> str:
     """Reads driving logs into a table of frames, filters them and splits them by drive.
 
     Args:
-        data: folder of NAVSIM logs and sensors (or of the built-in world).
-        out: folder to make: frames.parquet (all), train / dev / test.parquet (filtered), funnel.json, problems.txt.
-        filter: which frames count.
+        data: folder of NAVSIM logs and sensors (or of the built-in world), or a table of camera frames (.csv).
+        out: folder to make: frames/log=.../ (all), train / dev / test.parquet (filtered), funnel.json, problems.txt.
+        source: navsim, or csv for a table of camera frames; a file that ends in .csv needs no word.
+        csv: how a table of camera frames is read.
+        preset: all, mini, navmini, navtrain, navtrain-train, navtrain-val or navtest, as navsim's own lists have them.
+        navsim_config: your checkout of navsim, which holds those lists.
+        scenes: what makes a frame a scene.
+        filter: which scenes show a clear decision.
+        label: how frames get their labels.
         split_seed: decides which drives go to train, dev and test.
-        split: which of several NAVSIM splits below the folder (trainval, test, mini).
+        split: which of several folders of logs (trainval, test, mini); by default the preset's.
+        expect: thesis puts the thesis' own counts beside yours.
+        verify: look for the wanted pictures too; lacking.txt then lists those that are missing or truncated.
+        sensors: folder of the pictures to verify, if it is not beside the logs.
+        archives: archives of sensor files (.tgz) to verify without unpacking them.
+        shard: i/n reads only this share of the logs, for several machines; a call without it joins all shares.
+        workers: processes that read logs.
     """
-    from roadstill.sources.navsim import find_data, index_logs
-    from roadstill.splits import write_index
+    from roadstill.expectations import beside_thesis
+    from roadstill.indexing import Index, index_csv, index_data
 
-    logs, sensors = find_data(data, split)
-    found = index_logs(logs)
-    counts, funnel = write_index(found, out, filter, split_seed)
-    write_json(
-        out / "index.json", {"data": str(data), "logs": str(logs), "sensors": str(sensors or ""), "frames": counts}
+    if expect not in (None, "thesis"):
+        raise UserError(f"expect {expect!r} is unknown; the only one is 'thesis'")
+    share = Shard.parse(shard) if shard else None
+    config = IndexConfig(preset, navsim_config, scenes, filter, label, split_seed, split)
+    if source == "csv" or (data.suffix.lower() == ".csv" and not data.is_dir()):
+        if expect or share:
+            raise UserError("expect and shard are for NAVSIM logs; leave them out with a table of frames")
+        found: Index | None = index_csv(data, out, config, csv, progress=_bar("bytes"))
+    elif csv != CsvConfig():
+        raise UserError(f"{data} is no .csv file, so the csv settings are not for it; add --source csv if it holds one")
+    else:
+        found = index_data(data, out, config, shard=share, workers=workers, progress=_bar("logs"))
+    if found is None:
+        return f"{out}: the logs of shard {shard} are read; when all shards are, call index without --shard"
+    lines = [*found.notes, str(found.funnel)]
+    if found.expected is not None:
+        count = found.funnel.rows[found.funnel.scenes].left
+        lines.append(f"{preset}: {count:,} scenes, {found.expected:,} expected of the full data "
+                     f"({count - found.expected:+,})")  # fmt: skip
+    if expect:
+        lines.append(beside_thesis(found.funnel, preset))
+    if verify:
+        lines.append(_verified(out, sensors or found.sensors, archives or []))
+    broken = found.counts["broken_logs"]
+    if broken:
+        lines.append(f"{broken} of {found.counts['logs']} logs cannot be read")
+    if found.problems:
+        lines.append(f"{len(found.problems)} problems, see {out / 'problems.txt'}")
+    parts = ", ".join(f"{found.frames[name]:,} {name}" for name in ("train", "dev", "test"))
+    return _told([*lines, f"{out}: {parts}"], partly=broken > 0)
+
+
+def _told(lines: Sequence[str], *, partly: bool) -> str:
+    """The lines as one text; it comes as `PartlyDone` if part of the input could not be read."""
+    text = "\n".join(lines)
+    if partly:
+        raise PartlyDone(text)
+    return text
+
+
+def _bar(what: str) -> Callable[[int, int], None]:
+    """A progress bar on a terminal, nothing elsewhere."""
+    bar = tqdm(desc=what, disable=None)
+
+    def show(done: int, total: int) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+
+    return show
+
+
+def _verified(index: Path, sensors: Path | None, archives: list[Path]) -> str:
+    from roadstill.frames import stream_frames
+    from roadstill.splits import SPLITS
+    from roadstill.verify import verify_pictures
+
+    if sensors is None and not archives:
+        raise UserError("there is no sensor folder beside the logs to verify; name it with --sensors, or --archives")
+    # All pictures of a log in a row: a drive lies in one part, and so does a log.
+    images = (
+        str(image)
+        for name in SPLITS
+        for frames in stream_frames(index / f"{name}.parquet")
+        for image in frames.column("image")
     )
-    parts = ", ".join(f"{counts[name]:,} {name}" for name in ("train", "dev", "test"))
-    problems = f"\n{len(found.problems)} problems, see {out / 'problems.txt'}" if found.problems else ""
-    return f"{funnel}\n{out}: {parts}{problems}"
+    found = verify_pictures(tqdm(images, "pictures", disable=None), sensors, index, archives=archives)
+    found.save(index)
+    lacking = f"{len(found.lacking):,} pictures lack, see {index / 'lacking.txt'}"
+    return f"{found}\n{lacking if found.lacking else 'no picture lacks'}"
 
 
 def prepare(
@@ -74,42 +167,77 @@ def prepare(
     out: Path,
     *,
     size_px: int = 128,
+    decode: Literal["fast", "full"] = "fast",
     sensors: Path | None = None,
+    from_archive: list[Path] | None = None,
     max_per_class: int | None = None,
     label: str = "brake",
+    group: str | None = None,
+    shard: str | None = None,
     workers: int = 2,
 ) -> str:
     """Cuts the wanted pictures to size: one image set each for train, dev and test.
 
     Args:
-        index: folder that index made.
+        index: folder that index made; or any folder of class folders, or of train, dev and test with class folders.
         out: folder to make, with train, dev and test in it.
         size_px: side of the square pictures: 64, 128 or 256.
+        decode: fast lets the JPEG decoder shrink large pictures while it decodes; full decodes every pixel.
         sensors: folder of the pictures, if it is not where index found it.
+        from_archive: archives (.tgz) to take the pictures from instead, without unpacking the rest; calls add up.
         max_per_class: most pictures of a class in each part.
-        label: what the classes are: brake (brake, not brake) or location.
-        workers: processes that draw, threads that decode.
+        label: what the classes are: brake (brake, not brake) or location; class folders are their own.
+        group: for class folders, a regular expression with one group that finds in each path what is not to be cut, as
+            a drive.
+        shard: i/n makes only the pictures of this share of the logs; a call without it writes the sets.
+        workers: processes that draw and decode.
     """
-    from roadstill.splits import prepare_splits
+    from roadstill.indexing import open_index
+    from roadstill.prepare import Incomplete, prepare_splits
+    from roadstill.sources.folder import has_class_folders
 
-    known = read_json(index / "index.json")
+    if has_class_folders(index):
+        if sensors or from_archive or shard or label != "brake":
+            raise UserError(f"{index} is no index but holds folders; sensors, from_archive, shard and label are for an "
+                            "index")  # fmt: skip
+        return _prepared_folder(index, out, PictureConfig(size_px, decode), group, max_per_class, workers)
+    if group is not None:
+        raise UserError("group is for folders of pictures; an index knows its drives")
+    known = open_index(index)
     folder = sensors or (Path(known["sensors"]) if known["sensors"] else None)
-    if folder is None:
-        raise UserError(f"{index} knows no sensor folder; name it with --sensors")
     data = Path(known["data"])
     made_sets = prepare_splits(
         index,
         folder,
         out,
-        size_px=size_px,
+        config=PictureConfig(size_px, decode),
+        archives=from_archive or [],
+        shard=Shard.parse(shard) if shard else None,
         max_per_class=max_per_class,
         label=label,
         workers=workers,
         world=data if (data / "world.json").is_file() else None,
     )
+    if isinstance(made_sets, Incomplete):
+        ready = f"{out}: {made_sets.ready:,} of {made_sets.wanted:,} wanted pictures are ready"
+        more = "give the other archives or shards, or write the sets with what is there by a call without them"
+        return _told([*made_sets.problems, f"{ready}; {more}"], partly=bool(made_sets.problems))
+    return "\n".join(_sets_told(out, made_sets))
+
+
+def _prepared_folder(
+    folder: Path, out: Path, config: PictureConfig, group: str | None, max_per_class: int | None, workers: int
+) -> str:
+    from roadstill.folders import prepare_folder
+
+    found = prepare_folder(folder, out, config=config, group=group, max_per_class=max_per_class, workers=workers)
+    return "\n".join([*found.notes, *_sets_told(out, found.sets)])
+
+
+def _sets_told(out: Path, made_sets: Mapping[str, ImageSet]) -> list[str]:
     lines = []
     for name, made in made_sets.items():
         counts = ", ".join(f"{count:,} {each}" for each, count in made.counts().items())
         missing = f" ({made.about['missing']:,} pictures missing, see missing.txt)" if made.about["missing"] else ""
         lines.append(f"{out / name}: {counts}{missing}")
-    return "\n".join(lines)
+    return lines

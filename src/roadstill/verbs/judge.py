@@ -1,6 +1,7 @@
 """Verbs that make the baselines and judge: select, train, evaluate, compare."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 from roadstill.agents import AgentConfig
@@ -77,6 +78,7 @@ def evaluate(
     *,
     out: Path | None = None,
     arm: str | None = None,
+    dev: Path | None = None,
     ledger: Path | None = None,
 ) -> str:
     """Measures a trained agent on an image set.
@@ -86,6 +88,7 @@ def evaluate(
         images: image set to measure on; a test part is opened through the ledger.
         out: folder to write the run to, for compare.
         arm: name of the arm in compare; the agent folder's name if not given.
+        dev: the dev part, on which thresholds for a given share of false alarms are chosen.
         ledger: file that notes every opening of a test part; test_ledger.jsonl beside the set if not given.
     """
     from roadstill.agents import open_agent
@@ -98,11 +101,12 @@ def evaluate(
     is_test = pictures.about.get("split") == "test"
     if is_test:
         pictures = open_test(pictures, ledger=book, config=trained.config, what=f"evaluate {agent}")
+    calm = None if dev is None else measure(trained, open_imageset(dev))
     found = measure(trained, pictures)
     if is_test:
         note_outcome(pictures, ledger=book, outcome={"balanced_accuracy": found.balanced_accuracy})
     if out:
-        run_of(arm or agent.name, int(trained.about["seed"]), found, pictures).save(out)
+        run_of(arm or agent.name, int(trained.about["seed"]), found, pictures, dev=calm).save(out)
     classes = ", ".join(f"{name} {100 * share:.1f}" for name, share in found.class_accuracy.items())
     return (
         f"balanced accuracy {100 * found.balanced_accuracy:.1f} %, accuracy {100 * found.accuracy:.1f} % "
@@ -112,31 +116,76 @@ def evaluate(
 
 
 def compare(
-    runs: Path,
+    what: list[Path],
     *,
-    baseline: str = "random",
+    baseline: str | None = None,
+    test: Path | None = None,
+    dev: Path | None = None,
+    agent: AgentConfig = AgentConfig(),  # noqa: B008  frozen; the command line shows its fields
+    seeds: int = 20,
+    bounds: list[str] | None = None,
     cluster_by: Literal["log", "drive"] = "log",
     out: Path | None = None,
+    self_test: bool = False,
 ) -> str:
     """Judges small sets against a baseline with paired seeds, and says it in words.
 
     Args:
-        runs: folder with the runs that evaluate wrote, at any depth.
-        baseline: arm that the others are compared with.
+        what: a folder with the runs that evaluate wrote, at any depth; or image sets, on which agents are trained here
+            (plain folders of class folders, too).
+        baseline: arm that the others are compared with: random by default, or the first of the image sets.
+        test: image set that the agents are measured on, if image sets are compared; opened through the ledger.
+        dev: image set on which thresholds for a given share of false alarms are chosen.
+        agent: network and optimiser of the agents that are trained here.
+        seeds: agents per image set.
+        bounds: arms with another budget; they get no verdict.
         cluster_by: what the interval draws anew.
         out: file for the whole comparison as JSON.
+        self_test: instead of all this, put simulated arms before the referee, 200 pairs alike and 50 that are not.
     """
     from roadstill.evaluation import compare as judge
-    from roadstill.evaluation import open_runs
+    from roadstill.evaluation import compare_sets, open_runs, prove
     from roadstill.runs import require_folder
 
-    arms = open_runs(require_folder(runs, "a folder of runs, made by evaluate --out"))
-    if baseline not in arms:
-        raise UserError(f"{runs} has no arm {baseline!r}; it has {', '.join(sorted(arms))}")
-    comparison = judge(arms, baseline=baseline, cluster_by=cluster_by)
+    if self_test:
+        proof = prove()
+        if not proof.passed:
+            raise RuntimeError(str(proof))
+        return str(proof)
+    if not what:
+        raise UserError("name a folder of runs, or two image sets and --test; see roadstill compare --help")
+    if test is not None or len(what) > 1 or (what[0] / "set.json").is_file():
+        if test is None:
+            raise UserError("image sets need --test, the image set that agents trained on them are measured on")
+        with TemporaryDirectory() as folder:
+            sets = [_as_set(path, test, Path(folder)) for path in what]
+            comparison = compare_sets(
+                sets, test, dev=dev, config=agent, seeds=seeds, baseline=baseline, bounds=bounds or [],
+                cluster_by=cluster_by,
+            )  # fmt: skip
+    else:
+        arms = open_runs(require_folder(what[0], "a folder of runs, made by evaluate --out"))
+        baseline = baseline or "random"
+        if baseline not in arms:
+            raise UserError(f"{what[0]} has no arm {baseline!r}; it has {', '.join(sorted(arms))}")
+        comparison = judge(arms, baseline=baseline, bounds=bounds or [], cluster_by=cluster_by)
     if out:
         comparison.save(out)
     return table(comparison)
+
+
+def _as_set(path: Path, test: Path, folder: Path) -> Path:
+    """The image set itself; of a plain folder of class folders, a set like the test part in the temporary folder."""
+    from roadstill.folders import import_folder
+    from roadstill.imagesets import open_imageset
+    from roadstill.pictures import PictureConfig
+
+    if (path / "set.json").is_file():
+        return path
+    like = open_imageset(test)
+    return import_folder(
+        path, folder / path.resolve().name, PictureConfig(like.size_px, "full"), class_names=like.class_names
+    ).root
 
 
 def table(comparison: object) -> str:
@@ -145,10 +194,16 @@ def table(comparison: object) -> str:
 
     assert isinstance(comparison, Comparison)
     width = max(len(name) for name in comparison.arms)
-    lines = [f"{'arm':<{width}}  balanced accuracy   seeds"]
+    rates = list(next(iter(comparison.arms.values())).miss_rate)
+    heads = "".join(f"   missed at {100 * float(rate):g} % alarms" for rate in rates)
+    lines = [f"{'arm':<{width}}  balanced accuracy   AUROC   seeds{heads}"]
     for name, arm in comparison.arms.items():
         figure = arm.balanced_accuracy
-        lines.append(f"{name:<{width}}  {100 * figure.mean:5.1f} +- {100 * figure.sd:4.1f} %     {len(arm.seeds)}")
+        missed = "".join(f"   {100 * arm.miss_rate[rate].mean:>20.1f} %" for rate in rates if rate in arm.miss_rate)
+        lines.append(
+            f"{name:<{width}}  {100 * figure.mean:5.1f} +- {100 * figure.sd:4.1f} %     {100 * arm.auroc.mean:5.1f}"
+            f"   {len(arm.seeds):5}{missed}"
+        )
     majority = f"always {comparison.majority_class}: accuracy {100 * comparison.majority_accuracy:.1f} %"
     lines.append(f"{comparison.num_images} images, {comparison.num_clusters} {comparison.cluster_by}s, {majority}")
     return "\n".join(lines + [verdict.sentence for verdict in comparison.verdicts.values()])

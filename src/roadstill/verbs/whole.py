@@ -54,9 +54,10 @@ def run(
     folder = out or Path("runs") / (chosen.name if size is None else f"{chosen.name}-{size}")
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file; name a folder with --out")
-    comparison = Road(chosen, folder, say=_progress, workers=workers).go()
+    comparisons = Road(chosen, folder, say=_progress, workers=workers).go()
     source = "genuine driving data" if chosen.data else "synthetic pictures of the built-in world"
-    return f"{table(comparison)}\nAll figures are from {source}.\n{folder / 'report.html'}"
+    tables = "\n\n".join(map(table, comparisons))
+    return f"{tables}\nAll figures are from {source}.\n{folder / 'report.html'}"
 
 
 def report(run: Path) -> str:

@@ -91,7 +91,7 @@ class RedLight(Crossroads):
         self.far_m = FOREVER_S
         self.amber_s = 0.8
         self.green_s = FOREVER_S
-        self.connector_id = rng.randrange(10_000, 99_999)
+        rng.randrange(10_000, 99_999)  # once a number of the light; without it all that follows would be another world
         self.early_m = rng.uniform(48, 58) if rng.random() < 0.35 else 0.0
         self.people: list[Passer] = []
 
@@ -136,7 +136,7 @@ class RedLight(Crossroads):
         if self.begun_s <= t_s < self.green_s:
             state = "amber" if t_s < self.begun_s + self.amber_s else "red"
         s = (self.crossroads_m or 0.0) + 9.5
-        return (TrafficLight(s, self.stop_line_m or 0.0, state, self.connector_id),)
+        return (TrafficLight(s, self.stop_line_m or 0.0, state),)
 
 
 class Pedestrians(Episode):

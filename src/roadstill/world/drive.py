@@ -15,6 +15,9 @@ from roadstill.world.towns import WORLD_GROUPS
 
 LOG_FRAMES = (40, 60)
 LOGS = (3, 5)
+SHORT_LOGS = (14, 13)
+"""Frames of two more logs in a world of one drive: just a window of 14 frames, and none. Such a world serves to try
+readers out; where there are drives to split and to train on, these logs would only change what was measured before."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class DriveSpec:
         light: from ``scene.LIGHTS``, constant over the drive.
         weather: from ``scene.WEATHERS``, constant over the drive.
         frames: frames per log; empty: drawn.
+        more: frames of further logs behind those that are drawn.
     """
 
     seed: int
@@ -36,6 +40,7 @@ class DriveSpec:
     light: str
     weather: str
     frames: tuple[int, ...] = ()
+    more: tuple[int, ...] = ()
 
 
 def drives_of(group: str, drives: int, seed: int, frames: tuple[int, ...] = ()) -> list[DriveSpec]:
@@ -46,11 +51,12 @@ def drives_of(group: str, drives: int, seed: int, frames: tuple[int, ...] = ()) 
     """
     if group not in WORLD_GROUPS:
         raise UserError(f"there is no world group {group!r}; choose one of {', '.join(sorted(WORLD_GROUPS))}")
+    more = SHORT_LOGS if drives == 1 and not frames else ()
     specs = []
     for index in range(drives):
         rng = random.Random(seed_of("drive", group, seed, index))
         town, light, weather = WORLD_GROUPS[group].draw(rng)
-        specs.append(DriveSpec(seed, index, town, light, weather, frames))
+        specs.append(DriveSpec(seed, index, town, light, weather, frames, more))
     return specs
 
 
@@ -59,7 +65,7 @@ def schedule(drive: DriveSpec) -> list[tuple[int, int]]:
     rng = random.Random(seed_of("logs", drive.seed, drive.index, drive.town))
     counts = drive.frames or tuple(rng.randint(*LOG_FRAMES) for _ in range(rng.randint(*LOGS)))
     logs, start_s = [], rng.randint(5, 60)
-    for count in counts:
+    for count in (*counts, *drive.more):
         logs.append((start_s, count))
         start_s += math.ceil(count * FRAME_S) + rng.randint(20, 240)
     return logs

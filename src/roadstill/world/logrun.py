@@ -104,7 +104,8 @@ class LogRun:
         roads = [e.crossroads_m for e in self.episodes if e.crossroads_m is not None]
         walks = [m for e in self.episodes for m in e.crosswalks_m]
         self.stop_lines = [e.stop_line_m for e in self.episodes if e.stop_line_m is not None]
-        self.layout: Layout = layout_of(rng, self.town, self.route, roads, walks, self.stop_lines)
+        lights = [light.stop_line_s_m for e in self.episodes for light in e.signals(0.0)]
+        self.layout: Layout = layout_of(rng, self.town, self.route, roads, walks, self.stop_lines, lights)
 
     def _fill(self, lane: int) -> None:
         """Puts the first oncoming cars and neighbours on the road."""

@@ -1,10 +1,11 @@
 """Drives of the built-in world as logs in the genuine NAVSIM / OpenScene layout.
 
-``write_world`` writes pickles, facts and what is needed to simulate again; ``scenes_of`` simulates again, so that the
-pictures can be drawn later, elsewhere and in part.
+``write_world`` writes pickles, maps, facts and what is needed to simulate again; ``scenes_of`` simulates again, so that
+the pictures can be drawn later, elsewhere and in part.
 """
 
 from collections.abc import Collection, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, timezone
 from itertools import groupby
@@ -16,8 +17,11 @@ import pyarrow.parquet as pq
 from roadstill.errors import UserError
 from roadstill.runs import atomic_path, read_json, seed_of, write_json
 from roadstill.world.drive import FRAME_S, DriveSpec, drives_of, schedule, simulate
+from roadstill.world.maps import MapWriter
 from roadstill.world.openscene import Naming, frames_of
 from roadstill.world.pickles import write_log
+from roadstill.world.places import place_of
+from roadstill.world.roadmap import RoadMap
 from roadstill.world.scene import Scene
 
 SPLIT = "mini"
@@ -54,7 +58,7 @@ def write_world(
     frames: tuple[int, ...] = (),
     reserved: bool = False,
 ) -> Path:
-    """Simulates drives and writes ``navsim_logs/mini/*.pkl``, ``facts.parquet`` and ``world.json``.
+    """Simulates drives and writes ``navsim_logs/mini/*.pkl``, ``maps``, ``facts.parquet`` and ``world.json``.
 
     Args:
         out: new or empty folder.
@@ -87,11 +91,12 @@ def write_world(
         (temporary / "sensor_blobs" / SPLIT).mkdir(parents=True)
         writer: pq.ParquetWriter | None = None
         try:
-            for spec in specs:
-                rows = _write_drive(logs, world, spec)
-                if writer is None:
-                    writer = pq.ParquetWriter(temporary / "facts.parquet", rows.schema)
-                writer.write_table(rows)
+            with closing(MapWriter(temporary / "maps")) as maps:
+                for spec in specs:
+                    rows = _write_drive(logs, maps, world, spec)
+                    if writer is None:
+                        writer = pq.ParquetWriter(temporary / "facts.parquet", rows.schema)
+                    writer.write_table(rows)
         finally:
             if writer is not None:
                 writer.close()
@@ -152,12 +157,14 @@ def namings_of(spec: DriveSpec) -> list[Naming]:
     return namings
 
 
-def _write_drive(folder: Path, world: World, spec: DriveSpec) -> pa.Table:
+def _write_drive(folder: Path, maps: MapWriter, world: World, spec: DriveSpec) -> pa.Table:
     namings = namings_of(spec)
     rows: list[dict[str, float | str | bool]] = []
     for number, group in groupby(simulate(spec), key=lambda scene: int(scene.facts["log"])):
         naming, scenes = namings[number], list(group)
-        write_log(folder / f"{naming.log}.pkl", frames_of(naming, scenes, world.width_px, world.height_px))
+        road = RoadMap(scenes[0].layout, place_of(spec, number))
+        maps.add(road)
+        write_log(folder / f"{naming.log}.pkl", frames_of(naming, scenes, road, world.width_px, world.height_px))
         for frame, scene in enumerate(scenes):
             facts = {name: value for name, value in scene.facts.items() if name.startswith("see_") or name == "cause"}
             rows.append(

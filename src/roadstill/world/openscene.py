@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadstill.runs import seed_of
+from roadstill.world.roadmap import RoadMap
 from roadstill.world.scene import RoadObject, Scene
 
 FOCAL_SHARE = 1545 / 1080  # of the picture's height
@@ -22,7 +23,6 @@ CLASSES = {
 }  # fmt: skip
 BOXES_WITHIN_M = 64.0
 SCENE_FRAMES = 40  # a scene of the data set is 20 s long
-BLOCK_M = 80.0  # length of a roadblock
 _LIDAR_M = np.array([1.4, 0.0, 1.8])
 _CAMERA_M = np.array([1.6, 0.0, 1.55])
 
@@ -55,10 +55,12 @@ class Naming:
         return f"{self.log}/{camera}/{self.hexed('image', frame, camera)}.jpg"
 
 
-def frames_of(naming: Naming, scenes: Sequence[Scene], width_px: int, height_px: int) -> list[dict[str, Any]]:
-    """The whole log."""
+def frames_of(
+    naming: Naming, scenes: Sequence[Scene], road: RoadMap, width_px: int, height_px: int
+) -> list[dict[str, Any]]:
+    """The whole log, with poses and ids of the map that ``road`` is part of."""
     rig = _Rig.of(width_px, height_px)
-    return [_frame(naming, index, scene, rig) for index, scene in enumerate(scenes)]
+    return [_frame(naming, index, scenes, road, rig) for index in range(len(scenes))]
 
 
 @dataclass(frozen=True)
@@ -86,12 +88,13 @@ class _Rig:
         return cls(lidar2ego, cameras)
 
 
-def _frame(naming: Naming, index: int, scene: Scene, rig: _Rig) -> dict[str, Any]:
+def _frame(naming: Naming, index: int, scenes: Sequence[Scene], road: RoadMap, rig: _Rig) -> dict[str, Any]:
+    scene = scenes[index]
     facts = scene.facts
     v, accel = float(facts["speed_mps"]), float(facts["accel_mps2"])
     curvature = float(facts["curvature_per_m"])
     yaw = math.remainder(scene.ego_yaw_rad, 2 * math.pi)
-    place = [scene.ego_x_m, scene.ego_y_m, 0.0]
+    place = [scene.ego_x_m + float(road.shift_m[0]), scene.ego_y_m + float(road.shift_m[1]), 0.0]
     quaternion = [math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2)]
     aside = v * v * curvature
     can_bus = np.array([*place, *quaternion, accel, aside, 9.81, v, 0.0, 0.0, 0.0, 0.0, v * curvature, 0.0, 0.0])
@@ -101,9 +104,6 @@ def _frame(naming: Naming, index: int, scene: Scene, rig: _Rig) -> dict[str, Any
     command = np.zeros(4, dtype=np.int64)
     command[int(facts["command"])] = 1
     part = index // SCENE_FRAMES
-    block = int(scene.ego_s_m // BLOCK_M)
-    first_block = seed_of("blocks", *naming.key) % 90_000
-    last_block = int(scene.layout.road.length_m // BLOCK_M)
     return {
         "token": naming.token(index),
         "frame_idx": index % SCENE_FRAMES,
@@ -112,9 +112,9 @@ def _frame(naming: Naming, index: int, scene: Scene, rig: _Rig) -> dict[str, Any
         "log_token": naming.hexed("log"),
         "scene_name": f"{naming.log}-scene-{part:04d}",
         "scene_token": naming.hexed("scene", part),
-        "map_location": scene.layout.town.location,
+        "map_location": road.location,
         "vehicle_name": naming.vehicle,
-        "roadblock_ids": [str(first_block + number) for number in range(block, min(block + 8, last_block + 2))],
+        "roadblock_ids": road.route(scenes[part * SCENE_FRAMES].ego_s_m),  # one route for a whole scene
         "can_bus": can_bus,
         "ego2global_translation": can_bus[:3].copy(),
         "ego2global_rotation": can_bus[3:7].copy(),
@@ -124,7 +124,11 @@ def _frame(naming: Naming, index: int, scene: Scene, rig: _Rig) -> dict[str, Any
         "lidar2ego_rotation": [1.0, 0.0, 0.0, 0.0],
         "lidar2global": ego2global @ rig.lidar2ego,
         "ego_dynamic_state": [v, 0.0, accel, aside],
-        "traffic_lights": [(light.connector_id, light.state in ("red", "red_amber")) for light in scene.lights],
+        "traffic_lights": [
+            (connector, light.state in ("red", "red_amber"))
+            for light in scene.lights
+            for connector in road.lit[light.stop_line_s_m]
+        ],
         "driving_command": command,
         "lidar_path": f"{naming.log}/MergedPointCloud/{naming.hexed('lidar', index)}.pcd",
         "cams": {name: {"data_path": naming.image(index, name), **part} for name, part in rig.cameras.items()},

@@ -107,6 +107,7 @@ def layout_of(
     crossroads_m: Sequence[float],
     crosswalks_m: Sequence[float],
     stop_lines_m: Sequence[float],
+    signals_m: Sequence[float] = (),
 ) -> Layout:
     """The still part of a log's scenes: the road, its crossroads and the parked cars beside it."""
     parked = []
@@ -137,5 +138,6 @@ def layout_of(
             s += rng.uniform(6.2, 9.0)
     return Layout(
         town=town, road=route.road, seed=rng.getrandbits(48), crossroads_s_m=tuple(crossroads_m),
-        crosswalks_s_m=tuple(crosswalks_m), stop_lines_s_m=tuple(stop_lines_m), parked=tuple(parked),
+        crosswalks_s_m=tuple(crosswalks_m), stop_lines_s_m=tuple(stop_lines_m),
+        signals_s_m=tuple(signals_m), parked=tuple(parked),
     )  # fmt: skip

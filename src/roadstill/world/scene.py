@@ -71,7 +71,6 @@ class TrafficLight:
     s_m: float
     stop_line_s_m: float
     state: str  # red, red_amber, amber, green
-    connector_id: int
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,8 @@ class Layout:
     seed: int
     crossroads_s_m: tuple[float, ...] = ()  # centres of crossroads; no buildings or kerb within 9 m of them
     crosswalks_s_m: tuple[float, ...] = ()
-    stop_lines_s_m: tuple[float, ...] = ()
+    stop_lines_s_m: tuple[float, ...] = ()  # as many as crossroads, and in their order
+    signals_s_m: tuple[float, ...] = ()  # those of the stop lines that have a light
     parked: tuple[RoadObject, ...] = ()
 
 

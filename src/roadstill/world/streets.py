@@ -12,6 +12,8 @@ from roadstill.world.towns import PARKING_STRIP_M
 CROSSING_HALF_M = 9.0  # nothing stands within this of the centre of a crossroads
 SIDE_HALF_M = 5.5  # half the carriageway of a side street
 SIDE_REACH_M = 90.0  # how far side streets reach from the centre line
+CROSSWALK_HALF_M = 1.6
+STOP_HALF_M = 0.3  # of a stop line
 _KERB_M = 0.14
 _STEP_M = 2.5
 _MARK_Z, _STRIPE_Z = 0.012, 0.018
@@ -180,5 +182,9 @@ def marks(band: Band) -> list[Mesh]:
     bars = np.arange(-band.kerb_m + 0.3, band.kerb_m - 0.5, 1.0)
     across = np.stack([bars + 0.55, bars], -1)
     walks, stops = band.inside(band.layout.crosswalks_s_m), band.inside(band.layout.stop_lines_s_m)
-    meshes += [rectangles(road, [[s - 1.6, s + 1.6]], across, _STRIPE_Z, paint) for s in walks]
-    return meshes + [rectangles(road, [[s - 0.3, s + 0.3]], [[-0.1, -edge]], _STRIPE_Z, paint) for s in stops]
+    meshes += [
+        rectangles(road, [[s - CROSSWALK_HALF_M, s + CROSSWALK_HALF_M]], across, _STRIPE_Z, paint) for s in walks
+    ]
+    return meshes + [
+        rectangles(road, [[s - STOP_HALF_M, s + STOP_HALF_M]], [[-0.1, -edge]], _STRIPE_Z, paint) for s in stops
+    ]

@@ -1,0 +1,134 @@
+"""One arm by itself: its figures over seeds, where its spread comes from, its mistakes by kind of scene."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from roadstill.evaluation.operating import by_stratum, operating_point, weighted_cost
+from roadstill.evaluation.runs import Run
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One figure over the runs of an arm; ``sd`` divides by n - 1 and is 0 for a single run."""
+
+    mean: float
+    sd: float
+    min: float
+    max: float
+    values: list[float] = field(repr=False)
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Spread":
+        """Of at least one value."""
+        sd = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+        return cls(float(np.mean(values)), sd, min(values), max(values), list(values))
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where balanced accuracy's spread comes from, if sets were trained on more than once (one-way random effects).
+
+    Attributes:
+        set_sd: between sets, with the trainings' share taken out.
+        training_sd: between trainings on the same set.
+    """
+
+    set_sd: float
+    training_sd: float
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """One kind of scene: its images, and the arm's balanced accuracy on them."""
+
+    images: int
+    balanced_accuracy: Spread
+
+
+@dataclass(frozen=True)
+class ArmSummary:
+    """All runs of an arm, not only the paired ones.
+
+    Attributes:
+        arm: its name.
+        seeds: of its agents.
+        num_sets: different training sets.
+        balanced_accuracy: mean of the class accuracies.
+        accuracy: share of right answers.
+        auroc: area under the ROC curve.
+        ece: calibration error.
+        class_accuracy: by class name.
+        miss_rate: share of missed brakes by accepted share of false alarms ("0.05"), thresholds from dev.
+        false_alarm_rate: what those thresholds gave on the evaluated images.
+        cost: mean of miss and false alarm rate with the misses' weight; None but for two classes.
+        sources: set and training variance apart; None if every set was trained on once.
+        strata: by kind ("light") and name ("night").
+    """
+
+    arm: str
+    seeds: list[int]
+    num_sets: int
+    balanced_accuracy: Spread
+    accuracy: Spread
+    auroc: Spread
+    ece: Spread
+    class_accuracy: dict[str, Spread]
+    miss_rate: dict[str, Spread] = field(default_factory=dict)
+    false_alarm_rate: dict[str, Spread] = field(default_factory=dict)
+    cost: Spread | None = None
+    sources: Sources | None = None
+    strata: dict[str, dict[str, Stratum]] = field(default_factory=dict)
+
+
+def summarise(arm: str, runs: Sequence[Run], miss_cost: float = 5.0) -> ArmSummary:
+    """Mean, spread and range over all runs of an arm, evaluated on the same images."""
+    evaluations = [run.evaluation for run in runs]
+    names = evaluations[0].class_names
+    rates = [rate for rate in runs[0].thresholds if all(rate in run.thresholds for run in runs)]
+    points = {rate: [operating_point(run.evaluation, run.thresholds[rate]) for run in runs] for rate in rates}
+    return ArmSummary(
+        arm=arm,
+        seeds=[run.seed for run in runs],
+        num_sets=len({run.set_seed for run in runs}),
+        balanced_accuracy=Spread.of([found.balanced_accuracy for found in evaluations]),
+        accuracy=Spread.of([found.accuracy for found in evaluations]),
+        auroc=Spread.of([found.auroc for found in evaluations]),
+        ece=Spread.of([found.ece for found in evaluations]),
+        class_accuracy={name: Spread.of([found.class_accuracy[name] for found in evaluations]) for name in names},
+        miss_rate={rate: Spread.of([point.miss_rate for point in found]) for rate, found in points.items()},
+        false_alarm_rate={
+            rate: Spread.of([point.false_alarm_rate for point in found]) for rate, found in points.items()
+        },
+        cost=Spread.of([weighted_cost(found, miss_cost) for found in evaluations]) if len(names) == 2 else None,
+        sources=_sources(runs),
+        strata=_strata(runs),
+    )
+
+
+def _sources(runs: Sequence[Run]) -> Sources | None:
+    by_set: dict[int, list[float]] = {}
+    for run in runs:
+        by_set.setdefault(run.set_seed, []).append(run.evaluation.balanced_accuracy)
+    sizes = np.array([len(values) for values in by_set.values()])
+    if len(by_set) < 2 or len(runs) == len(by_set):
+        return None
+    means = np.array([np.mean(values) for values in by_set.values()])
+    inside = sum(float(((np.array(values) - np.mean(values)) ** 2).sum()) for values in by_set.values())
+    within = inside / (len(runs) - len(by_set))
+    grand = (sizes * means).sum() / len(runs)
+    between = float((sizes * (means - grand) ** 2).sum()) / (len(by_set) - 1)
+    per_set = (len(runs) - (sizes**2).sum() / len(runs)) / (len(by_set) - 1)  # trainings per set, if uneven
+    return Sources(float(np.sqrt(max(0.0, (between - within) / per_set))), float(np.sqrt(within)))
+
+
+def _strata(runs: Sequence[Run]) -> dict[str, dict[str, Stratum]]:
+    found = [by_stratum(run.evaluation, run.strata) for run in runs]
+    return {
+        kind: {
+            name: Stratum(images, Spread.of([one[kind][name][1] for one in found]))
+            for name, (images, _) in names.items()
+        }
+        for kind, names in found[0].items()
+    }

@@ -1,0 +1,71 @@
+"""Single cells of a table of camera frames: numbers, times, paths, driving commands."""
+
+import re
+from datetime import datetime, timedelta, timezone
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from roadstill.frames import COMMANDS
+
+_NUMBER = r"^-?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$"
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_ALSO = {"lanefollow": "straight", "follow": "straight"}  # CARLA's names for keeping on
+
+
+def relative_path(text: str, root: str, keep: int | None) -> str:
+    """A picture's path below ``root/``, with forward slashes; absolute if it is not below it.
+
+    Args:
+        text: the cell.
+        root: of the pictures, with a slash at its end.
+        keep: how many last parts to keep, whatever stands before; None keeps all.
+    """
+    path = text.replace("\\", "/")
+    if keep is None and path.startswith(root):
+        path = path[len(root) :]
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if keep is not None:
+        return "/".join(parts[-keep:])
+    return "/" * path.startswith("/") + "/".join(parts)
+
+
+def mask_of(found: pa.Array) -> NDArray[np.bool_]:
+    """What a comparison of a column found, ``[n]``."""
+    return np.asarray(found.to_numpy(zero_copy_only=False)).astype(np.bool_)
+
+
+def numbers_of(cells: pa.Array) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Numbers ``[n]``, and which cells hold none (NaN)."""
+    values = pc.cast(pc.if_else(pc.match_substring_regex(cells, _NUMBER), cells, "nan"), pa.float64()).to_numpy()
+    return values, ~np.isfinite(values)
+
+
+def parsed_us(text: str, form: str) -> int | None:
+    """Microseconds since 1970, by a strptime format, UTC if it names no zone; None if the text does not fit."""
+    try:
+        moment = datetime.strptime(text, form)
+    except ValueError:
+        return None
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    return (aware - _EPOCH) // timedelta(microseconds=1)
+
+
+def command_of(text: str, order: list[str]) -> int | None:
+    """A command's number in `COMMANDS`: from its name, its place, or one-hot numbers; None if it is none."""
+    if not text:
+        return COMMANDS.index("unknown")
+    word = text.lower().rsplit(".", 1)[-1].replace("_", "")
+    if (name := _ALSO.get(word, word)) in COMMANDS:
+        return COMMANDS.index(name)
+    digits = re.sub(r"[\[\](),;]", " ", text).split()
+    if not all(re.fullmatch(r"\d{1,4}(\.0*)?", digit) for digit in digits) or not digits:
+        return None
+    numbers = [int(float(digit)) for digit in digits]
+    if len(numbers) > 1:
+        if sorted(numbers) != [0] * (len(numbers) - 1) + [1]:
+            return None
+        numbers = [numbers.index(1)]
+    return COMMANDS.index(order[numbers[0]]) if numbers[0] < len(order) else None

@@ -1,0 +1,198 @@
+"""Any folder of pictures in class folders: which pictures there are, of which class and group; none is opened."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roadstill.errors import UserError
+from roadstill.frames import leaves_folder
+from roadstill.sources.patterns import CONTROL, one_group
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+_PARTS = {"train": "train", "dev": "dev", "val": "dev", "valid": "dev", "validation": "dev", "test": "test"}
+_NUMBERED = re.compile(r"(\d{1,6})_(.+)", re.S)
+_MAX_NAME_BYTES = 100
+
+
+@dataclass(frozen=True)
+class FolderImages:
+    """Pictures in class folders.
+
+    Attributes:
+        root: folder that the paths are relative to.
+        class_names: in label order.
+        images: posix paths, by class, then sorted; ``n`` of them.
+        labels: int64 ``[n]``.
+        ignored: how many other files lie there, by what they are.
+    """
+
+    root: Path
+    class_names: tuple[str, ...]
+    images: list[str]
+    labels: NDArray[np.int64]
+    ignored: Mapping[str, int] = field(default_factory=dict)
+
+
+def has_class_folders(root: Path) -> bool:
+    """Whether this could be a folder of class folders: it has folders, and nothing of an index."""
+    if not root.is_dir() or any((root / name).exists() for name in ("index.json", "frames", "train.parquet")):
+        return False
+    return any(path.is_dir() and not path.name.startswith(".") for path in root.iterdir())
+
+
+def find_parts(root: Path) -> dict[str, Path]:
+    """The folders of train, dev (or val) and test below ``root``, if there are; else nothing: it holds the classes.
+
+    Raises:
+        UserError: some of them, but no train or no test; two folders of one part; others beside them.
+    """
+    names = [path.name for path in _folders(root)]
+    known = [name for name in names if name in _PARTS]
+    others = [name for name in names if name not in _PARTS]
+    if not known or (others and (len(known) == 1 or "train" not in known)):
+        return {}  # a class may well be called test
+    parts: dict[str, Path] = {}
+    for name in known:
+        if (part := _PARTS[name]) in parts:
+            raise UserError(f"{root} holds both {parts[part].name} and {name}; keep one as the part {part}")
+        parts[part] = root / name
+    if others:
+        raise UserError(f"{root} holds {', '.join(known)}, and {others[0]!r} beside them; move that out of it")
+    if lacking := [part for part in ("train", "test") if part not in parts]:
+        raise UserError(
+            f"{root} holds {', '.join(known)}, but no {lacking[0]}; call the folder for that so, or give "
+            f"{root / known[0]} to cut all parts from it"
+        )
+    return {part: parts[part] for part in ("train", "dev", "test") if part in parts}
+
+
+def read_classes(root: Path, at: Path | None = None, class_names: Sequence[str] | None = None) -> FolderImages:
+    """The pictures in the class folders of a folder, and below them.
+
+    Names are the folders', sorted; if all begin with a number and ``_``, that gives the order and is left away.
+
+    Args:
+        root: what paths are relative to, and what no link may leave.
+        at: folder of the class folders, ``root`` by default.
+        class_names: the classes that there must be, in label order; None takes what is there.
+
+    Raises:
+        UserError: no class folder, one without a picture, other classes than wanted, a name that is no plain name, a
+            link that leaves ``root`` or leads to a folder, a folder that cannot be read.
+    """
+    root, at = Path(os.path.abspath(root)), Path(os.path.abspath(at or root))
+    folders = _class_folders(at)
+    if class_names is not None:
+        if sorted(folders) != sorted(class_names):
+            raise UserError(f"{at} holds the classes {', '.join(folders)}, but {', '.join(class_names)} are wanted")
+        folders = {name: folders[name] for name in class_names}
+    images: list[str] = []
+    labels: list[int] = []
+    ignored: Counter[str] = Counter()
+    for label, folder in enumerate(folders.values()):
+        found = sorted(_images(folder, root, ignored))
+        if not found:
+            raise UserError(
+                f"{folder} holds no picture ({', '.join(sorted(SUFFIXES))}); {at} should be an index, or hold one "
+                "folder of pictures for each class"
+            )
+        images += found
+        labels += [label] * len(found)
+    return FolderImages(root, tuple(folders), images, np.array(labels, np.int64), dict(ignored))
+
+
+def _folders(root: Path) -> list[Path]:
+    """Folders in a folder, sorted; hidden ones, and the __MACOSX that archives bring along, do not count."""
+    try:
+        found = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith((".", "__")))
+    except OSError as error:
+        raise UserError(f"{root} cannot be read: {error}") from None
+    for path in found:
+        if path.is_symlink():
+            raise UserError(f"{path} is a link to a folder, which is not followed; put the folder itself there")
+    return found
+
+
+def _class_folders(at: Path) -> dict[str, Path]:
+    """The class folders by class name, in label order."""
+    paths = _folders(at)
+    if not paths:
+        raise UserError(f"{at} holds no class folders; put the pictures of each class into a folder of its own")
+    for path in paths:
+        name = path.name
+        if (
+            CONTROL.search(name)
+            or len(os.fsencode(name)) > _MAX_NAME_BYTES
+            or leaves_folder(name)
+            or name != name.strip()
+        ):
+            raise UserError(f"{at} holds a class folder {name[:120]!r}, which is no plain name (no control characters, "
+                            f"no space at its ends, {_MAX_NAME_BYTES} bytes at most); rename it")  # fmt: skip
+    numbered = [_NUMBERED.fullmatch(path.name) for path in paths]
+    matches = [match for match in numbered if match]
+    if len(matches) < len(paths) or len({int(match[1]) for match in matches}) < len(paths):
+        return {path.name: path for path in paths}
+    found: dict[str, Path] = {}
+    for match, path in sorted(zip(matches, paths, strict=True), key=lambda pair: int(pair[0][1])):
+        if match[2] in found:
+            raise UserError(f"{at} holds two classes {match[2]!r} ({found[match[2]].name}, {path.name}); rename one")
+        found[match[2]] = path
+    return found
+
+
+def _images(folder: Path, root: Path, ignored: Counter[str]) -> Iterator[str]:
+    """Paths of all pictures below a folder, relative to ``root``, in no particular order."""
+    real, above = os.path.realpath(root), len(os.fspath(root).rstrip("/")) + 1
+    todo = [os.fspath(folder)]
+    try:
+        while todo:
+            with os.scandir(todo.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        todo.append(entry.path)
+                    elif (why := _why_ignored(entry, real, entry.path[above:])) is None:
+                        yield entry.path[above:]
+                    else:
+                        ignored[why] += 1
+    except OSError as error:
+        raise UserError(f"{folder} cannot be read: {error}") from None
+
+
+def _why_ignored(entry: os.DirEntry[str], real: str, path: str) -> str | None:
+    """What a file is that is no picture to take; None if it is one."""
+    if entry.is_symlink():
+        target = os.path.realpath(entry.path)
+        if os.path.commonpath([real, target]) != real:
+            raise UserError(f"{entry.path!r} is a link that leaves {real}; put the file itself there")
+        if os.path.isdir(target):
+            raise UserError(f"{entry.path!r} is a link to a folder, which is not followed; put the folder itself there")
+    if entry.name.startswith("."):
+        return "hidden files"
+    if os.path.splitext(entry.name)[1].lower() not in SUFFIXES or not entry.is_file():
+        return "files of other types"
+    if CONTROL.search(path) or leaves_folder(path):
+        return "pictures whose names not every file system takes"
+    return None
+
+
+def groups_of(images: Sequence[str], pattern: str | None) -> list[str]:
+    """The group of every picture: what the pattern's group finds in its path, or the path itself.
+
+    Raises:
+        UserError: no pattern with one group, or pictures in whose path it finds nothing.
+    """
+    if pattern is None:
+        return list(images)
+    compiled = one_group("group", pattern)
+    found = [compiled.search(image) for image in images]
+    groups = [match[1] or "" if match else "" for match in found]
+    if missed := groups.count(""):
+        raise UserError(f"group {pattern!r} finds nothing in {missed:,} of {len(images):,} paths; the first: "
+                        f"{images[groups.index('')]}")  # fmt: skip
+    return groups

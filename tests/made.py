@@ -1,0 +1,34 @@
+"""Made-up frames that several tests share."""
+
+import numpy as np
+import pyarrow as pa
+
+from roadstill.frames import SCHEMA, FrameTable
+
+
+def frame_table(accel, *, vx=8.0, vy=0.0, command=1, drive=None, logs=None, images=None, **columns):
+    """One frame per acceleration, spread over four drives of one log each; further columns by name."""
+    accel = np.asarray(accel, np.float64)
+    rows = len(accel)
+    vx, vy = np.broadcast_to(vx, rows).astype(float), np.broadcast_to(vy, rows).astype(float)
+    drive = np.arange(rows) % 4 if drive is None else np.asarray(drive)
+    logs = logs if logs is not None else [f"2021.05.{day:02d}.10.00.00_veh-1_00000_00001" for day in drive]
+    values = {
+        "token": [f"{row:016x}" for row in range(rows)],
+        "log": logs,
+        "drive": [name[:27] for name in logs],
+        "timestamp_us": np.arange(rows) * 500_000,
+        "image": images or [f"{name}/CAM_F0/{row:04x}.jpg" for row, name in enumerate(logs)],
+        "vx_mps": vx,
+        "vy_mps": vy,
+        "speed_mps": np.hypot(vx, vy),
+        "accel_mps2": accel,
+        "command": np.broadcast_to(command, rows).astype(np.int8),
+        "location": ["us-ma-boston"] * rows,
+        "position": np.full(rows, 3, np.int32),
+        "remaining": np.full(rows, 10, np.int32),
+        "steady_before": np.full(rows, 3, np.int32),
+        "steady_after": np.full(rows, 10, np.int32),
+        "has_route": np.ones(rows, bool),
+    }
+    return FrameTable(pa.table(values | columns, schema=SCHEMA))
