@@ -3,14 +3,14 @@
 import importlib.util
 import pickle
 import re
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from made_logs import LOG
 from test_unpickle import same
 
-from roadstill.sources.navsim import index_logs
+from roadstill.sources.navsim import frames_of
 from roadstill.sources.schema import read_frame
 from roadstill.sources.unpickle import parse, read_pickle
 
@@ -49,9 +49,10 @@ def test_a_golden_log_equals_what_pickle_makes_of_it(path):
 
 
 @pytest.mark.parametrize("generation", [1, 2])
-def test_a_golden_scene_is_one_scene(generation, tmp_path):
-    shutil.copy(FOLDER / f"numpy{generation}-scene-protocol5.pkl", tmp_path / "2021.pkl")
-    assert len(index_logs(tmp_path).frames) == 1
+def test_every_frame_of_a_golden_scene_becomes_a_row(generation):
+    table, record = frames_of(LOG, read_pickle(FOLDER / f"numpy{generation}-scene-protocol5.pkl"))
+    assert len(table) == record.entries == 14
+    assert record.problems == []
 
 
 def test_every_truncation_of_a_golden_log_is_refused():

@@ -9,13 +9,13 @@ from attacks import FIELDS
 from made_logs import LOG, make_frame
 
 from roadstill.frames import leaves_folder
-from roadstill.sources.schema import BrokenFrame, has_route, read_frame, read_log_name
+from roadstill.sources.schema import BrokenFrame, read_frame, read_log_name
 from roadstill.sources.unpickle import BrokenLog, parse
 
 
 def read_all(frame):
     """Everything that is read of a frame of a log."""
-    return read_log_name(frame), has_route(frame), read_frame(frame)
+    return read_log_name(frame), read_frame(frame)
 
 
 def refused(frame):
@@ -33,8 +33,8 @@ def refused(frame):
 
 
 def test_a_good_frame():
-    name, route, frame = read_all(make_frame(3, 2))
-    assert (name, route) == (LOG, True)
+    name, frame = read_all(make_frame(3, 2))
+    assert (name, frame.has_route) == (LOG, True)
     assert frame.image.startswith(f"{LOG}/CAM_F0/")
     assert (frame.vx_mps, frame.vy_mps, frame.accel_mps2, frame.command) == (4.375, 0.125, -1.5, 3)
 
@@ -52,7 +52,8 @@ def test_bad_value(name):
 
 
 @pytest.mark.parametrize(
-    "field", ["token", "timestamp", "map_location", "log_name", "ego_dynamic_state", "driving_command", "cams"]
+    "field",
+    ["token", "timestamp", "map_location", "log_name", "ego_dynamic_state", "driving_command", "roadblock_ids", "cams"],
 )
 def test_missing_fields_are_named(field):
     frame = make_frame(0, 0)
@@ -66,7 +67,7 @@ def test_no_dict(frame):
 
 
 def test_takes_arrays_and_numpy_numbers():
-    _, route, frame = read_all(
+    _, frame = read_all(
         make_frame(
             0,
             0,
@@ -78,9 +79,9 @@ def test_takes_arrays_and_numpy_numbers():
         )
     )
     assert (frame.accel_mps2, frame.command, frame.timestamp_us, frame.token) == (3.0, 3, 2**63 - 1, "abc")
-    assert route
+    assert frame.has_route
     assert type(frame.token) is str
-    assert not has_route(make_frame(0, 0, roadblock_ids=np.zeros(0)))
+    assert not read_frame(make_frame(0, 0, roadblock_ids=np.zeros(0))).has_route
 
 
 def test_a_place_cannot_lead_out_of_a_set_of_pictures():

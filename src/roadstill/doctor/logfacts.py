@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from roadstill.errors import one_line
-from roadstill.sources.schema import BrokenFrame, has_route, read_frame, read_log_name
+from roadstill.sources.schema import BrokenFrame, read_frame, read_log_name
 from roadstill.sources.unpickle import read_pickle
 
 MAX_BYTES = 64 * 2**20
@@ -39,7 +39,7 @@ def log_facts(folder: Path) -> tuple[dict[str, Any], list[str]]:
     good, first_problem = [], None
     for frame in frames:
         try:
-            read_log_name(frame), has_route(frame)
+            read_log_name(frame)
             good.append(read_frame(frame))
         except BrokenFrame as error:
             first_problem = first_problem or str(error)
