@@ -24,7 +24,7 @@ KINDS = {"frames": (2, 4, 5), "scene": (5,)}
 
 
 def golden_log(kind: str) -> "list[dict[str, Any]]":
-    """The log of one kind: three frames with all that can be odd, or a scene of fourteen; with the front camera alone."""
+    """The log of one kind: three frames with all that can be odd, or a scene of fourteen; one camera each."""
     log = make_log(14, 1) if kind == "scene" else [make_frame(0, 0), make_frame(1, 3), make_frame(2, 1)]
     for frame in log:
         frame["cams"] = {"CAM_F0": frame["cams"]["CAM_F0"]}

@@ -57,6 +57,11 @@ def listed(*parts: bytes) -> bytes:
     return b"](" + b"".join(parts) + b"e"
 
 
+def kept(value: bytes) -> bytes:
+    """In the memo, not on the stack."""
+    return value + b"\x940"
+
+
 def log(value: bytes, protocol: int = 4) -> bytes:
     return b"\x80" + bytes([protocol]) + value + b"."
 
@@ -80,6 +85,8 @@ F8 = dtype(text("f8"))
 def array(data: bytes = raw(bytes(16)), kind: bytes = F8, shape: bytes = row(number(2)), *more: bytes) -> bytes:
     return call(FROMBUFFER, data, kind, shape, *(more or (text("C"),)))
 
+
+LETTER = array(raw(b"C\0\0\0"), dtype(text("U1")), row(number(1)))
 
 # ---- whole files
 
@@ -166,7 +173,7 @@ def executing() -> dict[str, bytes]:
         "a name of no end": log(b"cnumpy" + b"y" * 10_000),
         "another codec": log(listed(call(ENCODE, text("x"), text("rot13")))),
         "a codec that unpacks": log(listed(call(ENCODE, text("x"), text("zlib_codec")))),
-        "a codec that is an array": log(listed(call(ENCODE, text("x"), array(raw(b"l\0\0\0"), dtype(text("U1")))))),
+        "a codec that is an array": log(listed(call(ENCODE, text("x"), LETTER))),
         "bytes with arguments": log(listed(call(name("__builtin__", "bytes"), number(2**31)))),
         "ndarray called": log(listed(call(NDARRAY, row(number(2**40))))),
         "a list called": log(b"])R"),
@@ -257,7 +264,7 @@ def damaged_arrays() -> dict[str, bytes]:
         "five sides": array(shape=row(number(2), *[number(1)] * 4)),
         "an unknown order": array(raw(bytes(16)), F8, two, text("Z")),
         "an order that is a list": array(raw(bytes(16)), F8, two, listed(text("C"))),
-        "an order that is an array": array(raw(bytes(16)), F8, two, array(raw(b"C\0\0\0"), dtype(text("U1")))),
+        "an order that is an array": array(raw(bytes(16)), F8, two, LETTER),
         "axes twice": array(raw(bytes(16)), F8, row(number(2), number(1)), text("K"), row(number(0), number(0))),
         "axes too far": array(raw(bytes(16)), F8, row(number(2), number(1)), text("K"), row(number(0), number(5))),
         "axes of 120 bits": array(raw(bytes(16)), F8, row(number(2)), text("K"), row(number(2**120))),
@@ -282,7 +289,9 @@ def damaged_arrays() -> dict[str, bytes]:
         "too few arguments": call(FROMBUFFER, raw(bytes(16)), F8),
         "too many arguments": call(FROMBUFFER, *[NONE] * 9),
         "letters beyond the last": array(raw(b"\xff" * 8), letters, row(number(1))),
-        "letters beyond, turned": array(raw(b"\x7f" * 8), dtype(text("U2"), *swapped(order, at1=text(">"))), row(number(1))),
+        "letters beyond, turned": array(
+            raw(b"\x7f" * 8), dtype(text("U2"), *swapped(order, at1=text(">"))), row(number(1))
+        ),
         "bools of two": array(raw(b"\x01\x02"), dtype(text("b1"))),
         "a bool scalar of 255": call(SCALAR, dtype(text("b1")), raw(b"\xff")),
         "a scalar of another size": call(SCALAR, F8, raw(bytes(4))),
@@ -290,9 +299,7 @@ def damaged_arrays() -> dict[str, bytes]:
         "an unknown byte order": array(kind=dtype(text("f8"), *swapped(order, at1=text("!")))),
         "an empty byte order": array(kind=dtype(text("f8"), *swapped(order, at1=text("")))),
         "two byte orders": array(kind=dtype(text("f8"), *swapped(order, at1=text("<>")))),
-        "a byte order that is an array": array(
-            kind=dtype(text("f8"), *swapped(order, at1=array(raw(b"<\0\0\0"), dtype(text("U1")), row(number(1)))))
-        ),
+        "a byte order that is an array": array(kind=dtype(text("f8"), *swapped(order, at1=LETTER))),
         "fields": array(kind=dtype(text("f8"), *swapped(order, at3=row(text("x")), at4=b"}"))),
         "a subtype": array(kind=dtype(text("f8"), *swapped(order, at2=row(F8, two)))),
         "a subtype that is an array": array(kind=dtype(text("f8"), *swapped(order, at2=array()))),
@@ -322,8 +329,10 @@ def bombs() -> dict[str, bytes]:
     big = raw(bytes(2**20))
     letters = text("x" * 2**20)
     copies = array(get0, get1, row(number(2**17)), text("C")) * 2_000
-    blank = b"K\x00\x85" + put0 + BLANK + put0 * 50_000 + b"h\x01" * 50_000
+    state = kept(row(number(1), row(number(2)), F8, FALSE, raw(bytes(16))))
     return {
+        "a list of 70,000 parts": log(b"](" + NONE * 70_000 + b"e"),
+        "70,000 times the same frame": log(b"]" + kept(b"}") + b"(" + get0 * 70_000 + b"e"),
         "nested lists": log(b"]" * deep + b"a" * (deep - 1)),
         "nested tuples": log(EMPTY + b"\x85" * deep),
         "nested dicts": log(b"}" + (text("a") + b"}") * 1000 + b"s" * 1000),
@@ -342,11 +351,15 @@ def bombs() -> dict[str, bytes]:
         "a memo of four billion": log(b"]r\xff\xff\xff\xff"),
         "a memo that begins at one": log(b"]q\x01"),
         "a place that the memo has not": log(b"]j\xff\xff\xff\xff"),
-        "copies of one array": log(big + put0 + F8 + put0 + listed(copies)),
-        "copies of one byte string": log(letters + put0 + listed(call(ENCODE, get0, text("latin1")) * 2_000)),
+        "copies of one array": log(kept(big) + kept(F8) + listed(copies)),
+        "copies of one byte string": log(kept(letters) + listed(call(ENCODE, get0, text("latin1")) * 2_000)),
         "keys of one hash": log(b"}(" + colliding_keys(20_000) + b"u"),
-        "keys that are long and equal": log(letters + put0 + letters + put0 + b"}(" + (get0 + NONE + get1 + NONE) * 9_000 + b"u"),
-        "an array with many names and states": log(blank + (row(number(1)) + b"b0") * 50_000),
+        "keys that are long and equal": log(
+            kept(letters) + kept(letters) + b"}(" + (get0 + NONE + get1 + NONE) * 50_000 + b"u"
+        ),
+        "an array with many places in the memo, filled often": log(
+            state + BLANK + put0 * 50_000 + get1 * 50_000 + (get0 + b"b0") * 50_000 + b"0]"
+        ),
         "a hundred thousand marks": log(b"(" * 10**5),
         "a hundred thousand empty lists": log(b"(" + b"]" * 10**5 + b"l"),
         "a hundred thousand empty dicts in a list": log(b"](" + b"}" * 10**5 + b"e0b"),

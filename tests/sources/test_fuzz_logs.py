@@ -22,7 +22,9 @@ FACTOR = int(os.environ.get("ROADSTILL_FUZZ", "1"))
 ODD = make_log(2, 1)
 ODD[0]["frame_idx"], ODD[1]["ego_dynamic_state"] = np.int64(0), [np.float64(1), np.float32(2), 3, 4.0]
 LOGS = [pickle.dumps(log, protocol) for log in (make_log(2, 2), ODD) for protocol in (2, 3, 4, 5)]
-BYTES = st.one_of(st.binary(min_size=1, max_size=12), st.sampled_from([b"\x94", b"(", b"]", b"h\x00", b"R", b"b", b"."]))
+BYTES = st.one_of(
+    st.binary(min_size=1, max_size=12), st.sampled_from([b"\x94", b"(", b"]", b"h\x00", b"R", b"b", b"."])
+)
 
 
 def tries(count):
@@ -30,25 +32,26 @@ def tries(count):
 
 
 def look(folder, data):
-    """Reads a log as `index` does; returns how many frames it has, or -1 if it is broken."""
+    """Reads a log as `index` does; returns how many good frames it has, or -1 if it is broken."""
     path = folder / "log.pkl"
     path.write_bytes(data)
+    good, said = 0, []
     try:
         entries = read_pickle(path)
     except BrokenLog as error:
-        assert str(error).isprintable()
-        return -1
-    good = 0
+        good, entries = -1, []
+        said.append(str(error))
     for entry in entries if isinstance(entries, list) else [entries]:
         try:
-            name, frame = read_log_name(entry), read_frame(entry)
+            frame = read_frame(entry)
+            said += [read_log_name(entry), frame.token, frame.image, frame.location]
         except BrokenFrame as error:
-            assert str(error).isprintable()
+            said.append(str(error))
         else:
-            assert (name + frame.token + frame.image + frame.location).isprintable()
-            assert isinstance(frame.has_route, bool)
             assert type(frame) is Frame
+            assert isinstance(frame.has_route, bool)
             good += 1
+    assert all(line.isprintable() for line in said)
     return good
 
 
@@ -141,7 +144,7 @@ VALUES = st.recursive(
 def test_changed_fields(tmp_path_factory, changes, protocol):
     log = make_log(2, 1)
     for name, value in changes:
-        if name == "CAM_F0":
+        if name == "CAM_F0" and isinstance(log[0]["cams"], dict):
             log[0]["cams"]["CAM_F0"] = value
         else:
             log[0][name] = value

@@ -96,9 +96,9 @@ def test_arrays_own_their_memory_and_can_be_changed():
 def test_what_attacks_are_built_from_is_harmless_by_itself():
     two = row(number(2))
     assert parse(log(listed(array())))[0].tolist() == [0, 0]
-    assert parse(log(listed(array(raw(bytes(16)), F8, row(number(2), number(1)), text("K"), row(number(1), number(0))))))[
-        0
-    ].shape == (1, 2)
+    assert parse(
+        log(listed(array(raw(bytes(16)), F8, row(number(2), number(1)), text("K"), row(number(1), number(0)))))
+    )[0].shape == (1, 2)
     filled = BLANK + row(number(1), two, F8, b"\x89", raw(bytes(16))) + b"b"
     assert parse(log(listed(filled)))[0].tolist() == [0, 0]
     again = BLANK + b"\x94" + row(number(1), two, F8, b"\x89", raw(bytes(16))) + b"bh\x00"
@@ -212,7 +212,9 @@ def test_missing_file_and_folder(tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX files")
-@pytest.mark.parametrize("kind", ["pipe", "socket", "zeros", "random", "terminal", "link to a folder", "link to a pipe"])
+@pytest.mark.parametrize(
+    "kind", ["pipe", "socket", "zeros", "random", "terminal", "link to a folder", "link to a pipe"]
+)
 def test_what_is_no_file_does_not_hang(tmp_path, monkeypatch, kind):
     path = tmp_path / "log.pkl"
     if kind == "socket":

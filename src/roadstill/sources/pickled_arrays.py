@@ -90,10 +90,8 @@ class Blank:
         return make_array(budget, raw, dtype, shape, "F" if fortran else "C")
 
 
-def make_array(
-    budget: Budget, raw: Any, dtype: Any, shape: Any, order: Any = "C", axes: Any = None
-) -> NDArray[Any]:
-    """A new array, of its own memory.
+def make_array(budget: Budget, raw: Any, dtype: Any, shape: Any, order: Any = "C", axes: Any = None) -> NDArray[Any]:
+    """A new array, which can be changed.
 
     Raises:
         Refused: bytes, type, shape or order are not what they should be, or do not fit each other.
@@ -104,7 +102,8 @@ def make_array(
     if size * kind.itemsize != len(raw):
         raise Refused(f"an array of shape {shape} and type {kind} with {len(raw)} bytes")
     budget.spend(len(raw))
-    flat: NDArray[Any] = np.frombuffer(bytearray(raw), kind) if size else np.empty(0, kind)
+    memory = raw if type(raw) is bytearray else bytearray(raw)
+    flat: NDArray[Any] = np.frombuffer(memory, kind) if size else np.empty(0, kind)
     if kind.kind in "bU" and size:
         _check_values(flat)
     if type(order) is str and order == "K":
@@ -113,7 +112,7 @@ def make_array(
         return flat.reshape(shape).transpose(axes)
     if type(order) is not str or order not in ("C", "F"):
         raise Refused("an array of damaged order")
-    return flat.reshape(shape, order="F" if order == "F" else "C")
+    return flat if len(shape) == 1 else flat.reshape(shape, order="F" if order == "F" else "C")
 
 
 def _size_of(shape: Any) -> int:
