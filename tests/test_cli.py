@@ -70,6 +70,7 @@ NEEDED: dict[str, list[str]] = {
     "train": ["PATH", "OUT"],
     "evaluate": ["PATH", "PATH"],
     "compare": ["PATH"],
+    "doctor": [],
 }
 WRONG_TYPE = {
     "demo": ["--seeds", "many"],
@@ -90,6 +91,7 @@ WRONG_TYPE = {
     "train": ["--agent.steps", "x"],
     "evaluate": ["--ledgr", "x"],
     "compare": ["--cluster_by", "colour"],
+    "doctor": ["--json", "perhaps"],
 }
 
 

@@ -19,7 +19,7 @@ ROOTS = ("OPENSCENE_DATA_ROOT", "NUPLAN_MAPS_ROOT", "NAVSIM_EXP_ROOT", "NAVSIM_D
 CAMERA = "CAM_F0"
 MOST_LOGS = 20_000
 MOST_PICTURES = 50_000
-SECONDS = 2.0
+SECONDS = 3.0  # for all splits of a root together
 _MOST_FOLDERS = 200
 _LOG_FOLDERS = ("navsim_logs", "meta_datas")
 
@@ -36,7 +36,8 @@ def folder_facts(path: Path) -> dict[str, Any]:
     """Path, state and free disk space of a folder."""
     facts: dict[str, Any] = {"path": str(path)}
     try:
-        next(os.scandir(path), None)
+        with os.scandir(path) as entries:
+            next(entries, None)
     except FileNotFoundError:
         return facts | {"state": "does not exist"}
     except NotADirectoryError:
@@ -46,9 +47,16 @@ def folder_facts(path: Path) -> dict[str, Any]:
     return facts | {"state": "found", "free_gib": round(shutil.disk_usage(path).free / 2**30, 1)}
 
 
+def root_facts(root: Path) -> dict[str, Any]:
+    """The same of a root of driving data, with its splits."""
+    facts = folder_facts(root)
+    return facts | {"splits": splits(root)} if facts["state"] == "found" else facts
+
+
 def splits(root: Path) -> list[dict[str, Any]]:
     """The splits below a data root (or the folder of logs itself): path, logs, sensor folder, pictures."""
-    found = []
+    found: list[dict[str, Any]] = []
+    deadline = time.monotonic() + SECONDS
     for folder in _log_folders(root):
         logs, more_logs = count_logs(folder)
         if not logs:
@@ -59,7 +67,7 @@ def splits(root: Path) -> list[dict[str, Any]]:
         except (UserError, OSError):
             sensors = None
         if sensors is not None:
-            pictures, more = count_pictures(sensors)
+            pictures, more = count_pictures(sensors, deadline)
             facts |= {"sensors_path": str(sensors), "pictures": pictures, "more_pictures": more}
         found.append(facts)
     return found
@@ -72,7 +80,7 @@ def _log_folders(root: Path) -> Iterator[Path]:
         for child in _folders(base):
             if child.name in _LOG_FOLDERS or child.name.endswith("_navsim_logs"):
                 yield from _folders(child)
-            elif base == root and root.name in _LOG_FOLDERS:
+            elif base == root:
                 yield child
 
 
@@ -94,19 +102,24 @@ def count_logs(folder: Path) -> tuple[int, bool]:
         return 0, False
 
 
-def count_pictures(sensors: Path) -> tuple[int, bool]:
-    """Number of front camera files below a sensor folder, and whether counting stopped before the end."""
-    count, deadline = 0, time.monotonic() + SECONDS
-    with os.scandir(sensors) as logs:
-        for log in logs:
-            try:
-                with os.scandir(os.path.join(log.path, CAMERA)) as entries:
-                    for _ in entries:
-                        count += 1
-                        if count >= MOST_PICTURES:
-                            return count, True
-            except OSError:
-                continue
-            if time.monotonic() > deadline:
+def count_pictures(sensors: Path, deadline: float) -> tuple[int, bool]:
+    """Number of front camera files below a sensor folder, and whether counting stopped (at a time) before the end."""
+    count = 0
+    for log in _names(sensors):
+        for _ in _names(os.path.join(log, CAMERA)):
+            count += 1
+            if count >= MOST_PICTURES:
                 return count, True
+        if time.monotonic() > deadline:
+            return count, True
     return count, False
+
+
+def _names(folder: Path | str) -> Iterator[str]:
+    """Paths of a folder's entries, as far as it can be read."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                yield entry.path
+    except (OSError, ValueError):
+        return

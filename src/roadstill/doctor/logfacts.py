@@ -1,9 +1,10 @@
 """What one log looks like inside, without a value of it: enough to tell whether a format is as we think."""
 
+import os
 import re
 import statistics
 import time
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +12,28 @@ import numpy as np
 
 from roadstill.errors import one_line
 from roadstill.sources.schema import BrokenFrame, read_frame, read_log_name
-from roadstill.sources.unpickle import read_pickle
+from roadstill.sources.unpickle import BrokenLog, read_pickle
 
 MAX_BYTES = 64 * 2**20
 _HEAD = 2**20
 _MOST_KEYS = 40
 _MOST_TRIED = 20
+_MOST_BROKEN = 3
 _MODULE = re.compile(rb"\b(numpy(?:\.\w{1,20}){0,3})")
 
 
-def log_facts(folder: Path) -> tuple[dict[str, Any], list[str]]:
-    """Facts of the first log of a folder, and the picture paths of its good frames.
+def log_facts(folder: Path) -> dict[str, Any]:
+    """Facts of the first log of a folder that can be read, and the pictures (``images``) of its first good frames."""
+    broken: list[str] = []
+    for path in sorted(path for path in folder.iterdir() if path.suffix == ".pkl")[:_MOST_BROKEN]:
+        try:
+            return _facts_of(path) | ({"broken_before_it": broken} if broken else {})
+        except (BrokenLog, OSError) as error:
+            broken.append(str(error).removeprefix(f"{folder}{os.sep}")[:200])
+    return {"state": "no log can be read", "broken": broken}
 
-    Raises:
-        BrokenLog: that log cannot be read; OSError: nor can the folder.
-    """
-    path = min(path for path in folder.iterdir() if path.suffix == ".pkl")
+
+def _facts_of(path: Path) -> dict[str, Any]:
     started = time.monotonic()
     frames = read_pickle(path, max_bytes=MAX_BYTES)
     facts: dict[str, Any] = {
@@ -35,7 +42,7 @@ def log_facts(folder: Path) -> tuple[dict[str, Any], list[str]]:
         **_head_facts(path),
     }
     if not isinstance(frames, list) or not frames:
-        return facts | {"holds": describe(frames)}, []
+        return facts | {"holds": describe(frames)}
     good, first_problem = [], None
     for frame in frames:
         try:
@@ -46,11 +53,11 @@ def log_facts(folder: Path) -> tuple[dict[str, Any], list[str]]:
     facts |= {"frames": len(frames), "good_frames": len(good), "first_problem": first_problem}
     dicts = [frame for frame in frames if isinstance(frame, dict)]
     facts["frames_with_boxes"] = sum("anns" in frame for frame in dicts)
-    steps = [(b.timestamp_us - a.timestamp_us) / 1e6 for a, b in zip(good, good[1:], strict=False)]
+    steps = [(b.timestamp_us - a.timestamp_us) / 1e6 for a, b in pairwise(good)]
     if steps:
         facts["step_s"] = {"least": min(steps), "median": statistics.median(steps), "most": max(steps)}
     facts["keys"] = describe(frames[0], 3)
-    return facts, [frame.image for frame in good[:_MOST_TRIED]]
+    return facts | {"images": [frame.image for frame in good[:_MOST_TRIED]]}
 
 
 def _head_facts(path: Path) -> dict[str, Any]:
@@ -72,22 +79,3 @@ def describe(value: Any, depth: int = 1) -> Any:
     if isinstance(value, dict):
         return f"dict of {len(value)}"
     return type(value).__name__
-
-
-def picture_facts(sensors: Path, images: list[str]) -> dict[str, Any]:
-    """Size and kind of the first of these pictures that is there."""
-    from PIL import Image
-
-    for image in images:
-        path = sensors / image
-        if path.is_file():
-            with Image.open(path) as picture:
-                width, height = picture.size
-                return {
-                    "width_px": width,
-                    "height_px": height,
-                    "mode": picture.mode,
-                    "format": picture.format,
-                    "bytes": path.stat().st_size,
-                }
-    return {"state": f"none of the first {len(images)} pictures is there"}

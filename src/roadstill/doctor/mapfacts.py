@@ -28,7 +28,7 @@ def map_facts(root: Path) -> dict[str, Any]:
 
 
 def _maps(root: Path) -> Iterator[Path]:
-    """``<location>/<version>/map.gpkg``"""
+    """The files ``<location>/<version>/map.gpkg``."""
     with os.scandir(root) as places:
         for place in sorted(islice(places, _MOST), key=lambda entry: entry.name):
             if place.is_dir():

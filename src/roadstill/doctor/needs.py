@@ -20,6 +20,7 @@ HINTS = {
 NEEDS: dict[str, tuple[str, ...]] = {
     "demo": (*_TUNE, *_AGENT, *_PAGE, *_WORLD, _BASE, _CODEC),
     "run": (*_TUNE, *_AGENT, *_PAGE, *_WORLD, _BASE, _CODEC),
+    "study": (*_TUNE, *_AGENT, *_PAGE, *_WORLD, _BASE, _CODEC),
     "report": _PAGE,
     "world": _WORLD,
     "index": (*_TABLE, _LOGS),
@@ -42,12 +43,12 @@ NEEDS: dict[str, tuple[str, ...]] = {
 
 def missing(facts: Mapping[str, Any]) -> dict[str, list[str]]:
     """For each verb what it lacks, in words; an empty list: it can start."""
-    packages = facts["versions"]
-    found = {name: each.get("state") == "found" for name, each in facts["weights"]["shipped"].items()}
-    roots = [split for root in facts["data"].values() for split in root.get("splits", [])]
-    found[_LOGS] = any(split["logs"] for split in roots)
-    found[_PICTURES] = any(split.get("pictures") for split in roots)
-    old = facts.get("too_old", {})
+    packages, old = facts["versions"], facts["too_old"]
+    shipped = facts["weights"]["shipped"]
+    found = {name: isinstance(each, dict) and each.get("state") == "found" for name, each in shipped.items()}
+    splits = [split for root in facts["data"].values() for split in root.get("splits", [])]
+    found[_LOGS] = any(split["logs"] for split in splits)
+    found[_PICTURES] = any(split.get("pictures") for split in splits)
 
     def lacks(need: str) -> str | None:
         if need in HINTS:

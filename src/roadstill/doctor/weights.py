@@ -37,7 +37,8 @@ def hub_cache() -> Path:
 
 def hub_weights() -> dict[str, dict[str, Any]]:
     """State of the known models in the hub's cache: found, incomplete or missing; nothing is fetched."""
-    cache, found = hub_cache(), {}
+    cache = hub_cache()
+    found: dict[str, dict[str, Any]] = {}
     for name in HUB_NAMES:
         folder = cache / f"models--{name.replace('/', '--')}" / "snapshots"
         sizes = [_tensor_bytes(snapshot) for snapshot in _folders(folder)]
