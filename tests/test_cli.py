@@ -71,6 +71,7 @@ NEEDED: dict[str, list[str]] = {
     "train": ["PATH", "OUT"],
     "evaluate": ["PATH", "PATH"],
     "compare": ["PATH"],
+    "doctor": [],
 }
 WRONG_TYPE = {
     "demo": ["--seeds", "many"],
@@ -92,6 +93,7 @@ WRONG_TYPE = {
     "train": ["--agent.steps", "x"],
     "evaluate": ["--ledgr", "x"],
     "compare": ["--cluster_by", "colour"],
+    "doctor": ["--json", "perhaps"],
 }
 
 

@@ -41,6 +41,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "train": ("judge", "Trains a driving agent on an image set."),
     "evaluate": ("judge", "Measures a trained agent on an image set."),
     "compare": ("judge", "Judges small sets against a baseline with paired seeds, and says it in words."),
+    "doctor": (
+        "doctor",
+        "Looks what is installed, which weights and driving data are here, and what each verb still needs.",
+    ),
 }
 
 

@@ -1,20 +1,25 @@
 """What is needed of one frame of a log, checked field by field: a stranger's value is used only after its test."""
 
-import math
 import numbers
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from roadstill.errors import one_line
 from roadstill.frames import COMMANDS, leaves_folder
 
 CAMERA = "CAM_F0"
 _MAX_TEXT = 512
+_MAX_NAME_BYTES = 240  # file systems take 255, and a name gets something before or behind it
+_MAX_MOTION = 1_000.0  # m/s and m/s²: no car; what is larger would become infinite in a square or a sum
 
 
 class BrokenFrame(ValueError):
-    """A frame without a usable value in a needed field; the message begins with the field's name."""
+    """A frame without a usable value in a needed field; one printable line that begins with the field's name."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
 
 
 @dataclass(frozen=True)
@@ -40,14 +45,14 @@ def read_frame(frame: Any) -> Frame:
     """
     velocity_x, velocity_y, accel, _ = _numbers(frame, "ego_dynamic_state", 4)
     return Frame(
-        token=_text(frame, "token"),
+        token=_plain_name(frame, "token"),
         timestamp_us=_timestamp(frame),
         image=_image(frame),
         vx_mps=velocity_x,
         vy_mps=velocity_y,
         accel_mps2=accel,
         command=_command(frame),
-        location=_text(frame, "map_location"),
+        location=_plain_name(frame, "map_location"),
         has_route=_has_route(frame),
     )
 
@@ -58,10 +63,7 @@ def read_log_name(frame: Any) -> str:
     Raises:
         BrokenFrame: missing, or no plain name.
     """
-    name = _text(frame, "log_name")
-    if "/" in name or name in (".", ".."):
-        raise BrokenFrame(f"log_name: {name[:80]!r} is no plain name")
-    return name
+    return _plain_name(frame, "log_name")
 
 
 def _kind(value: Any) -> str:
@@ -86,19 +88,35 @@ def _clean(value: Any, name: str) -> str:
     return str(value)
 
 
-def _text(frame: Any, name: str) -> str:
-    return _clean(_field(frame, name), name)
+def _plain_name(frame: Any, name: str) -> str:
+    """Text that can be one part of a path: log and place become names of files and folders."""
+    text = _clean(_field(frame, name), name)
+    if any(letter in text for letter in "/\\:") or text in (".", "..") or _too_long(text):
+        raise BrokenFrame(f"{name}: {text[:80]!r} is no plain name")
+    return text
+
+
+def _too_long(name: str) -> bool:
+    return len(name.encode()) > _MAX_NAME_BYTES
 
 
 def _numbers(frame: Any, name: str, count: int) -> list[float]:
     values = _field(frame, name)
-    if isinstance(values, np.ndarray):
+    if isinstance(values, np.ndarray) and values.shape == (count,):  # the list of a larger one may be without end
         values = values.tolist()
     if not isinstance(values, (list, tuple)) or len(values) != count:
         raise BrokenFrame(f"{name}: {count} numbers are needed")
-    if not all(isinstance(value, numbers.Real) and math.isfinite(value) for value in values):
-        raise BrokenFrame(f"{name}: a value is no finite number")
-    return [float(value) for value in values]
+    return [_number(value, name) for value in values]
+
+
+def _number(value: Any, name: str) -> float:
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        try:
+            if abs(number := float(value)) <= _MAX_MOTION:  # not so for nan
+                return number
+        except OverflowError:
+            pass
+    raise BrokenFrame(f"{name}: a value is no number between {-_MAX_MOTION:g} and {_MAX_MOTION:g}")
 
 
 def _timestamp(frame: Any) -> int:
@@ -118,7 +136,7 @@ def _command(frame: Any) -> int:
 def _has_route(frame: Any) -> bool:
     """Whether a route leads through the frame: an empty list of roadblocks means none."""
     blocks = _field(frame, "roadblock_ids")
-    if not isinstance(blocks, (list, tuple, np.ndarray)):
+    if not isinstance(blocks, (list, tuple, np.ndarray)) or getattr(blocks, "shape", None) == ():
         raise BrokenFrame(f"roadblock_ids: a list is needed, not {_kind(blocks)}")
     return len(blocks) > 0
 
@@ -131,6 +149,6 @@ def _image(frame: Any) -> str:
             raise BrokenFrame(f"{name}: missing")
         value = value[key]
     path = _clean(value, name)
-    if leaves_folder(path):
-        raise BrokenFrame(f"{name}: {path[:80]!r} leaves the sensor folder")
+    if leaves_folder(path) or any(map(_too_long, path.split("/"))):
+        raise BrokenFrame(f"{name}: {path[:80]!r} leaves the sensor folder, or is no path")
     return path

@@ -1,0 +1,179 @@
+"""What numpy's names in a pickle stand for: functions of our own, which check before numpy sees a byte.
+
+A stranger chooses the arguments. So a type is compared by ``type(...) is``, never by ``==`` (an array's comparison is
+an array), numbers are bounded before they are multiplied, and arrays together hold no more than the file does.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_DIMS = 4
+MAX_EMPTY_ROWS = 10_000  # an array of shape (2**40, 0) holds no byte, but 2**40 lists once it is made one
+_CODES = frozenset(("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"))
+_TEXT_CODE = re.compile("U[1-9][0-9]{0,4}")
+_ORDERS = frozenset("<>|=")
+_LAST_LETTER = 0x10FFFF
+
+
+class Refused(ValueError):
+    """The reason alone, before the file's name is known."""
+
+
+class Budget:
+    """Bytes that may still be copied. What one reference shares could else be copied without end.
+
+    An honest file needs at most twice its own size: protocol 2 turns text into bytes, and bytes become an array.
+    """
+
+    __slots__ = ("left",)
+
+    def __init__(self, file_size: int) -> None:
+        self.left = 2 * file_size
+
+    def spend(self, size: int) -> None:
+        """Takes so many bytes off.
+
+        Raises:
+            Refused: there are not so many left.
+        """
+        self.left -= size
+        if self.left < 0:
+            raise Refused("its arrays hold more bytes than the file")
+
+
+class DType:
+    """A dtype on its way: numbers and text only, no field, no metadata."""
+
+    __slots__ = ("code", "numpy")
+
+    def __init__(self, _: Budget, code: Any, align: Any = False, copy: Any = True) -> None:
+        if type(code) is not str or not (code in _CODES or _TEXT_CODE.fullmatch(code)):
+            raise Refused(f"arrays of type {code[:20]!r} are not for logs" if type(code) is str else "a type unnamed")
+        self.code, self.numpy = code, _numpy_dtype("=", code)
+
+    def build(self, state: tuple[Any, ...]) -> None:
+        """Takes the byte order from numpy's state of a dtype."""
+        if len(state) != 8 or type(state[1]) is not str or state[1] not in _ORDERS:
+            raise Refused("a type of damaged byte order")
+        if not (state[2] is state[3] is state[4] is None):
+            raise Refused("structured arrays are not for logs")
+        self.numpy = _numpy_dtype(state[1], self.code)
+
+
+@lru_cache(64)
+def _numpy_dtype(order: str, code: str) -> "np.dtype[Any]":
+    return np.dtype(order + code)
+
+
+class Blank:
+    """An array between its creation and its state; ``key`` is the place that the memo will have for it."""
+
+    __slots__ = ("key",)
+
+    def __init__(self, _: Budget, kind: Any, shape: Any, code: Any) -> None:
+        if kind is not NDARRAY:
+            raise Refused("an array that is made in an unknown way")
+        self.key = -1  # shape and code are those of an empty array; the state replaces both
+
+    @staticmethod
+    def build(budget: Budget, state: tuple[Any, ...]) -> NDArray[Any]:
+        """The array of numpy's state: version, shape, type, whether in Fortran's order, bytes."""
+        _, shape, dtype, fortran, raw = state
+        if type(fortran) is not bool:
+            raise Refused("an array of damaged order")
+        return make_array(budget, raw, dtype, shape, "F" if fortran else "C")
+
+
+def make_array(budget: Budget, raw: Any, dtype: Any, shape: Any, order: Any = "C", axes: Any = None) -> NDArray[Any]:
+    """A new array, which can be changed.
+
+    Raises:
+        Refused: bytes, type, shape or order are not what they should be, or do not fit each other.
+    """
+    if type(dtype) is not DType or (type(raw) is not bytes and type(raw) is not bytearray):
+        raise Refused("an array without type or bytes")
+    size, kind = _size_of(shape), dtype.numpy
+    if size * kind.itemsize != len(raw):
+        raise Refused(f"an array of shape {shape} and type {kind} with {len(raw)} bytes")
+    budget.spend(len(raw))
+    memory = raw if type(raw) is bytearray else bytearray(raw)
+    flat: NDArray[Any] = np.frombuffer(memory, kind) if size else np.empty(0, kind)
+    if kind.kind in "bU" and size:
+        _check_values(flat)
+    if type(order) is str and order == "K":
+        if type(axes) is not tuple or len(axes) != len(shape) or any([type(axis) is not int for axis in axes]):
+            raise Refused("an array with damaged axes")
+        return flat.reshape(shape).transpose(axes)
+    if type(order) is not str or order not in ("C", "F"):
+        raise Refused("an array of damaged order")
+    return flat if len(shape) == 1 else flat.reshape(shape, order="F" if order == "F" else "C")
+
+
+def _size_of(shape: Any) -> int:
+    if type(shape) is not tuple or len(shape) > MAX_DIMS:
+        raise Refused(f"an array of no shape, or of more than {MAX_DIMS} dimensions")
+    size = 1
+    for side in shape:
+        if type(side) is not int or side < 0:
+            raise Refused("an array of damaged shape")
+        size *= side
+    if not size and math.prod(filter(None, shape)) > MAX_EMPTY_ROWS:
+        raise Refused(f"an empty array of {max(shape):,} rows")
+    return size
+
+
+def _check_values(flat: NDArray[Any]) -> None:
+    """Bytes that are neither true nor false, or no letter, would be undefined behaviour of numpy."""
+    if flat.dtype.kind == "b" and flat.view(np.uint8).max() > 1:
+        raise Refused("an array of bools that are neither true nor false")
+    if flat.dtype.kind == "U" and flat.view(flat.dtype.str[0] + "u4").max() > _LAST_LETTER:
+        raise Refused("an array of text with impossible letters")
+
+
+def _scalar(budget: Budget, dtype: Any, raw: Any) -> Any:
+    return make_array(budget, raw, dtype, (1,))[0]
+
+
+def _encode(budget: Budget, text: Any, coding: Any) -> bytes:
+    """How protocol 2 writes byte strings."""
+    if type(text) is not str or type(coding) is not str or coding != "latin1":
+        raise Refused("bytes in an unknown coding")
+    budget.spend(len(text))
+    return text.encode("latin1")
+
+
+def _no_bytes(_: Budget) -> bytes:
+    """How protocol 2 writes an empty byte string."""
+    return b""
+
+
+def _never(*_: Any) -> None:
+    raise Refused("an array that is made in an unknown way")
+
+
+class Name:
+    """A name found in a pickle; ``call`` takes the budget and the stranger's arguments."""
+
+    __slots__ = ("call",)
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self.call = call
+
+
+NDARRAY = Name(_never)
+NAMES = {
+    ("numpy", "dtype"): Name(DType),
+    ("numpy", "ndarray"): NDARRAY,
+    ("_codecs", "encode"): Name(_encode),
+    ("__builtin__", "bytes"): Name(_no_bytes),
+}
+for _core in ("numpy.core", "numpy._core"):  # numpy 1 and numpy 2
+    NAMES[f"{_core}.multiarray", "_reconstruct"] = Name(Blank)
+    NAMES[f"{_core}.multiarray", "scalar"] = Name(_scalar)
+    NAMES[f"{_core}.numeric", "_frombuffer"] = Name(make_array)
