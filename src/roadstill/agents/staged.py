@@ -1,7 +1,8 @@
 """`StagedNetwork`: a classifier cut into stages, so that leading ones can be frozen and their output kept."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,9 @@ class StagedNetwork(nn.Module):
         std: what they are divided by.
         origin: where the initial weights come from, in words.
         pretrained: whether the stages carry trained weights.
+
+    Attributes:
+        made_from: what else is needed to build it again, if a name and a number of classes are not enough.
     """
 
     def __init__(
@@ -38,6 +42,7 @@ class StagedNetwork(nn.Module):
         self.head = nn.Linear(features, num_classes)
         self.mean, self.std = tuple(mean), tuple(std)
         self.origin, self.pretrained = origin, pretrained
+        self.made_from: Mapping[str, Any] = {}
         self.frozen = 0
         self.fixed_batch_norm = False
         for parameter in self.parameters():
