@@ -47,12 +47,12 @@ def set_bytes(images: ImageSet, labels: Literal["hard", "soft"] = "hard", *, tea
         UserError: a missing file, or soft labels that neither stand beside the images nor come from a teacher.
     """
     files = [require_file(images.root / name, "a picture of the set") for name in images.files]
-    stored = sum("soft_label" in fact for fact in images.facts) if labels == "soft" else 0
+    stored = sum(fact.get("soft_label") is not None for fact in images.facts) if labels == "soft" else 0
     if labels == "soft" and teacher is None and stored < len(images):
         raise UserError(f"{images.root}: not every image has soft labels; soften the set or name the teacher")
     return SetBytes(
         pictures=sum(file.stat().st_size for file in files),
         soft_labels=_FLOAT_BYTES * images.num_classes * stored,
-        weights=_FLOAT_BYTES * sum("weight" in fact for fact in images.facts),
+        weights=_FLOAT_BYTES * sum(fact.get("weight") is not None for fact in images.facts),
         teacher=require_file(teacher, "a teacher's weights").stat().st_size if teacher else 0,
     )
