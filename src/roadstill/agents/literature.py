@@ -145,6 +145,7 @@ def _from_scratch(stages: list[nn.Module], features: int, num_classes: int) -> S
         std=_STD,
         origin="random weights",
         pretrained=False,
+        channels_last=False,
     )
 
 

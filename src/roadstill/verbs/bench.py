@@ -5,7 +5,7 @@ from typing import Literal
 
 
 def bench(
-    what: Literal["finetune", "sample", "encode", "memory", "index", "prepare"],
+    what: Literal["finetune", "sample", "encode", "memory", "index", "prepare", "agent"],
     *,
     backbone: str = "DiT-S/2",
     memory_size: int = 64,
@@ -15,8 +15,8 @@ def bench(
     """Times a part against a plainly written baseline in the same run and prints ratios.
 
     Args:
-        what: the fine-tuning step, sampling, encoding, the memory that fine-tuning takes, reading logs, or cutting
-            pictures to size.
+        what: the fine-tuning step, sampling, encoding, the memory that fine-tuning takes, reading logs, cutting
+            pictures to size, or training agents.
         backbone: name such as DiT-S/2 or DiT-B/2, with random weights.
         memory_size: entries per class in the criteria's memories.
         frames: the most frames that index is tried with.
@@ -32,5 +32,6 @@ def bench(
         "memory": lambda: benches.bench_memory(backbone),
         "index": lambda: benches.bench_index(frames=frames, rounds=some),
         "prepare": lambda: benches.bench_prepare(rounds=some),
+        "agent": lambda: benches.bench_agent(rounds=some),
     }
     return works[what]()
