@@ -1,3 +1,4 @@
+import json
 import sys
 import types
 
@@ -118,6 +119,10 @@ def test_a_folder_of_transformers_is_a_backbone(tmp_path):
     np.testing.assert_array_equal(opened.predict(images.pixels()), agent.predict(images.pixels()))
     np.testing.assert_array_equal(open_agent(opened.save(tmp_path / "again")).predict(images.pixels()),
                                   agent.predict(images.pixels()))  # fmt: skip
+    record = json.loads((tmp_path / "agent" / "agent.json").read_text())
+    (tmp_path / "agent" / "agent.json").write_text(json.dumps(record | {"made_from": {}}))
+    with pytest.raises(UserError, match="train it again"):  # and nothing is looked for elsewhere
+        open_agent(tmp_path / "agent")
 
 
 def test_a_folder_without_weights_starts_random_and_refuses_pickles(tmp_path):

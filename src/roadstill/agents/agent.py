@@ -145,11 +145,10 @@ def open_agent(folder: Path, *, cache: FeatureCache | None = None) -> Agent:
         names, size_px, about = tuple(record["class_names"]), int(record["size_px"]), dict(record["about"])
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{folder / 'agent.json'} is damaged ({error}); train the agent again") from None
-    made_from = record.get("made_from")
+    made_from = record.get("made_from") or {}  # never None: opening an agent fetches nothing
     network = make_network(
         config.network, len(names), size_px=config.image_px or size_px, trained=False, made_from=made_from
     )
-    network.made_from = made_from or {}
     try:
         network.load_state_dict(read_weights(folder / "network.safetensors"))
     except RuntimeError as error:

@@ -20,7 +20,7 @@ NETWORKS: dict[str, Callable[..., StagedNetwork]] = {
     "resnet18": resnet18,
     "convnet": convnet,
 }
-BACKBONES: dict[str, Callable[..., StagedNetwork]] = {"timm": timm_backbone, "transformers": transformers_backbone}
+LIBRARIES = ("timm", "transformers")
 
 
 def check_name(name: str) -> None:
@@ -30,7 +30,7 @@ def check_name(name: str) -> None:
         UserError: it cannot.
     """
     kind, _, which = name.partition(":")
-    if not (name in NETWORKS or name in FROM_SCRATCH or (kind in BACKBONES and which) or _is_dotted(name)):
+    if not (name in NETWORKS or name in FROM_SCRATCH or (kind in LIBRARIES and which) or _is_dotted(name)):
         raise UserError(
             f"agent network {name!r} is unknown; take {', '.join([*NETWORKS, *FROM_SCRATCH])}, timm:<name>, "
             "transformers:<folder or hub name> or the dotted path of your own"
@@ -71,8 +71,9 @@ def make_network(
     if _is_dotted(name):
         return own_network(name, num_classes, size_px, weights, trained=trained)
     kind, _, which = name.partition(":")
-    more = {"made_from": made_from} if made_from else {}
-    return BACKBONES[kind](which, num_classes, size_px, weights, trained=trained, **more)
+    if kind == "timm":
+        return timm_backbone(which, num_classes, size_px, weights, trained=trained)
+    return transformers_backbone(which, num_classes, size_px, weights, trained=trained, made_from=made_from)
 
 
 def _is_dotted(name: str) -> bool:

@@ -39,6 +39,8 @@ def transformers_backbone(
     what = f"transformers:{source}"
     if weights is not None:
         raise UserError(f"the agent network {what} brings its own weights; leave out weights ({weights})")
+    if made_from is not None and not {"config", "image_mean", "image_std"} <= made_from.keys():
+        raise UserError(f"the agent does not say what its {what} was made from; train it again")
     folder = local(Path(source)) if made_from is None else None
     about = made_from if folder is None else _read(folder, what)
     assert about is not None
