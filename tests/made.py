@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from roadstill.frames import SCHEMA, FrameTable
+from roadstill.imagesets import ImageSetWriter, open_imageset
 
 
 def frame_table(accel, *, vx=8.0, vy=0.0, command=1, drive=None, logs=None, images=None, **columns):
@@ -32,3 +33,14 @@ def frame_table(accel, *, vx=8.0, vy=0.0, command=1, drive=None, logs=None, imag
         "has_route": np.ones(rows, bool),
     }
     return FrameTable(pa.table(values | columns, schema=SCHEMA))
+
+
+def picture_set(folder, n, *, px=16, seed=0, **facts):
+    """Noise with a red or a blue cast, in turn ``not_brake`` and ``brake``; facts by name, one value per image."""
+    rng = np.random.default_rng(seed)
+    with ImageSetWriter(folder, ("not_brake", "brake"), px) as writer:
+        for index in range(n):
+            picture = rng.normal(120, 40, (px, px, 3)) + ((0, 0, 30) if index % 2 else (30, 0, 0))
+            own = {name: values[index] for name, values in facts.items()}
+            writer.add(np.clip(picture, 0, 255).astype(np.uint8), index % 2, {"log": f"log{index // 4}"} | own)
+    return open_imageset(folder)

@@ -98,10 +98,10 @@ def refine(
             f"{images.root} has the classes {', '.join(images.class_names)}, {real.root} {', '.join(real.class_names)}"
         )
     device = next(codec.parameters()).device
-    network = build_network(agent, real.num_classes, seed).to(device).eval().requires_grad_(False)
+    network = build_network(agent, real.num_classes, seed, real.size_px).to(device).eval().requires_grad_(False)
     rows = _spread(real, config.real_images)
     known = torch.from_numpy(
-        Agent(agent, network, real.class_names, real.size_px, {}, cache or FeatureCache()).features(real, rows)
+        Agent(agent, network, real.class_names, real.size_px, {}, cache=cache or FeatureCache()).features(real, rows)
     )
     known_labels = torch.from_numpy(real.labels[rows])
     labels = torch.from_numpy(images.labels.copy()).to(device)

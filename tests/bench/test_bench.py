@@ -5,7 +5,9 @@ import re
 import pytest
 import torch
 
-from roadstill.bench import Row, bench_finetune, bench_index, bench_prepare, bench_sample, table
+from roadstill.agents import AgentConfig, train_agent
+from roadstill.bench import Row, bench_agent, bench_finetune, bench_index, bench_prepare, bench_sample, table
+from roadstill.bench.agent import _pictures, _plainly
 from roadstill.bench.timing import flops_of, in_turns
 
 
@@ -50,3 +52,16 @@ def test_the_data_benches_run():
     assert "filters and split" in text
     text = bench_prepare(pictures=1, rounds=1)
     assert float(re.search(r"PSNR (\S+) dB", text).group(1)) > 35
+
+
+def test_the_agent_bench_runs():
+    text = bench_agent(images=2, steps=1, seeds=1, rounds=1, small=True)
+    assert text.count("plain loop, PyTorch's loader") == text.count("two processes") >= 2
+
+
+def test_the_plain_loop_trains_the_same_agent(tmp_path):
+    # One step on the whole set: the order within the batch is all that can differ.
+    images = _pictures(tmp_path / "set", 4, 16)
+    config = AgentConfig(network="convnet-3", steps=1)
+    ours = train_agent(images, config=config, seed=0).about["last_loss"]
+    assert float(_plainly(images, config, 0)) == pytest.approx(ours, abs=1e-5)

@@ -7,8 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from roadstill.agents.agent import Agent
+from roadstill.agents.config import AgentConfig
 from roadstill.agents.features import FeatureCache
-from roadstill.agents.training import Agent, AgentConfig, train_agent
+from roadstill.agents.training import train_agent
 from roadstill.imagesets import ImageSet
 from roadstill.selection.features import CachedFeatures, Features
 from roadstill.selection.learnability import Student

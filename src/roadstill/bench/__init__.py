@@ -1,11 +1,12 @@
 """Benches: ours against a plainly written baseline, timed in turns in the same run; ratios, never limits."""
 
+from roadstill.bench.agent import bench_agent
 from roadstill.bench.data import bench_index, bench_prepare
 from roadstill.bench.generator import bench_encode, bench_finetune, bench_memory, bench_sample
 from roadstill.bench.selection import bench_select
 from roadstill.bench.timing import Row, table
 
 __all__ = [
-    "Row", "bench_encode", "bench_finetune", "bench_index", "bench_memory", "bench_prepare", "bench_sample",
-    "bench_select", "table",
+    "Row", "bench_agent", "bench_encode", "bench_finetune", "bench_index", "bench_memory", "bench_prepare",
+    "bench_sample", "bench_select", "table",
 ]  # fmt: skip

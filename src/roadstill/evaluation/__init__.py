@@ -1,5 +1,6 @@
 """Honest evaluation: metrics, runs, comparisons that know their noise, and the ledger of the test set."""
 
+from roadstill.evaluation.budget import SetBytes, set_bytes
 from roadstill.evaluation.compare import Comparison, Verdict, compare
 from roadstill.evaluation.ledger import LEDGER, note_outcome, open_test, read_ledger
 from roadstill.evaluation.metrics import Evaluation, Predictor, evaluate, score
@@ -15,6 +16,7 @@ __all__ = [
     "Evaluation",
     "Predictor",
     "Run",
+    "SetBytes",
     "Verdict",
     "by_arm",
     "compare",
@@ -28,4 +30,5 @@ __all__ = [
     "read_ledger",
     "run_of",
     "score",
+    "set_bytes",
 ]

@@ -5,7 +5,7 @@ from typing import Literal
 
 
 def bench(
-    what: Literal["finetune", "sample", "encode", "memory", "index", "prepare", "select"],
+    what: Literal["finetune", "sample", "encode", "memory", "index", "prepare", "select", "agent"],
     *,
     backbone: str = "DiT-S/2",
     memory_size: int = 64,
@@ -16,7 +16,7 @@ def bench(
 
     Args:
         what: the fine-tuning step, sampling, encoding, the memory that fine-tuning takes, reading logs, cutting
-            pictures to size, or selecting images by their features.
+            pictures to size, selecting images by their features, or training agents.
         backbone: name such as DiT-S/2 or DiT-B/2, with random weights.
         memory_size: entries per class in the criteria's memories.
         frames: the most frames that index is tried with.
@@ -33,5 +33,6 @@ def bench(
         "index": lambda: benches.bench_index(frames=frames, rounds=some),
         "prepare": lambda: benches.bench_prepare(rounds=some),
         "select": lambda: benches.bench_select(rounds=some),
+        "agent": lambda: benches.bench_agent(rounds=some),
     }
     return works[what]()

@@ -14,6 +14,8 @@ def train(
     *,
     agent: AgentConfig = AgentConfig(),  # noqa: B008  frozen; the command line shows its fields
     seed: int = 0,
+    dev: Path | None = None,
+    looks: int = 10,
 ) -> str:
     """Trains a driving agent on an image set.
 
@@ -22,13 +24,18 @@ def train(
         out: folder to make.
         agent: network and optimiser.
         seed: of the start and the order of the images.
+        dev: image set to look at along the way; the agent of the best look goes to the folder's part chosen. The agent
+            itself stays that of the last step.
+        looks: how often to look at dev.
     """
     from roadstill.agents import train_agent
     from roadstill.imagesets import open_imageset
 
-    made = train_agent(open_imageset(images), config=agent, seed=seed)
+    watched = None if dev is None else open_imageset(dev)
+    made = train_agent(open_imageset(images), config=agent, seed=seed, dev=watched, looks=looks)
     made.save(out)
-    return f"{out}: {agent.network} after {agent.steps} steps on {images}"
+    line = f"{out}: {agent.network} after {agent.steps} steps on {images}"
+    return line if made.chosen is None else f"{line}; {out / 'chosen'}: after {made.chosen.about['chosen_step']}"
 
 
 def evaluate(

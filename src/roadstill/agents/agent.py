@@ -1,0 +1,162 @@
+"""`Agent`: a trained classifier of pictures, kept in a folder."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+from torch import Tensor
+
+from roadstill.agents.config import AgentConfig
+from roadstill.agents.features import FeatureCache, Inputs, prepare_pixels
+from roadstill.agents.networks import make_network
+from roadstill.agents.staged import StagedNetwork
+from roadstill.agents.weights import read_weights
+from roadstill.errors import UserError
+from roadstill.imagesets import ImageSet
+from roadstill.runs import atomic_path, digest_of, plain, read_json, write_json
+
+FORMAT = "roadstill-agent-1"
+_PREDICT_BATCH = 64
+
+
+@dataclass
+class Agent:
+    """A trained classifier of pictures.
+
+    Attributes:
+        config: how it was trained.
+        network: the stages and the linear layer, in evaluation mode.
+        class_names: one per probability.
+        size_px: side of the pictures that it was trained on, as stored.
+        about: seed, digest of the image set, origin of the initial weights, last training loss.
+        chosen: the agent at the step that was best on dev, where training was given one; never the headline.
+        cache: where inputs of whole sets are kept.
+    """
+
+    config: AgentConfig
+    network: StagedNetwork
+    class_names: tuple[str, ...]
+    size_px: int
+    about: dict[str, Any]
+    chosen: Optional["Agent"] = field(default=None, repr=False)
+    cache: FeatureCache = field(default_factory=FeatureCache, repr=False)
+
+    @property
+    def digest(self) -> str:
+        """Equal for agents that were trained alike on the same images."""
+        return digest_of([self.config, self.about])
+
+    def logits(self, pictures: Tensor) -> Tensor:
+        """Logits ``[n, k]`` of pictures ``[n, 3, s, s]`` in [0, 1], with gradient with respect to them.
+
+        Raises:
+            UserError: see `predict`.
+        """
+        self._check_size(pictures.shape[2])
+        return self.network(prepare_pixels(self.network, pictures, self.config.image_px))
+
+    @torch.no_grad()
+    def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities ``[n, k]`` of pictures ``[n, s, s, 3]``.
+
+        Raises:
+            UserError: pictures of another size than in training, and no ``image_px`` that brings them to one.
+        """
+        self._check_size(pixels.shape[1])
+        out = np.empty((len(pixels), len(self.class_names)), np.float32)
+        device = self.network.head.weight.device
+        for start in range(0, len(pixels), _PREDICT_BATCH):
+            part = torch.from_numpy(np.ascontiguousarray(pixels[start : start + _PREDICT_BATCH])).to(device)
+            logits = self.network(prepare_pixels(self.network, part, self.config.image_px))
+            out[start : start + len(part)] = logits.softmax(1).cpu().numpy()
+        return out
+
+    def predict_set(self, images: ImageSet) -> NDArray[np.float32]:
+        """Probabilities ``[n, k]`` of a whole set; what the frozen stages make of it is computed once per cache."""
+        self._check_size(images.size_px)
+        return probabilities(self.network, Inputs(images, self.network, self.config.image_px, self.cache))
+
+    @torch.no_grad()
+    def features(self, images: ImageSet, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """What the last layer sees of the named images, ``[len(rows), d]``."""
+        self._check_size(images.size_px)
+        inputs = Inputs(images, self.network, self.config.image_px, self.cache)
+        parts = np.array_split(rows, max(1, -(-len(rows) // _PREDICT_BATCH)))
+        return np.concatenate([self.network.features(inputs.batch(part)).cpu().numpy() for part in parts])
+
+    def _check_size(self, size_px: int) -> None:
+        if self.config.image_px is None and size_px != self.size_px:
+            raise UserError(
+                f"the agent was trained on {self.size_px} px pictures and is asked about {size_px} px ones; "
+                f"prepare both alike or set image_px"
+            )
+
+    def save(self, folder: Path) -> Path:
+        """Writes ``agent.json``, ``network.safetensors`` and perhaps ``chosen``, such a folder itself, atomically."""
+        record = {
+            "format": FORMAT,
+            "config": {name: value for name, value in plain(self.config).items() if name != "type"},
+            "class_names": self.class_names,
+            "size_px": self.size_px,
+            "about": self.about,
+            "made_from": self.network.made_from,
+        }
+        with atomic_path(folder) as path:
+            path.mkdir()
+            save_file(
+                {name: value.contiguous() for name, value in self.network.state_dict().items()},
+                path / "network.safetensors",
+            )
+            write_json(path / "agent.json", record)
+            if self.chosen is not None:
+                self.chosen.save(path / "chosen")
+        return folder
+
+
+@torch.no_grad()
+def probabilities(network: StagedNetwork, inputs: Inputs) -> NDArray[np.float32]:
+    """Probabilities ``[n, k]`` of all rows of some inputs."""
+    out = np.empty((len(inputs), network.head.out_features), np.float32)
+    for start in range(0, len(inputs), _PREDICT_BATCH):
+        indices = np.arange(start, min(start + _PREDICT_BATCH, len(inputs)))
+        out[indices] = network.tail(inputs.batch(indices)).softmax(1).cpu().numpy()
+    return out
+
+
+def open_agent(folder: Path, *, cache: FeatureCache | None = None) -> Agent:
+    """Opens what `Agent.save` wrote.
+
+    A network named by dotted path is imported; nothing else in the folder is run.
+
+    Raises:
+        UserError: missing, foreign or damaged files.
+    """
+    record = read_json(folder / "agent.json")
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise UserError(f"{folder / 'agent.json'} is not of format {FORMAT}; train the agent again with this version")
+    try:
+        values = dict(record["config"])
+        values["weights"] = Path(values["weights"]) if values["weights"] else None
+        config = AgentConfig(**values)
+        names, size_px, about = tuple(record["class_names"]), int(record["size_px"]), dict(record["about"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{folder / 'agent.json'} is damaged ({error}); train the agent again") from None
+    made_from = record.get("made_from") or {}  # never None: opening an agent fetches nothing
+    network = make_network(
+        config.network, len(names), size_px=config.image_px or size_px, trained=False, made_from=made_from
+    )
+    try:
+        network.load_state_dict(read_weights(folder / "network.safetensors"))
+    except RuntimeError as error:
+        raise UserError(
+            f"{folder / 'network.safetensors'} does not fit: {' '.join(str(error).split())[:200]}"
+        ) from None
+    network.pretrained, network.origin = True, str(about.get("initial_weights"))
+    network.freeze(config.freeze)
+    cache = cache or FeatureCache()
+    chosen = open_agent(folder / "chosen", cache=cache) if (folder / "chosen").is_dir() else None
+    return Agent(config, network.eval(), names, size_px, about, chosen, cache)

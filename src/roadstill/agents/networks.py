@@ -1,0 +1,80 @@
+"""The networks that an agent can be, by name."""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from roadstill.agents.backbones import own_network
+from roadstill.agents.convnet import convnet
+from roadstill.agents.lite0 import efficientnet_lite0
+from roadstill.agents.literature import FROM_SCRATCH
+from roadstill.agents.resnet import resnet18
+from roadstill.agents.staged import StagedNetwork
+from roadstill.agents.timm_models import timm_backbone
+from roadstill.agents.transformers_models import transformers_backbone
+from roadstill.errors import UserError
+
+NETWORKS: dict[str, Callable[..., StagedNetwork]] = {
+    "efficientnet-lite0": efficientnet_lite0,
+    "resnet18": resnet18,
+    "convnet": convnet,
+}
+LIBRARIES = ("timm", "transformers")
+
+
+def check_name(name: str) -> None:
+    """Whether a name can be a network's; what stands behind it is looked up when it is made.
+
+    Raises:
+        UserError: it cannot.
+    """
+    kind, _, which = name.partition(":")
+    if not (name in NETWORKS or name in FROM_SCRATCH or (kind in LIBRARIES and which) or _is_dotted(name)):
+        raise UserError(
+            f"agent network {name!r} is unknown; take {', '.join([*NETWORKS, *FROM_SCRATCH])}, timm:<name>, "
+            "transformers:<folder or hub name> or the dotted path of your own"
+        )
+
+
+def make_network(
+    name: str,
+    num_classes: int,
+    *,
+    size_px: int | None,
+    weights: Path | None = None,
+    trained: bool = True,
+    made_from: Mapping[str, Any] | None = None,
+) -> StagedNetwork:
+    """The network of a name, what is random in it out of PyTorch's global stream.
+
+    Args:
+        name: see `AgentConfig`.
+        num_classes: number of logits.
+        size_px: side of the pictures that it will see; some networks do not ask.
+        weights: initial weights; the network's own if not given.
+        trained: False leaves the weights random, for a caller that loads others right away.
+        made_from: `StagedNetwork.made_from` of an earlier one of this name.
+
+    Raises:
+        UserError: no such network, or one that needs what is not there.
+    """
+    check_name(name)
+    if name in NETWORKS:
+        return NETWORKS[name](num_classes, weights, trained=trained)
+    if size_px is None:
+        raise UserError(f"the agent network {name} depends on the side of the pictures; set image_px")
+    if name in FROM_SCRATCH:
+        if weights is not None:
+            raise UserError(f"the agent network {name} starts from random weights; leave out weights ({weights})")
+        return FROM_SCRATCH[name](num_classes, size_px)
+    if _is_dotted(name):
+        return own_network(name, num_classes, size_px, weights, trained=trained)
+    kind, _, which = name.partition(":")
+    if kind == "timm":
+        return timm_backbone(which, num_classes, size_px, weights, trained=trained)
+    return transformers_backbone(which, num_classes, size_px, weights, trained=trained, made_from=made_from)
+
+
+def _is_dotted(name: str) -> bool:
+    return re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", name) is not None

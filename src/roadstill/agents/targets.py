@@ -1,0 +1,133 @@
+"""What an agent learns of each image: its class or soft labels, and how much it counts."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from roadstill.agents.agent import Agent
+from roadstill.agents.config import AgentConfig
+from roadstill.errors import UserError
+from roadstill.imagesets import ImageSet
+from roadstill.runs import digest_of
+
+SOFT_LABEL, WEIGHT = "soft_label", "weight"
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Targets of a whole set.
+
+    Attributes:
+        wanted: int64 ``[n]`` classes, or float32 ``[n, k]`` probabilities.
+        weight: float32 ``[n]`` with mean 1; None counts all images alike.
+        temperature: of soft labels.
+    """
+
+    wanted: Tensor
+    weight: Tensor | None = None
+    temperature: float = 1.0
+
+    def loss(self, logits: Tensor, indices: NDArray[np.int64]) -> Tensor:
+        """Mean cross-entropy of one batch, scalar.
+
+        With a temperature T, logits are divided by it and the loss is multiplied by T^2, so that gradients keep their
+        size (Hinton et al., "Distilling the knowledge in a neural network", 2015).
+
+        Args:
+            logits: ``[b, k]``.
+            indices: of the batch's images, ``[b]``.
+        """
+        rows = torch.from_numpy(indices)
+        wanted = self.wanted[rows].to(logits.device)
+        if self.temperature != 1:
+            logits = logits / self.temperature
+        if self.weight is None:
+            loss = F.cross_entropy(logits, wanted)
+        else:
+            loss = (F.cross_entropy(logits, wanted, reduction="none") * self.weight[rows].to(logits.device)).mean()
+        return loss * self.temperature**2 if self.temperature != 1 else loss
+
+
+def read_targets(images: ImageSet, config: AgentConfig) -> tuple[ImageSet, Targets, str | None]:
+    """The images that count, what is learnt of them, and a digest of all that is not in the set's own digest.
+
+    Args:
+        images: with the facts ``weight`` (a number from 0 on) and ``soft_label`` (k probabilities), if they have them.
+        config: says which labels are wanted.
+
+    Raises:
+        UserError: soft labels or weights that are missing for some images, or are none.
+    """
+    weights = _weights(images)
+    used = images
+    if weights is not None and not weights.all():  # what counts for nothing must not move BatchNorm either
+        used, weights = images.subset(np.flatnonzero(weights)), weights[weights > 0]
+    if weights is not None and (weights == weights[0]).all():
+        weights = None
+    wanted = torch.from_numpy(used.labels)
+    if config.labels == "soft":
+        wanted = torch.from_numpy(soft_labels(used))
+        if config.temperature != 1:
+            wanted = (wanted.double().log() / config.temperature).softmax(1).float()
+    share = None if weights is None else torch.from_numpy((weights / weights.mean()).astype(np.float32))
+    plain = used is images and share is None and config.labels == "hard"
+    facts = [[fact.get(WEIGHT), fact.get(SOFT_LABEL) if config.labels == "soft" else None] for fact in images.facts]
+    return used, Targets(wanted, share, config.temperature), None if plain else digest_of(facts)
+
+
+def _weights(images: ImageSet) -> NDArray[np.float64] | None:
+    found = [fact.get(WEIGHT) for fact in images.facts]
+    if all(value is None for value in found):
+        return None
+    try:
+        weights = np.array(found, np.float64)
+    except (TypeError, ValueError):
+        weights = np.array([np.nan])
+    if not np.isfinite(weights).all() or weights.min() < 0 or weights.max() == 0:
+        raise UserError(f"{images.root}: each image needs a weight of at least 0, and one of them more than 0")
+    return weights
+
+
+def soft_labels(images: ImageSet) -> NDArray[np.float32]:
+    """The soft labels ``[n, k]`` of a set.
+
+    Raises:
+        UserError: missing for some image, or no probabilities.
+    """
+    found = [fact.get(SOFT_LABEL) for fact in images.facts]
+    if any(value is None for value in found):
+        raise UserError(f"{images.root}: not every image has soft labels; make them with roadstill.agents.soften")
+    try:
+        values = np.array(found, np.float32)
+    except (TypeError, ValueError):
+        values = np.empty(0, np.float32)
+    shape = (len(images), images.num_classes)
+    if values.shape != shape or not (values >= 0).all() or np.abs(values.sum(1) - 1).max() > 1e-3:
+        raise UserError(f"{images.root}: soft labels should be {shape[1]} probabilities per image; make them again")
+    return values
+
+
+def soften(images: ImageSet, teacher: Agent) -> ImageSet:
+    """The same images with a teacher's probabilities beside them, as the fact ``soft_label``.
+
+    The pictures are not copied; ``soften(...).save(folder)`` writes a set of its own. The teacher is then not needed
+    for training; `roadstill.evaluation.set_bytes` counts what the labels take.
+
+    Args:
+        images: any set.
+        teacher: an agent, as a rule trained on all training frames.
+
+    Raises:
+        UserError: the teacher knows other classes, or was trained on pictures of another size.
+    """
+    if teacher.class_names != images.class_names:
+        raise UserError(
+            f"the teacher knows the classes {list(teacher.class_names)}, {images.root} has {list(images.class_names)}"
+        )
+    rows = teacher.predict_set(images).tolist()
+    facts = [{**fact, SOFT_LABEL: row} for fact, row in zip(images.facts, rows, strict=True)]
+    return replace(images, facts=facts, about={**images.about, "soft_labels": {"teacher": teacher.digest}})

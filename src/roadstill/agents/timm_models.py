@@ -1,0 +1,40 @@
+"""Models of timm as agents; timm is no part of the base installation, since it brings torchvision along."""
+
+from pathlib import Path
+
+from roadstill.agents.backbones import IMAGENET, load_safetensors, one_line, staged
+from roadstill.agents.staged import StagedNetwork
+from roadstill.errors import UserError
+
+
+def timm_backbone(name: str, num_classes: int, size_px: int, weights: Path | None, *, trained: bool) -> StagedNetwork:
+    """A model of timm, without its classifier.
+
+    Args:
+        name: as timm spells it.
+        num_classes: number of logits.
+        size_px: side of the pictures.
+        weights: safetensors file, folder with ``model.safetensors`` or hub name (``timm/resnet18.a1_in1k``); random
+            if not given. The classifier in it is left out.
+        trained: False leaves the weights random, for a caller that loads others right away.
+
+    Raises:
+        UserError: timm is not installed, has no such model, or the weights do not fit.
+    """
+    try:
+        import timm
+    except ImportError as error:
+        raise UserError(
+            f"the agent network timm:{name} needs timm ({error.name} is missing): pip install timm"
+        ) from None
+    try:
+        network = timm.create_model(name, pretrained=False, num_classes=0)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise UserError(f"timm cannot make {name!r}: {one_line(error)}") from None
+    about = network.pretrained_cfg
+    if trained and weights is not None:
+        classifier = about.get("classifier") or ()
+        names = (classifier,) if isinstance(classifier, str) else classifier
+        load_safetensors(network, weights, leave_out=tuple(f"{each}." for each in names))
+    norm = (about.get("mean") or IMAGENET[0], about.get("std") or IMAGENET[1])
+    return staged(network, f"timm:{name}", num_classes, size_px, norm=norm, weights=weights if trained else None)

@@ -1,0 +1,132 @@
+"""Image classifiers of transformers as agents: from a folder here, or by a hub name that was given."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from roadstill.agents.backbones import IMAGENET, one_line, staged
+from roadstill.agents.staged import StagedNetwork
+from roadstill.errors import UserError
+from roadstill.hub import local
+from roadstill.runs import read_json
+
+
+def transformers_backbone(
+    source: str,
+    num_classes: int,
+    size_px: int,
+    weights: Path | None,
+    *,
+    trained: bool,
+    made_from: Mapping[str, Any] | None = None,
+) -> StagedNetwork:
+    """An image classifier of transformers, its last linear layer replaced.
+
+    Args:
+        source: folder with ``config.json`` (and ``model.safetensors``, else the weights are random), or a hub name.
+        num_classes: number of logits.
+        size_px: side of the pictures.
+        weights: must be left out, since the folder brings its own.
+        trained: False leaves the weights random, for a caller that loads others right away.
+        made_from: `StagedNetwork.made_from` of an earlier one; then the folder is not needed.
+
+    Raises:
+        UserError: no such folder, no image classifier, weights in another format or that do not fit.
+    """
+    what = f"transformers:{source}"
+    if weights is not None:
+        raise UserError(f"the agent network {what} brings its own weights; leave out weights ({weights})")
+    if made_from is not None and not {"config", "image_mean", "image_std"} <= made_from.keys():
+        raise UserError(f"the agent does not say what its {what} was made from; train it again")
+    folder = local(Path(source)) if made_from is None else None
+    about = made_from if folder is None else _read(folder, what)
+    assert about is not None
+    found = folder if folder is not None and trained and _has_weights(folder) else None
+    try:
+        network, missing = _model(about["config"], found)
+    except Exception as error:  # transformers and safetensors raise many kinds
+        raise UserError(f"{what} cannot be opened as an image classifier: {one_line(error)}") from None
+    classifier = _cut_classifier(network, what)
+    if missing := [name for name in missing if not name.startswith(classifier)]:
+        raise UserError(f"{what}: tensors are missing or do not fit ({one_line(missing)})")
+    made = staged(
+        _Logits(network), what, num_classes, size_px, norm=(about["image_mean"], about["image_std"]), weights=found
+    )
+    made.made_from = about
+    return made
+
+
+class _Logits(nn.Module):
+    """A model of transformers that gives the tensor itself, not an object that holds it."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What the model gives in place of logits, ``[b, d]``."""
+        out: Tensor = self.network(x).logits
+        return out
+
+
+def _read(folder: Path, what: str) -> dict[str, Any]:
+    """The model's configuration, and the mean and standard deviation that it was trained with."""
+    if not (folder / "config.json").is_file():
+        raise UserError(f"{what} is neither a folder with a config.json nor a name on the hub")
+    path = folder / "preprocessor_config.json"
+    pictures = read_json(path) if path.is_file() else {}
+    return {
+        "config": read_json(folder / "config.json"),
+        "image_mean": pictures.get("image_mean") or IMAGENET[0],
+        "image_std": pictures.get("image_std") or IMAGENET[1],
+    }
+
+
+def _has_weights(folder: Path) -> bool:
+    if any(folder.glob("*.safetensors")):
+        return True
+    if any(folder.glob("*.bin")):
+        raise UserError(f"{folder} has its weights in a format that may run code; only safetensors are read")
+    return False
+
+
+def _model(config: Mapping[str, Any], folder: Path | None) -> tuple[nn.Module, list[str]]:
+    """The model, and the names of tensors that its folder lacks or has in another shape."""
+    import transformers
+
+    # Code beside a model is never run, whatever auto_map says.
+    fields = {name: value for name, value in config.items() if name not in ("model_type", "auto_map")}
+    settings = transformers.AutoConfig.for_model(config["model_type"], **fields)
+    kind = transformers.AutoModelForImageClassification
+    if folder is None:
+        return kind.from_config(settings, trust_remote_code=False), []
+    level = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity_error()  # what does not fit is told by the caller, in one line
+    transformers.logging.disable_progress_bar()
+    try:
+        network, about = kind.from_pretrained(
+            folder,
+            config=settings,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            dtype=torch.float32,
+        )
+    finally:
+        transformers.logging.set_verbosity(level)
+        transformers.logging.enable_progress_bar()
+    return network, [str(name) for what in ("missing_keys", "mismatched_keys") for name in about.get(what, ())]
+
+
+def _cut_classifier(network: nn.Module, what: str) -> str:
+    """Takes away the last linear layer and says where it was."""
+    linear = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)]
+    if not linear:
+        raise UserError(f"{what} does not end in a linear layer, so it cannot learn other classes")
+    parent, _, name = linear[-1].rpartition(".")
+    setattr(network.get_submodule(parent), name, nn.Identity())
+    return f"{linear[-1]}."

@@ -1,0 +1,68 @@
+"""Looking at dev while an agent trains: which step would have been chosen, beside the last one, which counts."""
+
+import copy
+
+import numpy as np
+from torch import Tensor
+
+from roadstill.agents.agent import probabilities
+from roadstill.agents.features import FeatureCache, Inputs
+from roadstill.agents.staged import StagedNetwork
+from roadstill.errors import UserError
+from roadstill.imagesets import ImageSet
+
+
+class DevWatch:
+    """Measures a network on dev at evenly spaced steps and keeps the best state; training does not notice.
+
+    Args:
+        dev: never the test part.
+        network: what trains.
+        image_px: see `AgentConfig`.
+        steps: length of the training.
+        looks: how often to look; the last look is after the last step.
+        cache: keeps what the frozen stages make of dev.
+
+    Raises:
+        UserError: a test part, a class without an image, or looks below 1.
+    """
+
+    def __init__(
+        self,
+        dev: ImageSet,
+        network: StagedNetwork,
+        image_px: int | None,
+        *,
+        steps: int,
+        looks: int,
+        cache: FeatureCache,
+    ) -> None:
+        if dev.about.get("split") == "test":
+            raise UserError(f"{dev.root} is the test part; a step is chosen on dev, or not at all")
+        if not all(dev.counts().values()) or looks < 1:
+            raise UserError(f"{dev.root}: choosing a step takes an image of every class and looks of at least 1")
+        self.network, self.labels = network, dev.labels
+        self.inputs = Inputs(dev, network, image_px, cache)
+        self.at = {-(-steps * number // looks) for number in range(1, looks + 1)}
+        self.looks: list[tuple[int, float]] = []
+        self.best: tuple[int, float] = (0, -1.0)
+        self._state: dict[str, Tensor] = {}
+
+    def after(self, steps: int) -> None:
+        """Looks, if it is time after so many steps; of equal looks the first is kept."""
+        if steps not in self.at:
+            return
+        self.network.eval()
+        right = probabilities(self.network, self.inputs).argmax(1) == self.labels
+        self.network.train()
+        share = float(np.mean([right[self.labels == label].mean() for label in np.unique(self.labels)]))
+        self.looks.append((steps, share))
+        if share > self.best[1]:
+            self.best = (steps, share)
+            self._state = {name: value.clone() for name, value in self.network.state_dict().items()}
+
+    def chosen(self) -> StagedNetwork:
+        """A network of its own in the best state, in evaluation mode."""
+        network = copy.deepcopy(self.network)
+        network.load_state_dict(self._state)
+        return network.eval()

