@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 
-from roadstill.bench import Row, bench_finetune, bench_index, bench_prepare, bench_sample, table
+from roadstill.bench import Row, bench_finetune, bench_index, bench_prepare, bench_sample, bench_select, table
 from roadstill.bench.timing import flops_of, in_turns
 
 
@@ -50,3 +50,9 @@ def test_the_data_benches_run():
     assert "filters and split" in text
     text = bench_prepare(pictures=1, rounds=1)
     assert float(re.search(r"PSNR (\S+) dB", text).group(1)) > 35
+
+
+def test_the_selection_bench_runs():
+    text = bench_select(rows=80, width=8, count=3, rounds=1)
+    assert text.count("plain loop") == 7
+    assert "near-duplicates out" in text
