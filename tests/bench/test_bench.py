@@ -6,7 +6,16 @@ import pytest
 import torch
 
 from roadstill.agents import AgentConfig, train_agent
-from roadstill.bench import Row, bench_agent, bench_finetune, bench_index, bench_prepare, bench_sample, table
+from roadstill.bench import (
+    Row,
+    bench_agent,
+    bench_finetune,
+    bench_index,
+    bench_prepare,
+    bench_sample,
+    bench_select,
+    table,
+)
 from roadstill.bench.agent import _pictures, _plainly
 from roadstill.bench.timing import flops_of, in_turns
 
@@ -65,3 +74,9 @@ def test_the_plain_loop_trains_the_same_agent(tmp_path):
     config = AgentConfig(network="convnet-3", steps=1)
     ours = train_agent(images, config=config, seed=0).about["last_loss"]
     assert float(_plainly(images, config, 0)) == pytest.approx(ours, abs=1e-5)
+
+
+def test_the_selection_bench_runs():
+    text = bench_select(rows=80, width=8, count=3, rounds=1)
+    assert text.count("plain loop") == 7
+    assert "near-duplicates out" in text

@@ -1,4 +1,4 @@
-"""Learnability in increments: the selection half of LGD (method 8.10): learnable, not noise."""
+"""Learnability in increments: the selection half of LGD (arXiv 2604.00519): learnable, not noise."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The group of images whose moments are the class's: the selection half of D3HR (Zhao et al. 2025), in any features."""
+"""The group of images whose moments are the class's: the selection half of D3HR (arXiv 2505.18399), in any features."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""S3: groups whose centres lie near their own class and far from the others (from IMS3, method 8.9)."""
+"""S3: groups whose centres lie near their own class and far from the others (from IMS3, CVPR 2026)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
