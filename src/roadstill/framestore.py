@@ -45,6 +45,21 @@ class LogRecord:
     broken: bool = False
 
 
+_MOST_BYTES = 255  # that file systems take for one part of a path
+
+
+def can_store(log: str) -> bool:
+    """Whether a log of this name can have a folder: not if it is too long, or bytes of a file name that are no text."""
+    try:
+        return len(_folder(log)) <= _MOST_BYTES
+    except UnicodeEncodeError:
+        return False
+
+
+def _folder(log: str) -> str:
+    return f"log={quote(log, safe=' ')}"
+
+
 class FrameStore:
     """The folder of all frames.
 
@@ -57,7 +72,7 @@ class FrameStore:
 
     def path(self, log: str) -> Path:
         """The file of a log."""
-        return self.root / f"log={quote(log, safe=' ')}" / "frames.parquet"
+        return self.root / _folder(log) / "frames.parquet"
 
     def logs(self) -> list[str]:
         """Names of the logs that are stored, sorted."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from roadstill.errors import UserError
+from roadstill.errors import UserError, one_line
 from roadstill.filters import FrameFilter, Funnel, SceneFilter
 from roadstill.frames import BrakeLabel
 from roadstill.framestore import FrameStore
@@ -171,10 +171,10 @@ def open_index(folder: Path) -> dict[str, Any]:
 
 def _wanted_logs(files: LogFiles, names: list[str] | None) -> tuple[list[str], list[str]]:
     """Names of the logs to read, and what is odd about the folder."""
-    problems = []
-    if files.ignored:
-        some = ", ".join(files.ignored[:3])
-        problems.append(f"{len(files.ignored)} entries of the folder are no *.pkl logs and were left out: {some}")
+    problems = [f"{one_line(name)}: no file, or of a name that no log has" for name in files.ignored if _is_pkl(name)]
+    if others := [name for name in files.ignored if not _is_pkl(name)]:
+        some = one_line(", ".join(others[:3]))
+        problems.append(f"{len(others)} entries of the folder are no *.pkl logs and were left out: {some}")
     if names is None:
         return files.names, problems
     there = set(files.names)
@@ -183,6 +183,10 @@ def _wanted_logs(files: LogFiles, names: list[str] | None) -> tuple[list[str], l
     if len(missing) == len(names):
         raise UserError(f"{files.folder}: not one of the {len(names)} wanted logs is there; the first: {names[0]}.pkl")
     return sorted(there & set(names)), problems
+
+
+def _is_pkl(name: str) -> bool:
+    return name.endswith(".pkl")
 
 
 # ---- tables of frames

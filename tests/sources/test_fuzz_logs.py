@@ -7,6 +7,7 @@ import os
 import pickle
 import tracemalloc
 
+import attacks
 import numpy as np
 import pytest
 from attacks import FIELDS
@@ -106,6 +107,23 @@ def test_damaged_bytes_take_no_more_memory_than_they_may(tmp_path_factory, data)
 @given(st.binary(max_size=80))
 def test_random_bytes(tmp_path_factory, data):
     look(tmp_path_factory.getbasetemp(), b"\x80\x05" + data + b".")
+
+
+WORDS = [
+    *(attacks.text(value) for value in ("", "a", "C", "K", "f8", "U2", "b1", "latin1", "<", "numpy", "dtype")),
+    *(attacks.number(value) for value in (-1, 0, 1, 2, 3, 2**40, 2**100)),
+    *(attacks.raw(bytes(size)) for size in (0, 1, 8, 16)),
+    *(attacks.FROMBUFFER, attacks.RECONSTRUCT, attacks.SCALAR, attacks.ENCODE, attacks.NDARRAY, attacks.DTYPE),
+    *(attacks.F8, attacks.BLANK, attacks.LETTER, attacks.array(), attacks.row(attacks.number(2))),
+    *(b"h\x00", b"h\x01", b"h\x02", b"q\x00", b"G" + bytes(8)),
+    *(bytes([code]) for code in b"N\x88\x89]})(\x85\x86\x87ttRRRbbbaeus01\x94\x94\x94\x93"),
+]
+
+
+@tries(400)
+@given(st.lists(st.sampled_from(WORDS), max_size=25).map(b"".join))
+def test_random_programs(tmp_path_factory, program):
+    look(tmp_path_factory.getbasetemp(), b"\x80\x04](" + program + b"e.")
 
 
 PLAIN = st.one_of(

@@ -1,9 +1,11 @@
 """The log reader on good files, at its limits, and on things that are no files; hostile bytes are in `attacks`."""
 
+import gc
 import os
 import pickle
 import socket
 import threading
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -143,6 +145,20 @@ def test_shared_parts_are_kept_shared():
     frames = parse(pickle.dumps([{"route": route, "camera": {"matrix": calibration}} for _ in range(1000)], 5))
     assert frames[0]["route"] is frames[999]["route"]
     assert frames[0]["camera"]["matrix"] is frames[999]["camera"]["matrix"]
+
+
+@pytest.mark.parametrize("on", [True, False])
+@pytest.mark.parametrize("data", [pickle.dumps([1], 4), b"no pickle"], ids=["good", "bad"])
+def test_garbage_collection_is_left_as_it_was(tmp_path, on, data):
+    (tmp_path / "a.pkl").write_bytes(data)
+    was_on = gc.isenabled()
+    try:
+        (gc.enable if on else gc.disable)()
+        with suppress(BrokenLog):
+            read_pickle(tmp_path / "a.pkl")
+        assert gc.isenabled() is on
+    finally:
+        (gc.enable if was_on else gc.disable)()
 
 
 def test_budget_of_steps(tmp_path):

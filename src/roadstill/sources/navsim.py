@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from roadstill.errors import UserError
 from roadstill.frames import SCHEMA, FrameTable
-from roadstill.framestore import FrameStore, LogRecord
+from roadstill.framestore import FrameStore, LogRecord, can_store
 from roadstill.parallel import Workers
 from roadstill.runs import require_folder
 from roadstill.sources.schema import BrokenFrame, Frame, read_frame, read_log_name
@@ -77,7 +77,7 @@ class LogFiles:
     Attributes:
         folder: where they lie.
         names: of the logs, sorted; the file of each is ``<name>.pkl``.
-        ignored: names of entries of the folder that are no logs.
+        ignored: names of entries of the folder that cannot be logs, by kind or by name.
     """
 
     folder: Path
@@ -88,9 +88,13 @@ class LogFiles:
 def list_logs(folder: Path) -> LogFiles:
     """The logs of a folder that `find_data` found."""
     with os.scandir(folder) as entries:
-        is_log = {entry.name: entry.name.endswith(".pkl") and entry.is_file() for entry in entries}
+        is_log = {entry.name: _can_be_log(entry) for entry in entries}
     names = sorted(name.removesuffix(".pkl") for name, yes in is_log.items() if yes)
     return LogFiles(folder, names, sorted(name for name, yes in is_log.items() if not yes))
+
+
+def _can_be_log(entry: "os.DirEntry[str]") -> bool:
+    return entry.name.endswith(".pkl") and can_store(entry.name.removesuffix(".pkl")) and entry.is_file()
 
 
 def index_logs(
