@@ -548,6 +548,7 @@ PATHS: dict[str, Any] = TEXTS | {
     "a drive": "C:/x.jpg",
     "a scheme": "file:///etc/passwd",
     "a part of 300 letters": "log/" + "x" * 300,
+    "600 short parts": "a/" * 600 + "x.jpg",
     "a part of 400 bytes": "log/" + "\U0001f697" * 100,
 }
 MOTIONS: dict[str, Any] = {

@@ -55,6 +55,15 @@ def test_every_frame_of_a_golden_scene_becomes_a_row(generation):
     assert record.problems == []
 
 
+def test_times_may_be_numbers_of_numpy():
+    log = tool.golden_log("scene")
+    plain, _ = frames_of(LOG, log)
+    for frame in log:
+        frame["timestamp"] = np.int64(frame["timestamp"])
+    assert frames_of(LOG, log)[0].table == plain.table
+    assert plain.column("steady_after")[0] == 13
+
+
 def test_every_truncation_of_a_golden_log_is_refused():
     data = (FOLDER / "numpy1-frames-protocol4.pkl").read_bytes()
     for size in range(0, len(data), 37):

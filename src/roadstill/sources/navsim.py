@@ -203,7 +203,7 @@ def _first_of_each(frames: Sequence[Frame]) -> list[int]:
 def _steady(entries: Sequence[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """For each entry, how many before and after it follow each other about half a second apart, ``[n]`` each."""
     stamps = [entry.get("timestamp") if isinstance(entry, dict) else None for entry in entries]
-    times = np.array([stamp if isinstance(stamp, int) else math.nan for stamp in stamps], np.float64)
+    times = np.array([stamp if isinstance(stamp, (int, np.integer)) else math.nan for stamp in stamps], np.float64)
     place = np.arange(len(times))
     # Entries between two gaps form a run; a place in its run is the distance to the run's ends.
     gap = ~(np.abs(np.diff(times) - STEP_US) < STEP_US / 2)

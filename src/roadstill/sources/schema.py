@@ -91,13 +91,9 @@ def _clean(value: Any, name: str) -> str:
 def _plain_name(frame: Any, name: str) -> str:
     """Text that can be one part of a path: log and place become names of files and folders."""
     text = _clean(_field(frame, name), name)
-    if any(letter in text for letter in "/\\:") or text in (".", "..") or _too_long(text):
+    if any(letter in text for letter in "/\\:") or text in (".", "..") or len(text.encode()) > _MAX_NAME_BYTES:
         raise BrokenFrame(f"{name}: {text[:80]!r} is no plain name")
     return text
-
-
-def _too_long(name: str) -> bool:
-    return len(name.encode()) > _MAX_NAME_BYTES
 
 
 def _numbers(frame: Any, name: str, count: int) -> list[float]:
@@ -149,6 +145,6 @@ def _image(frame: Any) -> str:
             raise BrokenFrame(f"{name}: missing")
         value = value[key]
     path = _clean(value, name)
-    if leaves_folder(path) or any(map(_too_long, path.split("/"))):
+    if leaves_folder(path):
         raise BrokenFrame(f"{name}: {path[:80]!r} leaves the sensor folder, or is no path")
     return path
