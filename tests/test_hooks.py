@@ -17,6 +17,7 @@ from roadstill.images import BrokenImage
 from roadstill.imagesets import open_imageset
 from roadstill.pictures import PictureConfig
 from roadstill.pipeline import Road
+from roadstill.pipeline.data import make_index, make_sets, make_world
 from roadstill.prepare import Incomplete, prepare, prepare_splits
 from roadstill.privacy import BlurBoxes, describe
 from roadstill.recipes import Arm, Recipe, World
@@ -278,9 +279,9 @@ def test_a_recipe_prepares_with_its_hook(tmp_path):
         recipe = Recipe("r", {"random": Arm("random", "Random")}, World(4, 3, height_px=72), image_px=32,
                         max_per_class=3, **settings)  # fmt: skip
         road = Road(recipe, tmp_path / "run", said.append, 1)
-        road.make_world()
-        road.make_index()
-        road.make_sets()
+        make_world(road)
+        make_index(road)
+        make_sets(road)
         return road.split("train"), said
 
     plain, _ = go()

@@ -16,6 +16,7 @@ from roadstill.filters import FrameFilter, Funnel, SceneFilter
 from roadstill.frames import BrakeLabel
 from roadstill.framestore import FrameStore
 from roadstill.parallel import Shard
+from roadstill.protocols import PROTOCOLS, ProtocolName
 from roadstill.runs import atomic_path, digest_of, read_json, write_json
 from roadstill.sources.csv_config import CsvConfig
 from roadstill.sources.csv_table import CsvRecord, find_csv, read_csv
@@ -35,7 +36,8 @@ class IndexConfig:
         filter: which scenes show a clear decision.
         label: how frames get their labels.
         split_seed: decides which drives go to train, dev and test.
-        shares: of train, dev and test; with the preset navtrain the test part is fixed, and the others share the rest.
+        shares: of train, dev and test, 0 for a part that there is not to be; with the preset navtrain the test part is
+            fixed (dev, if the share of test is 0), and the others share the rest.
         split: which of several folders of logs (trainval, test, mini); by default the preset's.
     """
 
@@ -79,6 +81,7 @@ def index_data(
     out: Path,
     config: IndexConfig,
     *,
+    protocol: ProtocolName = "honest",
     shard: Shard | None = None,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
@@ -89,6 +92,7 @@ def index_data(
         data: folder of NAVSIM logs and sensors, or of the built-in world.
         out: folder of the index.
         config: what it holds.
+        protocol: decides which parts there are, see `Protocol.shares`.
         shard: reads only this share of the logs and stops there; a call without it joins all shares.
         workers: processes; the result does not depend on it.
         progress: called with (logs done, logs in all).
@@ -120,7 +124,7 @@ def index_data(
         scenes.windows,
         config.filter,
         config.label,
-        shares=dict(zip(SPLITS, config.shares, strict=True)),
+        shares=PROTOCOLS[protocol].shares(config.shares),
         seed=config.split_seed,
         test_logs=scenes.test_logs,
     )
@@ -134,6 +138,8 @@ def _write_parts(
     store: FrameStore, logs: list[str], out: Path, cut: Cut, problems: list[str]
 ) -> tuple[dict[str, int], Funnel]:
     (out / "index.json").unlink(missing_ok=True)  # a half-made index must never pass as the finished one of before
+    for name in SPLITS:  # nor must a part that another protocol had
+        (out / f"{name}.parquet").unlink(missing_ok=True)
     frames, funnel = write_index(store.tables(logs), out, cut)
     with atomic_path(out / "problems.txt") as path:
         path.write_text("".join(line + "\n" for line in problems), encoding="utf-8")
@@ -198,6 +204,7 @@ def index_csv(
     config: IndexConfig,
     csv: CsvConfig,
     *,
+    protocol: ProtocolName = "honest",
     progress: Callable[[int, int], None] | None = None,
 ) -> Index:
     """The same of a table of camera frames (CSV); a table without commands switches the default rule on them off.
@@ -207,6 +214,7 @@ def index_csv(
         out: folder of the index.
         config: what it holds; what concerns NAVSIM's scenes must be left alone.
         csv: how the table is read.
+        protocol: decides which parts there are, see `Protocol.shares`.
         progress: called with (bytes read, bytes in all).
 
     Raises:
@@ -220,8 +228,9 @@ def index_csv(
     record = read_csv(table, out / "frames", csv, progress=progress)
     (out / "index.json").unlink(missing_ok=True)  # the frames may be others than before
     notes = _csv_notes(record, csv)
-    if record.drives < len(SPLITS):
-        raise UserError(f"{table}: {record.drives} drives cannot fill train, dev and test: a drive is never cut; name "
+    shares = PROTOCOLS[protocol].shares(config.shares)
+    if record.drives < len(shares):
+        raise UserError(f"{table}: {record.drives} drives cannot fill {', '.join(shares)}: a drive is never cut; name "
                         "them with --csv.drive or --csv.drive_pattern, or cut at shorter pauses with --csv.gap_s, or, "
                         "with near-duplicates at the ends, into --csv.piece_s")  # fmt: skip
     if csv.command is None and config.filter.command == FrameFilter().command:
@@ -229,7 +238,6 @@ def index_csv(
                      "is switched off")  # fmt: skip
         config = replace(config, filter=replace(config.filter, command=None))
     store = FrameStore(out / "frames")
-    shares = dict(zip(SPLITS, config.shares, strict=True))
     cut = Cut(decisions=config.filter, label=config.label, shares=shares, seed=config.split_seed)
     frames, funnel = _write_parts(store, store.logs(), out, cut, record.problems)
     counts = {"logs": record.drives, "broken_logs": 0}

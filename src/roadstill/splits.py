@@ -26,10 +26,10 @@ class Cut:
         windows: what a scene is, to count those with gaps; None if the frames are no entries of NAVSIM logs.
         decisions: rules on what it shows.
         label: how frames get their labels.
-        shares: of the parts; a drive is never cut.
+        shares: of the parts that there are, train, dev and test; a drive is never cut.
         seed: which drives go where.
-        test_logs: names of the logs whose drives make up the test part, as navsim's own split has it; None lets the
-            shares decide.
+        test_logs: names of the logs whose drives make up the last part but train, as navsim's own split has it: test,
+            or dev if the test part comes from elsewhere. None lets the shares decide.
     """
 
     scenes: Sequence[Rule] = ()
@@ -82,16 +82,17 @@ def write_index(tables: Iterable[FrameTable], folder: Path, cut: Cut) -> tuple[d
 
 
 def _parts(counts: Mapping[tuple[str, int], int], cut: Cut, held: set[str]) -> dict[str, int]:
-    """The part of every drive; those that are held for the test part are not dealt out."""
+    """The part of every drive; those of the logs that are held back are not dealt out."""
     if cut.test_logs is None:
         return deal_drives(counts, cut.shares, cut.seed)
-    test = list(cut.shares).index("test")
+    *others, last = cut.shares
+    if not others:
+        raise UserError(f"the preset holds logs back, so {last} alone is no cut; name a share of train, too")
     if not held:
-        raise UserError("no frame of the test part is left; index the logs of navsim's val_logs too")
+        raise UserError(f"no frame of the {last} part is left; index the logs of navsim's val_logs too")
     rest = {key: count for key, count in counts.items() if key[0] not in held}
-    dealt = deal_drives(rest, {name: share for name, share in cut.shares.items() if name != "test"}, cut.seed)
-    moved = {drive: part + (part >= test) for drive, part in dealt.items()}
-    return moved | dict.fromkeys(held, test)
+    dealt = deal_drives(rest, {name: cut.shares[name] for name in others}, cut.seed)
+    return dealt | dict.fromkeys(held, len(others))
 
 
 def deal_drives(

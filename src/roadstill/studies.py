@@ -12,7 +12,7 @@ from typing import Any
 
 from roadstill.errors import UserError
 from roadstill.evaluation import Comparison
-from roadstill.pipeline import Road
+from roadstill.pipeline import run_recipe
 from roadstill.recipes import Recipe, read_recipe, shipped_recipes
 from roadstill.report import figures
 from roadstill.report.verdicts import comparisons
@@ -72,7 +72,7 @@ def run_study(
     for recipe in recipes:
         say(f"recipe {recipe.name}")
         run = folder / recipe.name
-        found = Road(recipe, run, say=say, workers=workers).go()
+        found = run_recipe(recipe, run, say=say, workers=workers)
         for comparison, shown in zip(found, comparisons(run) or [], strict=True):
             per_class = min(count for count in shown["about"]["per_class"].values() if count is not None)
             rows += _rows(recipe, comparison, shown["labels"], per_class)

@@ -5,7 +5,10 @@ import pytest
 from roadstill.cli import main
 from roadstill.errors import UserError
 from roadstill.imagesets import open_imageset
-from roadstill.pipeline import Road, needs_teacher
+from roadstill.pipeline import Road
+from roadstill.pipeline.data import make_index, make_sets, make_world
+from roadstill.pipeline.generator import train_teacher
+from roadstill.pipeline.small_sets import looked_at, make_small_set, needs_teacher
 from roadstill.recipes import Arm, parse_recipe, read_recipe
 from roadstill.selection import SELECTORS
 
@@ -40,14 +43,14 @@ def recipe(features):
 @pytest.fixture(scope="module")
 def road(tmp_path_factory):
     made = Road(recipe("agent"), tmp_path_factory.mktemp("run"), workers=1)
-    made.make_world(), made.make_index(), made.make_sets()
-    made.train_teacher("teacher")
+    for stage in (make_world, make_index, make_sets, train_teacher):
+        stage(made)
     return made
 
 
 @pytest.mark.parametrize("name", [*(name.replace(":", "-") for name in NAMES), *OTHERS])
 def test_as_an_arm(road, name):
-    road.make_small_set(name, 0)
+    make_small_set(road, name, 0)
     made = open_imageset(road.folder / "arms" / name / "seed0")
     assert made.counts() == {"not_brake": 2, "brake": 2}
     assert made.size_px == 128
@@ -56,7 +59,7 @@ def test_as_an_arm(road, name):
 @pytest.mark.parametrize("features", ["pixels", "dit"])
 def test_other_features_need_no_teacher(road, features):
     other = Road(recipe(features), road.folder, workers=1)
-    other.make_small_set("medoids", 1)
+    make_small_set(other, "medoids", 1)
     made = open_imageset(road.folder / "arms" / "medoids" / "seed1")
     assert made.about["method"]["teacher"].endswith(features)
     arms = other.recipe.arms
@@ -64,8 +67,8 @@ def test_other_features_need_no_teacher(road, features):
     assert needs_teacher(arms["medoids"], "agent")
     assert needs_teacher(arms["confident"], features)
     assert not any(needs_teacher(arms[name], "agent") for name in ("random", "dynamics", "forgetting"))
-    assert other.looked_at(arms["medoids"])["features"] == features
-    assert road.looked_at(arms["medoids"]) == {}
+    assert looked_at(other, arms["medoids"])["features"] == features
+    assert looked_at(road, arms["medoids"]) == {}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -14,6 +14,7 @@ from roadstill.agents.training import train_agent
 from roadstill.imagesets import ImageSet
 from roadstill.selection.features import CachedFeatures, Features
 from roadstill.selection.learnability import Student
+from roadstill.selection.uncertainty import RememberingTeacher
 
 
 class ForgettingCounts:
@@ -96,7 +97,8 @@ def selector_tools(
         "forgetting": _once(lambda: ForgettingCounts(watched, cache=cache)),
     }
     if teacher is not None:
-        tools["predict"] = lambda: teacher().predict
+        asked = teacher
+        tools["predict"] = _once(lambda: RememberingTeacher(asked().predict))
         features = features or (lambda: teacher().features)
     if features is not None:
         found = features

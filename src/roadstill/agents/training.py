@@ -48,10 +48,15 @@ def build_network(config: AgentConfig, num_classes: int, seed: int, size_px: int
     return network
 
 
+def steps_per_epoch(num_images: int, batch_size: int) -> int:
+    """Optimiser steps in which every image is seen once."""
+    return -(-num_images // min(batch_size, num_images))
+
+
 def batch_at(step: int, *, num_images: int, batch_size: int, seed: int) -> NDArray[np.int64]:
     """Indices of one step: a fresh order in each epoch, without replacement, the short last batch kept."""
     size = min(batch_size, num_images)
-    epoch, position = divmod(step, -(-num_images // size))
+    epoch, position = divmod(step, steps_per_epoch(num_images, batch_size))
     order = np.random.default_rng(seed_of("agent order", seed, epoch)).permutation(num_images)
     return order[position * size : (position + 1) * size]
 
@@ -66,6 +71,8 @@ def train_agent(
     watch: Watch | None = None,
     dev: ImageSet | None = None,
     looks: int = 10,
+    peek: bool = False,
+    plateau: bool = False,
 ) -> Agent:
     """Trains an agent on an image set with cross-entropy and AdamW (method 7).
 
@@ -80,6 +87,10 @@ def train_agent(
         dev: looked at along the way, never learnt from; the best look becomes ``Agent.chosen``. The agent itself is
             that of the last step, bit by bit the same with and without dev.
         looks: number of looks, evenly spaced, the last one after the last step.
+        peek: see `DevWatch`.
+        plateau: looks about once per epoch instead, and divides the learning rate by 10 when the loss there has not
+            fallen for 10 epochs (PyTorch's ReduceLROnPlateau; the thesis' scheduler, method 7). dev then has a say in
+            the agent itself.
 
     Raises:
         UserError: an empty class, missing weights or extras, a loss that is not finite, a test part as dev.
@@ -95,8 +106,12 @@ def train_agent(
     network = build_network(config, images.num_classes, seed, images.size_px).to(device).train()
     best = None
     if dev is not None:
-        best = DevWatch(dev, network, config.image_px, steps=config.steps, looks=looks, cache=cache)
-    last_loss = _fit(network, Inputs(images, network, config.image_px, cache), targets, config, seed, watch, best)
+        looks = -(-config.steps // steps_per_epoch(len(images), config.batch_size)) if plateau else looks
+        best = DevWatch(dev, network, config.image_px, steps=config.steps, looks=looks, cache=cache, peek=peek)
+    elif plateau:
+        raise UserError("plateau lowers the learning rate by the loss on dev; give dev")
+    inputs = Inputs(images, network, config.image_px, cache)
+    last_loss = _fit(network, inputs, targets, config, seed, watch, best, plateau)
     about = {
         "seed": seed,
         "images": digest,
@@ -122,10 +137,12 @@ def _fit(
     seed: int,
     watch: Watch | None,
     best: DevWatch | None,
+    plateau: bool,
 ) -> float:
     """Takes all steps and returns the last one's loss."""
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+    lowering = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.1, patience=10) if plateau else None
     loss = torch.tensor(float("nan"))
     device = network.head.weight.device
     # Backbones of others may hold dropout, which draws from the global streams.
@@ -140,8 +157,9 @@ def _fit(
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-            if best is not None:
-                best.after(step + 1)
+            found = None if best is None else best.after(step + 1)
+            if lowering is not None and found is not None:
+                lowering.step(found)
     last_loss = float(loss.detach())
     if not math.isfinite(last_loss):
         raise UserError(f"the agent's loss became {last_loss} in {config.steps} steps; lower learning_rate")

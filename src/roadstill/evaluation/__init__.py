@@ -4,25 +4,30 @@ from roadstill.evaluation.budget import SetBytes, set_bytes
 from roadstill.evaluation.compare import Comparison, Verdict, compare
 from roadstill.evaluation.ledger import LEDGER, note_outcome, open_test, read_ledger
 from roadstill.evaluation.metrics import Evaluation, Predictor, evaluate, score
-from roadstill.evaluation.runs import Run, by_arm, open_run, open_runs, run_of
+from roadstill.evaluation.ranking import augmentation_robust_score, label_robust_score
+from roadstill.evaluation.runs import Run, by_arm, number_sets, open_run, open_runs, run_of
 from roadstill.evaluation.selftest import prove
 from roadstill.evaluation.sets import compare_sets
-from roadstill.evaluation.summary import ArmSummary
+from roadstill.evaluation.summary import ArmSummary, Budget
 
 __all__ = [
     "LEDGER",
     "ArmSummary",
+    "Budget",
     "Comparison",
     "Evaluation",
     "Predictor",
     "Run",
     "SetBytes",
     "Verdict",
+    "augmentation_robust_score",
     "by_arm",
     "compare",
     "compare_sets",
     "evaluate",
+    "label_robust_score",
     "note_outcome",
+    "number_sets",
     "open_run",
     "open_runs",
     "open_test",

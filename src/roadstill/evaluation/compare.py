@@ -262,7 +262,7 @@ def _verdict(
         sentence.append(f"Fewer than {FEW_SEEDS} seeds: a weak basis.")
     if found.num_clusters < FEW_CLUSTERS:
         sentence.append(f"Fewer than {FEW_CLUSTERS} {cluster_by}s in the test: the interval is rough.")
-    if num_sets < MIN_SEEDS:
+    if num_sets < MIN_SEEDS and word != "bound":
         sentence.append(f"One side was trained on {num_sets} set(s) only: this speaks of the sets, not of the method.")
     return Verdict(
         arm=arm,

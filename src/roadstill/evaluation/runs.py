@@ -1,7 +1,7 @@
 """`Run`: one trained agent's result under the name of its arm, with everything that a later comparison needs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,9 @@ class Run:
         set_seed: which draw or generated set it was trained on; the agent's seed if not given (a fresh set each time).
         strata: per kind ("command", "light" ...), the name that each image belongs to.
         thresholds: of p(positive class) by accepted share of false alarms, chosen on the dev part.
-        about: anything else worth keeping (digest of the set, configuration, seconds).
+        about: anything else worth keeping. The referee knows ``set`` (digest of the training set), the budget
+            (``num_images``, ``bytes``, ``steps``), and ``chosen`` (``step``, ``accuracy``, ``balanced_accuracy`` where
+            looking on the way would have stopped).
     """
 
     arm: str
@@ -154,9 +156,21 @@ def open_runs(folder: Path) -> dict[str, list[Run]]:
     return by_arm(runs)
 
 
+def number_sets(runs: Sequence[Run]) -> list[Run]:
+    """Runs of one arm with a common ``set_seed`` where they were trained on one set, by the digest that they name.
+
+    A method without chance in it gives the same set for every seed; its spread is then the trainings' alone.
+    """
+    first: dict[str, int] = {}
+    return [
+        replace(run, set_seed=first.setdefault(str(run.about["set"]), run.set_seed)) if "set" in run.about else run
+        for run in runs
+    ]
+
+
 def by_arm(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """Runs grouped by arm, each group in order of seed."""
+    """Runs grouped by arm, each group in order of seed and with its sets numbered, see `number_sets`."""
     arms: dict[str, list[Run]] = {}
     for run in sorted(runs, key=lambda run: run.seed):
         arms.setdefault(run.arm, []).append(run)
-    return arms
+    return {arm: number_sets(its) for arm, its in arms.items()}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from roadstill.errors import UserError
 from roadstill.evaluation.operating import by_stratum, operating_point, weighted_cost
 from roadstill.evaluation.runs import Run
 
@@ -48,6 +49,21 @@ class Stratum:
 
 
 @dataclass(frozen=True)
+class Budget:
+    """What an arm's agents were given; the three ways in which budgets can be equal.
+
+    Attributes:
+        images: in the training set.
+        bytes: mean size of the sets: pictures as stored, soft labels, weights, and a teacher if training needs it.
+        steps: of the optimiser.
+    """
+
+    images: int
+    bytes: float
+    steps: int
+
+
+@dataclass(frozen=True)
 class ArmSummary:
     """All runs of an arm, not only the paired ones.
 
@@ -65,6 +81,8 @@ class ArmSummary:
         cost: mean of miss and false alarm rate with the misses' weight; None but for two classes.
         sources: set and training variance apart; None if every set was trained on once.
         strata: by kind ("light") and name ("night").
+        budget: images, bytes and steps, if the runs say them.
+        chosen: balanced accuracy at the step that looking on the way would have chosen, if the runs say it.
     """
 
     arm: str
@@ -80,6 +98,8 @@ class ArmSummary:
     cost: Spread | None = None
     sources: Sources | None = None
     strata: dict[str, dict[str, Stratum]] = field(default_factory=dict)
+    budget: Budget | None = None
+    chosen: Spread | None = None
 
 
 def summarise(arm: str, runs: Sequence[Run], miss_cost: float = 5.0) -> ArmSummary:
@@ -104,7 +124,25 @@ def summarise(arm: str, runs: Sequence[Run], miss_cost: float = 5.0) -> ArmSumma
         cost=Spread.of([weighted_cost(found, miss_cost) for found in evaluations]) if len(names) == 2 else None,
         sources=_sources(runs),
         strata=_strata(runs),
+        budget=_budget(runs),
+        chosen=_chosen(runs),
     )
+
+
+def _budget(runs: Sequence[Run]) -> Budget | None:
+    given = [run.about for run in runs]
+    if not all({"num_images", "bytes", "steps"} <= set(about) for about in given):
+        return None
+    sizes = {(int(about["num_images"]), int(about["steps"])) for about in given}
+    if len(sizes) > 1:
+        raise UserError(f"arm {runs[0].arm!r}: its agents had different budgets (images, steps): {sorted(sizes)}")
+    (images, steps), *_ = sizes
+    return Budget(images, float(np.mean([about["bytes"] for about in given])), steps)
+
+
+def _chosen(runs: Sequence[Run]) -> Spread | None:
+    found = [run.about["chosen"]["balanced_accuracy"] for run in runs if run.about.get("chosen")]
+    return Spread.of(found) if len(found) == len(runs) else None
 
 
 def _sources(runs: Sequence[Run]) -> Sources | None:

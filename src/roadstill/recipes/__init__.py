@@ -5,6 +5,7 @@ A recipe file holds the fields of `Recipe` and a block ``sizes`` whose entries (
 holds what all arms' fine-tunings share.
 """
 
+import re
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +18,7 @@ from roadstill.denoisers.base import Sampling
 from roadstill.errors import UserError
 from roadstill.finetune import FinetuneConfig
 from roadstill.indexing import IndexConfig
+from roadstill.protocols import ProtocolName
 from roadstill.refine import Refinement
 from roadstill.selection.registry import find_selector, makes_pictures
 
@@ -105,6 +107,9 @@ class Recipe:
         world: source of the frames if ``data`` is not given.
         data: folder of NAVSIM logs and sensors.
         index: which frames count, and how they are split.
+        protocol: who may look at which part, see `roadstill.protocols`.
+        test_index: the test part as a selection of its own; what the index's preset holds back is dev then. The honest
+            protocol on NAVSIM is ``index: {preset: navtrain}`` with ``test_index: {preset: navtest}``.
         image_px: side of the prepared pictures.
         hook: dotted path of a step that every full picture passes before it is cropped, see `roadstill.privacy`.
         hook_settings: of the hook; its logs are those of ``data`` if it wants some.
@@ -119,6 +124,9 @@ class Recipe:
         base: a base generator; the shipped one if not given.
         agent: of the small arms.
         full_agent: of the full arm, of the teacher that some arms need, and of the training whose forgetting counts.
+        others: further agents by name, each with tables of its own: the fields in which they differ from the two above
+            (another network, soft labels from the teacher, augmentation).
+        looks: how often each training is looked at on the part that its protocol watches, the last step included.
         features: what selectors look at that need features: "agent" (the teacher's backbone), "pixels" (shrunk
             pictures) or "dit" (the base generator's middle block).
         baseline: the arm that verdicts compare with.
@@ -131,6 +139,8 @@ class Recipe:
     world: World = field(default_factory=World)
     data: str | None = None
     index: IndexConfig = field(default_factory=IndexConfig)
+    protocol: ProtocolName = "honest"
+    test_index: IndexConfig | None = None
     image_px: int = 128
     hook: str | None = None
     hook_settings: dict[str, Any] | None = None
@@ -144,6 +154,8 @@ class Recipe:
     base: str | None = None
     agent: AgentConfig = field(default_factory=AgentConfig)
     full_agent: AgentConfig = field(default_factory=AgentConfig)
+    others: dict[str, dict[str, Any]] = field(default_factory=dict)
+    looks: int = 4
     features: FeatureNetwork = "agent"
     baseline: str = "random"
     cluster_by: Literal["log", "drive"] = "log"
@@ -154,6 +166,29 @@ class Recipe:
             raise UserError("hook_settings are for a hook; name it with the field hook")
         if (fewest := min([self.seeds, *(arm.seeds or self.seeds for arm in self.arms.values())])) < 3:
             raise UserError(f"seeds is {fewest}; a verdict needs at least 3, better 10 or more")
+        if self.looks < 1:
+            raise UserError(f"looks is {self.looks}; the last step is one of them, so it is at least 1")
+        for other in self.others:
+            if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", other):
+                raise UserError(f"others: {other!r} becomes a folder's name; take small letters, digits and hyphens")
+            self.agent_of(other), self.agent_of(other, full=True)
+
+    def agent_of(self, other: str | None = None, *, full: bool = False) -> AgentConfig:
+        """The agent of a small arm or of the full one, as it is or as one of ``others``.
+
+        Raises:
+            UserError: a field that agents do not have, or a value that it cannot have.
+        """
+        agent = self.full_agent if full else self.agent
+        if other is None:
+            return agent
+        fields = self.others[other]
+        if fields.get("weights") is not None:
+            fields = fields | {"weights": Path(fields["weights"])}
+        try:
+            return replace(agent, **fields)
+        except TypeError as error:
+            raise UserError(f"others: {other}: {error}; it holds fields of an agent") from None
 
 
 def shipped_recipes() -> list[str]:

@@ -26,7 +26,7 @@ class Rded:
             train part.
         factor: 1 keeps one crop per picture; 2 stitches four half-size crops, which breaks the layout of a scene.
         crops: random square crops per candidate, of 8 to 100 % of its area.
-        pool: candidates per class, drawn at random; all if there are no more.
+        pool: candidates per class, drawn at random, or as many as crops are needed; all if there are no more.
         teacher: what the record says about it.
     """
 
@@ -51,11 +51,11 @@ class Rded:
             for label, name in enumerate(images.class_names):
                 rows = np.flatnonzero(images.labels == label)
                 rng = np.random.default_rng(seed_of("rded", seed, label))
-                rows = rows[rng.permutation(len(rows))[: self.pool]]
+                rows = rows[rng.permutation(len(rows))[: max(self.pool, per_class * patches)]]
                 if len(rows) < per_class * patches:
                     raise UserError(
                         f"{images.root}: {per_class} images of {patches} crops per class take {per_class * patches} "
-                        f"candidates, but class {name!r} has {len(rows)} (pool {self.pool}); lower per_class"
+                        f"candidates, but class {name!r} has {len(rows)}; lower per_class"
                     )
                 boxes, losses = self._best_crops(images, rows, label, rng)
                 order = np.lexsort((rng.random(len(rows)), losses))[: per_class * patches]

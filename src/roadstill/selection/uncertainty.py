@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from roadstill.imagesets import ImageSet
 from roadstill.selection.base import lowest
+from roadstill.selection.features import CachedFeatures
 
 _BATCH = 64
 
@@ -15,10 +16,32 @@ Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """Probabilities ``[n, k]`` of pictures uint8 ``[n, s, s, 3]``, such as `Agent.predict`."""
 
 
+class RememberingTeacher:
+    """A teacher that is asked once about each image of a set, however many selectors and seeds want to know.
+
+    Args:
+        predict: see `Predict`; of pictures that are in no set, such as crops, it is asked each time.
+    """
+
+    def __init__(self, predict: Predict) -> None:
+        self.predict = predict
+        self.of_set = CachedFeatures(lambda images, rows: _in_batches(predict, images, rows))
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See `Predict`."""
+        return self.predict(pixels)
+
+
 def probabilities(predict: Predict, images: ImageSet, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """The teacher's probabilities ``[len(rows), k]``, with few pictures in memory at a time."""
+    if isinstance(predict, RememberingTeacher):
+        return predict.of_set(images, rows).astype(np.float64)
+    return _in_batches(predict, images, rows).astype(np.float64)
+
+
+def _in_batches(predict: Predict, images: ImageSet, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     parts = np.array_split(rows, max(1, -(-len(rows) // _BATCH)))
-    return np.concatenate([predict(images.pixels(part)) for part in parts]).astype(np.float64)
+    return np.concatenate([predict(images.pixels(part)) for part in parts])
 
 
 def cross_entropy(predict: Predict, images: ImageSet, rows: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ from roadstill.imagesets import ImageSet
 from roadstill.indexing import IndexConfig
 from roadstill.parallel import Shard
 from roadstill.pictures import PictureConfig
+from roadstill.protocols import ProtocolName
 from roadstill.sources.csv_config import CsvConfig
 
 
@@ -61,6 +62,7 @@ def index(
     split_seed: int = 0,
     shares: tuple[float, float, float] = (0.7, 0.15, 0.15),
     split: str | None = None,
+    protocol: ProtocolName = "honest",
     expect: str | None = None,
     verify: bool = False,
     sensors: Path | None = None,
@@ -81,8 +83,9 @@ def index(
         filter: which scenes show a clear decision.
         label: how frames get their labels.
         split_seed: decides which drives go to train, dev and test.
-        shares: of train, dev and test.
+        shares: of train, dev and test; 0 for a part that there is not to be.
         split: which of several folders of logs (trainval, test, mini); by default the preset's.
+        protocol: honest; thesis-honest (a tenth of what is not test is dev); thesis or literature (no dev part).
         expect: thesis puts the thesis' own counts beside yours.
         verify: look for the wanted pictures too; lacking.txt then lists those that are missing or truncated.
         sensors: folder of the pictures to verify, if it is not beside the logs.
@@ -100,11 +103,11 @@ def index(
     if source == "csv" or (data.suffix.lower() == ".csv" and not data.is_dir()):
         if expect or share:
             raise UserError("expect and shard are for NAVSIM logs; leave them out with a table of frames")
-        found: Index | None = index_csv(data, out, config, csv, progress=_bar("bytes"))
+        found: Index | None = index_csv(data, out, config, csv, protocol=protocol, progress=_bar("bytes"))
     elif csv != CsvConfig():
         raise UserError(f"{data} is no .csv file, so the csv settings are not for it; add --source csv if it holds one")
     else:
-        found = index_data(data, out, config, shard=share, workers=workers, progress=_bar("logs"))
+        found = index_data(data, out, config, protocol=protocol, shard=share, workers=workers, progress=_bar("logs"))
     if found is None:
         return f"{out}: the logs of shard {shard} are read; when all shards are, call index without --shard"
     lines = [*found.notes, str(found.funnel)]
@@ -115,13 +118,13 @@ def index(
     if expect:
         lines.append(beside_thesis(found.funnel, preset))
     if verify:
-        lines.append(_verified(out, sensors or found.sensors, archives or []))
+        lines.append(_verified(out, list(found.frames), sensors or found.sensors, archives or []))
     broken = found.counts["broken_logs"]
     if broken:
         lines.append(f"{broken} of {found.counts['logs']} logs cannot be read")
     if found.problems:
         lines.append(f"{len(found.problems)} problems, see {out / 'problems.txt'}")
-    parts = ", ".join(f"{found.frames[name]:,} {name}" for name in ("train", "dev", "test"))
+    parts = ", ".join(f"{count:,} {name}" for name, count in found.frames.items())
     return _told([*lines, f"{out}: {parts}"], partly=broken > 0)
 
 
@@ -144,9 +147,8 @@ def _bar(what: str) -> Callable[[int, int], None]:
     return show
 
 
-def _verified(index: Path, sensors: Path | None, archives: list[Path]) -> str:
+def _verified(index: Path, parts: list[str], sensors: Path | None, archives: list[Path]) -> str:
     from roadstill.frames import stream_frames
-    from roadstill.splits import SPLITS
     from roadstill.verify import verify_pictures
 
     if sensors is None and not archives:
@@ -154,7 +156,7 @@ def _verified(index: Path, sensors: Path | None, archives: list[Path]) -> str:
     # All pictures of a log in a row: a drive lies in one part, and so does a log.
     images = (
         str(image)
-        for name in SPLITS
+        for name in parts
         for frames in stream_frames(index / f"{name}.parquet")
         for image in frames.column("image")
     )

@@ -45,7 +45,7 @@ def run(
         data: folder of NAVSIM logs and sensors instead of the recipe's.
         workers: processes for the pictures.
     """
-    from roadstill.pipeline import Road
+    from roadstill.pipeline import run_recipe
     from roadstill.recipes import read_recipe
     from roadstill.verbs.judge import table
 
@@ -54,7 +54,7 @@ def run(
     folder = out or Path("runs") / (chosen.name if size is None else f"{chosen.name}-{size}")
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file; name a folder with --out")
-    comparisons = Road(chosen, folder, say=_progress, workers=workers).go()
+    comparisons = run_recipe(chosen, folder, say=_progress, workers=workers)
     source = "genuine driving data" if chosen.data else "synthetic pictures of the built-in world"
     tables = "\n\n".join(map(table, comparisons))
     return f"{tables}\nAll figures are from {source}.\n{folder / 'report.html'}"

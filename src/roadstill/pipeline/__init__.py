@@ -1,0 +1,59 @@
+"""The whole road of a recipe, stage by stage; a stage whose inputs and settings are unchanged is not run again.
+
+A run folder::
+
+    recipe.yaml  stages/<name>/stage.json  world/  index/  sets/{train,dev,test}/  encode/  finetune/<arm>/
+    arms/<arm>/seed<k>/  runs/{dev,test}/<arm>/seed<k>/  figures/  comparison.json  test_ledger.jsonl  report.html
+
+Further agents have ``runs-<name>/`` and, like further budgets, comparisons of their own.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+from roadstill.evaluation import Comparison
+from roadstill.pipeline.data import make_index, make_sets, make_world
+from roadstill.pipeline.generator import encode, finetune_arms
+from roadstill.pipeline.jobs import workers_of
+from roadstill.pipeline.judging import judge
+from roadstill.pipeline.measuring import train_agents
+from roadstill.pipeline.road import Road, silent
+from roadstill.pipeline.small_sets import make_small_sets
+from roadstill.recipes import Recipe
+from roadstill.report import write_report
+from roadstill.runs import atomic_path, plain
+
+__all__ = ["Road", "run_recipe"]
+
+
+def run_recipe(
+    recipe: Recipe, folder: Path, *, say: Callable[[str], None] = silent, workers: int = 2
+) -> list[Comparison]:
+    """Runs every stage of a recipe that is not done.
+
+    Args:
+        recipe: what to do.
+        folder: the run folder.
+        say: takes one line of progress.
+        workers: processes for pictures, fine-tunings, small sets and agents.
+
+    Returns:
+        The comparisons on the test part, one for each budget and kind of agent.
+    """
+    road = Road(recipe, folder, say, workers)
+    with atomic_path(folder / "recipe.yaml") as path:
+        path.write_text(yaml.safe_dump(plain(recipe), sort_keys=False), encoding="utf-8")
+    make_world(road)
+    make_index(road)
+    make_sets(road)
+    if any(arm.kind == "generated" for arm in recipe.arms.values()):
+        encode(road)
+    with workers_of(road) as shared:
+        finetune_arms(road, shared)
+        make_small_sets(road, shared)
+        train_agents(road, shared)
+    comparisons = judge(road)
+    write_report(folder)
+    return comparisons

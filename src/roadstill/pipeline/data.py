@@ -1,0 +1,89 @@
+"""The stages that make data: world, index, image sets."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from roadstill.errors import UserError
+from roadstill.indexing import IndexConfig, hook_defaults, index_data, open_index
+from roadstill.pictures import PictureConfig
+from roadstill.pipeline.road import Road
+from roadstill.prepare import prepare_splits
+from roadstill.privacy import describe, hook_of
+
+
+def make_world(road: Road) -> None:
+    """The built-in world's logs, if the recipe names no data; pictures are drawn when they are wanted."""
+    from roadstill.world.logs import write_world
+
+    world = road.recipe.world
+    stage = road.stage("world", road.recipe.data or world)
+    if stage.done:
+        return
+    if not road.recipe.data:
+        shutil.rmtree(road.root, ignore_errors=True)
+        write_world(road.root, drives=world.drives, seed=world.seed, group=world.group, height_px=world.height_px)
+    stage.finish()
+
+
+def make_index(road: Road) -> None:
+    """Frame table, funnel, split by drive."""
+    recipe = road.recipe
+    config: Any = recipe.index
+    if recipe.protocol != "honest" or recipe.test_index:
+        config = {"index": recipe.index, "protocol": recipe.protocol, "test": recipe.test_index}
+    stage = road.stage("index", config, "world")
+    if stage.done:
+        return
+    frames: dict[str, int] = {}
+    for name, part in _indexes(road):
+        if not recipe.data:  # an older index may hold logs of another world under the same names
+            shutil.rmtree(road.folder / name, ignore_errors=True)
+        out = road.folder / name
+        index = index_data(road.root, out, part, protocol=recipe.protocol, workers=road.workers)
+        assert index  # only a shard has none
+        frames |= index.frames
+    stage.finish(frames=frames)
+
+
+def _indexes(road: Road) -> list[tuple[str, IndexConfig]]:
+    """Folder and settings of the index, and of a second one where the test part is a selection of its own."""
+    index, test = road.recipe.index, road.recipe.test_index
+    if test is None:
+        return [("index", index)]
+    train, dev, _ = index.shares
+    return [
+        ("index", replace(index, shares=(train, dev, 0.0))),
+        ("index-test", replace(test, shares=(0.0, 0.0, 1.0))),
+    ]
+
+
+def make_sets(road: Road) -> None:
+    """Pictures at prepared size, one image set per split."""
+    recipe = road.recipe
+    config: dict[str, Any] = {"image_px": recipe.image_px, "max_per_class": recipe.max_per_class}
+    known, hook = open_index(road.folder / "index"), None
+    if recipe.hook:
+        hook = hook_of(recipe.hook, recipe.hook_settings, defaults=hook_defaults(known))
+        config["hook"] = describe(hook)  # with its source: a hook that was mended makes other pictures
+    stage = road.stage("sets", config, "index")
+    if stage.done:
+        return
+    for name, _ in _indexes(road):
+        sensors = open_index(road.folder / name)["sensors"]
+        if not sensors:
+            raise UserError(
+                f"{road.root} has logs but no sensor_blobs folder beside them; see roadstill prepare --help"
+            )
+        prepare_splits(
+            road.folder / name,
+            Path(sensors),
+            road.folder / "sets",
+            config=PictureConfig(recipe.image_px, hook=hook),
+            max_per_class=recipe.max_per_class,
+            workers=road.workers,
+            world=None if recipe.data else road.root,
+            say=road.say,
+        )
+    stage.finish()

@@ -1,0 +1,62 @@
+"""The stages that make a generator: latents, fine-tunings; and the teacher."""
+
+import shutil
+from pathlib import Path
+
+from roadstill.agents import train_agent
+from roadstill.finetune import finetune
+from roadstill.hub import shipped
+from roadstill.latents import encode_imageset, open_latents
+from roadstill.noising import draw_noising
+from roadstill.parallel import Workers
+from roadstill.pipeline.jobs import Job, do_all
+from roadstill.pipeline.road import Road
+from roadstill.pipeline.small_sets import needs_teacher
+from roadstill.runs import digest_file, seed_of
+
+
+def encode(road: Road) -> None:
+    """Latents of the train part, and the noising strips (thesis figure 3.5)."""
+    codec = Path(road.recipe.codec) if road.recipe.codec else shipped("codec.safetensors")
+    # A file's digest spares opening it when all is done.
+    stage = road.stage("encode", {"codec": digest_file(codec) if codec.is_file() else road.codec.digest}, "sets")
+    if stage.done:
+        return
+    images, out = road.split("train"), road.folder / "encode"
+    shutil.rmtree(out, ignore_errors=True)
+    encode_imageset(images, road.codec, out)
+    draw_noising(images, road.codec, road.folder / "figures")
+    stage.finish()
+
+
+def finetune_arms(road: Road, workers: Workers) -> None:
+    """One fine-tuning per arm that has one, and the teacher; what was stopped goes on where it was."""
+    jobs: list[Job] = []
+    for name, arm in road.recipe.arms.items():
+        if arm.finetune:
+            stage = road.stage(
+                f"finetune-{name}", {"config": arm.finetune, "base": road.base_digest}, "encode", later=True
+            )
+            jobs += [] if stage.done else [(finetune_arm, name, stage)]
+    soft = any(road.recipe.agent_of(other).labels == "soft" for other in road.recipe.others)
+    if soft or any(needs_teacher(arm, road.recipe.features) for arm in road.recipe.arms.values()):
+        stage = road.stage("teacher", road.recipe.full_agent, "sets", later=True)
+        jobs += [] if stage.done else [(train_teacher, stage)]
+    do_all(road, workers, jobs)
+
+
+def finetune_arm(road: Road, name: str) -> None:
+    """The generator of one arm."""
+    config = road.recipe.arms[name].finetune
+    assert config
+    latents = open_latents(road.folder / "encode")
+    finetune(latents, base=road.base, out=road.folder / "finetune" / name, config=config, seed=0)
+
+
+def train_teacher(road: Road) -> None:
+    """An agent that learns from the whole train part, and sees nothing else."""
+    # Its seed is none of the arms', so that no full-data agent judges what it chose itself.
+    agent = train_agent(
+        road.split("train"), config=road.recipe.full_agent, seed=seed_of("teacher"), cache=road.agent_cache
+    )
+    agent.save(road.folder / "teacher")

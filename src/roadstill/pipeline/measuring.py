@@ -1,0 +1,71 @@
+"""The stages that train agents and measure them."""
+
+from typing import Any
+
+from roadstill.agents import soften, train_agent
+from roadstill.evaluation import evaluate, note_outcome, open_test, run_of, set_bytes
+from roadstill.imagesets import ImageSet, open_imageset
+from roadstill.parallel import Workers
+from roadstill.pipeline.jobs import do_all
+from roadstill.pipeline.road import Road, runs_folder
+from roadstill.protocols import PROTOCOLS
+from roadstill.runs import Stage
+
+
+def train_agents(road: Road, workers: Workers) -> None:
+    """Trains one agent per arm and seed, measures it on dev and, through one audited opening, on test."""
+    recipe = road.recipe
+    wanted: list[tuple[str, int, str | None, Stage]] = []
+    for name, arm, seed in road.runs():
+        for other in (None, *recipe.others):
+            agent = recipe.agent_of(other, full=arm.kind == "full")
+            config = {"agent": agent, "seed": seed, "protocol": recipe.protocol, "looks": recipe.looks}
+            inputs = ["sets"] if arm.kind == "full" else ["sets", f"set-{name}-{seed}"]
+            inputs += ["teacher"] if agent.labels == "soft" else []
+            stage = road.stage(
+                f"agent-{name if other is None else f'{name}+{other}'}-{seed}", config, *inputs, later=True
+            )
+            wanted += [] if stage.done else [(name, seed, other, stage)]
+    if not wanted:
+        return
+    what = f"{len(wanted)} agents of recipe {recipe.name}, protocol {recipe.protocol}"
+    ledger = road.folder / "test_ledger.jsonl"
+    shares = PROTOCOLS[recipe.protocol].shares(recipe.index.shares)
+    parts = {"dev": road.split("dev")} if "dev" in shares else {}
+    parts["test"] = open_test(road.split("test"), ledger=ledger, config=recipe, what=what)
+    # The longest jobs first, so that no worker waits for one at the end.
+    wanted.sort(key=lambda job: recipe.arms[job[0]].kind != "full")
+    jobs = [(train_one_agent, name, seed, other, parts, stage) for name, seed, other, stage in wanted]
+    do_all(road, workers, jobs)
+    note_outcome(parts["test"], ledger=ledger, outcome=f"{len(wanted)} agents measured")
+
+
+def train_one_agent(road: Road, name: str, seed: int, other: str | None, parts: dict[str, ImageSet]) -> None:
+    """One agent, measured on all parts: after its last step, and at the step that its protocol would choose."""
+    recipe, protocol = road.recipe, PROTOCOLS[road.recipe.protocol]
+    full = recipe.arms[name].kind == "full"
+    images = road.split("train") if full else open_imageset(road.folder / f"arms/{name}/seed{seed}")
+    config = recipe.agent_of(other, full=full)
+    about: dict[str, Any] = {"set": images.digest, "num_images": len(images), "steps": config.steps}
+    if config.labels == "soft":
+        images = soften(images, road.teacher)
+    agent = train_agent(
+        images,
+        config=config,
+        seed=seed,
+        cache=road.agent_cache,
+        dev=parts[protocol.watched],
+        looks=recipe.looks,
+        peek=protocol.watched == "test",
+        plateau=protocol.plateau,
+    )
+    assert agent.chosen
+    about["bytes"] = set_bytes(images, config.labels).total
+    dev = evaluate(agent, parts["dev"]) if "dev" in parts else None
+    for part, pictures in parts.items():
+        found = dev if part == "dev" and dev else evaluate(agent, pictures)
+        step = agent.chosen.about["chosen_step"]
+        best = found if step == config.steps else evaluate(agent.chosen, pictures)
+        chosen = {"step": step, "accuracy": best.accuracy, "balanced_accuracy": best.balanced_accuracy}
+        run = run_of(name, seed, found, pictures, dev=dev, chosen=chosen, **about)
+        run.save(road.folder / runs_folder(other) / part / name / f"seed{seed}")

@@ -1,0 +1,126 @@
+"""`Road`: one recipe on its way through a run folder, and what all its stages share."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from roadstill.agents import Agent, FeatureCache, open_agent, selector_tools
+from roadstill.codecs import Codec, load_codec
+from roadstill.finetune import load_denoiser
+from roadstill.hub import shipped
+from roadstill.imagesets import ImageSet, open_imageset
+from roadstill.recipes import Arm, Recipe
+from roadstill.runs import Stage, digest_file, digest_of
+from roadstill.selection import Features, PixelFeatures
+from roadstill.selection.middle import MiddleFeatures
+
+
+def silent(line: str) -> None:
+    """Says nothing."""
+
+
+def runs_folder(other: str | None) -> str:
+    """Where the runs of one of the recipe's agents lie in a run folder; ``None`` is the one that the headline is of."""
+    return "runs" if other is None else f"runs-{other}"
+
+
+@dataclass
+class Road:
+    """One recipe on its way through a run folder.
+
+    Attributes:
+        recipe: what to do.
+        folder: the run folder.
+        say: takes one line of progress.
+        workers: processes for pictures, fine-tunings, small sets and agents.
+    """
+
+    recipe: Recipe
+    folder: Path
+    say: Callable[[str], None] = field(default=silent)
+    workers: int = 2
+    _keys: dict[str, str] = field(default_factory=dict)
+
+    def stage(self, name: str, config: Any, *inputs: str, later: bool = False) -> Stage:
+        """The stage of this name; ``inputs`` are names of earlier stages. Ask ``done`` before working.
+
+        What is done ``later``, by `do_all`, is announced there.
+        """
+        stage = Stage(self.folder / "stages" / name, config, {each: self._keys[each] for each in inputs})
+        self._keys[name] = stage.key
+        if not stage.done:
+            # A half-made product must never pass as the finished one of older settings.
+            (stage.folder / "stage.json").unlink(missing_ok=True)
+            if not later:
+                self.say(name)
+        return stage
+
+    @property
+    def root(self) -> Path:
+        """Folder of the logs and sensors."""
+        return Path(self.recipe.data) if self.recipe.data else self.folder / "world"
+
+    def split(self, name: str) -> ImageSet:
+        """A prepared split."""
+        return open_imageset(self.folder / "sets" / name)
+
+    def per_class(self, name: str) -> int:
+        """Images per class of a small arm."""
+        return self.recipe.arms[name].per_class or self.recipe.per_class
+
+    def runs(self) -> Iterator[tuple[str, Arm, int]]:
+        """Name, arm and seed of every agent, seed by seed."""
+        most = max(arm.seeds or self.recipe.seeds for arm in self.recipe.arms.values())
+        for seed in range(most):
+            for name, arm in self.recipe.arms.items():
+                if seed < (arm.seeds or self.recipe.seeds):
+                    yield name, arm, seed
+
+    @cached_property
+    def codec(self) -> Codec:
+        """Pixels <-> latents; the shipped one unless the recipe names another."""
+        path, decoder = (Path(each) if each else None for each in (self.recipe.codec, self.recipe.decoder))
+        return load_codec(path, decoder=decoder)
+
+    @property
+    def base(self) -> Path | None:
+        """The base generator's file, folder or hub name; ``None`` is the shipped one."""
+        return Path(self.recipe.base) if self.recipe.base else None
+
+    @cached_property
+    def base_digest(self) -> str:
+        """Digest of the base generator, so that other weights make other stages."""
+        path = self.base or shipped("dit.safetensors")
+        # A file's digest spares opening it when all is done.
+        return digest_file(path) if path.is_file() else load_denoiser(path).digest
+
+    @cached_property
+    def teacher(self) -> Agent:
+        """The agent that learnt from the whole train part."""
+        return open_agent(self.folder / "teacher", cache=self.agent_cache)
+
+    @cached_property
+    def agent_cache(self) -> FeatureCache:
+        """Output of the agents' frozen stages, shared by all agents of this process."""
+        return FeatureCache()
+
+    @cached_property
+    def tools(self) -> dict[str, Callable[[], Any]]:
+        """What selectors may need, shared by all arms and seeds of this process."""
+        recipe = self.recipe
+        return selector_tools(
+            lambda: self.teacher,
+            named=digest_of(recipe.full_agent) + ("" if recipe.features == "agent" else f", {recipe.features}"),
+            student=recipe.agent,
+            watched=recipe.full_agent,
+            features=None if recipe.features == "agent" else self._features,
+            cache=self.agent_cache,
+        )
+
+    def _features(self) -> Features:
+        """The recipe's feature network, if it is not the teacher."""
+        if self.recipe.features == "pixels":
+            return PixelFeatures()
+        return MiddleFeatures(load_denoiser(self.base), self.codec)

@@ -1,0 +1,114 @@
+"""The stages that make small sets, one per arm and seed: picked or generated, chosen among candidates, refined."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from roadstill.finetune import load_denoiser
+from roadstill.generate import generate
+from roadstill.imagesets import ImageSet
+from roadstill.parallel import Workers
+from roadstill.pipeline.jobs import Job, do_all
+from roadstill.pipeline.road import Road
+from roadstill.recipes import Arm
+from roadstill.refine import refine
+from roadstill.selection import Picker, make_selector, needs, pick
+
+
+def make_small_sets(road: Road, workers: Workers) -> None:
+    """Every arm's set for every seed: a fresh draw or a fresh generation each."""
+    recipe = road.recipe
+    jobs: list[Job] = []
+    for name, arm, seed in road.runs():
+        if arm.kind == "full":
+            continue
+        generated = arm.kind == "generated"
+        tuned = name if arm.finetune else arm.of
+        inputs = ["sets"] + (["encode"] if generated else []) + ([f"finetune-{tuned}"] if tuned else [])
+        inputs += ["teacher"] if needs_teacher(arm, recipe.features) else []
+        config: dict[str, Any] = {"kind": arm.kind, "per_class": road.per_class(name), "seed": seed}
+        config |= looked_at(road, arm)
+        if arm.refine:
+            config |= {"refine": arm.refine, "agent": recipe.agent}
+            config |= {"codec": recipe.codec, "decoder": recipe.decoder}
+        if generated:
+            config |= {"sampling": arm.sampling or recipe.sampling, "base": road.base_digest}
+            config |= {
+                "start": arm.start,
+                "guided": arm.guided,
+                "candidates": arm.candidates,
+                "choose": arm.choose,
+                "decoder": recipe.decoder,
+            }
+        stage = road.stage(f"set-{name}-{seed}", config, *inputs, later=True)
+        jobs += [] if stage.done else [(make_small_set, name, seed, stage)]
+    do_all(road, workers, jobs)
+
+
+def make_small_set(road: Road, name: str, seed: int) -> None:
+    """One arm's set for one seed: picked or generated, chosen from among candidates, refined."""
+    recipe, arm, train = road.recipe, road.recipe.arms[name], road.split("train")
+    out, per_class = road.folder / "arms" / name / f"seed{seed}", road.per_class(name)
+    drawn = road.folder / "candidates" / name / f"seed{seed}" if arm.candidates > 1 or arm.refine else out
+    if arm.kind != "generated":
+        made = pick(train, _selector(road, arm.kind), per_class=per_class, seed=seed, out=drawn)
+    else:
+        made = _generate_set(road, name, seed, drawn)
+    if arm.candidates > 1:
+        among = _selector(road, arm.choose, among="candidates")
+        made = pick(made, among, per_class=per_class, seed=seed, out=out)
+    if arm.refine:
+        refine(
+            made,
+            train,
+            road.codec,
+            agent=recipe.agent,
+            config=arm.refine,
+            seed=seed,
+            out=out,
+            cache=road.agent_cache,
+        )
+    elif made.root != out:
+        made.save(out)
+
+
+def _generate_set(road: Road, name: str, seed: int, out: Path) -> ImageSet:
+    """What an arm's generator draws for one seed, all candidates of it."""
+    recipe, arm, train = road.recipe, road.recipe.arms[name], road.split("train")
+    tuned = name if arm.finetune else arm.of
+    count = road.per_class(name) * arm.candidates
+    return generate(
+        load_denoiser(road.folder / "finetune" / tuned if tuned else road.base),
+        road.codec,
+        class_names=train.class_names,
+        per_class=count,
+        seed=seed,
+        config=arm.sampling or recipe.sampling,
+        out=out,
+        start=pick(train, _selector(road, arm.start), per_class=count, seed=seed, out=out) if arm.start else None,
+        teacher=road.teacher if arm.guided else None,
+    )
+
+
+def _selector(road: Road, name: str, among: Literal["frames", "candidates"] = "frames") -> Picker:
+    """What picks images, by its name in a recipe; candidates are held against the real frames."""
+    real = {"reference": lambda: road.split("train")} if among == "candidates" else {}
+    return make_selector(name, road.tools | real)
+
+
+def looked_at(road: Road, arm: Arm) -> dict[str, Any]:
+    """What an arm's selectors look at besides the teacher, so that other settings make other sets."""
+    recipe, wanted = road.recipe, {need for name in arm.picks for need in needs(name)}
+    found: dict[str, Any] = {"student": recipe.agent} if "student" in wanted else {}
+    if "forgetting" in wanted:
+        found["watched"] = recipe.full_agent
+    if "features" in wanted and recipe.features != "agent":
+        found["features"] = recipe.features
+        if recipe.features == "dit":
+            found |= {"base": road.base_digest, "codec": recipe.codec}
+    return found
+
+
+def needs_teacher(arm: Arm, features: str) -> bool:
+    """Whether a trained agent chooses or leads an arm's images; ``features`` names the recipe's feature network."""
+    wanted = {need for name in arm.picks for need in needs(name)}
+    return arm.guided or "predict" in wanted or (features == "agent" and "features" in wanted)
