@@ -5,7 +5,7 @@ A study folder::
     <recipe>/ (a run folder each)  study.json  study.md  <recipe>[-<images per class>].svg
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from roadstill.errors import UserError
 from roadstill.evaluation import Comparison
 from roadstill.pipeline import run_recipe
+from roadstill.protocols import PROTOCOLS
 from roadstill.recipes import Recipe, read_recipe, shipped_recipes
 from roadstill.report import figures
 from roadstill.report.verdicts import comparisons
@@ -27,28 +28,36 @@ class Row:
 
     Attributes:
         recipe: its name.
+        agent: which of the recipe's agents; empty for the one that the headline is of.
         per_class: images per class; None for all.
         arm: its name.
         label: how tables name it.
         seeds: number of agents.
+        budget: images, bytes and optimiser steps; None where the runs do not say.
         balanced_accuracy: mean and standard deviation.
+        chosen: balanced accuracy at the step that looking on the way would have chosen.
         accuracy: mean and standard deviation.
         auroc: mean and standard deviation.
         word: the verdict, empty for the baseline.
         difference: to the baseline, with the ends of its interval; None for the baseline.
+        ranking: DD-Ranking's scores by name.
         thesis: what the thesis has there, in its own words.
     """
 
     recipe: str
+    agent: str
     per_class: int | None
     arm: str
     label: str
     seeds: int
+    budget: tuple[int, float, int] | None
     balanced_accuracy: tuple[float, float]
+    chosen: tuple[float, float] | None
     accuracy: tuple[float, float]
     auroc: tuple[float, float]
     word: str
     difference: tuple[float, float, float] | None
+    ranking: dict[str, float]
     thesis: str
 
 
@@ -74,62 +83,102 @@ def run_study(
         run = folder / recipe.name
         found = run_recipe(recipe, run, say=say, workers=workers)
         for comparison, shown in zip(found, comparisons(run) or [], strict=True):
-            per_class = min(count for count in shown["about"]["per_class"].values() if count is not None)
-            rows += _rows(recipe, comparison, shown["labels"], per_class)
+            rows += _rows(recipe, comparison, shown)
             if shown["verdicts"]:
-                name = recipe.name if len(found) == 1 else f"{recipe.name}-{per_class}"
-                _draw(folder / f"{name}.svg", shown)
+                _draw(folder / f"{recipe.name}{shown['suffix']}.svg", shown)
         # After each recipe, so that a study that is stopped shows what it has.
         write_json(folder / "study.json", {"rows": [vars(row) for row in rows]})
         with atomic_path(folder / "study.md") as path:
-            path.write_text(as_markdown(rows, synthetic=not recipe.data), encoding="utf-8")
+            path.write_text(as_markdown(rows, recipes), encoding="utf-8")
     return rows
 
 
-def _rows(recipe: Recipe, found: Comparison, labels: dict[str, str], per_class: int) -> list[Row]:
-    rows = []
+def _rows(recipe: Recipe, found: Comparison, shown: Mapping[str, Any]) -> list[Row]:
+    about, rows = shown["about"], []
+    per_class = min(count for count in about["per_class"].values() if count is not None)
     for name, arm in found.arms.items():
-        verdict = found.verdicts.get(name)
+        verdict, budget = found.verdicts.get(name), arm.budget
         bound = verdict is not None and verdict.word == "bound"
         count = None if bound else per_class
         rows.append(
             Row(
                 recipe=recipe.name,
+                agent=about["agent"] or "",
                 per_class=count,
                 arm=name,
-                label=labels.get(name, name),
+                label=shown["labels"].get(name, name),
                 seeds=len(arm.seeds),
+                budget=None if budget is None else (budget.images, budget.bytes, budget.steps),
                 balanced_accuracy=(arm.balanced_accuracy.mean, arm.balanced_accuracy.sd),
+                chosen=None if arm.chosen is None else (arm.chosen.mean, arm.chosen.sd),
                 accuracy=(arm.accuracy.mean, arm.accuracy.sd),
                 auroc=(arm.auroc.mean, arm.auroc.sd),
                 word="" if verdict is None else verdict.word,
                 difference=None if verdict is None else (verdict.difference, verdict.low, verdict.high),
+                ranking=about["ranking"].get(name, {}),
                 thesis=recipe.thesis.get(name if count is None else f"{name}@{count}", ""),
             )
         )
-    majority = (found.majority_accuracy, 0.0)
-    label = f'always "{found.majority_class}"'
-    rows.append(Row(recipe.name, per_class, "majority", label, 0, (0.5, 0.0), majority, (0.5, 0.0), "", None, ""))
+    chance = 1 / len(shown["class_names"])
+    rows.append(
+        Row(
+            recipe=recipe.name,
+            agent=about["agent"] or "",
+            per_class=per_class,
+            arm="majority",
+            label=f'always "{found.majority_class}"',
+            seeds=0,
+            budget=(0, 0.0, 0),
+            balanced_accuracy=(chance, 0.0),
+            chosen=None,
+            accuracy=(found.majority_accuracy, 0.0),
+            auroc=(0.5, 0.0),
+            word="",
+            difference=None,
+            ranking={},
+            thesis="",
+        )
+    )
     return rows
 
 
-def as_markdown(rows: Sequence[Row], *, synthetic: bool) -> str:
-    """The rows as tables, one for each recipe and number of images per class."""
-    source = "Synthetic pictures of the built-in world" if synthetic else "Genuine driving data"
-    lines = [f"{source}; percent, mean ± standard deviation over seeds, 95 % interval of the difference in brackets."]
-    title = None
-    for row in rows:
-        if row.per_class is not None and title != (title := f"{row.recipe}, {row.per_class} images per class"):
-            lines += ["", f"### {title}", "", _HEAD, "|---|---|---|---|---|---|---|"]
-        cells = [row.label, str(row.seeds or ""), *map(_spread, (row.balanced_accuracy, row.accuracy, row.auroc))]
-        lines.append(f"| {' | '.join([*cells, _against(row), row.thesis])} |")
+def as_markdown(rows: Sequence[Row], recipes: Sequence[Recipe]) -> str:
+    """The rows as tables, one for each recipe, number of images per class and kind of agent."""
+    by_name = {recipe.name: recipe for recipe in recipes}
+    tables: dict[tuple[str, str, int], list[Row]] = {}
+    count = 0
+    for row in rows:  # all images stand in the table of the budget before them
+        count = row.per_class or count
+        tables.setdefault((row.recipe, row.agent, count), []).append(row)
+    lines = ["Percent, mean ± standard deviation over seeds, 95 % interval of the difference in brackets."]
+    for (name, agent, per_class), its in tables.items():
+        lines += ["", *_table(its, by_name[name], agent, per_class)]
     return "\n".join(lines) + "\n"
 
 
-_HEAD = (
-    "| trained on | seeds | balanced accuracy | accuracy | AUROC | against the baseline, balanced accuracy | "
-    "thesis, accuracy on real NAVSIM |"
-)
+def _table(rows: Sequence[Row], recipe: Recipe, agent: str, per_class: int) -> list[str]:
+    protocol = PROTOCOLS[recipe.protocol]
+    source = "genuine data" if recipe.data else "synthetic pictures of the built-in world"
+    title = f"### {recipe.name}, {per_class} images per class" + (f", agent {agent}" if agent else "")
+    scores = sorted({name for row in rows for name in row.ranking})
+    shown: dict[str, Callable[[Row], str]] = {
+        "trained on": lambda row: row.label,
+        "seeds": lambda row: str(row.seeds or ""),
+        "images": lambda row: f"{row.budget[0]:,}" if row.budget else "",
+        "kB": lambda row: f"{row.budget[1] / 1000:,.0f}" if row.budget else "",
+        "steps": lambda row: f"{row.budget[2]:,}" if row.budget else "",
+        "balanced accuracy": lambda row: _spread(row.balanced_accuracy),
+        protocol.chosen: lambda row: _spread(row.chosen) if row.chosen else "",
+        "accuracy": lambda row: _spread(row.accuracy),
+        "AUROC": lambda row: _spread(row.auroc),
+        "against the baseline, balanced accuracy": _against,
+    }
+    shown |= {name: lambda row, name=name: f"{row.ranking[name]:.3f}" if name in row.ranking else "" for name in scores}  # type: ignore[misc]
+    if any(row.thesis for row in rows):
+        shown["thesis, accuracy on real NAVSIM"] = lambda row: row.thesis
+    lines = [title, "", f"Protocol {protocol.name} ({protocol.says}); {source}.", ""]
+    lines += [f"| {' | '.join(shown)} |", f"|{'---|' * len(shown)}"]
+    return lines + [f"| {' | '.join(tell(row) for tell in shown.values())} |" for row in rows]
 
 
 def _spread(pair: tuple[float, float]) -> str:

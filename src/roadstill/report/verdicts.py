@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from roadstill.protocols import PROTOCOLS
 from roadstill.report import figures
 from roadstill.report.parts import recipe_fields
 from roadstill.runs import read_json
@@ -24,13 +25,13 @@ WORDS = ("better", "worse", "cannot be told apart")
 
 
 def comparisons(run: Path) -> list[dict[str, Any]] | None:
-    """Every ``comparison*.json``, one for each budget, the smallest first; ``None`` if there is none."""
-    paths = sorted(run.glob("comparison*.json"), key=lambda path: (len(path.name), path.name))
-    return [_comparison(run, path, f"-{place}" if place else "") for place, path in enumerate(paths)] or None
+    """Every ``comparison*.json``, one for each budget and agent, the smallest first; ``None`` if there is none."""
+    found = [_comparison(run, path) for path in run.glob("comparison*.json")]
+    return sorted(found, key=lambda each: (each["small"], each["about"].get("agent") or "")) or None
 
 
-def _comparison(run: Path, path: Path, suffix: str) -> dict[str, Any]:
-    """With labels, budgets, thesis rows, figures and the headline filled in; ``suffix`` keeps drawings' ids apart."""
+def _comparison(run: Path, path: Path) -> dict[str, Any]:
+    """With labels, budgets, thesis rows, figures and the headline filled in; the suffix keeps drawings' ids apart."""
     found = read_json(path)
     about = found.get("about", {})
     labels, budgets = _asked(run, about)
@@ -40,10 +41,17 @@ def _comparison(run: Path, path: Path, suffix: str) -> dict[str, Any]:
     names.sort(key=lambda name: name != "brake")  # brake first: a missed brake is the worse mistake
     chance = 1 / max(2, len(names))
     verdicts = list(found["verdicts"].values())
-    small = {budgets.get(name) for name in found["arms"]} - {None}
+    small = {count for name in found["arms"] if (count := budgets.get(name)) is not None}
+    suffix = path.stem.removeprefix("comparison")
+    title = [f"{min(small)} images per class"] if len(small) == 1 else []
+    title += [f"agent {about['agent']}"] if about.get("agent") else []
     return found | {
-        "title": f"{small.pop()} images per class" if len(small) == 1 else "",
-        "protocol": about.get("protocol"),
+        "about": about,
+        "small": min(small, default=0),
+        "suffix": suffix,
+        "title": ", ".join(title),
+        "protocol": PROTOCOLS.get(str(about.get("protocol"))),
+        "scores": sorted({name for scores in about.get("ranking", {}).values() for name in scores}),
         "arms": arms,
         "class_names": names,
         "rates": list(arms[0].get("miss_rate") or {}) if arms else [],
@@ -75,7 +83,8 @@ def _arm(
         per_class = budgets[name]
         words = ("all images" if per_class is None else f"{per_class} images a class") + ", " + words
     thesis = THESIS.get((name, budgets[name])) if name in budgets else None
-    return {**arm, "name": name, "label": labels.get(name, name), "budget": words, "thesis": thesis}
+    return {"budget": None, "chosen": None, **arm, "name": name, "label": labels.get(name, name), "words": words,
+            "thesis": thesis}  # fmt: skip
 
 
 def _strata(arms: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
