@@ -12,7 +12,7 @@ from torch import Tensor
 
 from roadstill.agents.config import AgentConfig
 from roadstill.agents.features import FeatureCache, Inputs, prepare_pixels
-from roadstill.agents.networks import make_network
+from roadstill.agents.networks import make_network, normalise
 from roadstill.agents.staged import StagedNetwork
 from roadstill.agents.weights import read_weights
 from roadstill.errors import UserError
@@ -157,6 +157,7 @@ def open_agent(folder: Path, *, cache: FeatureCache | None = None) -> Agent:
         ) from None
     network.pretrained, network.origin = True, str(about.get("initial_weights"))
     network.freeze(config.freeze)
+    normalise(network, config.normalise)
     cache = cache or FeatureCache()
     chosen = open_agent(folder / "chosen", cache=cache) if (folder / "chosen").is_dir() else None
     return Agent(config, network.eval(), names, size_px, about, chosen, cache)
