@@ -71,7 +71,7 @@ class Agent:
         device = self.network.head.weight.device
         for start in range(0, len(pixels), _PREDICT_BATCH):
             part = torch.from_numpy(np.ascontiguousarray(pixels[start : start + _PREDICT_BATCH])).to(device)
-            logits = self.network(prepare_pixels(self.network, part, self.config.image_px))
+            logits = self.network.in_parts(self.network.trunk(prepare_pixels(self.network, part, self.config.image_px)))
             out[start : start + len(part)] = logits.softmax(1).cpu().numpy()
         return out
 
@@ -123,7 +123,7 @@ def probabilities(network: StagedNetwork, inputs: Inputs) -> NDArray[np.float32]
     out = np.empty((len(inputs), network.head.out_features), np.float32)
     for start in range(0, len(inputs), _PREDICT_BATCH):
         indices = np.arange(start, min(start + _PREDICT_BATCH, len(inputs)))
-        out[indices] = network.tail(inputs.batch(indices)).softmax(1).cpu().numpy()
+        out[indices] = network.in_parts(inputs.batch(indices)).softmax(1).cpu().numpy()
     return out
 
 

@@ -22,9 +22,8 @@ class StagedNetwork(nn.Module):
         std: what they are divided by.
         origin: where the initial weights come from, in words.
         pretrained: whether the stages carry trained weights.
-        pixels_at_once: how many pixels of a batch a training step on a CPU takes forward and backward at a time, so
-            that what lies between the layers stays in the processor's cache; None for networks that look at the
-            whole batch.
+        pixels_at_once: how many pixels of a batch go forward and backward at a time on a CPU, so that what lies between
+            the layers stays in the processor's cache; None for networks that look at the whole batch.
 
     Attributes:
         made_from: what else is needed to build it again, if a name and a number of classes are not enough.
@@ -91,13 +90,17 @@ class StagedNetwork(nn.Module):
         return ((pixels - mean) / std).contiguous(memory_format=torch.channels_last)
 
     def parts(self, batch: Tensor) -> list[slice]:
-        """Rows of a batch ``[b, 3, s, s]`` that a training step takes at a time, in order."""
+        """Rows of a batch ``[b, 3, s, s]`` that go through the network at a time, in order."""
         size = len(batch)
         if self.pixels_at_once is not None and batch.device.type == "cpu":
             number = -(-size // max(1, self.pixels_at_once // (batch.shape[2] * batch.shape[3])))
             ends = [size * index // number for index in range(number + 1)]
             return [slice(start, end) for start, end in pairwise(ends)]
         return [slice(0, size)]
+
+    def in_parts(self, batch: Tensor) -> Tensor:
+        """`tail`, as many rows at a time as `parts` says."""
+        return torch.cat([self.tail(batch[rows]) for rows in self.parts(batch)])
 
     def trunk(self, x: Tensor) -> Tensor:
         """The frozen stages."""
