@@ -117,7 +117,8 @@ def _call(verb: str, arguments: list[str]) -> str | None:
 def completed(function: Callable[..., Any], arguments: list[str]) -> list[str]:
     """Allows ``--flag`` for ``--flag true``, and ``--names a b`` for ``--names '["a", "b"]'``, as people type them.
 
-    Words before the first option are one list if that is what the function takes first.
+    Words before the first option are one list if that is what the function takes first. A configuration that has named
+    forms takes their names: ``--agent dc``.
     """
     hints = get_type_hints(function)
     out: list[str] = []
@@ -131,6 +132,8 @@ def completed(function: Callable[..., Any], arguments: list[str]) -> list[str]:
         hint = hints.get(out[-1].removeprefix("--")) if out[-1].startswith("--") else None
         if hint is bool and not (rest and rest[0].lower() in ("true", "false", "yes", "no")):
             out.append("true")
+        elif rest and rest[0] in (named := getattr(hint, "NAMED", {})):
+            out.append(json.dumps(named[rest.pop(0)]))
         elif (item := _item_of(hint)) is not None:
             values = list(takewhile(lambda value: not value.startswith("--"), rest))
             rest = rest[len(values) :]

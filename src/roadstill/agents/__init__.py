@@ -1,7 +1,7 @@
 """Driving agents: small classifiers that are trained on an image set and asked for one probability per class."""
 
 from roadstill.agents.agent import Agent, open_agent
-from roadstill.agents.config import AgentConfig
+from roadstill.agents.config import AgentConfig, protocol
 from roadstill.agents.features import FeatureCache
 from roadstill.agents.picking import ForgettingCounts, selector_tools
 from roadstill.agents.seeds import train_agents
@@ -14,6 +14,7 @@ __all__ = [
     "FeatureCache",
     "ForgettingCounts",
     "open_agent",
+    "protocol",
     "selector_tools",
     "soften",
     "train_agent",

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from roadstill.agents.config import AgentConfig
 from roadstill.agents.features import FeatureCache, Inputs, prepare_pixels
-from roadstill.agents.networks import make_network
+from roadstill.agents.networks import make_network, normalise
 from roadstill.agents.staged import StagedNetwork
 from roadstill.agents.weights import read_weights
 from roadstill.errors import UserError
@@ -71,7 +71,7 @@ class Agent:
         device = self.network.head.weight.device
         for start in range(0, len(pixels), _PREDICT_BATCH):
             part = torch.from_numpy(np.ascontiguousarray(pixels[start : start + _PREDICT_BATCH])).to(device)
-            logits = self.network(prepare_pixels(self.network, part, self.config.image_px))
+            logits = self.network.in_parts(self.network.trunk(prepare_pixels(self.network, part, self.config.image_px)))
             out[start : start + len(part)] = logits.softmax(1).cpu().numpy()
         return out
 
@@ -123,7 +123,7 @@ def probabilities(network: StagedNetwork, inputs: Inputs) -> NDArray[np.float32]
     out = np.empty((len(inputs), network.head.out_features), np.float32)
     for start in range(0, len(inputs), _PREDICT_BATCH):
         indices = np.arange(start, min(start + _PREDICT_BATCH, len(inputs)))
-        out[indices] = network.tail(inputs.batch(indices)).softmax(1).cpu().numpy()
+        out[indices] = network.in_parts(inputs.batch(indices)).softmax(1).cpu().numpy()
     return out
 
 
@@ -157,6 +157,7 @@ def open_agent(folder: Path, *, cache: FeatureCache | None = None) -> Agent:
         ) from None
     network.pretrained, network.origin = True, str(about.get("initial_weights"))
     network.freeze(config.freeze)
+    normalise(network, config.normalise)
     cache = cache or FeatureCache()
     chosen = open_agent(folder / "chosen", cache=cache) if (folder / "chosen").is_dir() else None
     return Agent(config, network.eval(), names, size_px, about, chosen, cache)

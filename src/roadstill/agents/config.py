@@ -1,11 +1,19 @@
 """`AgentConfig`: how an agent is trained."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from roadstill.agents.networks import check_name
+from roadstill.agents.protocols import PROTOCOLS
 from roadstill.errors import UserError
+from roadstill.runs import ADDED
+
+Optimiser = Literal["adamw", "sgd"]
+Augment = Literal["none", "dsa", "cutmix", "flip_crop"]
+Normalise = Literal["network", "cifar10", "unit"]
+Precision = Literal["no", "bf16"]
 
 
 @dataclass(frozen=True)
@@ -21,8 +29,8 @@ class AgentConfig:
         image_px: side to which pictures are brought before the network; as stored if not given.
         steps: optimiser steps, the same for every arm.
         batch_size: never more than the set; drawn without replacement in each epoch, the short last batch is kept.
-        learning_rate: of AdamW, constant.
-        weight_decay: of AdamW.
+        learning_rate: at the beginning; constant without ``decay_at``.
+        weight_decay: of the optimiser: decoupled in AdamW, added to the gradient in SGD.
         freeze: leading stages (stem, then blocks) that stay as they are, BatchNorm included; 0 trains everything.
         batch_norm: "batch" normalises by the batch in training and keeps running statistics, as the thesis does;
             "fixed" keeps the initial statistics in all stages.
@@ -31,7 +39,21 @@ class AgentConfig:
         labels: what is learnt: "hard", each image's class, or "soft", the probabilities that `soften` has written
             beside it.
         temperature: of the softmax on both sides of soft labels; above 1, small probabilities count for more.
+        epochs: passes over the set, in place of ``steps``; sets of different sizes then take different numbers of
+            steps.
+        optimiser: "adamw" or "sgd".
+        momentum: of SGD.
+        decay_at: shares of the training after which the learning rate is multiplied by ``decay``, as 0.5.
+        decay: that factor.
+        augment: what happens to every batch anew: "none"; "dsa", one of colour, crop, cutout, flip, scale and rotation
+            (see `roadstill.agents.augment`); "cutmix"; "flip_crop", a flip and a shift.
+        cutmix_probability: share of the steps that CutMix mixes.
+        normalise: pixels by the "network"'s mean and deviation, by those of "cifar10", or "unit": only to [0, 1].
+        mixed_precision: "no", or "bf16": convolutions compute in half precision, about twice as fast where the
+            processor knows it.
     """
+
+    NAMED: ClassVar[Mapping[str, Mapping[str, Any]]] = PROTOCOLS  # what the command line takes for --agent
 
     network: str = "efficientnet-lite0"
     weights: Path | None = None
@@ -45,18 +67,91 @@ class AgentConfig:
     head_init: Literal["random", "zero"] = "random"
     labels: Literal["hard", "soft"] = "hard"
     temperature: float = 1.0
+    epochs: int | None = field(default=None, metadata=ADDED)
+    optimiser: Optimiser = field(default="adamw", metadata=ADDED)
+    momentum: float = field(default=0.9, metadata=ADDED)
+    decay_at: tuple[float, ...] = field(default=(), metadata=ADDED)
+    decay: float = field(default=0.1, metadata=ADDED)
+    augment: Augment = field(default="none", metadata=ADDED)
+    cutmix_probability: float = field(default=1.0, metadata=ADDED)
+    normalise: Normalise = field(default="network", metadata=ADDED)
+    mixed_precision: Precision = field(default="no", metadata=ADDED)
 
     def __post_init__(self) -> None:
         check_name(self.network)
-        if self.head_init not in ("random", "zero"):
-            raise UserError(f"head_init is {self.head_init!r}; take 'random' or 'zero'")
-        if self.batch_norm not in ("batch", "fixed"):
-            raise UserError(f"batch_norm is {self.batch_norm!r}; take 'batch' or 'fixed'")
-        if self.labels not in ("hard", "soft"):
-            raise UserError(f"labels is {self.labels!r}; take 'hard' or 'soft'")
+        choices = {
+            "head_init": ("random", "zero"),
+            "batch_norm": ("batch", "fixed"),
+            "labels": ("hard", "soft"),
+            "optimiser": get_args(Optimiser),
+            "augment": get_args(Augment),
+            "normalise": get_args(Normalise),
+            "mixed_precision": get_args(Precision),
+        }
+        for name, allowed in choices.items():
+            if (value := getattr(self, name)) not in allowed:
+                raise UserError(f"{name} is {value!r}; take {' or '.join(map(repr, allowed))}")
         if not self.temperature > 0 or (self.labels == "hard" and self.temperature != 1):
             raise UserError(f"temperature is {self.temperature}; it is above 0, and 1 for hard labels")
         if min(self.steps, self.batch_size) < 1 or (self.image_px is not None and self.image_px < 8):
             raise UserError(
                 f"agent: steps {self.steps}, batch_size {self.batch_size}, image_px {self.image_px} are too small"
             )
+        object.__setattr__(self, "decay_at", tuple(self.decay_at))
+        self._check_training()
+
+    def _check_training(self) -> None:
+        """Values out of range, and settings that nothing would obey.
+
+        Raises:
+            UserError: there is one.
+        """
+        own = {each.name: each.default for each in fields(self)}
+        if self.epochs is not None and self.epochs < 1:
+            raise UserError(f"epochs is {self.epochs}; it is at least 1")
+        if self.epochs is not None and self.steps != own["steps"]:
+            raise UserError(
+                f"epochs {self.epochs} and steps {self.steps} are two lengths of training; give one of them"
+            )
+        if not 0 <= self.momentum < 1 or not 0 < self.decay <= 1 or not 0 <= self.cutmix_probability <= 1:
+            raise UserError(f"momentum {self.momentum} is from 0 to below 1, decay {self.decay} above 0 up to 1, "
+                            f"cutmix_probability {self.cutmix_probability} from 0 to 1")  # fmt: skip
+        if any(not 0 < share < 1 for share in self.decay_at) or list(self.decay_at) != sorted(self.decay_at):
+            raise UserError(f"decay_at is {list(self.decay_at)}; it holds rising shares between 0 and 1")
+        for name, obeyed, by in (
+            ("momentum", self.optimiser == "sgd", "optimiser sgd"),
+            ("decay", bool(self.decay_at), "decay_at"),
+            ("cutmix_probability", self.augment == "cutmix", "augment cutmix"),
+        ):
+            if not obeyed and getattr(self, name) != own[name]:
+                raise UserError(
+                    f"{name} is {getattr(self, name)}, but counts with {by} alone; give that, or leave it out"
+                )
+        if self.freeze and self.augment != "none":
+            raise UserError(f"augment {self.augment} changes pictures, but of {self.freeze} frozen stages the output "
+                            "is kept; set freeze 0 or augment none")  # fmt: skip
+
+    def num_steps(self, num_images: int) -> int:
+        """Optimiser steps on a set of so many images."""
+        if self.epochs is None:
+            return self.steps
+        return self.epochs * -(-num_images // min(self.batch_size, num_images))
+
+    def learning_rate_at(self, step: int, num_steps: int) -> float:
+        """The learning rate of one step, counted from 0."""
+        return self.learning_rate * self.decay ** sum(step >= share * num_steps for share in self.decay_at)
+
+
+def protocol(name: str, **changes: Any) -> AgentConfig:
+    """A named way of training, see `roadstill.agents.protocols`; what counts is the agent of the last step.
+
+    Args:
+        name: one of `PROTOCOLS`.
+        changes: fields of `AgentConfig` that are to be otherwise.
+
+    Raises:
+        UserError: another name, or changes that do not fit.
+    """
+    if name not in PROTOCOLS:
+        raise UserError(f"agent protocol {name!r} is unknown; take {', '.join(PROTOCOLS)}")
+    return AgentConfig(**(PROTOCOLS[name] | changes))

@@ -1,7 +1,8 @@
 """Networks of the dataset-distillation literature: ConvNet-D, ResNetAP-10 and ResNet-18 with instance norm.
 
 All start from random weights. Instance norm is group norm with one channel per group, so that it has a scale and a
-shift and does not look at the rest of the batch. Pictures are normalised with ImageNet's mean and standard deviation.
+shift and does not look at the rest of the batch. Pictures are normalised with ImageNet's mean and standard deviation,
+if the configuration does not say otherwise.
 """
 
 from collections.abc import Callable
@@ -10,12 +11,14 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from roadstill.agents.instance_norm import InstanceNorm
 from roadstill.agents.staged import StagedNetwork
 from roadstill.errors import UserError
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _LARGE_PX = 128  # pictures above it get the stem of ImageNet networks
 _WIDTHS = (64, 128, 256, 512)
+_PIXELS_AT_ONCE = 20 * 32 * 32  # twenty CIFAR pictures: 10 MB behind a convolution of 128 channels
 
 
 def convnet_d(num_classes: int, size_px: int, *, depth: int, width: int = 128) -> StagedNetwork:
@@ -37,16 +40,14 @@ def convnet_d(num_classes: int, size_px: int, *, depth: int, width: int = 128) -
     stages = [
         nn.Sequential(
             nn.Conv2d(width if index else 3, width, 3, padding=1),
-            nn.GroupNorm(width, width),
-            nn.ReLU(),
-            nn.AvgPool2d(2),
+            InstanceNorm(width, pool=2),
         )
         for index in range(depth)
     ]
     return _from_scratch([*stages, nn.Flatten()], width * (size_px >> depth) ** 2, num_classes)
 
 
-def resnet_ap10(num_classes: int, size_px: int) -> StagedNetwork:
+def resnet_ap10(num_classes: int, size_px: int, *, widths: tuple[int, ...] = _WIDTHS) -> StagedNetwork:
     """ResNetAP-10: four basic blocks (64 to 512 channels) that shrink by average pooling instead of by stride.
 
     Kim et al., "Dataset condensation via efficient synthetic-data parameterization" (ICML 2022). Above 128 px the stem
@@ -55,17 +56,16 @@ def resnet_ap10(num_classes: int, size_px: int) -> StagedNetwork:
     Args:
         num_classes: number of logits.
         size_px: side of the pictures.
+        widths: channels of the four blocks.
 
     Raises:
         UserError: pictures below 16 px.
     """
     _check_size("resnet-ap10", size_px, 16)
     large = size_px > _LARGE_PX
-    stem = _convolution(3, 64, 7 if large else 3, pool=4 if large else 1)
-    blocks = [
-        _Block(before, after, pool=2 if before != after else 1) for before, after in _steps((1, 1, 1, 1), _WIDTHS)
-    ]
-    return _from_scratch([stem, *blocks, _mean_over_places()], _WIDTHS[-1], num_classes)
+    stem = _convolution(3, widths[0], 7 if large else 3, pool=4 if large else 1)
+    blocks = [_Block(before, after, pool=2 if before != after else 1) for before, after in _steps((1, 1, 1, 1), widths)]
+    return _from_scratch([stem, *blocks, _mean_over_places()], widths[-1], num_classes)
 
 
 def resnet18_instance(num_classes: int, size_px: int) -> StagedNetwork:
@@ -104,10 +104,11 @@ class _Block(nn.Module):
         super().__init__()
         self.first = _convolution(before, after, 3, stride=stride, pool=pool)
         self.second = _convolution(after, after, 3, active=False)
-        plain = before == after and stride == pool == 1
-        self.shortcut = (
-            nn.Identity() if plain else _convolution(before, after, 1, stride=stride, pool=pool, active=False)
-        )
+        self.shortcut: nn.Module = nn.Identity()
+        if before != after or stride > 1 or pool > 1:
+            self.shortcut = _convolution(before, after, 1, stride=stride, active=False)
+            if pool > 1:  # averages commute with a convolution 1 x 1, but not with the norm behind it
+                self.shortcut = nn.Sequential(nn.AvgPool2d(pool), *self.shortcut)
 
     def forward(self, x: Tensor) -> Tensor:
         """Features ``[b, after, h, w]`` of ``[b, before, h', w']``."""
@@ -117,13 +118,10 @@ class _Block(nn.Module):
 def _convolution(
     before: int, after: int, kernel: int, *, stride: int = 1, pool: int = 1, active: bool = True
 ) -> nn.Sequential:
-    parts: list[nn.Module] = [
+    return nn.Sequential(
         nn.Conv2d(before, after, kernel, stride=stride, padding=kernel // 2, bias=False),
-        nn.GroupNorm(after, after),
-    ]
-    parts += [nn.ReLU()] if active else []
-    parts += [nn.AvgPool2d(pool)] if pool > 1 else []
-    return nn.Sequential(*parts)
+        InstanceNorm(after, active=active, pool=pool),
+    )
 
 
 def _steps(depths: tuple[int, ...], widths: tuple[int, ...]) -> list[tuple[int, int]]:
@@ -145,7 +143,7 @@ def _from_scratch(stages: list[nn.Module], features: int, num_classes: int) -> S
         std=_STD,
         origin="random weights",
         pretrained=False,
-        channels_last=False,
+        pixels_at_once=_PIXELS_AT_ONCE,
     )
 
 

@@ -21,6 +21,10 @@ NETWORKS: dict[str, Callable[..., StagedNetwork]] = {
     "convnet": convnet,
 }
 LIBRARIES = ("timm", "transformers")
+_PIXELS = {  # mean and standard deviation; those of CIFAR-10 are its training part's, as the literature rounds them
+    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
+    "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+}
 
 
 def check_name(name: str) -> None:
@@ -74,6 +78,12 @@ def make_network(
     if kind == "timm":
         return timm_backbone(which, num_classes, size_px, weights, trained=trained)
     return transformers_backbone(which, num_classes, size_px, weights, trained=trained, made_from=made_from)
+
+
+def normalise(network: StagedNetwork, name: str) -> None:
+    """Lets a network take pixels normalised by another mean and deviation than its own ("network")."""
+    if name != "network":
+        network.mean, network.std = _PIXELS[name]
 
 
 def _is_dotted(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -21,11 +22,12 @@ class StagedNetwork(nn.Module):
         std: what they are divided by.
         origin: where the initial weights come from, in words.
         pretrained: whether the stages carry trained weights.
-        channels_last: memory order of pictures and convolutions. On a CPU channels last is faster with batch norm, the
-            plain order with group norm.
+        pixels_at_once: how many pixels of a batch go forward and backward at a time on a CPU, so that what lies between
+            the layers stays in the processor's cache; None for networks that look at the whole batch.
 
     Attributes:
         made_from: what else is needed to build it again, if a name and a number of classes are not enough.
+        mixed_precision: "bf16" lets the stages compute in bfloat16 while they train, never afterwards.
     """
 
     def __init__(
@@ -38,20 +40,20 @@ class StagedNetwork(nn.Module):
         std: Sequence[float],
         origin: str,
         pretrained: bool,
-        channels_last: bool = True,
+        pixels_at_once: int | None = None,
     ) -> None:
         super().__init__()
         self.stages = nn.ModuleList(stages)
         self.head = nn.Linear(features, num_classes)
         self.mean, self.std = tuple(mean), tuple(std)
         self.origin, self.pretrained = origin, pretrained
-        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.pixels_at_once, self.mixed_precision = pixels_at_once, "no"
         self.made_from: Mapping[str, Any] = {}
         self.frozen = 0
         self.fixed_batch_norm = False
         for parameter in self.parameters():
             if parameter.ndim == 4:
-                parameter.data = parameter.data.contiguous(memory_format=self.memory_format)
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
     def freeze(self, stages: int) -> None:
         """Takes the leading stages out of training, their BatchNorm statistics included.
@@ -85,7 +87,20 @@ class StagedNetwork(nn.Module):
         if pixels.dtype == torch.uint8:
             pixels = pixels.permute(0, 3, 1, 2).float() / 255
         mean, std = (torch.tensor(value, device=pixels.device).view(1, 3, 1, 1) for value in (self.mean, self.std))
-        return ((pixels - mean) / std).contiguous(memory_format=self.memory_format)
+        return ((pixels - mean) / std).contiguous(memory_format=torch.channels_last)
+
+    def parts(self, batch: Tensor) -> list[slice]:
+        """Rows of a batch ``[b, 3, s, s]`` that go through the network at a time, in order."""
+        size = len(batch)
+        if self.pixels_at_once is not None and batch.device.type == "cpu":
+            number = -(-size // max(1, self.pixels_at_once // (batch.shape[2] * batch.shape[3])))
+            ends = [size * index // number for index in range(number + 1)]
+            return [slice(start, end) for start, end in pairwise(ends)]
+        return [slice(0, size)]
+
+    def in_parts(self, batch: Tensor) -> Tensor:
+        """`tail`, as many rows at a time as `parts` says."""
+        return torch.cat([self.tail(batch[rows]) for rows in self.parts(batch)])
 
     def trunk(self, x: Tensor) -> Tensor:
         """The frozen stages."""
@@ -95,9 +110,11 @@ class StagedNetwork(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """The stages that train: what the linear layer sees, ``[b, features]``."""
-        for stage in self.stages[self.frozen :]:
-            x = stage(x)
-        return x
+        half = self.training and self.mixed_precision == "bf16"
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=half):
+            for stage in self.stages[self.frozen :]:
+                x = stage(x)
+        return x.float() if half else x
 
     def tail(self, x: Tensor) -> Tensor:
         """The stages that train and the linear layer: logits ``[b, k]``."""

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from roadstill.agents.agent import Agent
+from roadstill.agents.augment import Mixed, cutmix, draws, dsa, flip_crop
 from roadstill.agents.config import AgentConfig
 from roadstill.agents.features import FeatureCache, Inputs
-from roadstill.agents.networks import make_network
+from roadstill.agents.networks import make_network, normalise
 from roadstill.agents.staged import StagedNetwork
 from roadstill.agents.targets import Targets, read_targets
 from roadstill.agents.watch import DevWatch
@@ -45,6 +46,8 @@ def build_network(config: AgentConfig, num_classes: int, seed: int, size_px: int
             network.head.bias.zero_()
     network.freeze(config.freeze)
     network.fixed_batch_norm = config.batch_norm == "fixed"
+    network.mixed_precision = config.mixed_precision
+    normalise(network, config.normalise)
     return network
 
 
@@ -74,7 +77,7 @@ def train_agent(
     peek: bool = False,
     plateau: bool = False,
 ) -> Agent:
-    """Trains an agent on an image set with cross-entropy and AdamW (method 7).
+    """Trains an agent on an image set with cross-entropy; all that is random in it depends on seed and step alone.
 
     Args:
         images: what it learns from. The fact ``weight`` says how much an image counts (0: as if it were not there);
@@ -106,10 +109,12 @@ def train_agent(
     network = build_network(config, images.num_classes, seed, images.size_px).to(device).train()
     best = None
     if dev is not None:
-        looks = -(-config.steps // steps_per_epoch(len(images), config.batch_size)) if plateau else looks
-        best = DevWatch(dev, network, config.image_px, steps=config.steps, looks=looks, cache=cache, peek=peek)
-    elif plateau:
-        raise UserError("plateau lowers the learning rate by the loss on dev; give dev")
+        steps = config.num_steps(len(images))
+        if plateau:
+            looks = -(-steps // steps_per_epoch(len(images), config.batch_size))
+        best = DevWatch(dev, network, config.image_px, steps=steps, looks=looks, cache=cache, peek=peek)
+    if plateau and (dev is None or config.decay_at):
+        raise UserError("plateau lowers the learning rate by the loss on dev, and nothing else; give dev, no decay_at")
     inputs = Inputs(images, network, config.image_px, cache)
     last_loss = _fit(network, inputs, targets, config, seed, watch, best, plateau)
     about = {
@@ -140,27 +145,62 @@ def _fit(
     plateau: bool,
 ) -> float:
     """Takes all steps and returns the last one's loss."""
-    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.AdamW(trained, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+    optimiser, num_steps = make_optimiser(network, config), config.num_steps(len(inputs))
     lowering = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.1, patience=10) if plateau else None
-    loss = torch.tensor(float("nan"))
+    last_loss = math.nan
     device = network.head.weight.device
     # Backbones of others may hold dropout, which draws from the global streams.
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed_of("agent dropout", seed))
-        for step in range(config.steps):
+        for step in range(num_steps):
             indices = batch_at(step, num_images=len(inputs), batch_size=config.batch_size, seed=seed)
-            logits = network.tail(inputs.batch(indices))
-            loss = targets.loss(logits, indices)
-            if watch is not None:
-                watch(indices, logits.detach())
+            batch, mixed = augmented(inputs.batch(indices), config, seed=seed, step=step)
+            if lowering is None:
+                optimiser.param_groups[0]["lr"] = config.learning_rate_at(step, num_steps)
             optimiser.zero_grad()
-            loss.backward()
+            losses, seen = list[Tensor](), list[Tensor]()
+            for rows in network.parts(batch):
+                logits = network.tail(batch[rows])
+                loss = _loss(targets, logits, indices, rows, mixed) * (len(logits) / len(indices))
+                loss.backward()
+                losses.append(loss.detach())
+                seen.append(logits.detach())
+            if watch is not None:
+                watch(indices, torch.cat(seen))
             optimiser.step()
             found = None if best is None else best.after(step + 1)
             if lowering is not None and found is not None:
                 lowering.step(found)
-    last_loss = float(loss.detach())
+        last_loss = float(sum(losses))
     if not math.isfinite(last_loss):
-        raise UserError(f"the agent's loss became {last_loss} in {config.steps} steps; lower learning_rate")
+        raise UserError(f"the agent's loss became {last_loss} in {num_steps} steps; lower learning_rate")
     return last_loss
+
+
+def make_optimiser(network: StagedNetwork, config: AgentConfig) -> torch.optim.Optimizer:
+    """The optimiser of the parameters that train."""
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    rate, weight_decay = config.learning_rate, config.weight_decay
+    if config.optimiser == "sgd":
+        return torch.optim.SGD(trained, lr=rate, momentum=config.momentum, weight_decay=weight_decay, fused=True)
+    return torch.optim.AdamW(trained, lr=rate, weight_decay=weight_decay, fused=True)
+
+
+def augmented(batch: Tensor, config: AgentConfig, *, seed: int, step: int) -> tuple[Tensor, Mixed | None]:
+    """The batch ``[b, 3, s, s]`` as the agent sees it, and what CutMix did with it."""
+    if config.augment == "none":
+        return batch, None
+    generator = draws(seed_of("agent augment", seed, step))
+    if config.augment == "cutmix":
+        mixed = cutmix(batch, generator, config.cutmix_probability)
+        return (batch, None) if mixed is None else (mixed.pictures, mixed)
+    changed = (dsa if config.augment == "dsa" else flip_crop)(batch, generator)
+    return changed.contiguous(memory_format=torch.channels_last), None
+
+
+def _loss(targets: Targets, logits: Tensor, indices: NDArray[np.int64], rows: slice, mixed: Mixed | None) -> Tensor:
+    """Mean cross-entropy of some rows of a batch; of a mixed one, of both pictures by their shares."""
+    own = targets.loss(logits, indices[rows])
+    if mixed is None:
+        return own
+    return mixed.share * own + (1 - mixed.share) * targets.loss(logits, indices[mixed.partner[rows].numpy()])

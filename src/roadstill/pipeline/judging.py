@@ -49,7 +49,9 @@ def _short(name: str) -> str:
 def _compare(road: Road, names: Sequence[str], bounds: Sequence[str], other: str | None) -> Comparison:
     folder = road.folder / runs_folder(other) / "test"
     runs = {
-        _short(name): number_sets([open_run(folder / name / f"seed{seed}") for its, _, seed in road.runs() if its == name])
+        _short(name): number_sets(
+            [open_run(folder / name / f"seed{seed}") for its, _, seed in road.runs() if its == name]
+        )
         for name in names
     }
     return compare(runs, baseline=road.recipe.baseline, bounds=bounds, cluster_by=road.recipe.cluster_by)

@@ -46,7 +46,7 @@ def train_one_agent(road: Road, name: str, seed: int, other: str | None, parts: 
     full = recipe.arms[name].kind == "full"
     images = road.split("train") if full else open_imageset(road.folder / f"arms/{name}/seed{seed}")
     config = recipe.agent_of(other, full=full)
-    about: dict[str, Any] = {"set": images.digest, "num_images": len(images), "steps": config.steps}
+    about: dict[str, Any] = {"set": images.digest, "num_images": len(images), "steps": config.num_steps(len(images))}
     if config.labels == "soft":
         images = soften(images, road.teacher)
     agent = train_agent(
@@ -65,7 +65,7 @@ def train_one_agent(road: Road, name: str, seed: int, other: str | None, parts: 
     for part, pictures in parts.items():
         found = dev if part == "dev" and dev else evaluate(agent, pictures)
         step = agent.chosen.about["chosen_step"]
-        best = found if step == config.steps else evaluate(agent.chosen, pictures)
+        best = found if step == about["steps"] else evaluate(agent.chosen, pictures)
         chosen = {"step": step, "accuracy": best.accuracy, "balanced_accuracy": best.balanced_accuracy}
         run = run_of(name, seed, found, pictures, dev=dev, chosen=chosen, **about)
         run.save(road.folder / runs_folder(other) / part / name / f"seed{seed}")

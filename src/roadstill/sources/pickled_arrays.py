@@ -87,6 +87,8 @@ class Blank:
         _, shape, dtype, fortran, raw = state
         if type(fortran) is not bool:
             raise Refused("an array of damaged order")
+        if type(raw) is str:  # written by Python 2
+            raw = _encode(budget, raw, "latin1")
         return make_array(budget, raw, dtype, shape, "F" if fortran else "C")
 
 

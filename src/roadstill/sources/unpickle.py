@@ -165,7 +165,9 @@ class _Machine:
             raise Refused(_TRUNCATED)
 
     def put(self, key: int) -> None:
-        """Picklers number from 0 on, so that a list will do; no stranger's number decides how long it is."""
+        """Picklers number from 0 on, Python 2's from 1, so that a list will do; no stranger decides how long it is."""
+        if key == 1 and not self.memo:
+            self.memo.append(None)
         if key == len(self.memo):
             self.memo.append(self.stack[-1])
         else:
@@ -273,6 +275,11 @@ def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogatepass")
 
 
+def _old_text(raw: bytes) -> str:
+    """Python 2's one type for text and bytes; an array takes its bytes back out of it."""
+    return raw.decode("latin1")
+
+
 def _integer(raw: bytes) -> int:
     if len(raw) > _MAX_NUMBER_BYTES:
         raise Refused(f"a number of {len(raw)} bytes")
@@ -293,6 +300,8 @@ _HANDLERS: dict[bytes, Callable[[_Machine], Any]] = {
     b"G": _pushes(lambda m: struct.unpack(">d", m.take(8))[0]),
     b"X": _sized(4, _text),
     b"\x8d": _sized(8, _text),
+    b"U": _sized(1, _old_text),
+    b"T": _sized(4, _old_text),
     b"B": _sized(4, bytes),
     b"C": _sized(1, bytes),
     b"\x8e": _sized(8, bytes),

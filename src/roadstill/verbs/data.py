@@ -170,7 +170,7 @@ def prepare(
     index: Path,
     out: Path,
     *,
-    size_px: int = 128,
+    size_px: int | None = None,
     decode: Literal["fast", "full"] = "fast",
     sensors: Path | None = None,
     from_archive: list[Path] | None = None,
@@ -180,14 +180,16 @@ def prepare(
     hook: str | None = None,
     hook_settings: dict[str, Any] | None = None,
     shard: str | None = None,
+    dev_images: int | None = None,
     workers: int = 2,
 ) -> str:
     """Cuts the wanted pictures to size: one image set each for train, dev and test.
 
     Args:
-        index: folder that index made; or any folder of class folders, or of train, dev and test with class folders.
+        index: folder that index made; or any folder of class folders, or of train, dev and test with class folders; or
+            CIFAR-10: cifar-10-batches-bin, cifar-10-batches-py (folder or .tar.gz), or the hub's Parquet folder.
         out: folder to make, with train, dev and test in it.
-        size_px: side of the square pictures: 64, 128 or 256.
+        size_px: side of the square pictures: 64, 128 (the default) or 256; those of CIFAR-10 stay 32.
         decode: fast lets the JPEG decoder shrink large pictures while it decodes; full decodes every pixel.
         sensors: folder of the pictures, if it is not where index found it.
         from_archive: archives (.tgz) to take the pictures from instead, without unpacking the rest; calls add up.
@@ -199,15 +201,35 @@ def prepare(
             vehicles and people by the boxes of the logs; every pixel is decoded for it.
         hook_settings: of that step, as '{"missing": "leave_out"}'; its logs are the index's if it wants some.
         shard: i/n makes only the pictures of this share of the logs; a call without it writes the sets.
+        dev_images: of CIFAR-10, how many pictures of the training part become dev: 5000 by default, 0 for none.
         workers: processes that draw and decode.
     """
     from roadstill.indexing import hook_defaults, open_index
     from roadstill.prepare import Incomplete, prepare_splits
     from roadstill.privacy import hook_of
+    from roadstill.sources.cifar10 import find_cifar10
     from roadstill.sources.folder import has_class_folders
 
     if hook is None and hook_settings:
         raise UserError("hook_settings are for a hook; name it with --hook")
+    if find_cifar10(index) is not None:
+        others = (
+            size_px not in (None, 32),
+            decode != "fast",
+            label != "brake",
+            sensors,
+            from_archive,
+            group,
+            hook,
+            shard,
+        )
+        if any(others):
+            raise UserError(f"{index} is CIFAR-10, whose pictures stay as they are; only max_per_class and dev_images "
+                            "are for it")  # fmt: skip
+        return _prepared_cifar10(index, out, dev_images, max_per_class)
+    if dev_images is not None:
+        raise UserError("dev_images is for CIFAR-10; other data are split by drive or group")
+    size_px = 128 if size_px is None else size_px
     if has_class_folders(index):
         if sensors or from_archive or shard or label != "brake":
             raise UserError(f"{index} is no index but holds folders; sensors, from_archive, shard and label are for an "
@@ -246,6 +268,14 @@ def _prepared_folder(
     from roadstill.folders import prepare_folder
 
     found = prepare_folder(folder, out, config=config, group=group, max_per_class=max_per_class, workers=workers)
+    return "\n".join([*found.notes, *_sets_told(out, found.sets)])
+
+
+def _prepared_cifar10(path: Path, out: Path, dev_images: int | None, max_per_class: int | None) -> str:
+    from roadstill.cifar10 import DEV_IMAGES, prepare_cifar10
+
+    wanted = DEV_IMAGES if dev_images is None else dev_images
+    found = prepare_cifar10(path, out, dev_images=wanted, max_per_class=max_per_class)
     return "\n".join([*found.notes, *_sets_told(out, found.sets)])
 
 

@@ -22,7 +22,7 @@ def train(
     Args:
         images: image set to learn from.
         out: folder to make.
-        agent: network and optimiser.
+        agent: network and optimiser; or a protocol of the literature: dc, author, dc-200, author-200.
         seed: of the start and the order of the images.
         dev: image set to look at along the way; the agent of the best look goes to the folder's part chosen. The agent
             itself stays that of the last step.
@@ -32,9 +32,10 @@ def train(
     from roadstill.imagesets import open_imageset
 
     watched = None if dev is None else open_imageset(dev)
-    made = train_agent(open_imageset(images), config=agent, seed=seed, dev=watched, looks=looks)
+    pictures = open_imageset(images)
+    made = train_agent(pictures, config=agent, seed=seed, dev=watched, looks=looks)
     made.save(out)
-    line = f"{out}: {agent.network} after {agent.steps} steps on {images}"
+    line = f"{out}: {agent.network} after {agent.num_steps(len(pictures))} steps on {images}"
     return line if made.chosen is None else f"{line}; {out / 'chosen'}: after {made.chosen.about['chosen_step']}"
 
 
@@ -102,7 +103,7 @@ def compare(
         baseline: arm that the others are compared with: random by default, or the first of the image sets.
         test: image set that the agents are measured on, if image sets are compared; opened through the ledger.
         dev: image set on which thresholds for a given share of false alarms are chosen.
-        agent: network and optimiser of the agents that are trained here.
+        agent: network and optimiser of the agents that are trained here; or a protocol, as for train.
         seeds: agents per image set.
         bounds: arms with another budget; they get no verdict.
         cluster_by: what the interval draws anew.

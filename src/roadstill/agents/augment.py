@@ -1,0 +1,141 @@
+"""What happens to a batch of pictures before an agent sees it; all of it a function of seed and step.
+
+Pictures are normalised already, so that 0, with which crops and cutouts are filled, is their mean (except with
+``normalise: unit``, where it is black). Every picture draws numbers of its own.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+# Zhao and Bilen 2021, "Dataset condensation with differentiable Siamese augmentation", section 4 and its appendix.
+_BRIGHTNESS, _SATURATION, _CONTRAST = 1.0, 2.0, 0.5
+_CROP, _CUTOUT, _FLIP, _SCALE, _ROTATE_DEGREES = 0.125, 0.5, 0.5, 1.2, 15.0
+
+
+class Mixed(NamedTuple):
+    """A batch after CutMix.
+
+    Attributes:
+        pictures: ``[b, 3, s, s]``.
+        partner: which picture of the batch gave each one its patch, ``[b]``.
+        share: of the pixels that remain the picture's own.
+    """
+
+    pictures: Tensor
+    partner: Tensor
+    share: float
+
+
+def draws(seed: int) -> Generator:
+    """The stream of one step."""
+    return torch.Generator().manual_seed(seed)
+
+
+def dsa(pictures: Tensor, generator: Generator) -> Tensor:
+    """One of six changes, drawn for the whole batch, as Zhao and Bilen train on distilled sets.
+
+    Args:
+        pictures: ``[b, 3, s, s]``.
+        generator: of all numbers.
+    """
+    which = int(torch.randint(len(_DSA), (), generator=generator))
+    return _DSA[which](pictures, generator)
+
+
+def flip_crop(pictures: Tensor, generator: Generator) -> Tensor:
+    """Flip in one half of the cases, and a shift by up to an eighth of the side, filled with 0."""
+    return crop(flip(pictures, generator), generator)
+
+
+def cutmix(pictures: Tensor, generator: Generator, probability: float = 1.0) -> Mixed | None:
+    """A patch of another picture of the batch in each picture, the same place in all (Yun et al. 2019, CutMix).
+
+    The patch's share of the area is uniform, as Beta(1, 1) is, and its middle anywhere; what hangs over is cut off,
+    and the share counted anew. Returns None in the steps that are not mixed.
+
+    Args:
+        pictures: ``[b, 3, s, s]``.
+        generator: of all numbers.
+        probability: that a step is mixed.
+    """
+    mixes, area, row, column = torch.rand(4, generator=generator).tolist()
+    partner = torch.randperm(len(pictures), generator=generator)
+    if mixes >= probability:
+        return None
+    side = pictures.shape[2]
+    half = side * math.sqrt(area) / 2
+    top, bottom = (round(min(max(row * side + sign * half, 0), side)) for sign in (-1, 1))
+    left, right = (round(min(max(column * side + sign * half, 0), side)) for sign in (-1, 1))
+    mixed = pictures.clone()
+    mixed[:, :, top:bottom, left:right] = pictures[partner][:, :, top:bottom, left:right]
+    return Mixed(mixed, partner, 1 - (bottom - top) * (right - left) / side**2)
+
+
+def colour(pictures: Tensor, generator: Generator) -> Tensor:
+    """Brightness, saturation and contrast."""
+    bright, satur, contr = (_uniform(pictures, generator) for _ in range(3))
+    pictures = pictures + (bright - 0.5) * _BRIGHTNESS
+    grey = pictures.mean(1, keepdim=True)
+    pictures = (pictures - grey) * (satur * _SATURATION) + grey
+    middle = pictures.mean((1, 2, 3), keepdim=True)
+    return (pictures - middle) * (contr + _CONTRAST) + middle
+
+
+def crop(pictures: Tensor, generator: Generator) -> Tensor:
+    """A shift by whole pixels, up to an eighth of the side in each direction, filled with 0."""
+    size = len(pictures), pictures.shape[2]
+    most = int(size[1] * _CROP + 0.5)
+    down, right = torch.randint(0, 2 * most + 1, (2, size[0], 1), generator=generator)
+    rows, columns = torch.arange(size[1]) + down, torch.arange(size[1]) + right
+    padded = F.pad(pictures, (most, most, most, most))
+    return padded[torch.arange(size[0])[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def cutout(pictures: Tensor, generator: Generator) -> Tensor:
+    """A square of half the side becomes 0; its middle lies anywhere, so that it may hang over."""
+    side = pictures.shape[2]
+    length = int(side * _CUTOUT + 0.5)
+    middle = torch.randint(0, side + 1 - length % 2, (2, len(pictures), 1), generator=generator)
+    places = torch.arange(side)
+    rows, columns = ((places >= at - length // 2) & (places < at - length // 2 + length) for at in middle)
+    hole = rows[:, :, None] & columns[:, None, :]
+    return pictures.masked_fill(hole[:, None].to(pictures.device), 0)
+
+
+def flip(pictures: Tensor, generator: Generator) -> Tensor:
+    """Left becomes right in one half of the cases."""
+    return torch.where(_uniform(pictures, generator) < _FLIP, pictures.flip(3), pictures)
+
+
+def scale(pictures: Tensor, generator: Generator) -> Tensor:
+    """Width and height times a number of their own between 1/1.2 and 1.2."""
+    low = 1 / _SCALE
+    wide, high = (torch.rand(2, len(pictures), generator=generator) * (_SCALE - low) + low).unbind()
+    zero = torch.zeros_like(wide)
+    return _warp(pictures, torch.stack([wide, zero, zero, zero, high, zero], 1))
+
+
+def rotate(pictures: Tensor, generator: Generator) -> Tensor:
+    """A turn by up to 15 degrees."""
+    angle = (torch.rand(len(pictures), generator=generator) - 0.5) * 2 * math.radians(_ROTATE_DEGREES)
+    zero = torch.zeros_like(angle)
+    return _warp(pictures, torch.stack([angle.cos(), -angle.sin(), zero, angle.sin(), angle.cos(), zero], 1))
+
+
+_DSA: tuple[Callable[[Tensor, Generator], Tensor], ...] = (colour, crop, cutout, flip, scale, rotate)
+
+
+def _warp(pictures: Tensor, matrices: Tensor) -> Tensor:
+    """Each picture through its 2 x 3 matrix ``[b, 6]``, filled with 0."""
+    grid = F.affine_grid(matrices.view(-1, 2, 3).to(pictures.device), list(pictures.shape), align_corners=True)
+    return F.grid_sample(pictures, grid, align_corners=True)
+
+
+def _uniform(pictures: Tensor, generator: Generator) -> Tensor:
+    """One number in [0, 1) for each picture, ``[b, 1, 1, 1]``."""
+    return torch.rand(len(pictures), 1, 1, 1, generator=generator).to(pictures.device)

@@ -1,0 +1,108 @@
+"""Files of CIFAR-10 by name, in a folder or in an archive of which nothing is unpacked."""
+
+import hashlib
+import tarfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from roadstill.errors import UserError, one_line
+from roadstill.frames import leaves_folder
+
+_MAX_BYTES, _MAX_MEMBERS = 64 * 2**20, 1000
+_T = TypeVar("_T")
+
+
+class FolderFiles:
+    """Files in a folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def where(self, name: str) -> str:
+        """Path of a file, for messages."""
+        return str(self.root / name)
+
+    def has(self, name: str) -> bool:
+        """Whether there is a file of the name."""
+        return (self.root / name).is_file()
+
+    def read(self, name: str) -> bytes:
+        """Its bytes.
+
+        Raises:
+            UserError: it cannot be read, or is too large for a batch.
+        """
+        path = self.root / name
+        try:
+            if (size := path.stat().st_size) > _MAX_BYTES:
+                raise UserError(f"{path}: {size:,} bytes are too many for a batch of CIFAR-10")
+            return path.read_bytes()
+        except OSError as error:
+            raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+class ArchiveFiles:
+    """Files in an archive, by the last part of their names.
+
+    Raises:
+        UserError: no archive, a truncated one, a path that leaves it, a link or device, two files of one name, too many
+            or too large ones.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._members = self._open(self._listed)
+
+    def _listed(self, archive: tarfile.TarFile) -> dict[str, tarfile.TarInfo]:
+        found: dict[str, tarfile.TarInfo] = {}
+        for number, member in enumerate(archive):
+            name, short = member.name.removeprefix("./"), member.name.rsplit("/", 1)[-1]
+            if number >= _MAX_MEMBERS or member.size > _MAX_BYTES:
+                raise UserError(
+                    f"{self.path} is no archive of CIFAR-10: {name[:100]!r} is too large, or one of too many"
+                )
+            if member.isdir() and name in ("", "."):
+                continue
+            if leaves_folder(name) or not (member.isreg() or member.isdir()):
+                raise UserError(f"{self.path} holds {name[:100]!r}, which leaves the archive or is no file; nothing of "
+                                "it is taken")  # fmt: skip
+            if member.isreg() and short in found:
+                raise UserError(f"{self.path} holds two files called {short[:100]!r}; pack it again")
+            if member.isreg():
+                found[short] = member
+        return found
+
+    def where(self, name: str) -> str:
+        """Archive and file, for messages."""
+        return f"{self.path}, {name}"
+
+    def has(self, name: str) -> bool:
+        """Whether there is a file of the name."""
+        return name in self._members
+
+    def read(self, name: str) -> bytes:
+        """Its bytes; errors as for the class."""
+
+        def take(archive: tarfile.TarFile) -> bytes:
+            file = archive.extractfile(self._members[name])
+            return file.read() if file else b""
+
+        return self._open(take)
+
+    def md5(self) -> str:
+        """Of the archive itself."""
+        md5 = hashlib.md5(usedforsecurity=False)
+        with self.path.open("rb") as file:
+            while block := file.read(2**20):
+                md5.update(block)
+        return md5.hexdigest()
+
+    def _open(self, work: Callable[[tarfile.TarFile], _T]) -> _T:
+        try:
+            with tarfile.open(self.path, "r:*") as archive:
+                return work(archive)
+        except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+            reason = str(error) or type(error).__name__
+            raise UserError(one_line(f"{self.path} cannot be read as an archive ({reason}); fetch it again")) from None
