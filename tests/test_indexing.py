@@ -17,6 +17,9 @@ from roadstill.filters import FrameFilter, SceneFilter, Sieve
 from roadstill.frames import open_frames
 from roadstill.indexing import IndexConfig, index_data, open_index
 from roadstill.parallel import Shard
+from roadstill.pipeline import Road
+from roadstill.pipeline.data import make_index, make_sets, make_world
+from roadstill.recipes import parse_recipe
 
 DRIVES = 8
 
@@ -222,3 +225,40 @@ def test_strange_and_missing_logs(data, index, tmp_path):
     fewer = index_data(data, tmp_path / "index", IndexConfig(scenes=SceneFilter(logs=tmp_path / "names.txt")))
     assert "holds 3 logs of another selection" in fewer.problems[0]
     assert fewer.counts["logs"] == 5
+
+
+def test_the_benchmarks_own_test_part_leaves_val_logs_for_dev(data, tmp_path):
+    """The honest protocol on NAVSIM: train_logs teach, val_logs choose, and another folder of logs is the test part."""
+    root, names = tmp_path / "data", [log_name(drive) for drive in range(DRIVES)]
+    for kind, ending in (("navsim_logs", ".pkl"), ("sensor_blobs", "")):
+        for split, mine in (("trainval", names[:6]), ("test", names[6:])):
+            (root / kind / split).mkdir(parents=True)
+            for name in mine:
+                (root / kind / split / f"{name}{ending}").symlink_to(data / kind / "trainval" / f"{name}{ending}")
+    scenes = {
+        "num_history_frames": 4,
+        "num_future_frames": 10,
+        "frame_interval": 1,
+        "has_route": True,
+        "max_scenes": None,
+    }
+    for preset in ("navtrain", "navtest"):
+        (tmp_path / f"{preset}.yaml").write_text(yaml.safe_dump(scenes | {"log_names": None, "tokens": None}))
+    split = {"train_logs": names[:4], "val_logs": names[4:6], "test_logs": names[6:]}
+    (tmp_path / "default_train_val_test_log_split.yaml").write_text(yaml.safe_dump(split))
+    loose = {"filter": {"min_abs_accel_mps2": None, "min_speed_mps": None}, "navsim_config": str(tmp_path)}
+    fields = {
+        "name": "navsim",
+        "data": str(root),
+        "image_px": 64,
+        "index": loose | {"preset": "navtrain"},
+        "test_index": loose | {"preset": "navtest"},
+        "arms": {"random": {"kind": "random", "label": "random"}},
+    }
+    road = Road(parse_recipe(fields, where="test"), tmp_path / "run", workers=1)
+    for stage in (make_world, make_index, make_sets):
+        stage(road)
+    found = {name: sorted(set(road.split(name).column("log"))) for name in ("train", "dev", "test")}
+    assert found == {"train": names[:4], "dev": names[4:6], "test": names[6:]}
+    assert road.split("test").about["split"] == "test"
+    assert not list((tmp_path / "run").glob("index*/dev.parquet"))[1:]

@@ -29,12 +29,12 @@ class Protocol:
     dev_share: float | None
 
     def shares(self, shares: Sequence[float]) -> dict[str, float]:
-        """Shares of the parts that there are, out of those of train, dev and test."""
+        """Shares of the parts that there are (0 leaves one out), of those of train, dev and test."""
         train, dev, test = shares
-        if self.dev_share is None:
-            return {"train": train, "dev": dev, "test": test}
-        rest = train + dev
-        parts = {"train": rest * (1 - self.dev_share), "dev": rest * self.dev_share, "test": test}
+        parts = {"train": train, "dev": dev, "test": test}
+        if self.dev_share is not None:
+            rest = train + dev
+            parts |= {"train": rest * (1 - self.dev_share), "dev": rest * self.dev_share}
         return {name: share for name, share in parts.items() if share > 0}
 
 

@@ -26,7 +26,8 @@ def test_a_study_makes_one_table_and_goes_on_where_it_stopped(tmp_path, capsys):
     assert main(call) == 0
     told = capsys.readouterr().out
     assert "### thesis-table-4.3, 2 images per class" in told
-    assert "Synthetic pictures" in told
+    assert "Protocol honest (" in told
+    assert "synthetic pictures of the built-in world" in told
     assert "| 90.78 |" in told
     rows = json.loads((out / "study.json").read_text())["rows"]
     assert {row["per_class"] for row in rows} == {2, 4, None}
