@@ -35,6 +35,7 @@ class Row:
         seeds: number of agents.
         budget: images, bytes and optimiser steps; None where the runs do not say.
         balanced_accuracy: mean and standard deviation.
+        classes: accuracy of each class by name, mean and standard deviation.
         chosen: balanced accuracy at the step that looking on the way would have chosen.
         accuracy: mean and standard deviation.
         auroc: mean and standard deviation.
@@ -52,6 +53,7 @@ class Row:
     seeds: int
     budget: tuple[int, float, int] | None
     balanced_accuracy: tuple[float, float]
+    classes: dict[str, tuple[float, float]]
     chosen: tuple[float, float] | None
     accuracy: tuple[float, float]
     auroc: tuple[float, float]
@@ -110,6 +112,7 @@ def _rows(recipe: Recipe, found: Comparison, shown: Mapping[str, Any]) -> list[R
                 seeds=len(arm.seeds),
                 budget=None if budget is None else (budget.images, budget.bytes, budget.steps),
                 balanced_accuracy=(arm.balanced_accuracy.mean, arm.balanced_accuracy.sd),
+                classes={each: (its.mean, its.sd) for each, its in arm.class_accuracy.items()},
                 chosen=None if arm.chosen is None else (arm.chosen.mean, arm.chosen.sd),
                 accuracy=(arm.accuracy.mean, arm.accuracy.sd),
                 auroc=(arm.auroc.mean, arm.auroc.sd),
@@ -130,6 +133,7 @@ def _rows(recipe: Recipe, found: Comparison, shown: Mapping[str, Any]) -> list[R
             seeds=0,
             budget=(0, 0.0, 0),
             balanced_accuracy=(chance, 0.0),
+            classes={each: (float(each == found.majority_class), 0.0) for each in shown["class_names"]},
             chosen=None,
             accuracy=(found.majority_accuracy, 0.0),
             auroc=(0.5, 0.0),
@@ -161,6 +165,8 @@ def _table(rows: Sequence[Row], recipe: Recipe, agent: str, per_class: int) -> l
     source = "genuine data" if recipe.data else "synthetic pictures of the built-in world"
     title = f"### {recipe.name}, {per_class} images per class" + (f", agent {agent}" if agent else "")
     scores = sorted({name for row in rows for name in row.ranking})
+    classes = sorted(rows[0].classes, key=lambda each: each != "brake")
+    classes = classes if len(classes) < 4 else []  # of ten classes each would have a column of its own
     shown: dict[str, Callable[[Row], str]] = {
         "trained on": lambda row: row.label,
         "seeds": lambda row: str(row.seeds or ""),
@@ -168,9 +174,10 @@ def _table(rows: Sequence[Row], recipe: Recipe, agent: str, per_class: int) -> l
         "kB": lambda row: f"{row.budget[1] / 1000:,.0f}" if row.budget else "",
         "steps": lambda row: f"{row.budget[2]:,}" if row.budget else "",
         "balanced accuracy": lambda row: _spread(row.balanced_accuracy),
-        protocol.chosen: lambda row: _spread(row.chosen) if row.chosen else "",
+        **{each.replace("_", " "): lambda row, each=each: _spread(row.classes[each]) for each in classes},  # type: ignore[misc]
         "accuracy": lambda row: _spread(row.accuracy),
         "AUROC": lambda row: _spread(row.auroc),
+        protocol.chosen: lambda row: _spread(row.chosen) if row.chosen else "",
         "against the baseline, balanced accuracy": _against,
     }
     shown |= {name: lambda row, name=name: f"{row.ranking[name]:.3f}" if name in row.ranking else "" for name in scores}  # type: ignore[misc]

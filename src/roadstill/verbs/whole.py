@@ -46,7 +46,9 @@ def run(
         workers: processes for the pictures.
     """
     from roadstill.pipeline import run_recipe
+    from roadstill.protocols import PROTOCOLS
     from roadstill.recipes import read_recipe
+    from roadstill.report.verdicts import comparisons
     from roadstill.verbs.judge import table
 
     given: dict[str, Any] = {"seeds": seeds, "data": data}
@@ -54,10 +56,15 @@ def run(
     folder = out or Path("runs") / (chosen.name if size is None else f"{chosen.name}-{size}")
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file; name a folder with --out")
-    comparisons = run_recipe(chosen, folder, say=_progress, workers=workers)
+    found = run_recipe(chosen, folder, say=_progress, workers=workers)
+    titles = [shown["title"] for shown in comparisons(folder) or []]
     source = "genuine driving data" if chosen.data else "synthetic pictures of the built-in world"
-    tables = "\n\n".join(map(table, comparisons))
-    return f"{tables}\nAll figures are from {source}.\n{folder / 'report.html'}"
+    tables = "\n\n".join(
+        f"{title}\n{table(comparison)}" if len(found) > 1 else table(comparison)
+        for title, comparison in zip(titles, found, strict=True)
+    )
+    says = f"Protocol {chosen.protocol}: {PROTOCOLS[chosen.protocol].says}."
+    return f"{tables}\n{says}\nAll figures are from {source}.\n{folder / 'report.html'}"
 
 
 def study(
