@@ -119,7 +119,7 @@ def _rows(recipe: Recipe, found: Comparison, shown: Mapping[str, Any]) -> list[R
                 word="" if verdict is None else verdict.word,
                 difference=None if verdict is None else (verdict.difference, verdict.low, verdict.high),
                 ranking=about["ranking"].get(name, {}),
-                thesis=recipe.thesis.get(name if count is None else f"{name}@{count}", ""),
+                thesis=about["thesis"].get(name, ""),
             )
         )
     chance = 1 / len(shown["class_names"])
@@ -140,7 +140,7 @@ def _rows(recipe: Recipe, found: Comparison, shown: Mapping[str, Any]) -> list[R
             word="",
             difference=None,
             ranking={},
-            thesis="",
+            thesis=about["thesis"].get("majority", ""),
         )
     )
     return rows
@@ -182,7 +182,7 @@ def _table(rows: Sequence[Row], recipe: Recipe, agent: str, per_class: int) -> l
     }
     shown |= {name: lambda row, name=name: f"{row.ranking[name]:.3f}" if name in row.ranking else "" for name in scores}  # type: ignore[misc]
     if any(row.thesis for row in rows):
-        shown["thesis, accuracy on real NAVSIM"] = lambda row: row.thesis
+        shown["thesis, accuracy"] = lambda row: row.thesis
     lines = [title, "", f"Protocol {protocol.name} ({protocol.says}); {source}.", ""]
     lines += [f"| {' | '.join(shown)} |", f"|{'---|' * len(shown)}"]
     return lines + [f"| {' | '.join(tell(row) for tell in shown.values())} |" for row in rows]

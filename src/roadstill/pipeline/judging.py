@@ -32,6 +32,7 @@ def judge(road: Road) -> list[Comparison]:
             "labels": {_short(name): recipe.arms[name].label for name in names},
             "per_class": {_short(name): None if name in bounds else budget for name in names},
             "ranking": ranking(recipe, compared, bounds),
+            "thesis": _thesis(recipe, budget),
         }
         for other, comparison in compared.items():
             parts = ["comparison", *([str(budget)] if len(budgets) > 1 else []), *([other] if other else [])]
@@ -44,6 +45,11 @@ def judge(road: Road) -> list[Comparison]:
 def _short(name: str) -> str:
     """Within a comparison an arm goes by its name alone."""
     return name.partition("@")[0]
+
+
+def _thesis(recipe: Recipe, budget: int) -> dict[str, str]:
+    """The thesis' figures at a budget, by arm, with those that have none (all images, the majority line)."""
+    return {_short(key): text for key, text in recipe.thesis.items() if key.partition("@")[2] in ("", str(budget))}
 
 
 def _compare(road: Road, names: Sequence[str], bounds: Sequence[str], other: str | None) -> Comparison:

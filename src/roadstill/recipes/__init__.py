@@ -131,7 +131,8 @@ class Recipe:
             pictures) or "dit" (the base generator's middle block).
         baseline: the arm that verdicts compare with.
         cluster_by: what the interval resamples: "log" or "drive".
-        thesis: the thesis' figures by ``arm@images per class``, or by arm for all images; tables print them too.
+        thesis: the thesis' figures by ``arm@images per class``, by arm for all images, and for the ``majority`` line;
+            tables print them too.
     """
 
     name: str
@@ -258,7 +259,9 @@ def _completed(fields: dict[str, Any]) -> dict[str, Any]:
             if isinstance(arm, dict) and arm.get("finetune") is not None:
                 arms[name] = arm | {"finetune": _overlay(shared, arm["finetune"])}
     # A recipe that is like another and lacks some of its arms does not want their figures either.
-    thesis = {key: text for key, text in (fields.get("thesis") or {}).items() if key.partition("@")[0] in arms}
+    thesis = {
+        key: text for key, text in (fields.get("thesis") or {}).items() if key.partition("@")[0] in {*arms, "majority"}
+    }
     return {key: value for key, value in fields.items() if key != "finetune"} | {"arms": arms, "thesis": thesis}
 
 

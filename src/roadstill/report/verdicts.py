@@ -9,18 +9,6 @@ from roadstill.report import figures
 from roadstill.report.parts import recipe_fields
 from roadstill.runs import read_json
 
-# Thesis, table 4.3: (mean, sd) in % plain accuracy on genuine NAVSIM by arm and images per class (None = all).
-THESIS: dict[tuple[str, int | None], tuple[float, float | None]] = {
-    ("random", 10): (60.86, 6.69),
-    ("difffit", 10): (73.72, 0.87),
-    ("lora", 10): (71.79, 2.31),
-    ("difffit-lora", 10): (74.40, 2.35),
-    ("random", 250): (79.71, None),
-    ("difffit", 250): (77.2, None),
-    ("lora", 250): (77.1, None),
-    ("difffit-lora", 250): (77.7, None),
-    ("full", None): (90.78, None),
-}
 WORDS = ("better", "worse", "cannot be told apart")
 
 
@@ -41,12 +29,16 @@ def _comparison(run: Path, path: Path) -> dict[str, Any]:
     names.sort(key=lambda name: name != "brake")  # brake first: a missed brake is the worse mistake
     chance = 1 / max(2, len(names))
     verdicts = list(found["verdicts"].values())
+    thesis = about.get("thesis", {})
+    for arm in arms:
+        arm |= {"verdict": found["verdicts"].get(arm["name"]), "thesis": thesis.get(arm["name"])}
     small = {count for name in found["arms"] if (count := budgets.get(name)) is not None}
     suffix = path.stem.removeprefix("comparison")
     title = [f"{min(small)} images per class"] if len(small) == 1 else []
     title += [f"agent {about['agent']}"] if about.get("agent") else []
     return found | {
         "about": about,
+        "thesis": thesis,
         "small": min(small, default=0),
         "suffix": suffix,
         "title": ", ".join(title),
@@ -82,9 +74,7 @@ def _arm(
     if name in budgets:
         per_class = budgets[name]
         words = ("all images" if per_class is None else f"{per_class} images a class") + ", " + words
-    thesis = THESIS.get((name, budgets[name])) if name in budgets else None
-    return {"budget": None, "chosen": None, **arm, "name": name, "label": labels.get(name, name), "words": words,
-            "thesis": thesis}  # fmt: skip
+    return {"budget": None, "chosen": None, **arm, "name": name, "label": labels.get(name, name), "words": words}
 
 
 def _strata(arms: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
