@@ -10,6 +10,7 @@ import sqlite3
 import time
 from pathlib import Path
 
+import made_cifar
 import numpy as np
 import pytest
 import torch
@@ -66,6 +67,13 @@ def told(capsys, *arguments):
     out, err = capsys.readouterr()
     assert err == ""
     return out
+
+
+def test_cifar10_is_recognised(tmp_path, capsys):
+    root = made_cifar.binary(tmp_path / "cifar-10-batches-bin", 10)
+    facts = json.loads(told(capsys, "--data", root, "--json"))["data"]["--data"]
+    assert (facts["state"], facts["cifar10"], facts["splits"]) == ("found", "binary", [])
+    assert "cifar10: binary" in told(capsys, "--data", root)
 
 
 def test_every_verb_has_its_needs():

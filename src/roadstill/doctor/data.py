@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from roadstill.errors import UserError
+from roadstill.sources.cifar10 import find_cifar10
 from roadstill.sources.navsim import find_data
 
 ROOTS = ("OPENSCENE_DATA_ROOT", "NUPLAN_MAPS_ROOT", "NAVSIM_EXP_ROOT", "NAVSIM_DEVKIT_ROOT")
@@ -48,9 +49,15 @@ def folder_facts(path: Path) -> dict[str, Any]:
 
 
 def root_facts(root: Path) -> dict[str, Any]:
-    """The same of a root of driving data, with its splits."""
+    """The same of a root of driving data, with its splits, or with the form of CIFAR-10 that lies there."""
     facts = folder_facts(root)
-    return facts | {"splits": splits(root)} if facts["state"] == "found" else facts
+    if facts["state"] != "found":
+        return facts
+    try:
+        form = find_cifar10(root)
+    except OSError:
+        form = None
+    return facts | ({"splits": splits(root)} if form is None else {"cifar10": form, "splits": []})
 
 
 def splits(root: Path) -> list[dict[str, Any]]:

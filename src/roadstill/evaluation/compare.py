@@ -137,8 +137,9 @@ def compare(
             differences[name] = _difference(name, runs, arms[baseline], cluster_of, len(clusters), draws)
     p_values = {name: found[0].p_value() for name, found in differences.items()}
     competing = holm({name: p_value for name, p_value in p_values.items() if name not in bounds})
+    drawn = "image" if len(clusters) == first.evaluation.n else cluster_by  # unrelated pictures: each its own log
     verdicts = {
-        name: _verdict(name, baseline, *found, p_values[name], competing.get(name), cluster_by, len(competing))
+        name: _verdict(name, baseline, *found, p_values[name], competing.get(name), drawn, len(competing))
         for name, found in differences.items()
     }
     return Comparison(

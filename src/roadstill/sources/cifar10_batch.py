@@ -124,7 +124,7 @@ def check_labels(labels: NDArray[np.int64], where: str) -> NDArray[np.int64]:
 
 def _unpickled(data: bytes, where: str) -> Any:
     try:
-        return parse(data)
+        return parse(data, python2=True)
     except (ArithmeticError, LookupError, TypeError, ValueError, MemoryError, RecursionError) as error:
         raise UserError(one_line(f"{where}: damaged, truncated or no plain data ({str(error)[:200]})")) from None
 

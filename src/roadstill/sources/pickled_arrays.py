@@ -31,10 +31,10 @@ class Budget:
     An honest file needs at most twice its own size: protocol 2 turns text into bytes, and bytes become an array.
     """
 
-    __slots__ = ("left",)
+    __slots__ = ("left", "python2")
 
-    def __init__(self, file_size: int) -> None:
-        self.left = 2 * file_size
+    def __init__(self, file_size: int, python2: bool = False) -> None:
+        self.left, self.python2 = 2 * file_size, python2
 
     def spend(self, size: int) -> None:
         """Takes so many bytes off.
@@ -87,7 +87,7 @@ class Blank:
         _, shape, dtype, fortran, raw = state
         if type(fortran) is not bool:
             raise Refused("an array of damaged order")
-        if type(raw) is str:  # written by Python 2
+        if type(raw) is str and budget.python2:
             raw = _encode(budget, raw, "latin1")
         return make_array(budget, raw, dtype, shape, "F" if fortran else "C")
 

@@ -78,9 +78,13 @@ def _read(path: Path, max_bytes: int) -> bytes:
         return file.read(about.st_size)
 
 
-def parse(data: bytes, *, max_steps: int = MAX_STEPS) -> Any:
-    """What the bytes of a pickle hold; see `read_pickle`, which puts the file's name to what this raises."""
-    value = _Machine(data).run(max_steps)
+def parse(data: bytes, *, max_steps: int = MAX_STEPS, python2: bool = False) -> Any:
+    """What the bytes of a pickle hold; see `read_pickle`, which puts the file's name to what this raises.
+
+    With ``python2`` also what Python 2 wrote, whose picklers number from 1 and have one type for text and bytes: it is
+    read as text, one letter for each byte, and an array takes its bytes back out of it.
+    """
+    value = _Machine(data, python2).run(max_steps)
     check_plain(value)
     return value
 
@@ -91,9 +95,9 @@ def parse(data: bytes, *, max_steps: int = MAX_STEPS) -> Any:
 class _Machine:
     """Runs the opcodes; each handler is one method, and ``_OPCODES`` says which."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, python2: bool = False) -> None:
         self.data, self.at = data, 0
-        self.budget = Budget(len(data))
+        self.budget = Budget(len(data), python2)
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: list[Any] = []
@@ -165,13 +169,21 @@ class _Machine:
             raise Refused(_TRUNCATED)
 
     def put(self, key: int) -> None:
-        """Picklers number from 0 on, Python 2's from 1, so that a list will do; no stranger decides how long it is."""
-        if key == 1 and not self.memo:
+        """Picklers number from 0 on, so that a list will do; no stranger's number decides how long it is."""
+        if self.budget.python2 and key == 1 and not self.memo:
             self.memo.append(None)
         if key == len(self.memo):
             self.memo.append(self.stack[-1])
         else:
             self.memo[key] = self.stack[-1]
+
+    def short_old_text(self) -> None:
+        self.old_text(1)
+
+    def old_text(self, width: int = 4) -> None:
+        if not self.budget.python2:
+            raise Refused("text of Python 2, which is not for logs")
+        self.stack.append(self.take(self.number(width)).decode("latin1"))
 
     def get(self, key: int) -> None:
         self.stack.append(self.memo[key])
@@ -275,11 +287,6 @@ def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogatepass")
 
 
-def _old_text(raw: bytes) -> str:
-    """Python 2's one type for text and bytes; an array takes its bytes back out of it."""
-    return raw.decode("latin1")
-
-
 def _integer(raw: bytes) -> int:
     if len(raw) > _MAX_NUMBER_BYTES:
         raise Refused(f"a number of {len(raw)} bytes")
@@ -300,8 +307,8 @@ _HANDLERS: dict[bytes, Callable[[_Machine], Any]] = {
     b"G": _pushes(lambda m: struct.unpack(">d", m.take(8))[0]),
     b"X": _sized(4, _text),
     b"\x8d": _sized(8, _text),
-    b"U": _sized(1, _old_text),
-    b"T": _sized(4, _old_text),
+    b"U": _Machine.short_old_text,
+    b"T": _Machine.old_text,
     b"B": _sized(4, bytes),
     b"C": _sized(1, bytes),
     b"\x8e": _sized(8, bytes),

@@ -172,5 +172,8 @@ def table(comparison: object) -> str:
             f"   {len(arm.seeds):5}{missed}"
         )
     majority = f"always {comparison.majority_class}: accuracy {100 * comparison.majority_accuracy:.1f} %"
-    lines.append(f"{comparison.num_images} images, {comparison.num_clusters} {comparison.cluster_by}s, {majority}")
+    drawn = f"{comparison.num_clusters} {comparison.cluster_by}s"
+    if comparison.num_clusters == comparison.num_images:
+        drawn = "each drawn by itself"
+    lines.append(f"{comparison.num_images} images, {drawn}, {majority}")
     return "\n".join(lines + [verdict.sentence for verdict in comparison.verdicts.values()])
