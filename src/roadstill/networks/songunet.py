@@ -1,0 +1,333 @@
+"""The U-Nets of EDM for 32 px (Karras et al. 2022, table 1): DDPM++ and NCSN++, in the original files' key layout.
+
+Both are Song et al.'s (2021) networks; they differ in how noise is embedded, in the filter that halves and doubles
+resolutions, and in whether the encoder adds a shrunken copy of the picture at every level (the residual encoder).
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from roadstill.errors import UserError
+from roadstill.loops import channels_last
+from roadstill.networks.dit import attend
+
+STYLES = {"ddpmpp": (1.0, 1.0), "ncsnpp": (1.0, 3.0, 3.0, 1.0)}  # with the taps of their resampling filters
+_SKIP = math.sqrt(0.5)  # keeps the variance of a sum of two equals
+_EPS = 1e-6
+_FOURIER_SCALE = 16.0
+_EMBEDDING = 4  # embedding channels per model channel
+AUGMENT_LABELS = 9  # of the original files; the first one says that the picture is mirrored
+
+
+def songunet(name: str, *, input_size: int = 32, num_classes: int = 10, **more: Any) -> "SongUNet":
+    """A published network for CIFAR-10 by its name, ``SongUNet-ncsnpp`` ("ve" files) or ``SongUNet-ddpmpp`` ("vp").
+
+    Further keywords go to ``SongUNet``.
+    """
+    style = name.removeprefix("SongUNet-")
+    if style not in STYLES:
+        raise UserError(f"network {name!r} is unknown; choose SongUNet-ncsnpp or SongUNet-ddpmpp")
+    sizes: dict[str, Any] = {
+        "channels": 128, "channel_mult": (2, 2, 2), "num_blocks": 4, "attention": (16,), "dropout": 0.13,
+        "augment_dim": AUGMENT_LABELS,
+    }  # fmt: skip
+    return SongUNet(input_size=input_size, num_classes=num_classes, style=style, **(sizes | more))
+
+
+class Resampling(nn.Conv2d):
+    """A convolution behind (``up``, ``down``) or, with ``late``, before a change of resolution by a fixed filter.
+
+    The late form is the residual encoder's: convolution and filter are one strided convolution, padded once.
+    """
+
+    resample_filter: Tensor
+
+    def __init__(self, c_in: int, c_out: int, kernel: int, taps: Sequence[float], *, up: bool, late: bool = False):
+        super().__init__(c_in, c_out, kernel, padding=kernel // 2)
+        line = torch.tensor(taps, dtype=torch.float32)
+        self.register_buffer("resample_filter", torch.outer(line, line)[None, None] / line.sum() ** 2)
+        self.up, self.late, self.nearest = up, late, len(taps) == 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[b, c, h, w]`` -> ``[b, c', 2h, 2w]`` or ``[b, c', h/2, w/2]``."""
+        if self.late:
+            margin = self.resample_filter.shape[-1] - 1
+            taps = self.resample_filter.flip(2, 3).to(self.weight.dtype)
+            joined = F.conv2d(self.weight.flatten(0, 1)[:, None], taps, padding=margin)
+            padding = self.kernel_size[0] // 2 + margin // 2
+            return F.conv2d(x, joined.squeeze(1).unflatten(0, self.weight.shape[:2]), self.bias, stride=2, padding=padding)
+        return super().forward(self._resampled(x))
+
+    def _resampled(self, x: Tensor) -> Tensor:
+        if self.nearest:  # two equal taps: means of four, or copies
+            return F.interpolate(x, scale_factor=2, mode="nearest") if self.up else F.avg_pool2d(x, 2)
+        channels, margin = x.shape[1], (self.resample_filter.shape[-1] - 1) // 2
+        taps = self.resample_filter.to(x.dtype).expand(channels, -1, -1, -1)
+        if self.up:
+            return F.conv_transpose2d(x, 4 * taps, stride=2, padding=margin, groups=channels)
+        return F.conv2d(x, taps, stride=2, padding=margin, groups=channels)
+
+
+class Block(nn.Module):
+    """Two convolutions told noise level and class between them, beside a skip; attention behind them if asked."""
+
+    def __init__(
+        self,
+        c_in: int,
+        c_out: int,
+        embedding: int,
+        *,
+        taps: Sequence[float] = (),
+        up: bool = False,
+        attention: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.dropout, self.in_channels, self.out_channels = dropout, c_in, c_out
+        self.norm0 = norm(c_in)
+        self.conv0 = Resampling(c_in, c_out, 3, taps, up=up) if taps else nn.Conv2d(c_in, c_out, 3, padding=1)
+        self.affine = nn.Linear(embedding, c_out)
+        self.norm1 = norm(c_out)
+        self.conv1 = nn.Conv2d(c_out, c_out, 3, padding=1)
+        self.skip: nn.Module | None = None
+        if taps:
+            self.skip = Resampling(c_in, c_out, 1, taps, up=up)
+        elif c_in != c_out:
+            self.skip = nn.Conv2d(c_in, c_out, 1)
+        self.norm2 = norm(c_out) if attention else None
+        self.qkv = nn.Conv2d(c_out, 3 * c_out, 1) if attention else None
+        self.proj = nn.Conv2d(c_out, c_out, 1) if attention else None
+
+    def forward(self, x: Tensor, condition: Tensor, seed: int | None = None) -> Tensor:
+        """``[b, c, h, w]`` and the embedding ``[b, e]`` -> ``[b, c', h', w']``; ``seed`` of the dropout."""
+        h = self.conv0(F.silu(self.norm0(x)))
+        h = F.silu(self.norm1(h + self.affine(condition)[:, :, None, None].to(h.dtype)))
+        h = self.conv1(h if seed is None else dropped(h, self.dropout, seed))
+        x = ((x if self.skip is None else self.skip(x)) + h) * _SKIP
+        if self.qkv is None or self.norm2 is None or self.proj is None:
+            return x
+        return (x + self.proj(self._mixed(self.qkv(self.norm2(x))))) * _SKIP
+
+    @staticmethod
+    def _mixed(qkv: Tensor) -> Tensor:
+        """Attention of one head over all places; query, key and value of a channel lie side by side in the files."""
+        b, c, height, width = qkv.shape
+        q, k, v = qkv.permute(0, 2, 3, 1).reshape(b, 1, height * width, c // 3, 3).unbind(-1)
+        return attend(q, k, v).reshape(b, height, width, c // 3).permute(0, 3, 1, 2)
+
+
+def norm(channels: int) -> nn.GroupNorm:
+    """Groups of at least four channels, 32 at most."""
+    return nn.GroupNorm(min(32, channels // 4), channels, eps=_EPS)
+
+
+def dropped(x: Tensor, share: float, seed: int) -> Tensor:
+    """Dropout by a seed of its own, so that neither a global generator nor a second forward pass changes it."""
+    if not share:
+        return x
+    generator = torch.Generator(x.device).manual_seed(seed)
+    return x * torch.empty_like(x).bernoulli_(1 - share, generator=generator).div_(1 - share)
+
+
+class Sinusoid(nn.Module):
+    """Noise levels as sines, then cosines, at frequencies from 1 down to 1/10,000 (DDPM++)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.half = channels // 2
+
+    def forward(self, level: Tensor) -> Tensor:
+        """``[b]`` -> ``[b, channels]``."""
+        steps = torch.arange(self.half, dtype=torch.float32, device=level.device) / (self.half - 1)
+        return _waves(level, (1 / 10000) ** steps)
+
+
+class Fourier(nn.Module):
+    """Noise levels as sines, then cosines, at random frequencies (NCSN++; Tancik et al. 2020).
+
+    The frequencies are no parameters; without a file they are the same in every network.
+    """
+
+    freqs: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        drawn = torch.randn(channels // 2, generator=torch.Generator().manual_seed(0), device="cpu")
+        self.register_buffer("freqs", drawn.to(torch.empty(0).device) * _FOURIER_SCALE)
+
+    def forward(self, level: Tensor) -> Tensor:
+        """``[b]`` -> ``[b, channels]``."""
+        return _waves(level, 2 * math.pi * self.freqs)
+
+
+def _waves(level: Tensor, rates: Tensor) -> Tensor:
+    angles = level.float()[:, None] * rates
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+class SongUNet(nn.Module):
+    """U-Net over pictures or latents, told noise level, class and, if trained so, augmentation.
+
+    Args:
+        input_size: side of its pictures.
+        in_channels: of these.
+        num_classes: classes; 0 to ``num_classes - 1``, and ``num_classes`` for "no label".
+        style: ``ncsnpp`` or ``ddpmpp``.
+        channels: width that ``channel_mult`` multiplies.
+        channel_mult: widths per level, fine to coarse; every further level halves the side.
+        num_blocks: blocks per level and half.
+        attention: sides at which blocks attend; the coarsest level does anyway, once in the middle.
+        dropout: within blocks, in training.
+        augment_dim: augmentation labels that it can be told; 0 for none.
+        seed: of the initial weights.
+    """
+
+    def __init__(
+        self,
+        *,
+        input_size: int,
+        in_channels: int = 3,
+        num_classes: int,
+        style: str = "ncsnpp",
+        channels: int = 64,
+        channel_mult: Sequence[int] = (1, 2, 2),
+        num_blocks: int = 2,
+        attention: Sequence[int] = (16,),
+        dropout: float = 0.0,
+        augment_dim: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        levels = len(channel_mult)
+        if style not in STYLES or channels < 4 or channels % 4 or not levels or input_size % 2 ** (levels - 1):
+            raise UserError(
+                f"a SongUNet of style {style!r}, {channels} channels and {levels} levels over {input_size} px does not "
+                f"fit; styles are {' and '.join(STYLES)}, channels a multiple of 4, and each level halves the side"
+            )
+        self.input_size, self.in_channels, self.num_classes = input_size, in_channels, num_classes
+        self.style, self.channels, self.channel_mult = style, channels, tuple(channel_mult)
+        self.num_blocks, self.attention = num_blocks, tuple(attention)
+        self.dropout, self.augment_dim = dropout, augment_dim
+        self.save_memory = False  # recompute each block in the backward pass instead of keeping its activations
+        told = channels * (2 if style == "ncsnpp" else 1)
+        self.map_noise: nn.Module = Fourier(told) if style == "ncsnpp" else Sinusoid(told)
+        self.map_label = nn.Linear(num_classes, told)
+        self.map_augment = nn.Linear(augment_dim, told, bias=False) if augment_dim else None
+        self.map_layer0 = nn.Linear(told, _EMBEDDING * channels)
+        self.map_layer1 = nn.Linear(_EMBEDDING * channels, _EMBEDDING * channels)
+        self.enc, self.dec = nn.ModuleDict(), nn.ModuleDict()
+        self._build()
+        if not self.map_label.weight.is_meta:
+            initialise(self, torch.Generator().manual_seed(seed))
+        channels_last(self)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The keywords that build this network again (without its weights), and its kind."""
+        names = ("input_size", "in_channels", "num_classes", "style", "channels", "channel_mult", "num_blocks",
+                 "attention", "dropout", "augment_dim")  # fmt: skip
+        return {"kind": "songunet"} | {name: getattr(self, name) for name in names}
+
+    def _build(self) -> None:
+        shared: dict[str, Any] = {"dropout": self.dropout}
+        taps, e, residual = STYLES[self.style], _EMBEDDING * self.channels, self.style == "ncsnpp"
+        width, picture, sides = self.channels, self.in_channels, self._sides()
+        self.enc[f"{sides[0]}x{sides[0]}_conv"] = nn.Conv2d(picture, width, 3, padding=1)
+        passed = [width]
+        for level, (side, mult) in enumerate(zip(sides, self.channel_mult, strict=True)):
+            if level:
+                self.enc[f"{side}x{side}_down"] = Block(width, width, e, taps=taps, **shared)
+                if residual:
+                    aux = Resampling(picture, width, 3, taps, up=False, late=True)
+                    self.enc[f"{side}x{side}_aux_residual"], picture = aux, width
+                passed.append(width)
+            for i in range(self.num_blocks):
+                attends = side in self.attention
+                self.enc[f"{side}x{side}_block{i}"] = Block(
+                    width, mult * self.channels, e, attention=attends, **shared
+                )
+                width = mult * self.channels
+                passed.append(width)
+        for side, mult in reversed(list(zip(sides, self.channel_mult, strict=True))):
+            if side == sides[-1]:
+                self.dec[f"{side}x{side}_in0"] = Block(width, width, e, attention=True, **shared)
+                self.dec[f"{side}x{side}_in1"] = Block(width, width, e, **shared)
+            else:
+                self.dec[f"{side}x{side}_up"] = Block(width, width, e, taps=taps, up=True, **shared)
+            for i in range(self.num_blocks + 1):
+                attends = i == self.num_blocks and side in self.attention
+                self.dec[f"{side}x{side}_block{i}"] = Block(
+                    width + passed.pop(), mult * self.channels, e, attention=attends, **shared
+                )
+                width = mult * self.channels
+        self.dec[f"{sides[0]}x{sides[0]}_aux_norm"] = norm(width)
+        self.dec[f"{sides[0]}x{sides[0]}_aux_conv"] = nn.Conv2d(width, self.in_channels, 3, padding=1)
+
+    def _sides(self) -> list[int]:
+        return [self.input_size >> level for level in range(len(self.channel_mult))]
+
+    def forward(
+        self, z: Tensor, t: Tensor, y: Tensor, augment: Tensor | None = None, seed: int | None = None
+    ) -> Tensor:
+        """Pictures ``[b, c, h, w]``, noise levels ``[b]``, class rows ``[b]`` -> ``[b, c, h, w]``.
+
+        ``augment [b, augment_dim]`` says how the pictures were augmented; ``seed`` turns dropout on.
+        """
+        condition, seeds = self._condition(t, y, augment), _seeds(seed)
+        x = picture = z.contiguous(memory_format=torch.channels_last)
+        passed: list[Tensor] = []
+        for module in self.enc.values():
+            if isinstance(module, Block):
+                x = self._run(module, x, condition, next(seeds))
+                passed.append(x)
+            elif isinstance(module, Resampling):
+                passed[-1] = x = picture = (x + module(picture)) * _SKIP
+            else:
+                x = module(x)
+                passed.append(x)
+        for module in self.dec.values():
+            if isinstance(module, Block):
+                if module.in_channels != x.shape[1]:
+                    x = torch.cat([x, passed.pop()], dim=1)
+                x = self._run(module, x, condition, next(seeds))
+            else:
+                x = F.silu(module(x)) if isinstance(module, nn.GroupNorm) else module(x)
+        return x
+
+    def _condition(self, t: Tensor, y: Tensor, augment: Tensor | None) -> Tensor:
+        # A label is a row of ones and zeros times the root of its length, so that its variance is one; none is zeros.
+        label = F.one_hot(y, self.num_classes + 1)[:, : self.num_classes].float() * math.sqrt(self.num_classes)
+        condition = self.map_noise(t) + self.map_label(label)
+        if augment is not None and self.map_augment is not None:
+            condition = condition + self.map_augment(augment)
+        return F.silu(self.map_layer1(F.silu(self.map_layer0(condition))))
+
+    def _run(self, block: Block, x: Tensor, condition: Tensor, seed: int | None) -> Tensor:
+        if self.save_memory and torch.is_grad_enabled():
+            return checkpoint(block, x, condition, seed, use_reentrant=False)  # type: ignore[no-any-return]
+        return block(x, condition, seed)  # type: ignore[no-any-return]
+
+
+def _seeds(first: int | None) -> Iterator[int | None]:
+    """A seed for every block, or none for any."""
+    while True:
+        yield first
+        first = None if first is None else first + 1
+
+
+def initialise(network: SongUNet, generator: torch.Generator) -> None:
+    """EDM's start: Xavier for all weights, attention smaller, and almost nothing where a branch ends."""
+    for name, module in network.named_modules():
+        if isinstance(module, (nn.Linear, nn.Conv2d)):
+            end = name.rpartition(".")[2]
+            gain = 1e-5 if end in ("conv1", "proj") or end.endswith("aux_conv") else math.sqrt(0.2)
+            gain = gain if end == "qkv" or gain < 1e-3 else 1.0
+            nn.init.xavier_uniform_(module.weight, gain=gain, generator=generator)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
