@@ -68,10 +68,11 @@ class Resampling(nn.Conv2d):
         if self.nearest:  # two equal taps: means of four, or copies
             return F.interpolate(x, scale_factor=2, mode="nearest") if self.up else F.avg_pool2d(x, 2)
         channels, margin = x.shape[1], (self.resample_filter.shape[-1] - 1) // 2
-        taps = self.resample_filter.to(x.dtype).expand(channels, -1, -1, -1)
-        if self.up:
-            return F.conv_transpose2d(x, 4 * taps, stride=2, padding=margin, groups=channels)
-        return F.conv2d(x, taps, stride=2, padding=margin, groups=channels)
+        taps = self.resample_filter.expand(channels, -1, -1, -1)
+        with torch.autocast(x.device.type, enabled=False):  # depthwise, where bfloat16 is slower on processors
+            if self.up:
+                return F.conv_transpose2d(x.float(), 4 * taps, stride=2, padding=margin, groups=channels)
+            return F.conv2d(x.float(), taps, stride=2, padding=margin, groups=channels)
 
 
 class Block(nn.Module):
@@ -106,13 +107,14 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor, seed: int | None = None) -> Tensor:
         """``[b, c, h, w]`` and the embedding ``[b, e]`` -> ``[b, c', h', w']``; ``seed`` of the dropout."""
-        h = self.conv0(F.silu(self.norm0(x)))
-        h = F.silu(self.norm1(h + self.affine(condition)[:, :, None, None].to(h.dtype)))
+        # Norms in float32: on processors their backward pass in bfloat16 takes twice as long, casts included.
+        h = self.conv0(F.silu(self.norm0(x.float())))
+        h = F.silu(self.norm1(h.float() + self.affine(condition)[:, :, None, None]))
         h = self.conv1(h if seed is None else dropped(h, self.dropout, seed))
         x = ((x if self.skip is None else self.skip(x)) + h) * _SKIP
         if self.qkv is None or self.norm2 is None or self.proj is None:
             return x
-        return (x + self.proj(self._mixed(self.qkv(self.norm2(x))))) * _SKIP
+        return (x + self.proj(self._mixed(self.qkv(self.norm2(x.float()))))) * _SKIP
 
     @staticmethod
     def _mixed(qkv: Tensor) -> Tensor:
@@ -123,8 +125,9 @@ class Block(nn.Module):
 
 
 def norm(channels: int) -> nn.GroupNorm:
-    """Groups of at least four channels, 32 at most."""
-    return nn.GroupNorm(min(32, channels // 4), channels, eps=_EPS)
+    """Equal groups of at least four channels, 32 at most."""
+    groups = next(number for number in range(min(32, channels // 4), 0, -1) if channels % number == 0)
+    return nn.GroupNorm(groups, channels, eps=_EPS)
 
 
 def dropped(x: Tensor, share: float, seed: int) -> Tensor:
@@ -297,7 +300,7 @@ class SongUNet(nn.Module):
                     x = torch.cat([x, passed.pop()], dim=1)
                 x = self._run(module, x, condition, next(seeds))
             else:
-                x = F.silu(module(x)) if isinstance(module, nn.GroupNorm) else module(x)
+                x = F.silu(module(x.float())) if isinstance(module, nn.GroupNorm) else module(x)
         return x
 
     def _condition(self, t: Tensor, y: Tensor, augment: Tensor | None) -> Tensor:
