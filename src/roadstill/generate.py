@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from roadstill.codecs import Codec, from_pixels, to_pixels
 from roadstill.denoisers.base import Denoiser, Sampling
 from roadstill.denoisers.dit import DiTDenoiser
-from roadstill.denoisers.labelled import ASSUMED, IN_MEMORY
+from roadstill.denoisers.labelled import ASSUMED, IN_MEMORY, LabelledDenoiser
 from roadstill.errors import UserError
 from roadstill.guides import Teacher, towards
 from roadstill.images import encode_png, read_image
@@ -65,6 +65,9 @@ def generate(
     rows = tuple(label_rows if label_rows is not None else range(len(names)))
     _check(names, rows, per_class, about, codec)
     denoiser = _scheduled(denoiser, config)
+    if isinstance(denoiser, LabelledDenoiser):
+        _, guidance, steps = denoiser.plan(config)
+        config = replace(config, guidance=guidance, steps=steps)  # so that records tell what was done
     if teacher is not None and tuple(teacher.class_names) != names:
         raise UserError(f"the teacher knows the classes {', '.join(teacher.class_names)}, not {', '.join(names)}")
     means, schedule = getattr(denoiser, "class_mean", None), getattr(denoiser, "schedule", None)

@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,23 @@ def seed_of(*parts: object) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
+def later(default: Any, recorded: Any = None) -> Any:
+    """A field of a dataclass that records were written without.
+
+    While it has its default, `plain` leaves it out, or writes ``recorded`` in its place, so that what was made before
+    is still known as the same.
+    """
+    return field(default=default, metadata={"recorded": recorded})
+
+
 def plain(value: Any) -> Any:
     """Dataclasses, paths and tuples as what JSON can hold; a dataclass keeps its type's name under ``type``."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {"type": type(value).__name__} | {key: plain(part) for key, part in vars(value).items()}
+        since = {each.name: each.metadata["recorded"] for each in fields(value) if "recorded" in each.metadata}
+        unset = {each.name for each in fields(value) if each.name in since and getattr(value, each.name) == each.default}
+        parts = {key: since[key] if key in unset else part for key, part in vars(value).items()}
+        kept = {key: plain(part) for key, part in parts.items() if key not in unset or part is not None}
+        return {"type": type(value).__name__} | kept
     if isinstance(value, Mapping):
         return {str(key): plain(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
