@@ -176,7 +176,7 @@ def _draw(
     teacher: Teacher | None,
 ) -> NDArray[np.uint8]:
     """The pictures ``[b, s, s, 3]`` of (label, index) pairs."""
-    device = next(codec.parameters()).device
+    device = codec.device
     with torch.no_grad():
         first = None
         if config.from_class_mean:

@@ -39,7 +39,9 @@ def plain(value: Any) -> Any:
     """Dataclasses, paths and tuples as what JSON can hold; a dataclass keeps its type's name under ``type``."""
     if is_dataclass(value) and not isinstance(value, type):
         since = {each.name: each.metadata["recorded"] for each in fields(value) if "recorded" in each.metadata}
-        unset = {each.name for each in fields(value) if each.name in since and getattr(value, each.name) == each.default}
+        unset = {
+            each.name for each in fields(value) if each.name in since and getattr(value, each.name) == each.default
+        }
         parts = {key: since[key] if key in unset else part for key, part in vars(value).items()}
         kept = {key: plain(part) for key, part in parts.items() if key not in unset or part is not None}
         return {"type": type(value).__name__} | kept

@@ -79,7 +79,9 @@ def test_preconditioning_loss_and_gradients_equal_the_reference(golden):
     estimate.loss.mean().backward()
     for name in "WbaV":
         values.check(f"loss.grad.{name}", getattr(network, name).grad)
-    mean = EDMDenoiser(network, loss_reduction="mean").estimate_given(values["loss.y"], values["loss.class_id"], **batch)
+    mean = EDMDenoiser(network, loss_reduction="mean").estimate_given(
+        values["loss.y"], values["loss.class_id"], **batch
+    )
     torch.testing.assert_close(mean.loss * 3 * 8 * 8, estimate.loss)
     torch.testing.assert_close(mean.mse, mean.loss.detach())
 
@@ -157,7 +159,9 @@ def test_a_network_that_knows_gives_the_clean_picture_back_from_anywhere():
         torch.testing.assert_close(out, clean[label].detach(), rtol=0, atol=2e-3)
 
 
-@pytest.mark.parametrize("settings", [{}, {"churn": 40.0}, {"strength": 0.3}, {"guidance": 2.0, "mixed_precision": "bf16"}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"churn": 40.0}, {"strength": 0.3}, {"guidance": 2.0, "mixed_precision": "bf16"}]
+)
 def test_a_picture_depends_on_its_seed_and_start_and_not_on_its_batch(denoiser, settings):
     label, start = torch.tensor([0, 1, 2]), None
     if "strength" in settings:
@@ -218,7 +222,7 @@ def test_mirrored_pictures_are_told_of_and_turned_back(denoiser):
     mirroring = EDMDenoiser(network.train(), augment=1.0)
     clean = torch.randn(3, 3, 8, 8, generator=seeded(2))
     estimate = mirroring.estimate(clean, torch.tensor([0, 1, 2]), generator=seeded())
-    (shown, told), = seen
+    ((shown, told),) = seen
     assert torch.equal(told["augment"], torch.eye(9)[:1].expand(3, -1))
     # A fresh network says nothing, so that the estimate is c_skip times what it was shown.
     c_skip, _, c_in, _ = (each.reshape(-1, 1, 1, 1) for each in preconditioning(estimate.t))

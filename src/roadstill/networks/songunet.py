@@ -61,7 +61,9 @@ class Resampling(nn.Conv2d):
             taps = self.resample_filter.flip(2, 3).to(self.weight.dtype)
             joined = F.conv2d(self.weight.flatten(0, 1)[:, None], taps, padding=margin)
             padding = self.kernel_size[0] // 2 + margin // 2
-            return F.conv2d(x, joined.squeeze(1).unflatten(0, self.weight.shape[:2]), self.bias, stride=2, padding=padding)
+            return F.conv2d(
+                x, joined.squeeze(1).unflatten(0, self.weight.shape[:2]), self.bias, stride=2, padding=padding
+            )
         return super().forward(self._resampled(x))
 
     def _resampled(self, x: Tensor) -> Tensor:
@@ -143,11 +145,11 @@ class Sinusoid(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.half = channels // 2
+        self.waves = channels // 2
 
     def forward(self, level: Tensor) -> Tensor:
         """``[b]`` -> ``[b, channels]``."""
-        steps = torch.arange(self.half, dtype=torch.float32, device=level.device) / (self.half - 1)
+        steps = torch.arange(self.waves, dtype=torch.float32, device=level.device) / (self.waves - 1)
         return _waves(level, (1 / 10000) ** steps)
 
 
@@ -187,6 +189,7 @@ class SongUNet(nn.Module):
         num_blocks: blocks per level and half.
         attention: sides at which blocks attend; the coarsest level does anyway, once in the middle.
         dropout: within blocks, in training.
+        patch: side of the pixel blocks that are folded into channels before and unfolded behind: 2 costs a quarter.
         augment_dim: augmentation labels that it can be told; 0 for none.
         seed: of the initial weights.
     """
@@ -203,20 +206,22 @@ class SongUNet(nn.Module):
         num_blocks: int = 2,
         attention: Sequence[int] = (16,),
         dropout: float = 0.0,
+        patch: int = 1,
         augment_dim: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__()
         levels = len(channel_mult)
-        if style not in STYLES or channels < 4 or channels % 4 or not levels or input_size % 2 ** (levels - 1):
+        if style not in STYLES or channels < 4 or channels % 4 or not levels or input_size % (patch << levels - 1):
             raise UserError(
-                f"a SongUNet of style {style!r}, {channels} channels and {levels} levels over {input_size} px does not "
-                f"fit; styles are {' and '.join(STYLES)}, channels a multiple of 4, and each level halves the side"
+                f"a SongUNet of style {style!r}, {channels} channels and {levels} levels over {input_size} px in "
+                f"patches of {patch} does not fit; styles are {' and '.join(STYLES)}, channels a multiple of 4, and "
+                "each level halves the side"
             )
         self.input_size, self.in_channels, self.num_classes = input_size, in_channels, num_classes
         self.style, self.channels, self.channel_mult = style, channels, tuple(channel_mult)
         self.num_blocks, self.attention = num_blocks, tuple(attention)
-        self.dropout, self.augment_dim = dropout, augment_dim
+        self.dropout, self.patch, self.augment_dim = dropout, patch, augment_dim
         self.save_memory = False  # recompute each block in the backward pass instead of keeping its activations
         told = channels * (2 if style == "ncsnpp" else 1)
         self.map_noise: nn.Module = Fourier(told) if style == "ncsnpp" else Sinusoid(told)
@@ -234,13 +239,14 @@ class SongUNet(nn.Module):
     def config(self) -> dict[str, Any]:
         """The keywords that build this network again (without its weights), and its kind."""
         names = ("input_size", "in_channels", "num_classes", "style", "channels", "channel_mult", "num_blocks",
-                 "attention", "dropout", "augment_dim")  # fmt: skip
+                 "attention", "dropout", "patch", "augment_dim")  # fmt: skip
         return {"kind": "songunet"} | {name: getattr(self, name) for name in names}
 
     def _build(self) -> None:
         shared: dict[str, Any] = {"dropout": self.dropout}
         taps, e, residual = STYLES[self.style], _EMBEDDING * self.channels, self.style == "ncsnpp"
-        width, picture, sides = self.channels, self.in_channels, self._sides()
+        width, picture, sides = self.channels, self.in_channels * self.patch**2, self._sides()
+        folded = picture
         self.enc[f"{sides[0]}x{sides[0]}_conv"] = nn.Conv2d(picture, width, 3, padding=1)
         passed = [width]
         for level, (side, mult) in enumerate(zip(sides, self.channel_mult, strict=True)):
@@ -252,9 +258,7 @@ class SongUNet(nn.Module):
                 passed.append(width)
             for i in range(self.num_blocks):
                 attends = side in self.attention
-                self.enc[f"{side}x{side}_block{i}"] = Block(
-                    width, mult * self.channels, e, attention=attends, **shared
-                )
+                self.enc[f"{side}x{side}_block{i}"] = Block(width, mult * self.channels, e, attention=attends, **shared)
                 width = mult * self.channels
                 passed.append(width)
         for side, mult in reversed(list(zip(sides, self.channel_mult, strict=True))):
@@ -270,10 +274,10 @@ class SongUNet(nn.Module):
                 )
                 width = mult * self.channels
         self.dec[f"{sides[0]}x{sides[0]}_aux_norm"] = norm(width)
-        self.dec[f"{sides[0]}x{sides[0]}_aux_conv"] = nn.Conv2d(width, self.in_channels, 3, padding=1)
+        self.dec[f"{sides[0]}x{sides[0]}_aux_conv"] = nn.Conv2d(width, folded, 3, padding=1)
 
     def _sides(self) -> list[int]:
-        return [self.input_size >> level for level in range(len(self.channel_mult))]
+        return [self.input_size // self.patch >> level for level in range(len(self.channel_mult))]
 
     def forward(
         self, z: Tensor, t: Tensor, y: Tensor, augment: Tensor | None = None, seed: int | None = None
@@ -283,7 +287,8 @@ class SongUNet(nn.Module):
         ``augment [b, augment_dim]`` says how the pictures were augmented; ``seed`` turns dropout on.
         """
         condition, seeds = self._condition(t, y, augment), _seeds(seed)
-        x = picture = z.contiguous(memory_format=torch.channels_last)
+        folded = z if self.patch == 1 else F.pixel_unshuffle(z, self.patch)
+        x = picture = folded.contiguous(memory_format=torch.channels_last)
         passed: list[Tensor] = []
         for module in self.enc.values():
             if isinstance(module, Block):
@@ -301,7 +306,7 @@ class SongUNet(nn.Module):
                 x = self._run(module, x, condition, next(seeds))
             else:
                 x = F.silu(module(x.float())) if isinstance(module, nn.GroupNorm) else module(x)
-        return x
+        return x if self.patch == 1 else F.pixel_shuffle(x, self.patch)
 
     def _condition(self, t: Tensor, y: Tensor, augment: Tensor | None) -> Tensor:
         # A label is a row of ones and zeros times the root of its length, so that its variance is one; none is zeros.
@@ -313,8 +318,8 @@ class SongUNet(nn.Module):
 
     def _run(self, block: Block, x: Tensor, condition: Tensor, seed: int | None) -> Tensor:
         if self.save_memory and torch.is_grad_enabled():
-            return checkpoint(block, x, condition, seed, use_reentrant=False)  # type: ignore[no-any-return]
-        return block(x, condition, seed)  # type: ignore[no-any-return]
+            return checkpoint(block, x, condition, seed, use_reentrant=False)
+        return block(x, condition, seed)
 
 
 def _seeds(first: int | None) -> Iterator[int | None]:

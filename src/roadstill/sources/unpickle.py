@@ -13,10 +13,10 @@ memory stays below some hundred times the file's size, and below 3 GiB in all.
 import gc
 import stat
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from roadstill.errors import UserError, one_line
 from roadstill.sources.pickled_arrays import NAMES, Blank, Budget, DType, Name, Refused
@@ -44,9 +44,18 @@ def read_pickle(path: Path, *, max_bytes: int = MAX_BYTES, max_steps: int = MAX_
         BrokenLog: missing, too large, truncated or damaged file, no file at all (a pipe, a device, a folder), or one
             that holds anything else.
     """
+    return guarded(path, lambda data: parse(data, max_steps=max_steps), max_bytes)
+
+
+def guarded(path: Path, read: Callable[[bytes], Any], max_bytes: int) -> Any:
+    """What ``read`` makes of the file's bytes.
+
+    Raises:
+        BrokenLog: whatever is wrong with the file, or with what it holds.
+    """
     try:
         with _collector_paused():
-            return parse(_read(path, max_bytes), max_steps=max_steps)
+            return read(_read(path, max_bytes))
     except OSError as error:
         raise BrokenLog(f"{path}: {error.strerror or error}") from None
     except Refused as error:
@@ -73,14 +82,14 @@ def _read(path: Path, max_bytes: int) -> bytes:
     if not stat.S_ISREG(about.st_mode):
         raise Refused("a folder, a pipe or a device, not a file")
     if about.st_size > max_bytes:
-        raise Refused(f"{about.st_size:,} bytes are more than the {max_bytes:,} that a log may have")
+        raise Refused(f"{about.st_size:,} bytes are more than the {max_bytes:,} that such a file may have")
     with path.open("rb") as file:
         return file.read(about.st_size)
 
 
 def parse(data: bytes, *, max_steps: int = MAX_STEPS) -> Any:
     """What the bytes of a pickle hold; see `read_pickle`, which puts the file's name to what this raises."""
-    value = _Machine(data).run(max_steps)
+    value = Machine(data).run(max_steps)
     check_plain(value)
     return value
 
@@ -88,8 +97,16 @@ def parse(data: bytes, *, max_steps: int = MAX_STEPS) -> Any:
 # ---- the stack machine
 
 
-class _Machine:
-    """Runs the opcodes; each handler is one method, and ``_OPCODES`` says which."""
+class Machine:
+    """Runs the opcodes; each handler is one method, and ``opcodes`` says which.
+
+    Attributes:
+        names: what a pickle may name, and what it then means.
+        opcodes: a handler for every opcode that is known.
+    """
+
+    names: ClassVar[Mapping[tuple[str, str], Name]] = NAMES
+    opcodes: ClassVar[list[Callable[[Any], Any] | None]]
 
     def __init__(self, data: bytes) -> None:
         self.data, self.at = data, 0
@@ -99,7 +116,7 @@ class _Machine:
         self.memo: list[Any] = []
 
     def run(self, max_steps: int) -> Any:
-        data, handlers, stack, memo, at = self.data, _OPCODES, self.stack, self.memo, 0
+        data, handlers, stack, memo, at = self.data, self.opcodes, self.stack, self.memo, 0
         if data[:1] != b"\x80":
             raise Refused("no pickle of protocol 2 to 5")
         for _ in range(max_steps):
@@ -210,9 +227,9 @@ class _Machine:
     def look_up(self, module: Any, name: Any) -> None:
         if type(module) is not str or type(name) is not str:
             raise Refused("a name that is no text")
-        if (module, name) not in NAMES:
+        if (module, name) not in self.names:
             raise Refused(f"it names {f'{module[:80]}.{name[:80]}'[:80]!r}, which is not for plain data")
-        self.stack.append(NAMES[module, name])
+        self.stack.append(self.names[module, name])
 
     def line(self) -> str:
         end = self.data.index(b"\n", self.at, self.at + 200)
@@ -226,7 +243,7 @@ class _Machine:
     def reduce(self) -> None:
         arguments, function = self.stack.pop(), self.stack.pop()
         if type(arguments) is not tuple or type(function) is not Name:
-            raise Refused("a call of something that is no function of numpy")
+            raise Refused("a call of something that is no known function")
         made = function.call(self.budget, *arguments)
         if type(made) is Blank:
             made.key = len(self.memo)  # picklers memoize it at once
@@ -251,14 +268,14 @@ def _check_odd_key(key: Any) -> None:
         raise Refused("a dict with a key that is neither text nor a small number")
 
 
-def _pushes(make: Callable[[_Machine], Any]) -> Callable[[_Machine], None]:
+def _pushes(make: Callable[[Machine], Any]) -> Callable[[Machine], None]:
     return lambda machine: machine.stack.append(make(machine))
 
 
-def _sized(width: int, convert: Callable[[bytes], Any]) -> Callable[[_Machine], None]:
+def _sized(width: int, convert: Callable[[bytes], Any]) -> Callable[[Machine], None]:
     """An opcode with a length of ``width`` bytes, then that many bytes."""
 
-    def handler(machine: _Machine) -> None:
+    def handler(machine: Machine) -> None:
         start = machine.at + width
         size = int.from_bytes(machine.data[machine.at : start], "little")
         machine.at = start + size
@@ -279,11 +296,11 @@ def _integer(raw: bytes) -> int:
     return int.from_bytes(raw, "little", signed=True)
 
 
-_HANDLERS: dict[bytes, Callable[[_Machine], Any]] = {
-    b"\x80": _Machine.protocol,
-    b"\x95": _Machine.frame,
+HANDLERS: dict[bytes, Callable[[Machine], Any]] = {
+    b"\x80": Machine.protocol,
+    b"\x95": Machine.frame,
     b"0": lambda m: m.stack.pop(),
-    b"1": _Machine.popped,
+    b"1": Machine.popped,
     b"N": _pushes(lambda m: None),
     b"\x88": _pushes(lambda m: True),
     b"\x89": _pushes(lambda m: False),
@@ -300,11 +317,11 @@ _HANDLERS: dict[bytes, Callable[[_Machine], Any]] = {
     b"]": _pushes(lambda m: []),
     b"}": _pushes(lambda m: {}),
     b")": _pushes(lambda m: ()),
-    b"a": _Machine.append,
-    b"e": _Machine.appends,
-    b"s": _Machine.set_item,
+    b"a": Machine.append,
+    b"e": Machine.appends,
+    b"s": Machine.set_item,
     b"u": lambda m: m.set_items(m.popped()),
-    b"t": _Machine.tuple_from_mark,
+    b"t": Machine.tuple_from_mark,
     b"\x85": lambda m: m.tuple_of(1),
     b"\x86": lambda m: m.tuple_of(2),
     b"\x87": lambda m: m.tuple_of(3),
@@ -312,8 +329,15 @@ _HANDLERS: dict[bytes, Callable[[_Machine], Any]] = {
     b"r": lambda m: m.put(m.number(4)),
     b"j": lambda m: m.get(m.number(4)),
     b"c": lambda m: m.look_up(m.line(), m.line()),
-    b"\x93": _Machine.stack_global,
-    b"R": _Machine.reduce,
-    b"b": _Machine.build,
+    b"\x93": Machine.stack_global,
+    b"R": Machine.reduce,
+    b"b": lambda m: m.build(),
 }
-_OPCODES = [_HANDLERS.get(bytes([code])) for code in range(256)]
+
+
+def table_of(handlers: Mapping[bytes, Callable[[Any], Any]]) -> list[Callable[[Any], Any] | None]:
+    """Handlers by the number of their opcode."""
+    return [handlers.get(bytes([code])) for code in range(256)]
+
+
+Machine.opcodes = table_of(HANDLERS)
