@@ -32,7 +32,6 @@ from roadstill.errors import UserError
 from roadstill.hub import WEIGHTS, kind_of, local, shipped
 from roadstill.loops import METADATA, generator_of, read_tensors, require_names, write_tensors
 from roadstill.networks.dit import DiT, LabelEmbed
-from roadstill.networks.kinds import Network, network_of
 from roadstill.networks.interchange import (
     DIFFUSERS_KIND,
     betas_beside,
@@ -40,6 +39,7 @@ from roadstill.networks.interchange import (
     open_diffusers_dit,
     transformer_folder,
 )
+from roadstill.networks.kinds import Network, network_of
 from roadstill.runs import digest_file, read_json, require_folder, write_json
 from roadstill.schedules import NoiseSchedule, Progressive, linear
 

@@ -22,9 +22,9 @@ from roadstill.loops import (
     rewind_metrics,
     write_tensors,
 )
+from roadstill.networks.kinds import NetworkConfig, SongUNetConfig, UNet2DConfig
 from roadstill.runs import Stage, plain
 from roadstill.steps import Training
-from roadstill.networks.kinds import NetworkConfig, SongUNetConfig, UNet2DConfig
 from roadstill.training import FinetuneConfig, build_denoiser
 
 __all__ = [

@@ -5,7 +5,8 @@ import torch
 
 from roadstill.adapters import DiffFit, apply_adapters, parameter_ledger
 from roadstill.errors import UserError
-from roadstill.networks.songunet import STYLES, Resampling, SongUNet, songunet
+from roadstill.networks.songunet import STYLES, SongUNet, songunet
+from roadstill.networks.unet_blocks import Resampling
 
 TINY = {"input_size": 8, "num_classes": 3, "channels": 16, "channel_mult": (1, 2), "num_blocks": 1, "attention": (4,)}
 

@@ -84,8 +84,8 @@ class EDMDenoiser(LabelledDenoiser):
     """Estimates clean pictures directly; no schedule, so `at` changes nothing.
 
     Args:
-        network: see `LabelledDenoiser`; it is told c_noise. One with ``augment_dim`` is told which pictures are mirrored,
-            one with ``dropout`` gets a seed for it.
+        network: see `LabelledDenoiser`; it is told c_noise. One with ``augment_dim`` is told which pictures are
+            mirrored, one with ``dropout`` gets a seed for it.
         label_dropout: see `LabelledDenoiser`; without it there is no guidance.
         guided_channels: see `LabelledDenoiser`.
         label_rows: see `LabelledDenoiser`.

@@ -58,6 +58,7 @@ def _modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Softmax attention of queries, keys and values ``[b, heads, n, d]``."""
     if q.device.type == "cpu" and q.dtype == torch.bfloat16:
         # On processors the fused kernel's backward pass takes four times as long in bfloat16 as these products.
         return ((q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)).softmax(-1) @ v

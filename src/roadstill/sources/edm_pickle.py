@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.storage import TypedStorage
 
 from roadstill.sources.pickled_arrays import NAMES, Budget, Name, Refused
-from roadstill.sources.unpickle import HANDLERS, Machine, guarded, table_of
+from roadstill.sources.unpickle import HANDLERS, _Machine, guarded, table_of
 
 MAX_BYTES = 4 * 2**30
 MAX_STEPS = 2**22
@@ -94,7 +94,7 @@ def _set(_: Budget, items: Any = ()) -> list[Any]:
     return items  # nothing here asks what a set holds
 
 
-class _Networks(Machine):
+class _Networks(_Machine):
     names: ClassVar = NAMES | {
         ("torch_utils.persistence", "_reconstruct_persistent_obj"): Name(_persistent),
         ("torch.nn.modules.container", "ModuleDict"): Name(lambda _: Shell("ModuleDict")),
@@ -109,9 +109,9 @@ class _Networks(Machine):
     opcodes: ClassVar = table_of(
         HANDLERS
         | {
-            b"\x81": Machine.reduce,  # NEWOBJ: a call like any other
+            b"\x81": _Machine.reduce,  # NEWOBJ: a call like any other
             b"\x8f": lambda m: m.stack.append([]),  # EMPTY_SET
-            b"\x90": Machine.appends,  # ADDITEMS
+            b"\x90": _Machine.appends,  # ADDITEMS
         }
     )
 
@@ -123,4 +123,5 @@ class _Networks(Machine):
             raise Refused("an object with an odd state")
         else:
             state = self.stack.pop()
-            self.stack[-1].state = state
+            shell: Any = self.stack[-1]
+            shell.state = state

@@ -89,7 +89,7 @@ def _read(path: Path, max_bytes: int) -> bytes:
 
 def parse(data: bytes, *, max_steps: int = MAX_STEPS) -> Any:
     """What the bytes of a pickle hold; see `read_pickle`, which puts the file's name to what this raises."""
-    value = Machine(data).run(max_steps)
+    value = _Machine(data).run(max_steps)
     check_plain(value)
     return value
 
@@ -97,7 +97,7 @@ def parse(data: bytes, *, max_steps: int = MAX_STEPS) -> Any:
 # ---- the stack machine
 
 
-class Machine:
+class _Machine:
     """Runs the opcodes; each handler is one method, and ``opcodes`` says which.
 
     Attributes:
@@ -268,14 +268,14 @@ def _check_odd_key(key: Any) -> None:
         raise Refused("a dict with a key that is neither text nor a small number")
 
 
-def _pushes(make: Callable[[Machine], Any]) -> Callable[[Machine], None]:
+def _pushes(make: Callable[[_Machine], Any]) -> Callable[[_Machine], None]:
     return lambda machine: machine.stack.append(make(machine))
 
 
-def _sized(width: int, convert: Callable[[bytes], Any]) -> Callable[[Machine], None]:
+def _sized(width: int, convert: Callable[[bytes], Any]) -> Callable[[_Machine], None]:
     """An opcode with a length of ``width`` bytes, then that many bytes."""
 
-    def handler(machine: Machine) -> None:
+    def handler(machine: _Machine) -> None:
         start = machine.at + width
         size = int.from_bytes(machine.data[machine.at : start], "little")
         machine.at = start + size
@@ -296,11 +296,11 @@ def _integer(raw: bytes) -> int:
     return int.from_bytes(raw, "little", signed=True)
 
 
-HANDLERS: dict[bytes, Callable[[Machine], Any]] = {
-    b"\x80": Machine.protocol,
-    b"\x95": Machine.frame,
+HANDLERS: dict[bytes, Callable[[_Machine], Any]] = {
+    b"\x80": _Machine.protocol,
+    b"\x95": _Machine.frame,
     b"0": lambda m: m.stack.pop(),
-    b"1": Machine.popped,
+    b"1": _Machine.popped,
     b"N": _pushes(lambda m: None),
     b"\x88": _pushes(lambda m: True),
     b"\x89": _pushes(lambda m: False),
@@ -317,11 +317,11 @@ HANDLERS: dict[bytes, Callable[[Machine], Any]] = {
     b"]": _pushes(lambda m: []),
     b"}": _pushes(lambda m: {}),
     b")": _pushes(lambda m: ()),
-    b"a": Machine.append,
-    b"e": Machine.appends,
-    b"s": Machine.set_item,
+    b"a": _Machine.append,
+    b"e": _Machine.appends,
+    b"s": _Machine.set_item,
     b"u": lambda m: m.set_items(m.popped()),
-    b"t": Machine.tuple_from_mark,
+    b"t": _Machine.tuple_from_mark,
     b"\x85": lambda m: m.tuple_of(1),
     b"\x86": lambda m: m.tuple_of(2),
     b"\x87": lambda m: m.tuple_of(3),
@@ -329,8 +329,8 @@ HANDLERS: dict[bytes, Callable[[Machine], Any]] = {
     b"r": lambda m: m.put(m.number(4)),
     b"j": lambda m: m.get(m.number(4)),
     b"c": lambda m: m.look_up(m.line(), m.line()),
-    b"\x93": Machine.stack_global,
-    b"R": Machine.reduce,
+    b"\x93": _Machine.stack_global,
+    b"R": _Machine.reduce,
     b"b": lambda m: m.build(),
 }
 
@@ -340,4 +340,4 @@ def table_of(handlers: Mapping[bytes, Callable[[Any], Any]]) -> list[Callable[[A
     return [handlers.get(bytes([code])) for code in range(256)]
 
 
-Machine.opcodes = table_of(HANDLERS)
+_Machine.opcodes = table_of(HANDLERS)
