@@ -147,8 +147,6 @@ class FinetuneConfig:
             )
         if self.gather_memories and self.t_max is not None:
             raise UserError("gather_memories needs equally many vectors from every process; leave t_max out")
-        if self.network is not None and [type(one) for one in self.adapters] != [Full]:
-            raise UserError("a network from scratch needs adapters: [Full()]; its other weights would stay random")
 
 
 def build_denoiser(
@@ -199,6 +197,8 @@ def build_denoiser(
 def _from_scratch(latents: LatentStore, config: FinetuneConfig, seed: int) -> tuple[Network, str]:
     """A network with random weights, and what it will predict."""
     assert config.network is not None
+    if [type(one) for one in config.adapters] != [Full]:
+        raise UserError("a network from scratch needs adapters: [Full()]; its other weights would stay random")
     channels, side, width = latents.shape
     if side != width:
         raise UserError(f"latents are {side} x {width}; a network from scratch needs squares")

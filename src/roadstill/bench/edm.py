@@ -40,7 +40,7 @@ def bench_edm(
         for precision, dtype in PRECISIONS.items():
             roofs = matmul_flops_per_s(dtype), conv_flops_per_s(dtype)
             training = _training(config, latents, batch_size, memory_size, precision, Path(folder))
-            works = {
+            works: dict[str, Callable[[], object]] = {
                 "network, forward and backward": _passes(config, clean, label, precision),
                 f"our step, memories of {memory_size}": counted(training.take),
                 "baseline step, float32": _PlainStep(config, latents, batch_size, memory_size),
