@@ -124,6 +124,12 @@ def test_adapters_carry_over_and_fold_in(latents, base, tmp_path, adapters):
     torch.testing.assert_close(exported.network(*batch), folded(*batch), rtol=2e-2, atol=2e-3)
 
 
+def test_lora_refuses_layers_that_also_resample(base, latents, tmp_path):
+    config = FinetuneConfig(steps=1, batch_size=4, adapters=(LoRA(targets=("conv0",)),))
+    with pytest.raises(UserError, match="LoRA cannot wrap all layers that end in conv0"):
+        finetune(latents, base=base, out=tmp_path / "tuned", config=config, seed=0)
+
+
 def test_a_pickle_of_others_is_a_base(latents, tmp_path):
     network = SongUNet(
         input_size=8, num_classes=10, channels=16, channel_mult=(1, 2), num_blocks=1, attention=(4,), augment_dim=9

@@ -97,7 +97,14 @@ class LoRA:
             init_lora_weights="gaussian",
         )
         training = network.training
-        inject_adapter_in_model(config, network, adapter_name=_LORA)
+        try:
+            inject_adapter_in_model(config, network, adapter_name=_LORA)
+        except (
+            TypeError,
+            ValueError,
+        ) as error:  # a layer that does more than multiply, such as one that also resamples
+            where = " or ".join(self.targets)
+            raise UserError(f"LoRA cannot wrap all layers that end in {where} ({error}); name others") from None
         network.train(training)
         for parameter in network.parameters():  # the injection freezes everything else
             parameter.requires_grad |= id(parameter) in trainable

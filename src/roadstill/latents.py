@@ -69,14 +69,12 @@ class LatentStore:
 
     def moment(self, name: str, indices: Sequence[int] | NDArray[np.int64]) -> Tensor:
         """The stored ``mean`` or ``std`` of the named rows, float32 ``[len(indices), c, h, w]``."""
-        rows = np.asarray(indices, np.int64)
-        if len(beyond := rows[(rows < 0) | (rows >= len(self))]):
-            raise UserError(f"{self.root}: row {beyond[0]} is not in 0..{len(self) - 1}")
-        out = torch.empty((len(rows), *self.shape))
-        shards, places = np.divmod(rows, self.shard_rows)
-        for shard in np.unique(shards):
-            here = np.flatnonzero(shards == shard)
-            out[torch.from_numpy(here)] = self._maps[shard][name][torch.from_numpy(places[here])].float()
+        out = torch.empty((len(indices), *self.shape))
+        for row, index in enumerate(indices):
+            if not 0 <= index < len(self):
+                raise UserError(f"{self.root}: row {index} is not in 0..{len(self) - 1}")
+            shard, at = divmod(int(index), self.shard_rows)
+            out[row] = self._maps[shard][name][at]
         return out
 
     @cached_property
