@@ -16,6 +16,7 @@ from test_finetune import run_broken
 
 from roadstill import finetune as loop
 from roadstill.adapters import DiffFit, Full, LoRA, merge
+from roadstill.agents import AgentConfig
 from roadstill.codecs import load_codec
 from roadstill.denoisers.base import Sampling
 from roadstill.errors import UserError
@@ -31,6 +32,7 @@ from roadstill.finetune import (
 from roadstill.generate import generate
 from roadstill.latents import encode_imageset
 from roadstill.networks.songunet import SongUNet
+from roadstill.refine import Refinement, refine
 from roadstill.runs import digest_of, plain, read_metrics
 
 TINY = SongUNetConfig(style="ncsnpp", channels=16, channel_mult=(1, 2), num_blocks=1, attention=(4,), augment_dim=9)
@@ -208,3 +210,13 @@ def test_two_processes_train_as_one(latents, tmp_path):
     one, both = (load_file(tmp_path / name / "trained.safetensors") for name in ("one", "two"))
     for name, tensor in one.items():
         torch.testing.assert_close(both[name], tensor, atol=1e-5, rtol=1e-4, msg=name)
+
+
+def test_pixels_can_be_refined(tmp_path):
+    real = picture_set(tmp_path / "real", 40, px=32, seed=1)
+    few, codec = picture_set(tmp_path / "few", 4, px=32, seed=2), load_codec(Path("pixels"))
+    agent, config = AgentConfig(network="convnet", steps=3), Refinement(steps=4, heads=4, real_batch=32)
+    made = refine(few, real, codec, agent=agent, config=config, seed=0, out=tmp_path / "made")
+    moved = made.pixels().astype(int) - few.pixels()
+    assert np.abs(moved).max() > 1
+    assert np.abs(moved).mean() < 60

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from roadstill.codecs import Codec, from_pixels, to_pixels
-from roadstill.denoisers.base import Denoiser, Sampling
+from roadstill.denoisers.base import GUIDANCE, STEPS, Denoiser, Sampling
 from roadstill.denoisers.dit import DiTDenoiser
 from roadstill.denoisers.labelled import ASSUMED, IN_MEMORY, LabelledDenoiser
 from roadstill.errors import UserError
@@ -65,9 +65,7 @@ def generate(
     rows = tuple(label_rows if label_rows is not None else range(len(names)))
     _check(names, rows, per_class, about, codec)
     denoiser = _scheduled(denoiser, config)
-    if isinstance(denoiser, LabelledDenoiser):
-        _, guidance, steps = denoiser.plan(config)
-        config = replace(config, guidance=guidance, steps=steps)  # so that records tell what was done
+    config = _settled(denoiser, config)
     if teacher is not None and tuple(teacher.class_names) != names:
         raise UserError(f"the teacher knows the classes {', '.join(teacher.class_names)}, not {', '.join(names)}")
     means, schedule = getattr(denoiser, "class_mean", None), getattr(denoiser, "schedule", None)
@@ -131,6 +129,14 @@ def generate(
         shutil.rmtree(part)
     wait()
     return open_imageset(out)
+
+
+def _settled(denoiser: Denoiser, config: Sampling) -> Sampling:
+    """The sampling with guidance and steps said, so that records tell what was done."""
+    guidance, steps = GUIDANCE if config.guidance is None else config.guidance, config.steps or STEPS
+    if isinstance(denoiser, LabelledDenoiser):
+        _, guidance, steps = denoiser.plan(config)
+    return replace(config, guidance=guidance, steps=steps)
 
 
 def _scheduled(denoiser: Denoiser, config: Sampling) -> Denoiser:
