@@ -63,7 +63,7 @@ class FinetuneConfig:
         reduce: ``pairs`` (reference) or ``samples`` (the text's equation).
         estimate: what the criteria compare: ``clean``, the estimate of the clean latent (reference), or
             ``zt_minus_eps``, the noisy latent minus the noise estimate (the thesis' text).
-        t_max: applies the criteria to samples at steps up to this one only; ``None`` to all.
+        t_max: applies the criteria to samples at steps (of EDM: noise levels) up to this one only; ``None`` to all.
         criteria: further terms: dotted path of a class without arguments -> weight.
         min_snr: weighs the loss by min(1, min_snr / signal-to-noise ratio) (Hang et al. 2023).
         ema: ``warmup`` (decay min(ema_decay, (1 + s) / (10 + s))), ``reference`` (always ema_decay) or ``off``.

@@ -19,6 +19,7 @@ from roadstill.networks.unet_blocks import SKIP, Block, Fourier, Resampling, Sin
 
 STYLES = {"ddpmpp": (1.0, 1.0), "ncsnpp": (1.0, 3.0, 3.0, 1.0)}  # with the taps of their resampling filters
 _EMBEDDING = 4  # embedding channels per model channel
+_GAINS = {"conv1": 1e-5, "proj": 1e-5, "aux_conv": 1e-5, "qkv": math.sqrt(0.2)}
 AUGMENT_LABELS = 9  # of the original files; the first one says that the picture is mirrored
 
 
@@ -44,7 +45,7 @@ class SongUNet(nn.Module):
         input_size: side of its pictures.
         in_channels: of these.
         num_classes: classes; 0 to ``num_classes - 1``, and ``num_classes`` for "no label".
-        style: ``ncsnpp`` or ``ddpmpp``.
+        style: ``ddpmpp`` or ``ncsnpp``.
         channels: width that ``channel_mult`` multiplies.
         channel_mult: widths per level, fine to coarse; every further level halves the side.
         num_blocks: blocks per level and half.
@@ -61,7 +62,7 @@ class SongUNet(nn.Module):
         input_size: int,
         in_channels: int = 3,
         num_classes: int,
-        style: str = "ncsnpp",
+        style: str = "ddpmpp",
         channels: int = 64,
         channel_mult: Sequence[int] = (1, 2, 2),
         num_blocks: int = 2,
@@ -194,9 +195,7 @@ def initialise(network: SongUNet, generator: torch.Generator) -> None:
     """EDM's start: Xavier for all weights, attention smaller, and almost nothing where a branch ends."""
     for name, module in network.named_modules():
         if isinstance(module, (nn.Linear, nn.Conv2d)):
-            end = name.rpartition(".")[2]
-            gain = 1e-5 if end in ("conv1", "proj") or end.endswith("aux_conv") else math.sqrt(0.2)
-            gain = gain if end == "qkv" or gain < 1e-3 else 1.0
+            gain = next((gain for end, gain in _GAINS.items() if name.endswith(end)), 1.0)
             nn.init.xavier_uniform_(module.weight, gain=gain, generator=generator)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
