@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from roadstill.errors import UserError
 from roadstill.networks.dit import DiT
+from roadstill.networks.kinds import Network, network_of
 
 _LORA = "default"
 
@@ -96,7 +97,14 @@ class LoRA:
             init_lora_weights="gaussian",
         )
         training = network.training
-        inject_adapter_in_model(config, network, adapter_name=_LORA)
+        try:
+            inject_adapter_in_model(config, network, adapter_name=_LORA)
+        except (
+            TypeError,
+            ValueError,
+        ) as error:  # a layer that does more than multiply, such as one that also resamples
+            where = " or ".join(self.targets)
+            raise UserError(f"LoRA cannot wrap all layers that end in {where} ({error}); name others") from None
         network.train(training)
         for parameter in network.parameters():  # the injection freezes everything else
             parameter.requires_grad |= id(parameter) in trainable
@@ -198,10 +206,10 @@ def _kind(name: str) -> str:
 
 
 @torch.no_grad()
-def merge(network: DiT) -> DiT:
-    """A plain DiT with the same outputs: LoRA folded into its weights, then the gammas into weights and biases."""
+def merge(network: Network) -> Network:
+    """A plain network with the same outputs: LoRA folded into its weights, then a DiT's gammas into what they scale."""
     state = {name: tensor.clone() for name, tensor in _without_lora(network).items()}
-    for i in range(network.depth):
+    for i in range(network.depth if isinstance(network, DiT) else 0):
         block = f"blocks.{i}"
         for gamma, layer in (
             ("attn.gamma1", "attn.qkv"),
@@ -214,13 +222,14 @@ def merge(network: DiT) -> DiT:
                 state[f"{block}.{layer}.weight"] *= scale[:, None]
                 state[f"{block}.{layer}.bias"] *= scale
     with torch.device("meta"):
-        plain = DiT(**(network.config | {"gammas": None}))
+        plain = network_of(network.config | ({"gammas": None} if isinstance(network, DiT) else {}))
     plain.load_state_dict(state, strict=True, assign=True)
-    plain.pos_embed.requires_grad_(False)
+    if isinstance(plain, DiT):
+        plain.pos_embed.requires_grad_(False)
     return plain.train(network.training)
 
 
-def _without_lora(network: DiT) -> dict[str, Tensor]:
+def _without_lora(network: Network) -> dict[str, Tensor]:
     """The state dict in the plain key layout, LoRA's products added to the weights they wrap."""
     state: dict[str, Tensor] = {}
     for name, tensor in network.state_dict().items():
@@ -229,8 +238,10 @@ def _without_lora(network: DiT) -> dict[str, Tensor]:
     for name, module in network.named_modules():
         if hasattr(module, "base_layer") and hasattr(module, "lora_A"):
             for key in module.lora_A:
-                product = module.lora_B[key].weight @ module.lora_A[key].weight
-                state[f"{name}.weight"] = state[f"{name}.weight"] + module.scaling[key] * product
+                # Of a convolution, too: the first factor has its kernel, the second one is 1 x 1.
+                product = module.lora_B[key].weight.flatten(1) @ module.lora_A[key].weight.flatten(1)
+                weight = state[f"{name}.weight"]
+                state[f"{name}.weight"] = weight + module.scaling[key] * product.view_as(weight)
     return state
 
 

@@ -6,6 +6,9 @@
                                       ``latents/class_mean``
                  config.json          network, adapters, classes, digests of base and latents, resolved settings
     base.safetensors                  all weights as fp16, betas, the network's keywords in the metadata
+
+What stands in ``config.json`` and metadata under ``network`` are the keywords of a DiT, or those of the ``kind`` that
+it names (`roadstill.networks.kinds`).
 """
 
 import os
@@ -21,8 +24,10 @@ from torch import Tensor
 from roadstill import adapters as known_adapters
 from roadstill.adapters import Adapter, apply_adapters, load_trained, merge
 from roadstill.denoisers.dit import DiTDenoiser
+from roadstill.denoisers.edm import EDMDenoiser
 from roadstill.denoisers.labelled import ASSUMED, LabelledDenoiser
 from roadstill.denoisers.sit import SiTDenoiser
+from roadstill.edm_files import CODEC, load_edm
 from roadstill.errors import UserError
 from roadstill.hub import WEIGHTS, kind_of, local, shipped
 from roadstill.loops import METADATA, generator_of, read_tensors, require_names, write_tensors
@@ -34,6 +39,7 @@ from roadstill.networks.interchange import (
     open_diffusers_dit,
     transformer_folder,
 )
+from roadstill.networks.kinds import Network, network_of
 from roadstill.runs import digest_file, read_json, require_folder, write_json
 from roadstill.schedules import NoiseSchedule, Progressive, linear
 
@@ -53,10 +59,12 @@ def load_denoiser(
 
     Args:
         path: folder written by finetune or pretrain; file written by `export_base`; DiT or SiT weights in the original
-            layout (``.pt``, safetensors); a diffusers DiT (folder or hub name); ``None`` is the shipped base.
+            layout (``.pt``, safetensors); a diffusers DiT (folder or hub name); a pickle of EDM (``.pkl``), of which no
+            code is run; ``None`` is the shipped base.
         which: ``ema`` or ``trained`` tensors of a checkpoint; a base file has one set of weights only.
         base: where the checkpoint's base lies now, if it has moved.
-        objective: what weights of others predict: ``noise`` (DiT, the default) or ``velocity`` (SiT); ours know.
+        objective: what weights of others predict: ``noise`` (DiT, the default) or ``velocity`` (SiT); ours know, and
+            EDM's predict ``denoised`` pictures.
 
     Raises:
         UserError: nothing there, another format, tensors that do not fit, a base that is not the recorded one,
@@ -65,7 +73,9 @@ def load_denoiser(
     if which not in ("ema", "trained"):
         raise UserError(f"which is {which!r}; choose ema or trained")
     path = shipped("dit.safetensors") if path is None else local(path)
-    if path.is_file() or path.suffix in (".safetensors", ".pt", ".pth"):
+    if path.suffix == ".pkl":
+        found = _load_edm(path)
+    elif path.is_file() or path.suffix in (".safetensors", ".pt", ".pth"):
         found = _load_foreign(path, objective) if _is_foreign(path) else _load_base(path)
     elif kind_of(transformer_folder(path)) == DIFFUSERS_KIND:
         found = _load_foreign(path, objective)
@@ -78,8 +88,15 @@ def load_denoiser(
 
 
 def objective_of(denoiser: LabelledDenoiser) -> str:
-    """What a denoiser's network predicts: ``noise`` or ``velocity``."""
-    return "velocity" if denoiser.schedule is None else "noise"
+    """What a denoiser's network predicts: ``noise``, ``velocity`` or ``denoised`` pictures."""
+    return denoiser.objective
+
+
+def _load_edm(path: Path) -> LabelledDenoiser:
+    network, facts = load_edm(path)
+    about = {"network": network.config, "objective": "denoised", "loss_reduction": "sum", "augment": 0.0}
+    about |= {"guided_channels": None, "label_rows": None, "codec": CODEC} | facts
+    return _stored(network, None, about, digest_file(path))
 
 
 def _is_foreign(path: Path) -> bool:
@@ -143,7 +160,7 @@ def _load_checkpoint(folder: Path, which: str, base: Path | None) -> LabelledDen
     return denoiser
 
 
-def _network_of_base(folder: Path, about: Mapping[str, Any], moved: Path | None) -> DiT:
+def _network_of_base(folder: Path, about: Mapping[str, Any], moved: Path | None) -> Network:
     record = about["base"]
     if moved is None and record["path"].startswith(HUB):
         moved = Path(record["path"].removeprefix(HUB))
@@ -157,22 +174,22 @@ def _network_of_base(folder: Path, about: Mapping[str, Any], moved: Path | None)
     return plain_network(found)
 
 
-def plain_network(denoiser: LabelledDenoiser) -> DiT:
+def plain_network(denoiser: LabelledDenoiser) -> Network:
     """The denoiser's network with all adapters folded in, ready for new ones."""
     network = denoiser.network
-    assert isinstance(network, DiT)
+    assert isinstance(network, Network)
     return merge(network)
 
 
-def _build(about: Mapping[str, Any], path: Path) -> DiT:
+def _build(about: Mapping[str, Any], path: Path) -> Network:
     try:
-        return DiT(**about["network"])
+        return network_of(about["network"])
     except (KeyError, TypeError) as error:
         raise UserError(f"{path}: the network's configuration cannot be used ({error})") from None
 
 
 def _take_schedule(tensors: dict[str, Tensor], about: Mapping[str, Any], path: Path) -> NoiseSchedule | None:
-    if about.get("objective") == "velocity":
+    if about.get("objective") in ("velocity", "denoised"):
         return None
     if not all(name in tensors for name in SCHEDULE):
         raise UserError(f"{path} holds no noise schedule; it was not written by this package")
@@ -187,14 +204,18 @@ def schedule_tensors(schedule: NoiseSchedule | None) -> dict[str, Tensor]:
 
 
 def denoiser_of(
-    network: DiT, schedule: NoiseSchedule | Progressive | None, about: Mapping[str, Any]
-) -> DiTDenoiser | SiTDenoiser:
-    """The denoiser that predicts noise over this schedule, or, if there is none, velocity."""
+    network: Network, schedule: NoiseSchedule | Progressive | None, about: Mapping[str, Any]
+) -> LabelledDenoiser:
+    """The denoiser that predicts noise over this schedule, or, if there is none, velocity or denoised pictures."""
     settings = {name: about[name] for name in ("label_dropout", "guided_channels", "label_rows")}
+    if about.get("objective") == "denoised":
+        return EDMDenoiser(network, **settings, loss_reduction=about["loss_reduction"], augment=about["augment"])
     return SiTDenoiser(network, **settings) if schedule is None else DiTDenoiser(network, schedule, **settings)
 
 
-def _stored(network: DiT, schedule: NoiseSchedule | None, about: Mapping[str, Any], digest: str) -> LabelledDenoiser:
+def _stored(
+    network: Network, schedule: NoiseSchedule | None, about: Mapping[str, Any], digest: str
+) -> LabelledDenoiser:
     denoiser = denoiser_of(network.eval().requires_grad_(False), schedule, about)
     denoiser.digest, denoiser.about = digest, about
     return denoiser
@@ -218,10 +239,20 @@ def save_checkpoint(
 
 def export_base(checkpoint: Path, path: Path, *, which: str = "ema", base: Path | None = None) -> Path:
     """Writes a checkpoint as one file that stands alone: adapters folded in, weights as fp16, betas inside."""
-    found = load_denoiser(checkpoint, which=which, base=base)
+    return write_base(load_denoiser(checkpoint, which=which, base=base), path)
+
+
+def write_base(found: LabelledDenoiser, path: Path, dtype: torch.dtype = torch.float16) -> Path:
+    """As `export_base`, of a generator that is open; its weights in any precision."""
     network = plain_network(found)
-    tensors = {name: tensor.half() for name, tensor in network.state_dict().items() if name != "pos_embed"}
-    kept = ("label_dropout", "guided_channels", "label_rows", "class_names", "latents", "codec", "step", "objective")
+    weights = {name for name, _ in network.named_parameters()}  # buffers are constants: frequencies, filters
+    tensors = {
+        name: tensor.to(dtype) if name in weights else tensor
+        for name, tensor in network.state_dict().items()
+        if name != "pos_embed"
+    }
+    kept = ["label_dropout", "guided_channels", "label_rows", "class_names", "latents", "codec", "step", "objective"]
+    kept += ["loss_reduction", "augment"] if found.objective == "denoised" else []
     about = {key: found.about.get(key) for key in kept}
     about |= {"format": BASE_FORMAT, "network": network.config, "checkpoint": found.digest}
     write_tensors(path, tensors | schedule_tensors(found.schedule), about)
@@ -238,7 +269,7 @@ def record_base(folder: Path, base: Path | None, digest: str) -> dict[str, str]:
 
 
 def adapt(
-    network: DiT,
+    network: Network,
     adapters: Sequence[Adapter],
     fresh_labels: int | None,
     *,
@@ -247,9 +278,11 @@ def adapt(
 ) -> list[str]:
     """Gives the network its adapters and, if asked, a new label table; returns the names that learn."""
     if fresh_labels is not None:
+        if not isinstance(network, DiT):
+            raise UserError(f"a {type(network).__name__} has no label table to renew; leave label_init as it is")
         renew_labels(network, fresh_labels, seed=seed, like=like)
     apply_adapters(network, adapters)
-    if fresh_labels is not None:
+    if fresh_labels is not None and isinstance(network, DiT):
         network.y_embedder.requires_grad_(True)
     return [name for name, parameter in network.named_parameters() if parameter.requires_grad]
 

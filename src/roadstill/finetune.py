@@ -22,13 +22,16 @@ from roadstill.loops import (
     rewind_metrics,
     write_tensors,
 )
+from roadstill.networks.kinds import NetworkConfig, SongUNetConfig, UNet2DConfig
 from roadstill.runs import Stage, plain
 from roadstill.steps import Training
-from roadstill.training import FinetuneConfig, NetworkConfig, build_denoiser
+from roadstill.training import FinetuneConfig, build_denoiser
 
 __all__ = [
     "FinetuneConfig",
     "NetworkConfig",
+    "SongUNetConfig",
+    "UNet2DConfig",
     "export_base",
     "finetune",
     "load_denoiser",

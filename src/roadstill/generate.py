@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from roadstill.codecs import Codec, from_pixels, to_pixels
-from roadstill.denoisers.base import Denoiser, Sampling
+from roadstill.denoisers.base import GUIDANCE, STEPS, Denoiser, Sampling
 from roadstill.denoisers.dit import DiTDenoiser
-from roadstill.denoisers.labelled import ASSUMED, IN_MEMORY
+from roadstill.denoisers.labelled import ASSUMED, IN_MEMORY, LabelledDenoiser
 from roadstill.errors import UserError
 from roadstill.guides import Teacher, towards
 from roadstill.images import encode_png, read_image
@@ -65,6 +65,7 @@ def generate(
     rows = tuple(label_rows if label_rows is not None else range(len(names)))
     _check(names, rows, per_class, about, codec)
     denoiser = _scheduled(denoiser, config)
+    config = _settled(denoiser, config)
     if teacher is not None and tuple(teacher.class_names) != names:
         raise UserError(f"the teacher knows the classes {', '.join(teacher.class_names)}, not {', '.join(names)}")
     means, schedule = getattr(denoiser, "class_mean", None), getattr(denoiser, "schedule", None)
@@ -130,6 +131,14 @@ def generate(
     return open_imageset(out)
 
 
+def _settled(denoiser: Denoiser, config: Sampling) -> Sampling:
+    """The sampling with guidance and steps said, so that records tell what was done."""
+    guidance, steps = GUIDANCE if config.guidance is None else config.guidance, config.steps or STEPS
+    if isinstance(denoiser, LabelledDenoiser):
+        _, guidance, steps = denoiser.plan(config)
+    return replace(config, guidance=guidance, steps=steps)
+
+
 def _scheduled(denoiser: Denoiser, config: Sampling) -> Denoiser:
     """The denoiser with the schedule that the sampling names.
 
@@ -173,7 +182,7 @@ def _draw(
     teacher: Teacher | None,
 ) -> NDArray[np.uint8]:
     """The pictures ``[b, s, s, 3]`` of (label, index) pairs."""
-    device = next(codec.parameters()).device
+    device = codec.device
     with torch.no_grad():
         first = None
         if config.from_class_mean:

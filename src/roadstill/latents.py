@@ -124,7 +124,7 @@ def encode_imageset(
     """
     shape = codec.latent_shape(images.size_px)
     shard_rows = max(1, shard_bytes // (2 * int(np.prod(shape))))
-    device = next(codec.parameters()).device
+    device = codec.device
     digests: list[str] = []
     constant: float | None = None
     with atomic_path(out) as folder:

@@ -58,14 +58,15 @@ def balanced_rows(members: Sequence[NDArray[np.int64]], count: int, *, seed: int
         seed: the run's seed.
         step: 0-based step.
     """
-    turns = np.arange(step * count, (step + 1) * count)
-    rows = []
-    for turn in turns:
-        of_class = members[int(turn) % len(members)]
-        at = int(turn) // len(members)
-        order = _epoch_order(len(of_class), seed, f"class{int(turn) % len(members)}", at // len(of_class))
-        rows.append(of_class[order[at % len(of_class)]])
-    return np.array(rows, np.int64)
+    rounds, classes = np.divmod(np.arange(step * count, (step + 1) * count), len(members))
+    rows = np.empty(count, np.int64)
+    for number in np.unique(classes):
+        of_class, turns = members[number], np.flatnonzero(classes == number)
+        epochs, places = np.divmod(rounds[turns], len(of_class))
+        for epoch in np.unique(epochs):
+            order = _epoch_order(len(of_class), seed, f"class{number}", int(epoch))
+            rows[turns[epochs == epoch]] = of_class[order[places[epochs == epoch]]]
+    return rows
 
 
 def evenly(rows: NDArray[np.int64], limit: int) -> NDArray[np.int64]:

@@ -97,7 +97,7 @@ def refine(
         raise UserError(
             f"{images.root} has the classes {', '.join(images.class_names)}, {real.root} {', '.join(real.class_names)}"
         )
-    device = next(codec.parameters()).device
+    device = codec.device
     network = build_network(agent, real.num_classes, seed, real.size_px).to(device).eval().requires_grad_(False)
     rows = _spread(real, config.real_images)
     known = torch.from_numpy(

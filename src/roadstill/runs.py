@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from roadstill.errors import UserError
@@ -27,17 +26,26 @@ def seed_of(*parts: object) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-# Metadata of a field that a configuration got after things made with it were on users' disks: while it holds its
-# default, `plain` leaves it out, so that digests stay those of the time before it.
-ADDED = MappingProxyType({"added": True})
+def later(default: Any, recorded: Any = None) -> Any:
+    """A field of a dataclass that records were written without.
+
+    While it has its default, `plain` leaves it out, or writes ``recorded`` in its place, so that what was made before
+    is still known as the same.
+    """
+    return field(default=default, metadata={"recorded": recorded})
 
 
 def plain(value: Any) -> Any:
     """Dataclasses, paths and tuples as what JSON can hold; a dataclass keeps its type's name under ``type``."""
     if is_dataclass(value) and not isinstance(value, type):
-        silent = {each.name: each.default for each in fields(value) if "added" in each.metadata}
-        told = {key: part for key, part in vars(value).items() if key not in silent or part != silent[key]}
-        return {"type": type(value).__name__} | {key: plain(part) for key, part in told.items()}
+        silent = {
+            each.name: each.metadata["recorded"]
+            for each in fields(value)
+            if "recorded" in each.metadata and getattr(value, each.name) == each.default
+        }
+        told = {key: plain(silent.get(key, part)) for key, part in vars(value).items()}
+        left_out = [key for key, recorded in silent.items() if recorded is None]
+        return {"type": type(value).__name__} | {key: part for key, part in told.items() if key not in left_out}
     if isinstance(value, Mapping):
         return {str(key): plain(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):

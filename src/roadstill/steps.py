@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from roadstill.adapters import trained_state
 from roadstill.denoisers.base import Estimate
-from roadstill.denoisers.dit import DiTDenoiser
-from roadstill.denoisers.sit import SiTDenoiser
+from roadstill.denoisers.labelled import LabelledDenoiser
 from roadstill.errors import UserError
 from roadstill.latents import LatentStore
 from roadstill.loops import balanced_rows, generator_of, rate_at, rows_of_step, set_rate
@@ -43,7 +42,7 @@ class Training:
 
     def __init__(
         self,
-        denoiser: DiTDenoiser | SiTDenoiser,
+        denoiser: LabelledDenoiser,
         latents: LatentStore,
         config: FinetuneConfig,
         seed: int,

@@ -1,7 +1,7 @@
 """Settings of a generator's training, and what is built from them: denoiser with adapters, schedule, criteria."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +18,21 @@ from roadstill.checkpoints import (
     record_base,
 )
 from roadstill.criteria import Diversity, Representativeness
-from roadstill.denoisers.dit import DiTDenoiser
-from roadstill.denoisers.sit import SiTDenoiser
+from roadstill.denoisers.labelled import LabelledDenoiser
 from roadstill.errors import UserError
 from roadstill.latents import LatentStore
 from roadstill.names import dotted
-from roadstill.networks.dit import DiT
-from roadstill.runs import seed_of
+from roadstill.networks.kinds import (
+    OBJECTIVES,
+    Network,
+    NetworkConfig,
+    SongUNetConfig,
+    UNet2DConfig,
+    fresh_network,
+    kind_of,
+)
+from roadstill.runs import later, seed_of
 from roadstill.schedules import NoiseSchedule, Progressive, read_schedule
-
-
-@dataclass(frozen=True)
-class NetworkConfig:
-    """A DiT to be trained from scratch; latent size and classes come from the latents."""
-
-    patch_size: int = 2
-    hidden_size: int = 192
-    depth: int = 7
-    num_heads: int = 3
-    learn_sigma: bool = True
 
 
 @dataclass(frozen=True)
@@ -52,9 +48,9 @@ class FinetuneConfig:
         lr_decay: ``none`` or ``cosine``.
         clip: largest gradient norm; ``None`` does not clip.
         adapters: what learns. From scratch it must be ``Full()`` alone.
-        network: sizes of a network to train from scratch; ``None`` adapts the base.
-        objective: what the network predicts, ``noise`` (DiT) or ``velocity`` (SiT); if not given, what the base does,
-            and noise from scratch or from weights of others.
+        network: sizes of a network to train from scratch, a DiT or one of EDM's U-Nets; ``None`` adapts the base.
+        objective: what the network predicts, ``noise`` (DiT), ``velocity`` (SiT) or ``denoised`` pictures (EDM); if not
+            given, what the base does, and what the network's kind does from scratch or from weights of others.
         schedule: ``linear``, ``cosine:2``, ``spoon_cosine:2``, ``progressive:6,5,4,3,2`` (phases may be ``linear``), or
             the dotted path of a function that returns betas. ``progressive:thesis`` and ``progressive:drivedit`` are
             presets; ``progressive:6,2@4000`` gives each phase but the last 4,000 steps instead of an equal share.
@@ -67,7 +63,7 @@ class FinetuneConfig:
         reduce: ``pairs`` (reference) or ``samples`` (the text's equation).
         estimate: what the criteria compare: ``clean``, the estimate of the clean latent (reference), or
             ``zt_minus_eps``, the noisy latent minus the noise estimate (the thesis' text).
-        t_max: applies the criteria to samples at steps up to this one only; ``None`` to all.
+        t_max: applies the criteria to samples at steps (of EDM: noise levels) up to this one only; ``None`` to all.
         criteria: further terms: dotted path of a class without arguments -> weight.
         min_snr: weighs the loss by min(1, min_snr / signal-to-noise ratio) (Hang et al. 2023).
         ema: ``warmup`` (decay min(ema_decay, (1 + s) / (10 + s))), ``reference`` (always ema_decay) or ``off``.
@@ -78,6 +74,9 @@ class FinetuneConfig:
         label_init: ``base`` keeps the base's label table, ``mean`` starts a new one from its mean row.
         label_dropout: share of samples that lose their label.
         guided_channels: leading latent channels that guidance moves; ``None`` means all, the reference has 3 of 4.
+        loss_reduction: of EDM: ``sum`` over pixels and channels (the default) or ``mean``. The criteria's weights are
+            weighed against it: 8 beside a sum over 3 x 32 x 32 is 0.0026 beside a mean.
+        augment: of EDM: probability that a training picture is mirrored; a network with ``augment_dim`` is told.
         mixed_precision: ``no`` or ``bf16``.
         gradient_accumulation: parts that a batch is computed in.
         gradient_checkpointing: computes each block again in the backward pass instead of keeping what it held: a third
@@ -96,7 +95,7 @@ class FinetuneConfig:
     lr_decay: str = "none"
     clip: float | None = None
     adapters: tuple[Adapter, ...] = (DiffFit(),)
-    network: NetworkConfig | None = None
+    network: NetworkConfig | SongUNetConfig | UNet2DConfig | None = None
     objective: str | None = None
     schedule: str = "linear"
     retime: bool = False
@@ -122,11 +121,14 @@ class FinetuneConfig:
     trackers: tuple[str, ...] = ()
     save_every: int = 500
     log_every: int = 50
+    loss_reduction: str | None = later(None)
+    augment: float = later(0.0)
 
     def __post_init__(self) -> None:
         choices = {
             "lr_decay": ("none", "cosine"),
-            "objective": (None, "noise", "velocity"),
+            "objective": (None, "noise", "velocity", "denoised"),
+            "loss_reduction": (None, "sum", "mean"),
             "estimate": ("clean", "zt_minus_eps"),
             "ema": ("warmup", "reference", "off"),
             "label_init": ("base", "mean"),
@@ -145,39 +147,21 @@ class FinetuneConfig:
             )
         if self.gather_memories and self.t_max is not None:
             raise UserError("gather_memories needs equally many vectors from every process; leave t_max out")
-        if self.network is not None and [type(one) for one in self.adapters] != [Full]:
-            raise UserError("a network from scratch needs adapters: [Full()]; its other weights would stay random")
 
 
 def build_denoiser(
     latents: LatentStore, base: Path | None, out: Path, config: FinetuneConfig, seed: int
-) -> tuple[DiTDenoiser | SiTDenoiser, dict[str, Any]]:
+) -> tuple[LabelledDenoiser, dict[str, Any]]:
     """The denoiser with its adapters, and what ``config.json`` says about it."""
-    channels, side, width = latents.shape
-    num_classes = len(latents.class_names)
-    record, objective = None, config.objective or "noise"
+    num_classes, record = len(latents.class_names), None
     if config.network is not None:
         if base is not None:
             raise UserError(f"both a base ({base}) and a network from scratch are given; choose one")
-        if side != width:
-            raise UserError(f"latents are {side} x {width}; a DiT needs squares")
-        network = DiT(
-            input_size=side,
-            in_channels=channels,
-            num_classes=num_classes,
-            seed=seed_of("network", seed),
-            **asdict(config.network),
-        )
+        network, objective = _from_scratch(latents, config, seed)
     else:
         found = load_denoiser(base, objective=config.objective)
-        network, record = plain_network(found), record_base(out, base, found.digest)
-        objective = objective_of(found)
-        codecs = found.about.get("codec"), latents.about.get("codec")
-        if found.latent_shape != tuple(latents.shape) or (None not in codecs and len(set(codecs)) > 1):
-            raise UserError(
-                f"the base makes latents {found.latent_shape} of codec {codecs[0]}, but {latents.root} holds "
-                f"{tuple(latents.shape)} of codec {codecs[1]}; encode with the base's codec"
-            )
+        network, objective, record = plain_network(found), objective_of(found), record_base(out, base, found.digest)
+        _check_base(found, latents)
     fresh = num_classes if config.label_init == "mean" and config.network is None else None
     plain = network.config
     adapt(network, config.adapters, fresh, seed=seed, like=config.label_rows)
@@ -188,8 +172,7 @@ def build_denoiser(
             f"{num_classes} classes ({', '.join(latents.class_names)}), but label_rows {rows} over a table of "
             f"{network.num_classes} rows; name one row per class, or set label_init: mean"
         )
-    if objective == "velocity" and (config.schedule != "linear" or config.retime or config.min_snr is not None):
-        raise UserError("a velocity predictor has no noise schedule: leave schedule, retime and min_snr as they are")
+    _check_objective(config, objective)
     about = {
         "objective": objective,
         "network": plain,
@@ -206,7 +189,54 @@ def build_denoiser(
         "seed": seed,
         "settings": config,
     }
-    return denoiser_of(network, None if objective == "velocity" else schedule_of(config), about), about
+    if objective == "denoised":
+        about |= {"loss_reduction": config.loss_reduction or "sum", "augment": config.augment}
+    return denoiser_of(network, schedule_of(config) if objective == "noise" else None, about), about
+
+
+def _from_scratch(latents: LatentStore, config: FinetuneConfig, seed: int) -> tuple[Network, str]:
+    """A network with random weights, and what it will predict."""
+    assert config.network is not None
+    if [type(one) for one in config.adapters] != [Full]:
+        raise UserError("a network from scratch needs adapters: [Full()]; its other weights would stay random")
+    channels, side, width = latents.shape
+    if side != width:
+        raise UserError(f"latents are {side} x {width}; a network from scratch needs squares")
+    network = fresh_network(
+        config.network,
+        input_size=side,
+        in_channels=channels,
+        num_classes=len(latents.class_names),
+        seed=seed_of("network", seed),
+    )
+    known = OBJECTIVES[kind_of(network)]
+    if config.objective not in (None, *known):
+        raise UserError(f"a {type(network).__name__} predicts {' or '.join(known)}, not {config.objective}")
+    return network, config.objective or known[0]
+
+
+def _check_base(found: LabelledDenoiser, latents: LatentStore) -> None:
+    """Base and latents are of one shape and one codec."""
+    codecs = found.about.get("codec"), latents.about.get("codec")
+    if found.latent_shape != tuple(latents.shape) or (None not in codecs and len(set(codecs)) > 1):
+        raise UserError(
+            f"the base makes latents {found.latent_shape} of codec {codecs[0]}, but {latents.root} holds "
+            f"{tuple(latents.shape)} of codec {codecs[1]}; encode with the base's codec"
+        )
+
+
+def _check_objective(config: FinetuneConfig, objective: str) -> None:
+    """No setting is for another kind of generator."""
+    if objective != "noise" and (config.schedule != "linear" or config.retime or config.min_snr is not None):
+        raise UserError(
+            f"a {objective} predictor has no noise schedule: leave schedule, retime and min_snr as they are"
+        )
+    if objective == "denoised" and config.estimate != "clean":
+        raise UserError("EDM's criteria compare clean estimates; leave estimate as it is")
+    if objective != "denoised" and (config.loss_reduction == "sum" or config.augment):
+        raise UserError(
+            f"loss_reduction: sum and augment are for EDM, but the network predicts {objective}; leave them"
+        )
 
 
 def schedule_of(config: FinetuneConfig) -> NoiseSchedule | Progressive:

@@ -9,6 +9,7 @@ from roadstill.agents import AgentConfig, train_agent
 from roadstill.bench import (
     Row,
     bench_agent,
+    bench_edm,
     bench_finetune,
     bench_index,
     bench_prepare,
@@ -18,6 +19,7 @@ from roadstill.bench import (
 )
 from roadstill.bench.agent import _pictures, _plainly
 from roadstill.bench.timing import flops_of, in_turns
+from roadstill.networks.kinds import SongUNetConfig
 
 
 def test_works_take_turns_after_one_untimed_round():
@@ -53,6 +55,13 @@ def test_the_fine_tuning_bench_runs():
     text = bench_finetune("DiT-S/8", batch_size=2, rounds=1, memory_size=4)
     assert "baseline step" in text
     assert "memories of 4" in text
+
+
+def test_the_edm_bench_runs():
+    tiny = SongUNetConfig(channels=8, channel_mult=(1,), num_blocks=1, attention=())
+    text = bench_edm(tiny, batch_size=2, images=2, rounds=1, memory_size=4)
+    assert text.count("baseline step") == text.count("one by one") == 2
+    assert text.count("of a single convolution's rate") == 4
 
 
 def test_the_data_benches_run():

@@ -1,14 +1,14 @@
 """`AgentConfig`: how an agent is trained."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
 from roadstill.agents.networks import check_name
 from roadstill.agents.protocols import PROTOCOLS
 from roadstill.errors import UserError
-from roadstill.runs import ADDED
+from roadstill.runs import later
 
 Optimiser = Literal["adamw", "sgd"]
 Augment = Literal["none", "dsa", "cutmix", "flip_crop"]
@@ -67,15 +67,15 @@ class AgentConfig:
     head_init: Literal["random", "zero"] = "random"
     labels: Literal["hard", "soft"] = "hard"
     temperature: float = 1.0
-    epochs: int | None = field(default=None, metadata=ADDED)
-    optimiser: Optimiser = field(default="adamw", metadata=ADDED)
-    momentum: float = field(default=0.9, metadata=ADDED)
-    decay_at: tuple[float, ...] = field(default=(), metadata=ADDED)
-    decay: float = field(default=0.1, metadata=ADDED)
-    augment: Augment = field(default="none", metadata=ADDED)
-    cutmix_probability: float = field(default=1.0, metadata=ADDED)
-    normalise: Normalise = field(default="network", metadata=ADDED)
-    mixed_precision: Precision = field(default="no", metadata=ADDED)
+    epochs: int | None = later(None)
+    optimiser: Optimiser = later("adamw")
+    momentum: float = later(0.9)
+    decay_at: tuple[float, ...] = later(())
+    decay: float = later(0.1)
+    augment: Augment = later("none")
+    cutmix_probability: float = later(1.0)
+    normalise: Normalise = later("network")
+    mixed_precision: Precision = later("no")
 
     def __post_init__(self) -> None:
         check_name(self.network)

@@ -2,11 +2,12 @@
 
 from roadstill.bench.agent import bench_agent
 from roadstill.bench.data import bench_index, bench_prepare
+from roadstill.bench.edm import bench_edm
 from roadstill.bench.generator import bench_encode, bench_finetune, bench_memory, bench_sample
 from roadstill.bench.selection import bench_select
 from roadstill.bench.timing import Row, table
 
 __all__ = [
-    "Row", "bench_agent", "bench_encode", "bench_finetune", "bench_index", "bench_memory", "bench_prepare",
+    "Row", "bench_agent", "bench_edm", "bench_encode", "bench_finetune", "bench_index", "bench_memory", "bench_prepare",
     "bench_sample", "bench_select", "table",
 ]  # fmt: skip

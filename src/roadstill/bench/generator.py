@@ -37,15 +37,15 @@ def bench_finetune(backbone: str = "DiT-S/2", *, batch_size: int = 8, rounds: in
     pixels = torch.rand(batch_size, 3, 8 * SIDE, 8 * SIDE) * 2 - 1
     plain = _PlainStep(backbone, memory_size)
     with TemporaryDirectory() as folder:
-        latents = _latents(Path(folder) / "latents", 4 * memory_size)
+        latents = latents_at(Path(folder) / "latents", 4 * memory_size)
         bare, ours = (_training(backbone, latents, batch_size, size, Path(folder)) for size in (None, memory_size))
         for criterion in ours.criteria.values():  # a full memory is the one that costs
             for _ in range(-(-memory_size * CLASSES // batch_size)):
                 criterion(clean, clean, label)
         works = {
             "network, forward and backward": _passes(backbone, clean, label),
-            "our step without criteria": _counted(bare.take),
-            f"our step, memories of {memory_size}": _counted(ours.take),
+            "our step without criteria": counted(bare.take),
+            f"our step, memories of {memory_size}": counted(ours.take),
             "baseline step": lambda: plain(pixels, label),
         }
         seconds = in_turns(works, rounds=rounds)
@@ -63,7 +63,7 @@ def bench_memory(backbone: str = "DiT-XL/2", *, batch_size: int = 2, steps: int 
     # What is held while nothing is trained yet belongs to the libraries.
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with TemporaryDirectory() as folder:
-        latents = _latents(Path(folder) / "latents", 16)
+        latents = latents_at(Path(folder) / "latents", 16)
         training = _training(backbone, latents, batch_size, 64, Path(folder), gradient_checkpointing=True)
         for step in range(steps):
             training.take(step)
@@ -152,13 +152,14 @@ def _passes(backbone: str, clean: Tensor, label: Tensor) -> Any:
     return work
 
 
-def _latents(folder: Path, num: int) -> LatentStore:
-    """Random latents on disk."""
+def latents_at(
+    folder: Path, num: int, shape: tuple[int, ...] = (CHANNELS, SIDE, SIDE), k: int = CLASSES
+) -> LatentStore:
+    """Random latents of ``k`` classes on disk."""
     folder.mkdir()
-    labels = torch.arange(num) % CLASSES
-    write_tensors(folder / "moments-00000.safetensors", {"mean": torch.randn(num, CHANNELS, SIDE, SIDE).half()})
-    write_tensors(folder / "labels.safetensors", {"labels": labels})
-    record = {"format": FORMAT, "class_names": ["not_brake", "brake"], "shape": [CHANNELS, SIDE, SIDE], "std": 0.1}
+    write_tensors(folder / "moments-00000.safetensors", {"mean": torch.randn(num, *shape).half()})
+    write_tensors(folder / "labels.safetensors", {"labels": torch.arange(num) % k})
+    record = {"format": FORMAT, "class_names": [str(label) for label in range(k)], "shape": list(shape), "std": 0.1}
     record |= {"num_rows": num, "shard_rows": num, "num_shards": 1, "digest": "bench", "about": {}}
     write_json(folder / "latents.json", record)
     return open_latents(folder)
@@ -181,7 +182,8 @@ def _training(
     return Training(DiTDenoiser(network, linear()), latents, config, 0, accelerator_of(config, folder))
 
 
-def _counted(take: Callable[[int], None]) -> Callable[[], None]:
+def counted(take: Callable[[int], None]) -> Callable[[], None]:
+    """A step that takes the next number each time."""
     numbers = count()
     return lambda: take(next(numbers))
 

@@ -56,6 +56,11 @@ class Codec(nn.Module, ABC):
             raise UserError(f"size_px {size_px} must be a multiple of {factor}, the codec's downsampling")
         return self.channels, size_px // factor, size_px // factor
 
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are; the processor if it has none."""
+        return next(self.parameters(), torch.empty(0, device="cpu")).device
+
     @abstractmethod
     def encode(self, pixels: Tensor) -> Moments:
         """Normalised moments of pictures ``[b, 3, s, s]`` in [-1, 1]."""

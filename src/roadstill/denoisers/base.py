@@ -9,6 +9,10 @@ from torch import Tensor
 from typing_extensions import Self
 
 from roadstill.errors import UserError
+from roadstill.runs import later
+
+GUIDANCE, STEPS = 4.0, 50
+"""What sampling takes if neither the user nor the generator's kind says otherwise."""
 
 Guide: TypeAlias = Callable[[Tensor], Tensor]
 """Says in which direction clean estimates ``[b, c, h, w]`` should move; each sample's has a root mean square of 1."""
@@ -39,11 +43,12 @@ class Sampling:
     """How latents and pictures are drawn.
 
     Attributes:
-        guidance: strength of the label (classifier-free guidance); 1 is none and costs half.
+        guidance: strength of the label (classifier-free guidance); 1 is none and costs half. If not given, 4, and 1 for
+            EDM.
         guidance_interval: part of the chain that is guided, 0 its clean and 1 its noisy end (Kynkäänniemi et al. 2024).
-        steps: steps of the respaced chain.
+        steps: steps of the respaced chain; if not given, 50, and 18 for EDM.
         solver: of noise predictors ``ddpm`` (ancestral, the reference), ``ddim`` or ``dpm`` (DPM-Solver++ 2M, fewest
-            steps); of velocity predictors ``heun`` or ``euler``; the first one if not given.
+            steps); of velocity predictors and EDM ``heun`` or ``euler``; the first one if not given.
         eta: share of fresh noise of ``ddim``.
         strength: with start pictures, the share of the chain they are noised by: 1 keeps almost nothing of them, 0.2
             redraws details.
@@ -58,11 +63,14 @@ class Sampling:
         batch_size: pictures at once; has no say in what they look like.
         mixed_precision: ``no``, or ``bf16``: the network computes in half precision, about twice as fast where the
             machine has it; the pictures differ a little.
+        churn: of EDM: how much fresh noise is added over the chain and taken out again (S_churn of Karras et al. 2022).
+        churn_sigma: noise levels between which that happens.
+        churn_noise: deviation of the fresh noise.
     """
 
-    guidance: float = 4.0
+    guidance: float | None = later(None, recorded=GUIDANCE)
     guidance_interval: tuple[float, float] = (0.0, 1.0)
-    steps: int = 50
+    steps: int | None = later(None, recorded=STEPS)
     solver: str | None = None
     eta: float = 0.0
     strength: float = 0.5
@@ -73,12 +81,17 @@ class Sampling:
     teacher_interval: tuple[float, float] = (0.0, 0.8)
     batch_size: int = 16
     mixed_precision: str = "no"
+    churn: float = later(0.0)
+    churn_sigma: tuple[float, float] = later((0.05, 50.0))
+    churn_noise: float = later(1.003)
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise UserError(f"batch_size is {self.batch_size}; it must be at least 1")
-        if min(self.guidance, self.teacher_guidance) < 0:
+        if min(self.guidance or 0, self.teacher_guidance) < 0:
             raise UserError(f"guidance {self.guidance} and teacher_guidance {self.teacher_guidance} must be at least 0")
+        if self.churn < 0 or (self.steps is not None and self.steps < 1):
+            raise UserError(f"churn is {self.churn} and steps is {self.steps}; they must be at least 0 and 1")
         if self.mixed_precision not in ("no", "bf16"):
             raise UserError(f"mixed_precision {self.mixed_precision!r} is unknown; choose 'no' or 'bf16'")
         if not 0 < self.strength <= 1:

@@ -26,6 +26,7 @@ class DiTDenoiser(LabelledDenoiser):
 
     schedule: NoiseSchedule
     solvers: ClassVar[tuple[str, ...]] = ("ddpm", "ddim", "dpm")
+    objective: ClassVar[str] = "noise"
 
     def __init__(
         self,
@@ -90,16 +91,16 @@ class DiTDenoiser(LabelledDenoiser):
         Raises:
             UserError: not one seed per label, or start latents of another shape.
         """
-        solver = self.solver(sampling)
+        solver, guidance, steps = self.plan(sampling)
         rows, noise, device = self._begin(label, seeds, start)
-        chain = self.schedule.respaced(sampling.steps)
+        chain = self.schedule.respaced(steps)
         guided, moved = (
             chain.timesteps[round(low * (len(chain) - 1)) : round(high * (len(chain) - 1)) + 1].to(device)
             for low, high in (sampling.guidance_interval, sampling.teacher_interval)
         )
 
         def predict(x: Tensor, time: Tensor) -> tuple[Tensor, Tensor | None]:
-            strength = sampling.guidance if bool((guided == time[0]).any()) else 1.0
+            strength = guidance if bool((guided == time[0]).any()) else 1.0
             eps, logits = self.guided(x, time, rows, strength, sampling.mixed_precision)
             if guide is not None and bool((moved == time[0]).any()):
                 t = torch.searchsorted(chain.timesteps.to(device), time)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from roadstill.denoisers.base import Estimate, Guide, Sampling
+from roadstill.denoisers.base import GUIDANCE, STEPS, Estimate, Guide, Sampling
 from roadstill.errors import UserError
 from roadstill.schedules import NoiseSchedule
 
@@ -31,6 +31,9 @@ class LabelledDenoiser(ABC):
 
     Attributes:
         solvers: names that `Sampling.solver` may have, the default first.
+        objective: what its kind of network predicts.
+        guidance: of a sampling that names none.
+        steps: likewise.
         schedule: the noise schedule of a discrete chain, if it has one.
         class_mean: mean latents of the classes that it was trained on, ``[k, c, h, w]``, if that is known.
         digest: of the file that it came from.
@@ -38,6 +41,9 @@ class LabelledDenoiser(ABC):
     """
 
     solvers: ClassVar[tuple[str, ...]]
+    objective: ClassVar[str]
+    guidance: ClassVar[float] = GUIDANCE
+    steps: ClassVar[int] = STEPS
     schedule: NoiseSchedule | None = None
     class_mean: Tensor | None = None
     digest: str = IN_MEMORY
@@ -68,6 +74,11 @@ class LabelledDenoiser(ABC):
 
         All random numbers come from ``generator``, three draws a call, so a stored generator state resumes exactly.
         """
+        t, rows, noise = self._drawn(clean, label, generator)
+        return self.estimate_given(clean, rows, t=t, noise=noise)
+
+    def _drawn(self, clean: Tensor, label: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Random times ``[b]``, class rows ``[b]``, some of them dropped, and noise ``[b, c, h, w]``."""
         count, device = len(clean), generator.device
         t = self._times(count, generator).to(clean.device)
         noise = torch.randn(clean.shape, generator=generator, device=device).to(clean.device)
@@ -75,7 +86,7 @@ class LabelledDenoiser(ABC):
         rows = self._rows(label)
         if self.network.training:
             rows = rows.masked_fill(dropped, self.num_classes)
-        return self.estimate_given(clean, rows, t=t, noise=noise)
+        return t, rows, noise
 
     @abstractmethod
     def _times(self, count: int, generator: torch.Generator) -> Tensor:
@@ -119,16 +130,19 @@ class LabelledDenoiser(ABC):
             mixed = torch.cat([mixed[:, : self.guided_channels], labelled[:, self.guided_channels :]], dim=1)
         return mixed, None if logits is None else logits.chunk(2)[0]
 
-    def solver(self, sampling: Sampling) -> str:
-        """The solver that a sampling asks for.
+    def plan(self, sampling: Sampling) -> tuple[str, float, int]:
+        """Solver, guidance and steps of a sampling, this kind of generator's own where it names none.
 
         Raises:
-            UserError: one that this kind of network does not have.
+            UserError: something that this kind of generator does not have.
         """
         name = sampling.solver or self.solvers[0]
         if name not in self.solvers:
             raise UserError(f"solver {name!r} is none of this generator's; choose {' or '.join(self.solvers)}")
-        return name
+        if sampling.churn and self.objective != "denoised":
+            raise UserError(f"churn is for EDM, but this generator predicts {self.objective}; leave churn out")
+        guidance = self.guidance if sampling.guidance is None else sampling.guidance
+        return name, guidance, sampling.steps or self.steps
 
     def _predict(self, x: Tensor, time: Tensor, rows: Tensor) -> tuple[Tensor, Tensor | None]:
         """What the network says of noisy latents ``[b, c, h, w]``, and what it says besides, if it does."""

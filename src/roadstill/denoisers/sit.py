@@ -21,6 +21,7 @@ class SiTDenoiser(LabelledDenoiser):
     """
 
     solvers: ClassVar[tuple[str, ...]] = ("heun", "euler")
+    objective: ClassVar[str] = "velocity"
 
     def at(self, progress: float) -> Self:
         """Itself: the path does not change during training."""
@@ -60,17 +61,17 @@ class SiTDenoiser(LabelledDenoiser):
         Raises:
             UserError: not one seed per label, start latents of another shape, or a solver of another kind.
         """
-        solver = self.solver(sampling)
+        solver, asked, steps = self.plan(sampling)
         rows, noise, device = self._begin(label, seeds, start)
         x, left = noise(), 1.0
         if start is not None:
             left = sampling.strength
             x = (1 - left) * start.to(device) + left * x
         (low, high), (first_moved, last_moved) = sampling.guidance_interval, sampling.teacher_interval
-        times = torch.linspace(1 - left, 1.0, max(1, round(left * sampling.steps)) + 1, dtype=torch.float64).tolist()
+        times = torch.linspace(1 - left, 1.0, max(1, round(left * steps)) + 1, dtype=torch.float64).tolist()
 
         def velocity(x: Tensor, time: float) -> Tensor:
-            guidance = sampling.guidance if low <= 1 - time <= high else 1.0
+            guidance = asked if low <= 1 - time <= high else 1.0
             told = torch.full((len(x),), time, device=device)
             slope, _ = self.guided(x, told, rows, guidance, sampling.mixed_precision)
             if guide is not None and first_moved <= 1 - time <= last_moved:

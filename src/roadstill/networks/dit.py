@@ -57,7 +57,8 @@ def _modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     return torch.addcmul(shift.unsqueeze(1).to(x.dtype), normed, (1 + scale).unsqueeze(1).to(x.dtype))
 
 
-def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Softmax attention of queries, keys and values ``[b, heads, n, d]``."""
     if q.device.type == "cpu" and q.dtype == torch.bfloat16:
         # On processors the fused kernel's backward pass takes four times as long in bfloat16 as these products.
         return ((q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)).softmax(-1) @ v
@@ -124,7 +125,7 @@ class Attention(nn.Module):
         if self.gamma1 is not None:
             qkv = qkv * self.gamma1
         q, k, v = qkv.view(b, n, 3, self.num_heads, hidden // self.num_heads).permute(2, 0, 3, 1, 4)
-        mixed = _attend(q, k, v).transpose(1, 2).reshape(b, n, hidden)
+        mixed = attend(q, k, v).transpose(1, 2).reshape(b, n, hidden)
         out = self.proj(mixed)
         return out if self.gamma2 is None else out * self.gamma2
 

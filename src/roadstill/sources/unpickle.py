@@ -13,10 +13,10 @@ memory stays below some hundred times the file's size, and below 3 GiB in all.
 import gc
 import stat
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from roadstill.errors import UserError, one_line
 from roadstill.sources.pickled_arrays import NAMES, Blank, Budget, DType, Name, Refused
@@ -44,9 +44,18 @@ def read_pickle(path: Path, *, max_bytes: int = MAX_BYTES, max_steps: int = MAX_
         BrokenLog: missing, too large, truncated or damaged file, no file at all (a pipe, a device, a folder), or one
             that holds anything else.
     """
+    return guarded(path, lambda data: parse(data, max_steps=max_steps), max_bytes)
+
+
+def guarded(path: Path, read: Callable[[bytes], Any], max_bytes: int) -> Any:
+    """What ``read`` makes of the file's bytes.
+
+    Raises:
+        BrokenLog: whatever is wrong with the file, or with what it holds.
+    """
     try:
         with _collector_paused():
-            return parse(_read(path, max_bytes), max_steps=max_steps)
+            return read(_read(path, max_bytes))
     except OSError as error:
         raise BrokenLog(f"{path}: {error.strerror or error}") from None
     except Refused as error:
@@ -73,7 +82,7 @@ def _read(path: Path, max_bytes: int) -> bytes:
     if not stat.S_ISREG(about.st_mode):
         raise Refused("a folder, a pipe or a device, not a file")
     if about.st_size > max_bytes:
-        raise Refused(f"{about.st_size:,} bytes are more than the {max_bytes:,} that a log may have")
+        raise Refused(f"{about.st_size:,} bytes are more than the {max_bytes:,} that such a file may have")
     with path.open("rb") as file:
         return file.read(about.st_size)
 
@@ -93,7 +102,15 @@ def parse(data: bytes, *, max_steps: int = MAX_STEPS, python2: bool = False) -> 
 
 
 class _Machine:
-    """Runs the opcodes; each handler is one method, and ``_OPCODES`` says which."""
+    """Runs the opcodes; each handler is one method, and ``opcodes`` says which.
+
+    Attributes:
+        names: what a pickle may name, and what it then means.
+        opcodes: a handler for every opcode that is known.
+    """
+
+    names: ClassVar[Mapping[tuple[str, str], Name]] = NAMES
+    opcodes: ClassVar[list[Callable[[Any], Any] | None]]
 
     def __init__(self, data: bytes, python2: bool = False) -> None:
         self.data, self.at = data, 0
@@ -103,7 +120,7 @@ class _Machine:
         self.memo: list[Any] = []
 
     def run(self, max_steps: int) -> Any:
-        data, handlers, stack, memo, at = self.data, _OPCODES, self.stack, self.memo, 0
+        data, handlers, stack, memo, at = self.data, self.opcodes, self.stack, self.memo, 0
         if data[:1] != b"\x80":
             raise Refused("no pickle of protocol 2 to 5")
         for _ in range(max_steps):
@@ -224,9 +241,9 @@ class _Machine:
     def look_up(self, module: Any, name: Any) -> None:
         if type(module) is not str or type(name) is not str:
             raise Refused("a name that is no text")
-        if (module, name) not in NAMES:
+        if (module, name) not in self.names:
             raise Refused(f"it names {f'{module[:80]}.{name[:80]}'[:80]!r}, which is not for plain data")
-        self.stack.append(NAMES[module, name])
+        self.stack.append(self.names[module, name])
 
     def line(self) -> str:
         end = self.data.index(b"\n", self.at, self.at + 200)
@@ -240,7 +257,7 @@ class _Machine:
     def reduce(self) -> None:
         arguments, function = self.stack.pop(), self.stack.pop()
         if type(arguments) is not tuple or type(function) is not Name:
-            raise Refused("a call of something that is no function of numpy")
+            raise Refused("a call of something that is no known function")
         made = function.call(self.budget, *arguments)
         if type(made) is Blank:
             made.key = len(self.memo)  # picklers memoize it at once
@@ -293,7 +310,7 @@ def _integer(raw: bytes) -> int:
     return int.from_bytes(raw, "little", signed=True)
 
 
-_HANDLERS: dict[bytes, Callable[[_Machine], Any]] = {
+HANDLERS: dict[bytes, Callable[[_Machine], Any]] = {
     b"\x80": _Machine.protocol,
     b"\x95": _Machine.frame,
     b"0": lambda m: m.stack.pop(),
@@ -330,6 +347,13 @@ _HANDLERS: dict[bytes, Callable[[_Machine], Any]] = {
     b"c": lambda m: m.look_up(m.line(), m.line()),
     b"\x93": _Machine.stack_global,
     b"R": _Machine.reduce,
-    b"b": _Machine.build,
+    b"b": lambda m: m.build(),
 }
-_OPCODES = [_HANDLERS.get(bytes([code])) for code in range(256)]
+
+
+def table_of(handlers: Mapping[bytes, Callable[[Any], Any]]) -> list[Callable[[Any], Any] | None]:
+    """Handlers by the number of their opcode."""
+    return [handlers.get(bytes([code])) for code in range(256)]
+
+
+_Machine.opcodes = table_of(HANDLERS)

@@ -5,7 +5,7 @@ from typing import Literal
 
 
 def bench(
-    what: Literal["finetune", "sample", "encode", "memory", "index", "prepare", "select", "agent"],
+    what: Literal["finetune", "sample", "encode", "memory", "index", "prepare", "select", "agent", "edm"],
     *,
     backbone: str = "DiT-S/2",
     memory_size: int = 64,
@@ -16,7 +16,7 @@ def bench(
 
     Args:
         what: the fine-tuning step, sampling, encoding, the memory that fine-tuning takes, reading logs, cutting
-            pictures to size, selecting images by their features, or training agents.
+            pictures to size, selecting images by their features, training agents, or training and sampling EDM.
         backbone: name such as DiT-S/2 or DiT-B/2, with random weights.
         memory_size: entries per class in the criteria's memories.
         frames: the most frames that index is tried with.
@@ -34,5 +34,6 @@ def bench(
         "prepare": lambda: benches.bench_prepare(rounds=some),
         "select": lambda: benches.bench_select(rounds=some),
         "agent": lambda: benches.bench_agent(rounds=some),
+        "edm": lambda: benches.bench_edm(rounds=some, memory_size=memory_size),
     }
     return works[what]()

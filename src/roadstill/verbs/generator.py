@@ -20,7 +20,8 @@ def encode(images: Path, out: Path, *, codec: Path | None = None, batch_size: in
     Args:
         images: image set.
         out: folder to make.
-        codec: codec file, or a diffusers autoencoder (folder or hub name); the shipped one if not given.
+        codec: codec file, a diffusers autoencoder (folder or hub name), or "pixels" to work on the pictures themselves;
+            the shipped one if not given.
         batch_size: pictures at a time.
     """
     from roadstill.codecs import load_codec
@@ -52,7 +53,7 @@ def pretrain(
         seed: of the start, the order and the noise.
     """
     from roadstill.adapters import Full
-    from roadstill.finetune import export_base
+    from roadstill.finetune import export_base, load_denoiser
     from roadstill.finetune import finetune as train_all
     from roadstill.imagesets import open_imageset
     from roadstill.latents import open_latents
@@ -62,7 +63,8 @@ def pretrain(
         return str(pretrain_codec(open_imageset(data), out, codec, seed))
     scratch = replace(denoiser, adapters=(Full(),), network=denoiser.network or NetworkConfig())
     checkpoint = train_all(open_latents(data), base=None, out=out, config=scratch, seed=seed)
-    return str(export_base(checkpoint, out / "dit.safetensors"))
+    kind = load_denoiser(checkpoint, which="trained").about["network"].get("kind", "dit")
+    return str(export_base(checkpoint, out / f"{kind}.safetensors"))
 
 
 def finetune(
@@ -73,12 +75,13 @@ def finetune(
     tuning: FinetuneConfig = FinetuneConfig(),  # noqa: B008
     seed: int = 0,
 ) -> str:
-    """Fine-tunes a generator on latents with adapters and minimax criteria.
+    """Fine-tunes a generator on latents with adapters and minimax criteria, or trains one from scratch.
 
     Args:
         latents: folder that encode made.
         out: folder to make; a second call goes on where the first was stopped.
-        base: base generator; the shipped one if not given.
+        base: base generator: a file or folder of ours, weights of others, or a pickle of EDM; the shipped one if not
+            given, and none if tuning.network is.
         tuning: adapters, criteria, schedule, optimiser.
         seed: of the adapters' start, the order and the noise.
     """
@@ -95,7 +98,7 @@ def generate(
     which: Literal["ema", "trained"] = "ema",
     codec: Path | None = None,
     decoder: Path | None = None,
-    class_names: tuple[str, ...] = ("not_brake", "brake"),
+    class_names: tuple[str, ...] | None = None,
     label_rows: tuple[int, ...] | None = None,
     per_class: int = 10,
     seed: int = 0,
@@ -109,9 +112,11 @@ def generate(
         out: folder to make.
         checkpoint: folder that finetune made; the shipped base generator if not given.
         which: the checkpoint's moving average, or its last weights.
-        codec: codec file, or a diffusers autoencoder (folder or hub name); the shipped one if not given.
+        codec: codec file, a diffusers autoencoder (folder or hub name), or "pixels" to work on the pictures themselves;
+            the shipped one if not given.
         decoder: a second diffusers autoencoder that decodes what the first one encodes.
-        class_names: names of the generator's classes, in label order.
+        class_names: names of the generator's classes, in label order; if not given, its own, and not_brake and brake if
+            it knows none.
         label_rows: what the generator is told for each class, such as two rows of a table of 1,000; 0, 1, ... if not
             given.
         per_class: images per class.
@@ -127,10 +132,11 @@ def generate(
     from roadstill.generate import generate as draw
     from roadstill.imagesets import open_imageset
 
+    denoiser = load_denoiser(checkpoint, which=which)
     made = draw(
-        load_denoiser(checkpoint, which=which),
+        denoiser,
         load_codec(codec, decoder=decoder),
-        class_names=class_names,
+        class_names=class_names or denoiser.about.get("class_names") or ("not_brake", "brake"),
         label_rows=label_rows,
         per_class=per_class,
         seed=seed,
@@ -159,7 +165,8 @@ def refine(
         images: small image set, generated or picked.
         real: image set that it stands for: the train part.
         out: folder to make.
-        codec: codec file, or a diffusers autoencoder (folder or hub name); the shipped one if not given.
+        codec: codec file, a diffusers autoencoder (folder or hub name), or "pixels" to work on the pictures themselves;
+            the shipped one if not given.
         decoder: a second diffusers autoencoder that decodes what the first one encodes.
         agent: the agent whose features count, untrained.
         refinement: steps, objectives.
@@ -188,20 +195,28 @@ def export(
     which: Literal["ema", "trained"] = "ema",
     layout: Literal["diffusers", "original"] = "diffusers",
 ) -> str:
-    """Writes a generator for others: as a diffusers folder, or in DiT's original layout.
+    """Writes a generator for others: as a diffusers folder, or as one safetensors file in the original layout.
 
     Args:
         out: folder to make (diffusers: transformer, and a scheduler with the betas), or safetensors file (original).
-        checkpoint: folder that finetune made; the shipped base generator if not given.
+        checkpoint: folder that finetune made, or any other generator that opens, such as a pickle of EDM; the shipped
+            base generator if not given.
         which: the checkpoint's moving average, or its last weights.
-        layout: diffusers, or the names of DiT's original files.
+        layout: diffusers, or the names of DiT's or EDM's original files.
     """
-    from roadstill.checkpoints import plain_network
+    import torch
+
+    from roadstill.checkpoints import plain_network, write_base
     from roadstill.finetune import load_denoiser
+    from roadstill.networks.dit import DiT
     from roadstill.networks.interchange import save_diffusers, save_original
 
     denoiser = load_denoiser(checkpoint, which=which)
     network, schedule = plain_network(denoiser), denoiser.schedule
+    if not isinstance(network, DiT):
+        if layout != "original":
+            raise UserError(f"diffusers has no pipeline for a {type(network).__name__}; use layout original")
+        return str(write_base(denoiser, out, torch.float32))
     if layout == "original":
         return str(save_original(network, out))
     return str(save_diffusers(network, None if schedule is None else schedule.betas, out))
@@ -211,7 +226,7 @@ def params(*, backbone: str = "DiT-XL/2", adapters: list[str] = [], json: bool =
     """Prints how many parameters a backbone has and how many each adapter trains.
 
     Args:
-        backbone: name such as DiT-XL/2 or DiT-S/4.
+        backbone: name such as DiT-XL/2 or DiT-S/4, SongUNet-ncsnpp or SongUNet-ddpmpp.
         adapters: full, bitfit, difffit, lora or lora:<rank>; several are composed.
         json: as JSON instead of words.
     """
@@ -219,6 +234,8 @@ def params(*, backbone: str = "DiT-XL/2", adapters: list[str] = [], json: bool =
 
     from roadstill.adapters import Adapter, BitFit, DiffFit, Full, LoRA, apply_adapters, parameter_ledger
     from roadstill.networks.dit import dit
+    from roadstill.networks.kinds import Network
+    from roadstill.networks.songunet import songunet
 
     plain: dict[str, Callable[[], Adapter]] = {"full": Full, "bitfit": BitFit, "difffit": DiffFit}
     made: list[Adapter] = []
@@ -228,7 +245,7 @@ def params(*, backbone: str = "DiT-XL/2", adapters: list[str] = [], json: bool =
             raise UserError(f"adapter {name!r} is unknown; choose {', '.join(plain)}, lora or lora:<rank>")
         made.append(LoRA(rank=int(rank or 8)) if kind == "lora" else plain[kind]())
     with torch.device("meta"):
-        network = dit(backbone, input_size=32)
+        network: Network = songunet(backbone) if "SongUNet" in backbone else dit(backbone, input_size=32)
         if made:
             apply_adapters(network, made)
         else:
