@@ -21,10 +21,11 @@ TIMES = (0, 50, 100, 150, 200)
 def draw_noising(images: ImageSet, codec: Codec, folder: Path, *, times: Sequence[int] = TIMES, seed: int = 0) -> None:
     """Writes ``noising_<schedule>.png`` (tiles in a row) for linear, Scos^2 and Scos^6, and ``noising.json``.
 
-    The picture is the hardest braking one, the noise is the same everywhere, so tiles differ by schedule alone. Each
-    tile is decoded from the noised latent divided by its signal share: what the network would have to see through.
+    The picture is the hardest braking one, or the first if none says; the noise is the same everywhere, so tiles differ
+    by schedule alone. Each tile is decoded from the noised latent divided by its signal share: what the network would
+    have to see through.
     """
-    hardest = int(np.argmin([fact["accel_mps2"] for fact in images.facts]))
+    hardest = int(np.argmin([fact.get("accel_mps2", 0.0) for fact in images.facts]))
     clean = codec.encode(from_pixels(torch.from_numpy(images.pixels([hardest])))).mean
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed))
     folder.mkdir(parents=True, exist_ok=True)

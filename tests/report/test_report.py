@@ -284,7 +284,7 @@ def test_the_referees_own_file_is_read_with_labels_from_the_recipe(tmp_path):
     assert "Mine: cannot be told apart from Random." in text
     assert "Random 10 images a class, 3 seeds 60.0 ± 10.0" in text
     assert "All all images, 3 seeds" in text
-    assert "640 test images from 16 logs" in text
+    assert "640 test images from 16 logs." in text
     assert "always “brake”" in text
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import yaml
 
 from roadstill.evaluation import Comparison
-from roadstill.pipeline.data import make_index, make_sets, make_world
-from roadstill.pipeline.generator import encode, finetune_arms
+from roadstill.pipeline.data import make_index, make_pictures, make_sets, make_world
+from roadstill.pipeline.generator import encode, finetune_arms, pretrain
 from roadstill.pipeline.jobs import workers_of
 from roadstill.pipeline.judging import judge
 from roadstill.pipeline.measuring import train_agents
@@ -40,16 +40,20 @@ def run_recipe(
         workers: processes for pictures, fine-tunings, small sets and agents.
 
     Returns:
-        The comparisons on the test part, one for each budget and kind of agent.
+        The comparisons, one for each budget and kind of agent.
     """
     road = Road(recipe, folder, say, workers)
     with atomic_path(folder / "recipe.yaml") as path:
         path.write_text(yaml.safe_dump(plain(recipe), sort_keys=False), encoding="utf-8")
     make_world(road)
-    make_index(road)
-    make_sets(road)
+    if recipe.source == "navsim":
+        make_index(road)
+        make_sets(road)
+    else:
+        make_pictures(road)
     if any(arm.kind == "generated" for arm in recipe.arms.values()):
         encode(road)
+        pretrain(road)
     with workers_of(road) as shared:
         finetune_arms(road, shared)
         make_small_sets(road, shared)

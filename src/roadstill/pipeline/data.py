@@ -5,12 +5,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from roadstill.cifar10 import DEV_IMAGES, prepare_cifar10
 from roadstill.errors import UserError
+from roadstill.folders import prepare_folder
 from roadstill.indexing import IndexConfig, hook_defaults, index_data, open_index
 from roadstill.pictures import PictureConfig
 from roadstill.pipeline.road import Road
 from roadstill.prepare import prepare_splits
 from roadstill.privacy import describe, hook_of
+from roadstill.protocols import PROTOCOLS
+
+_WANTED = {"cifar10": "CIFAR-10 (its folder or archive)", "folder": "a folder of class folders"}
 
 
 def make_world(road: Road) -> None:
@@ -57,6 +62,38 @@ def _indexes(road: Road) -> list[tuple[str, IndexConfig]]:
         ("index", replace(index, shares=(train, dev, 0.0))),
         ("index-test", replace(test, shares=(0.0, 0.0, 1.0))),
     ]
+
+
+def make_pictures(road: Road) -> None:
+    """Image sets of pictures that are there as they are: CIFAR-10 or class folders."""
+    recipe, out = road.recipe, road.folder / "sets"
+    if recipe.data is None:
+        raise UserError(f"recipe {recipe.name} is for {_WANTED[recipe.source]}; say where it lies with --data")
+    has_dev = "dev" in PROTOCOLS[recipe.protocol].shares(recipe.index.shares)
+    config = {"source": recipe.source, "group": recipe.group, "max_per_class": recipe.max_per_class, "dev": has_dev}
+    config |= {"image_px": recipe.image_px} if recipe.source == "folder" else {}
+    stage = road.stage("sets", config, "world")
+    if stage.done:
+        return
+    shutil.rmtree(out, ignore_errors=True)
+    if recipe.source == "cifar10":
+        dev_images = (min(DEV_IMAGES, 10 * (recipe.max_per_class or DEV_IMAGES))) if has_dev else 0
+        made = prepare_cifar10(Path(recipe.data), out, dev_images=dev_images, max_per_class=recipe.max_per_class).notes
+    elif not has_dev:
+        raise UserError(f"protocol {recipe.protocol} has no dev part, but class folders get one; take honest")
+    else:
+        pictures = PictureConfig(recipe.image_px)
+        made = prepare_folder(
+            Path(recipe.data),
+            out,
+            config=pictures,
+            group=recipe.group,
+            max_per_class=recipe.max_per_class,
+            workers=road.workers,
+        ).notes
+    for note in made:
+        road.say(note)
+    stage.finish()
 
 
 def make_sets(road: Road) -> None:

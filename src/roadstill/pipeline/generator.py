@@ -29,6 +29,18 @@ def encode(road: Road) -> None:
     stage.finish()
 
 
+def pretrain(road: Road) -> None:
+    """The base generator from scratch, if the recipe wants one; what was stopped goes on where it was."""
+    config = road.recipe.pretrain
+    if config is None:
+        return
+    stage = road.stage("pretrain", config, "encode")
+    if not stage.done:
+        assert road.base
+        finetune(open_latents(road.folder / "encode"), base=None, out=road.base, config=config, seed=0)
+        stage.finish()
+
+
 def finetune_arms(road: Road, workers: Workers) -> None:
     """One fine-tuning per arm that has one, and the teacher; what was stopped goes on where it was."""
     jobs: list[Job] = []

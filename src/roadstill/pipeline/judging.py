@@ -16,7 +16,7 @@ from roadstill.runs import write_json
 
 
 def judge(road: Road) -> list[Comparison]:
-    """Compares all arms of each budget on the test part, for each kind of agent; the first is the recipe's own."""
+    """Compares all arms of each budget, for each kind of agent; the first is the recipe's own."""
     recipe, found = road.recipe, []
     agents = (None, *sorted(recipe.others))
     bounds = [name for name, arm in recipe.arms.items() if arm.kind == "full"]
@@ -28,6 +28,7 @@ def judge(road: Road) -> list[Comparison]:
         compared = {other: _compare(road, names, bounds, other) for other in agents}
         about = {
             "protocol": recipe.protocol,
+            "judged_on": recipe.judged_on,
             "synthetic": not recipe.data,
             "labels": {_short(name): recipe.arms[name].label for name in names},
             "per_class": {_short(name): None if name in bounds else budget for name in names},
@@ -53,7 +54,7 @@ def _thesis(recipe: Recipe, budget: int) -> dict[str, str]:
 
 
 def _compare(road: Road, names: Sequence[str], bounds: Sequence[str], other: str | None) -> Comparison:
-    folder = road.folder / runs_folder(other) / "test"
+    folder = road.folder / runs_folder(other) / road.recipe.judged_on
     runs = {
         _short(name): number_sets(
             [open_run(folder / name / f"seed{seed}") for its, _, seed in road.runs() if its == name]

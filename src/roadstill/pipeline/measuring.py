@@ -32,12 +32,14 @@ def train_agents(road: Road, workers: Workers) -> None:
     ledger = road.folder / "test_ledger.jsonl"
     shares = PROTOCOLS[recipe.protocol].shares(recipe.index.shares)
     parts = {"dev": road.split("dev")} if "dev" in shares else {}
-    parts["test"] = open_test(road.split("test"), ledger=ledger, config=recipe, what=what)
+    if recipe.judged_on == "test":
+        parts["test"] = open_test(road.split("test"), ledger=ledger, config=recipe, what=what)
     # The longest jobs first, so that no worker waits for one at the end.
     wanted.sort(key=lambda job: recipe.arms[job[0]].kind != "full")
     jobs = [(train_one_agent, name, seed, other, parts, stage) for name, seed, other, stage in wanted]
     do_all(road, workers, jobs)
-    note_outcome(parts["test"], ledger=ledger, outcome=f"{len(wanted)} agents measured")
+    if "test" in parts:
+        note_outcome(parts["test"], ledger=ledger, outcome=f"{len(wanted)} agents measured")
 
 
 def train_one_agent(road: Road, name: str, seed: int, other: str | None, parts: dict[str, ImageSet]) -> None:

@@ -87,11 +87,15 @@ class Road:
     @property
     def base(self) -> Path | None:
         """The base generator's file, folder or hub name; ``None`` is the shipped one."""
+        if self.recipe.pretrain:
+            return self.folder / "pretrain"
         return Path(self.recipe.base) if self.recipe.base else None
 
     @cached_property
     def base_digest(self) -> str:
         """Digest of the base generator, so that other weights make other stages."""
+        if self.recipe.pretrain:
+            return self._keys["pretrain"]
         path = self.base or shipped("dit.safetensors")
         # A file's digest spares opening it when all is done.
         return digest_file(path) if path.is_file() else load_denoiser(path).digest

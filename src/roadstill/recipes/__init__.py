@@ -18,7 +18,7 @@ from roadstill.denoisers.base import Sampling
 from roadstill.errors import UserError
 from roadstill.finetune import FinetuneConfig
 from roadstill.indexing import IndexConfig
-from roadstill.protocols import ProtocolName
+from roadstill.protocols import PROTOCOLS, ProtocolName
 from roadstill.refine import Refinement
 from roadstill.selection.registry import find_selector, makes_pictures
 
@@ -105,7 +105,10 @@ class Recipe:
         name: also the name of the run folder.
         arms: by a short name that serves as folder name.
         world: source of the frames if ``data`` is not given.
-        data: folder of NAVSIM logs and sensors.
+        data: folder of NAVSIM logs and sensors, or what ``source`` says.
+        source: "navsim"; or pictures as they are, for which there is no index: "cifar10" (see `roadstill.cifar10`) or
+            "folder" (class folders).
+        group: of class folders, see `roadstill.folders.prepare_folder`.
         index: which frames count, and how they are split.
         protocol: who may look at which part, see `roadstill.protocols`.
         test_index: the test part as a selection of its own; what the index's preset holds back is dev then. The honest
@@ -122,10 +125,12 @@ class Recipe:
         codec: a codec file, or a diffusers autoencoder (folder or hub name); the shipped one if not given.
         decoder: a second diffusers autoencoder that decodes what the first one encodes.
         base: a base generator; the shipped one if not given.
+        pretrain: trains the base from scratch on the train part instead.
         agent: of the small arms.
         full_agent: of the full arm, of the teacher that some arms need, and of the training whose forgetting counts.
         others: further agents by name, each with tables of its own: the fields in which they differ from the two above
             (another network, soft labels from the teacher, augmentation).
+        judged_on: "test", or "dev" for recipes that serve to choose: the test part then stays shut.
         looks: how often each training is looked at on the part that its protocol watches, the last step included.
         features: what selectors look at that need features: "agent" (the teacher's backbone), "pixels" (shrunk
             pictures) or "dit" (the base generator's middle block).
@@ -139,6 +144,8 @@ class Recipe:
     arms: dict[str, Arm]
     world: World = field(default_factory=World)
     data: str | None = None
+    source: Literal["navsim", "cifar10", "folder"] = "navsim"
+    group: str | None = None
     index: IndexConfig = field(default_factory=IndexConfig)
     protocol: ProtocolName = "honest"
     test_index: IndexConfig | None = None
@@ -153,9 +160,11 @@ class Recipe:
     codec: str | None = None
     decoder: str | None = None
     base: str | None = None
+    pretrain: FinetuneConfig | None = None
     agent: AgentConfig = field(default_factory=AgentConfig)
     full_agent: AgentConfig = field(default_factory=AgentConfig)
     others: dict[str, dict[str, Any]] = field(default_factory=dict)
+    judged_on: Literal["test", "dev"] = "test"
     looks: int = 4
     features: FeatureNetwork = "agent"
     baseline: str = "random"
@@ -167,12 +176,23 @@ class Recipe:
             raise UserError("hook_settings are for a hook; name it with the field hook")
         if (fewest := min([self.seeds, *(arm.seeds or self.seeds for arm in self.arms.values())])) < 3:
             raise UserError(f"seeds is {fewest}; a verdict needs at least 3, better 10 or more")
+        if self.pretrain and (self.base or self.pretrain.network is None):
+            raise UserError("pretrain makes the base: leave base out, and give pretrain a network")
+        if self.judged_on == "dev" and PROTOCOLS[self.protocol].watched != "dev":
+            raise UserError(f"protocol {self.protocol} has no dev part to judge on; take honest")
         if self.looks < 1:
             raise UserError(f"looks is {self.looks}; the last step is one of them, so it is at least 1")
         for other in self.others:
             if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", other):
                 raise UserError(f"others: {other!r} becomes a folder's name; take small letters, digits and hyphens")
             self.agent_of(other), self.agent_of(other, full=True)
+
+    @property
+    def pictures(self) -> str:
+        """What the recipe's pictures are, in the words of tables."""
+        if self.data is None:
+            return "synthetic pictures of the built-in world"
+        return {"navsim": "genuine driving data", "cifar10": "CIFAR-10", "folder": self.data}[self.source]
 
     def agent_of(self, other: str | None = None, *, full: bool = False) -> AgentConfig:
         """The agent of a small arm or of the full one, as it is or as one of ``others``.
@@ -213,7 +233,10 @@ def read_recipe(source: str, size: Size | None = None, **overrides: Any) -> Reci
     if size is not None:
         if size not in sizes:
             raise UserError(f"{path} has no size {size!r}; it has {', '.join(sizes) or 'none'}")
+        left_out = {name for name, arm in (fields.get("arms") or {}).items() if arm is None}
         fields = _overlay(fields, sizes[size])
+        if left_out:  # an arm that this recipe does not want stays out at every size
+            fields["arms"] = {name: arm for name, arm in fields["arms"].items() if name not in left_out}
     recipe = parse_recipe(_completed(fields) | overrides, where=str(path))
     for name, arm in recipe.arms.items():
         if arm.of is not None and (arm.of not in recipe.arms or not recipe.arms[arm.of].finetune):

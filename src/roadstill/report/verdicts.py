@@ -9,6 +9,7 @@ from roadstill.report import figures
 from roadstill.report.parts import recipe_fields
 from roadstill.runs import read_json
 
+_MOST_CLASSES = 4  # with a column and a bar of their own
 WORDS = ("better", "worse", "cannot be told apart")
 
 
@@ -28,6 +29,7 @@ def _comparison(run: Path, path: Path) -> dict[str, Any]:
     names = list(dict.fromkeys(name for arm in arms for name in arm["class_accuracy"]))
     names.sort(key=lambda name: name != "brake")  # brake first: a missed brake is the worse mistake
     chance = 1 / max(2, len(names))
+    shown = names if len(names) <= _MOST_CLASSES else []
     verdicts = list(found["verdicts"].values())
     thesis = about.get("thesis", {})
     for arm in arms:
@@ -39,13 +41,15 @@ def _comparison(run: Path, path: Path) -> dict[str, Any]:
     return found | {
         "about": about,
         "thesis": thesis,
+        "part": about.get("judged_on", "test"),
         "small": min(small, default=0),
         "suffix": suffix,
         "title": ", ".join(title),
         "protocol": PROTOCOLS.get(str(about.get("protocol"))),
         "scores": sorted({name for scores in about.get("ranking", {}).values() for name in scores}),
         "arms": arms,
-        "class_names": names,
+        "class_names": shown,
+        "classes": max(2, len(names)),
         "rates": list(arms[0].get("miss_rate") or {}) if arms else [],
         "strata": _strata(arms),
         "chance": chance,
@@ -53,7 +57,7 @@ def _comparison(run: Path, path: Path) -> dict[str, Any]:
         "labels": labels,
         "headline": headline(verdicts, labels),
         "dots": figures.seed_dots(arms, chance, f"dots{suffix}"),
-        "bars": figures.class_bars(arms, names, f"classes{suffix}") if names else "",
+        "bars": figures.class_bars(arms, shown, f"classes{suffix}") if shown else "",
         "differences": figures.differences(verdicts, labels, f"differences{suffix}") if verdicts else "",
     }
 

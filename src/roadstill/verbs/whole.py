@@ -58,11 +58,13 @@ def run(
         raise UserError(f"{folder} is a file; name a folder with --out")
     found = run_recipe(chosen, folder, say=_progress, workers=workers)
     titles = [shown["title"] for shown in comparisons(folder) or []]
-    source = "genuine driving data" if chosen.data else "synthetic pictures of the built-in world"
+    source = chosen.pictures
     tables = "\n\n".join(
         f"{title}\n{table(comparison)}" if len(found) > 1 else table(comparison)
         for title, comparison in zip(titles, found, strict=True)
     )
+    if chosen.judged_on == "dev":
+        source += ", measured on dev to choose: no result"
     says = f"Protocol {chosen.protocol}: {PROTOCOLS[chosen.protocol].says}."
     return f"{tables}\n{says}\nAll figures are from {source}.\n{folder / 'report.html'}"
 
