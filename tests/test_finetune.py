@@ -249,7 +249,6 @@ def test_wrong_files_are_named(latents, base, tmp_path):
     [
         ({"ema": "sometimes"}, "ema is 'sometimes'"),
         ({"steps": 0}, "steps is 0"),
-        ({"network": TINY}, "from scratch"),
         ({"batch_size": 9, "gradient_accumulation": 2}, "parts"),
     ],
 )

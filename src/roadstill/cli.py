@@ -31,10 +31,16 @@ VERBS: dict[str, tuple[str, str]] = {
     "prepare": ("data", "Cuts the wanted pictures to size: one image set each for train, dev and test."),
     "encode": ("generator", "Encodes an image set into latents."),
     "pretrain": ("generator", "Trains a codec or a base generator from scratch."),
-    "finetune": ("generator", "Fine-tunes a generator on latents with adapters and minimax criteria."),
+    "finetune": (
+        "generator",
+        "Fine-tunes a generator on latents with adapters and minimax criteria, or trains one from scratch.",
+    ),
     "generate": ("generator", "Generates an image set from a checkpoint: a few images per class."),
     "refine": ("generator", "Moves a small set's latents until training on it pulls an agent where all frames would."),
-    "export": ("generator", "Writes a generator for others: as a diffusers folder, or in DiT's original layout."),
+    "export": (
+        "generator",
+        "Writes a generator for others: as a diffusers folder, or as one safetensors file in the original layout.",
+    ),
     "params": ("generator", "Prints how many parameters a backbone has and how many each adapter trains."),
     "bench": ("bench", "Times a part against a plainly written baseline in the same run and prints ratios."),
     "select": ("picking", "Picks images: the baselines of every distilled set, or the best of many generated ones."),
