@@ -40,12 +40,13 @@ def sets(tmp_path):
 
 def test_sets_are_judged_by_agents_trained_on_each(sets):
     blind, clear, test, dev = sets
-    found = compare_sets([blind, clear], test, dev=dev, config=SMALL, seeds=4)
+    found = compare_sets([blind, clear], test, dev=dev, config=SMALL, seeds=4, workers=1)
     assert (found.baseline, list(found.arms)) == ("blind", ["blind", "clear"])
     assert found.verdicts["clear"].difference > 0.1
     assert "this speaks of the sets" in found.verdicts["clear"].sentence
     assert set(found.arms["clear"].miss_rate) == {"0.05", "0.1"}
     assert found.arms["clear"].strata["light"]["night"].images == 36
+    assert (found.arms["clear"].budget.images, found.arms["clear"].budget.steps) == (16, 8)
     rows = read_ledger(test.parent / "test_ledger.jsonl")
     assert [row["what"] for row in rows] == ["compare blind, clear"]
     assert rows[0]["outcome"] == {"clear": found.verdicts["clear"].word}
@@ -56,7 +57,9 @@ def test_the_verb_takes_sets_as_they_are_typed(sets, tmp_path, capsys):
     options = ["--agent.network", "convnet", "--agent.steps", "4", "--agent.image_px", "16", "--seeds", "3"]
     out = tmp_path / "comparison.json"
     assert main(["compare", clear, blind, "--test", test, *options, "--out", str(out)]) == 0
-    assert "blind" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "blind" in told
+    assert "images      kB   steps" in told
     assert json.loads(out.read_text())["baseline"] == "clear"
     assert main(["compare", clear, "--seeds", "3"]) == 2
     assert "need --test" in capsys.readouterr().err

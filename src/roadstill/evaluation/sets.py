@@ -1,16 +1,49 @@
 """Judging finished image sets, whoever made them: agents are trained on each, paired by seed, and compared."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 from roadstill.agents import AgentConfig, FeatureCache, train_agent
 from roadstill.errors import UserError
+from roadstill.evaluation.budget import set_bytes
 from roadstill.evaluation.compare import MIN_SEEDS, Comparison, compare
 from roadstill.evaluation.ledger import LEDGER, note_outcome, open_test
 from roadstill.evaluation.metrics import evaluate
-from roadstill.evaluation.runs import Run, run_of
-from roadstill.imagesets import open_imageset
+from roadstill.evaluation.runs import open_run, run_of
+from roadstill.imagesets import ImageSet, open_imageset
+from roadstill.parallel import Workers
+
+
+@dataclass
+class _Judge:
+    """What each process holds: the sets, what agents are measured on, and where the runs go."""
+
+    sets: Mapping[str, ImageSet]
+    test: ImageSet
+    dev: ImageSet | None
+    config: AgentConfig
+    out: Path
+
+    @cached_property
+    def cache(self) -> FeatureCache:
+        return FeatureCache()
+
+    def measure(self, name: str, seed: int) -> None:
+        """Trains one agent on one set and saves its run."""
+        images = self.sets[name]
+        agent = train_agent(images, config=self.config, seed=seed, cache=self.cache)
+        budget = {
+            "num_images": len(images),
+            "bytes": set_bytes(images, self.config.labels).total,
+            "steps": self.config.num_steps(len(images)),
+        }
+        on_dev = None if self.dev is None else evaluate(agent, self.dev)
+        run = run_of(name, seed, evaluate(agent, self.test), self.test, set_seed=0, dev=on_dev, **budget)
+        run.save(self.out / name / f"seed{seed}")
 
 
 def compare_sets(
@@ -23,6 +56,7 @@ def compare_sets(
     baseline: str | None = None,
     bounds: Sequence[str] = (),
     cluster_by: Literal["log", "drive"] = "log",
+    workers: int = 2,
 ) -> Comparison:
     """Trains agents on each set with the same seeds and judges the sets.
 
@@ -37,6 +71,7 @@ def compare_sets(
         baseline: name of the set that the others are held against; the first by default.
         bounds: names of sets with another budget.
         cluster_by: what the interval draws anew.
+        workers: processes of one thread that train agents.
 
     Raises:
         UserError: fewer than 2 sets or 3 seeds, sets of one name, other classes, no such baseline.
@@ -58,13 +93,13 @@ def compare_sets(
     ledger = test.parent / LEDGER
     config_of = {"agent": config, "seeds": seeds, "sets": {name: images.digest for name, images in opened.items()}}
     judged = open_test(judged, ledger=ledger, config=config_of, what=f"compare {', '.join(opened)}")
-    cache = FeatureCache()
-    arms: dict[str, list[Run]] = {name: [] for name in opened}
-    for seed in range(seeds):
-        for name, images in opened.items():
-            agent = train_agent(images, config=config, seed=seed, cache=cache)
-            on_dev = None if calm is None else evaluate(agent, calm)
-            arms[name].append(run_of(name, seed, evaluate(agent, judged), judged, set_seed=0, dev=on_dev))
+    jobs = [(name, seed) for seed in range(seeds) for name in opened]
+    with TemporaryDirectory() as folder:
+        judge = _Judge(opened, judged, calm, config, Path(folder))
+        with Workers(workers, judge) as processes:
+            for _ in processes.each("measure", jobs):
+                pass
+        arms = {name: [open_run(judge.out / name / f"seed{seed}") for seed in range(seeds)] for name in opened}
     found = compare(arms, baseline=baseline, bounds=bounds, cluster_by=cluster_by)
     words = {name: verdict.word for name, verdict in found.verdicts.items()}
     note_outcome(judged, ledger=ledger, outcome=words)

@@ -93,6 +93,7 @@ def compare(
     bounds: list[str] | None = None,
     cluster_by: Literal["log", "drive"] = "log",
     out: Path | None = None,
+    workers: int = 2,
     self_test: bool = False,
 ) -> str:
     """Judges small sets against a baseline with paired seeds, and says it in words.
@@ -108,6 +109,7 @@ def compare(
         bounds: arms with another budget; they get no verdict.
         cluster_by: what the interval draws anew.
         out: file for the whole comparison as JSON.
+        workers: processes that train agents, if image sets are compared.
         self_test: instead of all this, put simulated arms before the referee, 200 pairs alike and 50 that are not.
     """
     from roadstill.evaluation import compare as judge
@@ -128,7 +130,7 @@ def compare(
             sets = [_as_set(path, test, Path(folder)) for path in what]
             comparison = compare_sets(
                 sets, test, dev=dev, config=agent, seeds=seeds, baseline=baseline, bounds=bounds or [],
-                cluster_by=cluster_by,
+                cluster_by=cluster_by, workers=workers,
             )  # fmt: skip
     else:
         arms = open_runs(require_folder(what[0], "a folder of runs, made by evaluate --out"))
@@ -163,13 +165,16 @@ def table(comparison: object) -> str:
     width = max(len(name) for name in comparison.arms)
     rates = list(next(iter(comparison.arms.values())).miss_rate)
     heads = "".join(f"   missed at {100 * float(rate):g} % alarms" for rate in rates)
+    budgets = all(arm.budget for arm in comparison.arms.values())
+    heads += "   images      kB   steps" if budgets else ""
     lines = [f"{'arm':<{width}}  balanced accuracy   AUROC   seeds{heads}"]
     for name, arm in comparison.arms.items():
         figure = arm.balanced_accuracy
         missed = "".join(f"   {100 * arm.miss_rate[rate].mean:>20.1f} %" for rate in rates if rate in arm.miss_rate)
+        given = f"   {arm.budget.images:6,} {arm.budget.bytes / 1000:7,.0f} {arm.budget.steps:7,}" if arm.budget else ""
         lines.append(
             f"{name:<{width}}  {100 * figure.mean:5.1f} +- {100 * figure.sd:4.1f} %     {100 * arm.auroc.mean:5.1f}"
-            f"   {len(arm.seeds):5}{missed}"
+            f"   {len(arm.seeds):5}{missed}{given}"
         )
     majority = f"always {comparison.majority_class}: accuracy {100 * comparison.majority_accuracy:.1f} %"
     drawn = f"{comparison.num_clusters} {comparison.cluster_by}s"
