@@ -5,8 +5,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
+from roadstill.agents.named import PROTOCOLS
 from roadstill.agents.networks import check_name
-from roadstill.agents.protocols import PROTOCOLS
 from roadstill.errors import UserError
 from roadstill.runs import later
 
@@ -143,7 +143,7 @@ class AgentConfig:
 
 
 def protocol(name: str, **changes: Any) -> AgentConfig:
-    """A named way of training, see `roadstill.agents.protocols`; what counts is the agent of the last step.
+    """A named way of training, see `roadstill.agents.named`; what counts is the agent of the last step.
 
     Args:
         name: one of `PROTOCOLS`.
