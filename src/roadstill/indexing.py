@@ -230,7 +230,8 @@ def index_csv(
     notes = _csv_notes(record, csv)
     shares = PROTOCOLS[protocol].shares(config.shares)
     if record.drives < len(shares):
-        raise UserError(f"{table}: {record.drives} drives cannot fill {' and '.join(', '.join(shares).rsplit(', ', 1))}: a drive is never cut; name "
+        parts = " and ".join(", ".join(shares).rsplit(", ", 1))
+        raise UserError(f"{table}: {record.drives} drives cannot fill {parts}: a drive is never cut; name "
                         "them with --csv.drive or --csv.drive_pattern, or cut at shorter pauses with --csv.gap_s, or, "
                         "with near-duplicates at the ends, into --csv.piece_s")  # fmt: skip
     if csv.command is None and config.filter.command == FrameFilter().command:
