@@ -66,8 +66,11 @@ def train_one_agent(road: Road, name: str, seed: int, other: str | None, parts: 
     dev = evaluate(agent, parts["dev"]) if "dev" in parts else None
     for part, pictures in parts.items():
         found = dev if part == "dev" and dev else evaluate(agent, pictures)
-        step = agent.chosen.about["chosen_step"]
-        best = found if step == about["steps"] else evaluate(agent.chosen, pictures)
-        chosen = {"step": step, "accuracy": best.accuracy, "balanced_accuracy": best.balanced_accuracy}
-        run = run_of(name, seed, found, pictures, dev=dev, chosen=chosen, **about)
+        if part == recipe.judged_on:
+            step = agent.chosen.about["chosen_step"]
+            best = found if step == about["steps"] else evaluate(agent.chosen, pictures)
+            chosen = {"step": step, "accuracy": best.accuracy, "balanced_accuracy": best.balanced_accuracy}
+            run = run_of(name, seed, found, pictures, dev=dev, chosen=chosen, **about)
+        else:
+            run = run_of(name, seed, found, pictures, dev=dev, **about)
         run.save(road.folder / runs_folder(other) / part / name / f"seed{seed}")
