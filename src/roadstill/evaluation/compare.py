@@ -264,7 +264,10 @@ def _verdict(
     if found.num_clusters < FEW_CLUSTERS:
         sentence.append(f"Fewer than {FEW_CLUSTERS} {cluster_by}s in the test: the interval is rough.")
     if num_sets < MIN_SEEDS and word != "bound":
-        sentence.append(f"One side was trained on {num_sets} set(s) only: this speaks of the sets, not of the method.")
+        sentence.append(
+            f"One side was trained on {num_sets} set{'s' if num_sets > 1 else ''} only: this speaks of the sets, not of "
+            "the method."
+        )
     return Verdict(
         arm=arm,
         baseline=baseline,
