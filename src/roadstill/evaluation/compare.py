@@ -264,10 +264,8 @@ def _verdict(
     if found.num_clusters < FEW_CLUSTERS:
         sentence.append(f"Fewer than {FEW_CLUSTERS} {cluster_by}s in the test: the interval is rough.")
     if num_sets < MIN_SEEDS and word != "bound":
-        sentence.append(
-            f"One side was trained on {num_sets} set{'s' if num_sets > 1 else ''} only: this speaks of the sets, not of "
-            "the method."
-        )
+        sets = "1 set" if num_sets == 1 else f"{num_sets} sets"
+        sentence.append(f"One side was trained on {sets} only: this speaks of the sets, not of the method.")
     return Verdict(
         arm=arm,
         baseline=baseline,
