@@ -1,11 +1,13 @@
 """The test part is reached through one call, and that call leaves a line: how often, for what, with which recipe."""
 
+import getpass
 import json
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from roadstill import __version__
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet, open_imageset
 from roadstill.runs import digest_of, plain, read_metrics
@@ -14,7 +16,7 @@ LEDGER = "test_ledger.jsonl"
 
 
 def open_test(test: Path | ImageSet, *, ledger: Path, config: Any, what: str) -> ImageSet:
-    """Hands out the test part and writes the opening down, before anything is read from it.
+    """Hands out the test part and writes the opening down (who, when, for what), before anything is read from it.
 
     Args:
         test: the prepared test set.
@@ -32,6 +34,8 @@ def open_test(test: Path | ImageSet, *, ledger: Path, config: Any, what: str) ->
     entry = {
         "opening": 1 + sum("opening" in row for row in read_metrics(ledger)),
         "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "who": _user(),
+        "version": __version__,
         "images": images.digest,
         "num_images": len(images),
         "config": digest_of(config),
@@ -53,6 +57,13 @@ def read_ledger(ledger: Path) -> list[dict[str, Any]]:
     rows = read_metrics(ledger)
     outcomes = {row["outcome_of"]: row["outcome"] for row in rows if "outcome_of" in row}
     return [row | {"outcome": outcomes.get(row["opening"])} for row in rows if "opening" in row]
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # containers may have users without a name
+        return "unknown"
 
 
 def _append(path: Path, row: dict[str, Any]) -> None:
