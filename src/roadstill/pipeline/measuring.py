@@ -20,11 +20,12 @@ def train_agents(road: Road, workers: Workers) -> None:
         for other in (None, *recipe.others):
             agent = recipe.agent_of(other, full=arm.kind == "full")
             config = {"agent": agent, "seed": seed, "protocol": recipe.protocol, "looks": recipe.looks}
+            if recipe.judged_on == "dev":  # the same folder judged on test later lacks the runs on test
+                config["judged_on"] = "dev"
             inputs = ["sets"] if arm.kind == "full" else ["sets", f"set-{name}-{seed}"]
             inputs += ["teacher"] if agent.labels == "soft" else []
-            stage = road.stage(
-                f"agent-{name if other is None else f'{name}+{other}'}-{seed}", config, *inputs, later=True
-            )
+            named = name if other is None else f"{name}+{other}"
+            stage = road.stage(f"agent-{named}-{seed}", config, *inputs, later=True)
             wanted += [] if stage.done else [(name, seed, other, stage)]
     if not wanted:
         return
@@ -66,11 +67,10 @@ def train_one_agent(road: Road, name: str, seed: int, other: str | None, parts: 
     dev = evaluate(agent, parts["dev"]) if "dev" in parts else None
     for part, pictures in parts.items():
         found = dev if part == "dev" and dev else evaluate(agent, pictures)
+        more: dict[str, Any] = {}
         if part == recipe.judged_on:
             step = agent.chosen.about["chosen_step"]
             best = found if step == about["steps"] else evaluate(agent.chosen, pictures)
-            chosen = {"step": step, "accuracy": best.accuracy, "balanced_accuracy": best.balanced_accuracy}
-            run = run_of(name, seed, found, pictures, dev=dev, chosen=chosen, **about)
-        else:
-            run = run_of(name, seed, found, pictures, dev=dev, **about)
+            more["chosen"] = {"step": step, "accuracy": best.accuracy, "balanced_accuracy": best.balanced_accuracy}
+        run = run_of(name, seed, found, pictures, dev=dev, **about, **more)
         run.save(road.folder / runs_folder(other) / part / name / f"seed{seed}")
