@@ -73,7 +73,7 @@ def test_the_data_benches_run():
 
 
 def test_the_agent_bench_runs():
-    text = bench_agent(images=2, steps=1, seeds=1, rounds=1, small=True)
+    text = bench_agent(pictures=4, seeds=1, rounds=1, small=True)
     assert text.count("plain loop, PyTorch's loader") == text.count("two processes") >= 2
 
 

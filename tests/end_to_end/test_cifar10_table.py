@@ -47,20 +47,18 @@ def test_a_second_call_trains_nothing_again(run, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_the_test_part_stays_shut_when_dev_is_judged(run, tmp_path, capsys):
+def test_the_grid_leaves_the_test_part_shut(run, tmp_path, capsys):
     folder, _ = run
     lines = [
-        "like: cifar10-table-4.1",
-        "judged_on: dev",
-        "budgets: [2]",
-        "arms: {pretrained: null, minimax: null, full: null}",
+        "like: cifar10-minimax-grid",
+        "arms: {pretrained: null, thesis: null, ten: null, hundred: null, near: null, far: null, full: null}",
     ]
     (tmp_path / "choose.yaml").write_text("\n".join(lines))
     data = json.loads((folder / "stages" / "world" / "stage.json").read_text())["config"]
     call = ["study", str(tmp_path / "choose.yaml"), "--size", "toy", "--data", data, "--out", str(tmp_path / "out")]
     assert main([*call, "--workers", "1"]) == 0
     assert "measured on dev, to choose: no result" in capsys.readouterr().out
-    run = tmp_path / "out" / "cifar10-table-4.1"
+    run = tmp_path / "out" / "cifar10-minimax-grid"
     assert not (run / "test_ledger.jsonl").exists()
     assert not (run / "runs" / "test").exists()
     assert "Measured on dev." in (run / "report.html").read_text()
