@@ -194,6 +194,16 @@ def test_full_run_shows_every_part(html):
     assert "Synthetic data." in text
 
 
+def test_a_test_part_of_its_own_has_a_funnel_of_its_own(html, tmp_path):
+    assert "Filter funnel of the test part" not in html
+    for folder, left in (("index", 4321), ("index-test", 1234)):
+        rows = [{"rule": "all", "left": left, "not_brake": 0, "brake": left}]
+        (tmp_path / folder).mkdir()
+        write_json(tmp_path / folder / "funnel.json", {"rows": rows})
+    page = write_report(tmp_path).read_text()
+    assert page.index("4,321") < page.index("Filter funnel of the test part") < page.index("1,234")
+
+
 def test_headline_says_every_verdict_in_words(html):
     heading = text_of(re.search(r"<h1>(.*?)</h1>", html, flags=re.S).group(1))
     assert "DiffFit + LoRA: better than Random real frames." in heading

@@ -35,7 +35,7 @@ def write_report(run: Path) -> Path:
     return out
 
 
-_FROM_DISK = ("comparisons", "sheets", "funnel", "heatmap", "noising", "training", "recipe", "stages", "ledger")
+_FROM_DISK = ("comparisons", "sheets", "funnels", "heatmap", "noising", "training", "recipe", "stages", "ledger")
 
 
 def gather(run: Path) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def gather(run: Path) -> dict[str, Any]:
         "synthetic": part("source", lambda: parts.is_synthetic(run)),
         "comparisons": compared,
         "sheets": part("pictures", lambda: sheets.contact_sheets(run, labels) or None),
-        "funnel": part("funnel", lambda: parts.funnel(run)),
+        "funnels": part("funnel", lambda: parts.funnels(run)),
         "problems": part("problems", lambda: parts.problems(run)),
         "heatmap": part("frames", lambda: parts.heatmap(run)),
         "schedules": part("schedules", parts.schedules),

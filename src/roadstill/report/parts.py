@@ -43,14 +43,22 @@ def is_synthetic(run: Path) -> bool:
     return (run / "world.json").is_file() or (run / "world" / "world.json").is_file()
 
 
-def funnel(run: Path) -> list[dict[str, Any]] | None:
-    """Rows of the filter funnel, each with its share of the first row in percent."""
-    path = run / "index" / "funnel.json"
-    if not path.is_file():
-        return None
-    rows = read_json(path)["rows"]
-    most = max([1, *(row["left"] for row in rows)])
-    return [dict(row) | {"share": 100 * row["left"] / most, "brake_share": 100 * row["brake"] / most} for row in rows]
+def funnels(run: Path) -> dict[str, list[dict[str, Any]]] | None:
+    """Rows of the filter funnels by title, each with its share of the first row in percent.
+
+    A test part that is a selection of its own has a funnel of its own.
+    """
+    found: dict[str, list[dict[str, Any]]] = {}
+    for title, folder in (("Filter funnel", "index"), ("Filter funnel of the test part", "index-test")):
+        path = run / folder / "funnel.json"
+        if path.is_file():
+            rows = read_json(path)["rows"]
+            most = max([1, *(row["left"] for row in rows)])
+            found[title] = [
+                dict(row) | {"share": 100 * row["left"] / most, "brake_share": 100 * row["brake"] / most}
+                for row in rows
+            ]
+    return found or None
 
 
 def problems(run: Path, show: int = 8) -> tuple[int, list[str]] | None:
