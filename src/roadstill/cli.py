@@ -11,7 +11,7 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from itertools import takewhile
 from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 
@@ -123,6 +123,7 @@ def _call(verb: str, arguments: list[str]) -> str | None:
 def completed(function: Callable[..., Any], arguments: list[str]) -> list[str]:
     """Allows ``--flag`` for ``--flag true``, and ``--names a b`` for ``--names '["a", "b"]'``, as people type them.
 
+    Options may be spelt with hyphens for underscores.
     Words before the first option are one list if that is what the function takes first. A configuration that has named
     forms takes their names: ``--agent dc``.
     """
@@ -134,7 +135,7 @@ def completed(function: Callable[..., Any], arguments: list[str]) -> list[str]:
         rest = rest[len(words) :]
         out.append(json.dumps(words))
     while rest:
-        out.append(rest.pop(0))
+        out.append(_underscored(rest.pop(0), hints))
         hint = hints.get(out[-1].removeprefix("--")) if out[-1].startswith("--") else None
         if hint is bool and not (rest and rest[0].lower() in ("true", "false", "yes", "no")):
             out.append("true")
@@ -146,6 +147,13 @@ def completed(function: Callable[..., Any], arguments: list[str]) -> list[str]:
             is_json = len(values) == 1 and values[0].startswith("[")
             out.append(values[0] if is_json else _as_json(values, item))
     return out
+
+
+def _underscored(word: str, known: Container[str]) -> str:
+    """``--from-index=a-b`` -> ``--from_index=a-b``, if that is an option; all else stays as it was typed."""
+    name, equals, value = word.removeprefix("--").partition("=")
+    meant = name.replace("-", "_")
+    return f"--{meant}{equals}{value}" if word.startswith("--") and meant.partition(".")[0] in known else word
 
 
 def _as_json(values: Sequence[str], item: Any) -> str:
