@@ -123,9 +123,8 @@ def _call(verb: str, arguments: list[str]) -> str | None:
 def completed(function: Callable[..., Any], arguments: list[str]) -> list[str]:
     """Allows ``--flag`` for ``--flag true``, and ``--names a b`` for ``--names '["a", "b"]'``, as people type them.
 
-    Options may be spelt with hyphens for underscores.
-    Words before the first option are one list if that is what the function takes first. A configuration that has named
-    forms takes their names: ``--agent dc``.
+    Options may be spelt with hyphens for underscores. Words before the first option are one list if that is what the
+    function takes first. A configuration that has named forms takes their names: ``--agent dc``.
     """
     hints = get_type_hints(function)
     out: list[str] = []
