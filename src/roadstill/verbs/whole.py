@@ -42,7 +42,7 @@ def run(
         out: run folder; runs/<name> if not given.
         size: toy, small or full, where the recipe has it.
         seeds: number of paired seeds instead of the recipe's.
-        data: folder of NAVSIM logs and sensors instead of the recipe's.
+        data: NAVSIM logs and sensors, or what the recipe's ``source`` reads, instead of the recipe's.
         workers: processes for the pictures.
     """
     from roadstill.pipeline import run_recipe
@@ -85,7 +85,7 @@ def study(
         out: folder of the study; runs/<name> if not given. A study that was stopped goes on there.
         size: toy, small or full, where the recipes have it.
         seeds: number of paired seeds instead of the recipes'.
-        data: folder of NAVSIM logs and sensors instead of the recipes'.
+        data: NAVSIM logs and sensors, or what the recipes' ``source`` reads, instead of the recipes'.
         workers: processes.
     """
     from roadstill.studies import recipes_of, run_study
