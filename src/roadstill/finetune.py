@@ -23,6 +23,7 @@ from roadstill.loops import (
     write_tensors,
 )
 from roadstill.networks.kinds import NetworkConfig, SongUNetConfig, UNet2DConfig
+from roadstill.precision import in_bfloat16
 from roadstill.runs import Stage, plain
 from roadstill.steps import Training
 from roadstill.training import FinetuneConfig, build_denoiser
@@ -119,9 +120,10 @@ def accelerator_of(config: FinetuneConfig, out: Path) -> Any:
         raise UserError(f"trackers {', '.join(asked)}: {error}") from None
     if missing := set(asked) - found:
         raise UserError(f"tracker {min(missing)!r} is not installed; install its package or leave it out of trackers")
+    kind = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     accelerator = Accelerator(
-        mixed_precision=config.mixed_precision,
-        cpu=not torch.accelerator.is_available(),  # else it sees no other processes on a machine without any
+        mixed_precision="bf16" if in_bfloat16(kind.type, config.mixed_precision == "bf16") else "no",
+        cpu=kind.type == "cpu",  # else it sees no other processes on a machine without any
         log_with=asked or None,
         project_dir=out,
     )

@@ -28,6 +28,7 @@ from roadstill.loops import (
     set_rate,
     write_tensors,
 )
+from roadstill.precision import in_bfloat16
 from roadstill.runs import Stage, seed_of
 
 
@@ -50,7 +51,7 @@ class CodecTraining:
         coarse_share: share of steps that decode latents averaged 2 x 2 and compare with half the picture; this makes
             latents smoother and easier for a diffusion model (Kouzelis et al. 2025, equivariance regularisation).
         flip: mirrors half of the pictures; a codec knows no left and right.
-        bf16: computes in bfloat16; weights stay float32.
+        bf16: computes in bfloat16 where the machine does; weights stay float32.
         held_out: pictures that are never trained on, for the figures in ``metrics.jsonl``.
         log_every: steps per line of metrics.
         save_every: steps per saved state.
@@ -217,7 +218,7 @@ def _loss_terms(
 ) -> dict[str, Tensor]:
     """The weighted terms of the loss of one batch ``[b, 3, s, s]``."""
     generator = generator_of("codec noise", seed, step)
-    with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16("cpu", config.bf16)):
         latents = codec.encode_raw(pixels).float()
     shrink = latents.square().mean()
     coarse = float(torch.rand((), generator=generator)) < config.coarse_share and min(latents.shape[-2:]) > 1
@@ -225,7 +226,7 @@ def _loss_terms(
         latents, pixels = F.avg_pool2d(latents, 2), F.avg_pool2d(pixels, 2)
     strength = config.noise * torch.rand((len(latents), 1, 1, 1), generator=generator)
     latents = latents + strength * torch.randn(latents.shape, generator=generator)
-    with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16("cpu", config.bf16)):
         pictures = codec.decode_raw(latents).float()
     error, weight = pictures - pixels, 1 + config.red * redness(pixels)
     terms = {
@@ -234,7 +235,7 @@ def _loss_terms(
         "shrink": config.shrink * shrink,
     }
     if features is not None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16("cpu", config.bf16)):
             with torch.no_grad():
                 wanted = features(pixels)
             found = features(pictures)
@@ -267,7 +268,7 @@ def _figures(codec: SmallCodec, images: ImageSet, rows: NDArray[np.int64], bf16:
     squares, red_squares, reds = [], 0.0, 0
     for start in range(0, len(rows), 8):
         pixels = from_pixels(torch.from_numpy(images.pixels(rows[start : start + 8])))
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16("cpu", bf16)):
             pictures = codec.decode_raw(codec.encode_raw(pixels)).float().clamp(-1, 1)
         red = (redness(pixels) > 0.2).expand_as(pixels)
         squares += [psnr_db(picture, pixel) for picture, pixel in zip(pictures, pixels, strict=True)]
@@ -289,7 +290,7 @@ def _measure_statistics(codec: SmallCodec, images: ImageSet, rows: NDArray[np.in
     total = squares = torch.zeros(codec.config.latent_channels, dtype=torch.float64)
     for start in range(0, len(rows), 16):
         pixels = from_pixels(torch.from_numpy(images.pixels(rows[start : start + 16])))
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16("cpu", bf16)):
             latents = codec.encode_raw(pixels).double()
         count += latents.numel() // latents.shape[1]
         total = total + latents.sum((0, 2, 3))

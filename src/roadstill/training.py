@@ -77,7 +77,7 @@ class FinetuneConfig:
         loss_reduction: of EDM: ``sum`` over pixels and channels (the default) or ``mean``. The criteria's weights are
             weighed against it: 8 beside a sum over 3 x 32 x 32 is 0.0026 beside a mean.
         augment: of EDM: probability that a training picture is mirrored; a network with ``augment_dim`` is told.
-        mixed_precision: ``no`` or ``bf16``.
+        mixed_precision: ``no``, or ``bf16`` where the machine computes in it.
         gradient_accumulation: parts that a batch is computed in.
         gradient_checkpointing: computes each block again in the backward pass instead of keeping what it held: a third
             more work, a fraction of the memory.

@@ -43,11 +43,20 @@ def test_operations_are_counted_forward_and_backward():
     assert flops_of(lambda: (x @ weight).sum().backward()) == 2 * 120
 
 
-def test_the_baseline_does_the_same_work():
+@pytest.fixture(params=[True, False], ids=["bfloat16", "single"])
+def knows_half(request, monkeypatch):
+    """A processor with and without instructions for bfloat16."""
+    for module in ("bench.edm", "bench.generator", "bench.agent", "precision"):
+        monkeypatch.setattr(f"roadstill.{module}.has_bfloat16", lambda kind: request.param)
+    return request.param
+
+
+def test_the_baseline_does_the_same_work(knows_half):
     text = bench_sample("DiT-S/8", images=2, steps=3)
-    single, half = re.search(r"latents: (\S+) one by one, (\S+) in bfloat16", text).groups()
-    assert float(single) < 1e-3
-    assert float(half) < 0.3
+    gaps = {name: float(gap) for gap, name in re.findall(r"(\S+) (one by one|in bfloat16)(?:,|$)", text)}
+    assert gaps["one by one"] < 1e-3
+    assert len(gaps) == 1 + knows_half == 1 + text.count("20 steps, bfloat16")
+    assert gaps.get("in bfloat16", 0) < 0.3
 
 
 @pytest.mark.slow
@@ -57,11 +66,12 @@ def test_the_fine_tuning_bench_runs():
     assert "memories of 4" in text
 
 
-def test_the_edm_bench_runs():
+def test_the_edm_bench_runs(knows_half):
     tiny = SongUNetConfig(channels=8, channel_mult=(1,), num_blocks=1, attention=())
     text = bench_edm(tiny, batch_size=2, images=2, rounds=1, memory_size=4)
-    assert text.count("baseline step") == text.count("one by one") == 2
-    assert text.count("of a single convolution's rate") == 4
+    assert text.count("baseline step") == text.count("one by one") == 1 + knows_half
+    assert text.count("of a single convolution's rate") == 2 + 2 * knows_half
+    assert ("no instructions" in text) is not knows_half
 
 
 def test_the_data_benches_run():

@@ -50,7 +50,7 @@ class AgentConfig:
         cutmix_probability: share of the steps that CutMix mixes.
         normalise: pixels by the "network"'s mean and deviation, by those of "cifar10", or "unit": only to [0, 1].
         mixed_precision: "no", or "bf16": convolutions compute in half precision, about twice as fast where the
-            processor knows it.
+            processor knows it; where it does not, in single precision.
     """
 
     NAMED: ClassVar[Mapping[str, Mapping[str, Any]]] = PROTOCOLS  # what the command line takes for --agent

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from roadstill.errors import UserError
+from roadstill.precision import in_bfloat16
 
 
 class StagedNetwork(nn.Module):
@@ -110,7 +111,7 @@ class StagedNetwork(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """The stages that train: what the linear layer sees, ``[b, features]``."""
-        half = self.training and self.mixed_precision == "bf16"
+        half = in_bfloat16(x.device.type, self.training and self.mixed_precision == "bf16")
         with torch.autocast(x.device.type, torch.bfloat16, enabled=half):
             for stage in self.stages[self.frozen :]:
                 x = stage(x)

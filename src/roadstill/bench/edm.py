@@ -17,6 +17,7 @@ from roadstill.finetune import FinetuneConfig, accelerator_of
 from roadstill.latents import LatentStore
 from roadstill.networks.kinds import SongUNetConfig, fresh_network
 from roadstill.networks.songunet import SongUNet
+from roadstill.precision import has_bfloat16
 from roadstill.steps import Training
 
 SHAPE, CLASSES = (3, 32, 32), 10
@@ -38,6 +39,9 @@ def bench_edm(
     with TemporaryDirectory() as folder:
         latents = latents_at(Path(folder) / "latents", 4 * memory_size, SHAPE, CLASSES)
         for precision, dtype in PRECISIONS.items():
+            if dtype == torch.bfloat16 and not has_bfloat16("cpu"):
+                tables.append("bf16: this processor has no instructions for it")
+                continue
             roofs = matmul_flops_per_s(dtype), conv_flops_per_s(dtype)
             training = _training(config, latents, batch_size, memory_size, precision, Path(folder))
             works: dict[str, Callable[[], object]] = {

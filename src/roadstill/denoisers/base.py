@@ -62,7 +62,7 @@ class Sampling:
         teacher_interval: part of the chain in which it does, 0 the clean and 1 the noisy end.
         batch_size: pictures at once; has no say in what they look like.
         mixed_precision: ``no``, or ``bf16``: the network computes in half precision, about twice as fast where the
-            machine has it; the pictures differ a little.
+            machine has it and in single precision where not; the pictures differ a little.
         churn: of EDM: how much fresh noise is added over the chain and taken out again (S_churn of Karras et al. 2022).
         churn_sigma: noise levels between which that happens.
         churn_noise: deviation of the fresh noise.

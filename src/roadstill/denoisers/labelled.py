@@ -12,6 +12,7 @@ from typing_extensions import Self
 
 from roadstill.denoisers.base import GUIDANCE, STEPS, Estimate, Guide, Sampling
 from roadstill.errors import UserError
+from roadstill.precision import in_bfloat16
 from roadstill.schedules import NoiseSchedule
 
 IN_MEMORY = "in memory"
@@ -119,7 +120,8 @@ class LabelledDenoiser(ABC):
 
         Guidance 1 is the labelled estimate itself and costs half.
         """
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=mixed_precision == "bf16"):
+        half = in_bfloat16(x.device.type, mixed_precision == "bf16")
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=half):
             if guidance == 1.0:
                 return self._predict(x, time, rows)
             null = torch.full_like(rows, self.num_classes)

@@ -71,14 +71,16 @@ def accelerators() -> dict[str, Any]:
         warnings.simplefilter("always")
         import torch
 
+        from roadstill.precision import has_bfloat16
+
         kind = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
         found: dict[str, Any] = {"kind": kind.type if kind else None, "torch_cuda": torch.version.cuda}
         if kind is not None:
             found["count"] = torch.accelerator.device_count()
+        found["bfloat16"] = has_bfloat16(kind.type if kind else "cpu")
         if kind is not None and kind.type == "cuda":
             about = [torch.cuda.get_device_properties(index) for index in range(min(16, found["count"]))]
             found["devices"] = [f"{each.name}, {each.total_memory / 2**30:.0f} GiB" for each in about]
-            found["bfloat16"] = torch.cuda.is_bf16_supported()
     if said:
         found["warnings"] = [str(each.message)[:200] for each in said[:3]]
     return found
