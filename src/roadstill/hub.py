@@ -11,6 +11,7 @@ from roadstill.runs import read_json
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
+OURS = "roadstill/"  # what the package brings, by names like those of the hub
 _NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")
 _WANTED = ("*.json", "*.safetensors")  # nothing that could run code
 
@@ -23,14 +24,21 @@ def shipped(name: str) -> Path:
 def local(source: Path) -> Path:
     """The path itself if something lies there; else ``owner/name`` or ``owner/name@revision`` fetched from the hub.
 
-    Only JSON and safetensors are fetched; what was fetched before is not fetched again.
+    ``roadstill/name`` comes with the package. Only JSON and safetensors are fetched; what was fetched before is not
+    fetched again.
 
     Raises:
-        UserError: neither a path nor reachable on the hub.
+        UserError: neither a path nor in the package nor reachable on the hub.
     """
     name = source.as_posix()
     if source.exists() or not _NAME.fullmatch(name):
         return source
+    if name.startswith(OURS):
+        path = shipped(f"{source.name}.safetensors")
+        if not path.is_file():
+            known = ", ".join(sorted(OURS + each.stem for each in path.parent.glob("*.safetensors")))
+            raise UserError(f"{name} does not come with the package; it has {known}")
+        return path
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 

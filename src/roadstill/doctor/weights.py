@@ -6,7 +6,7 @@ from typing import Any
 
 from roadstill.hub import shipped
 
-SHIPPED = {"codec": "codec.safetensors", "base generator": "dit.safetensors"}
+SHIPPED = {"codec": "codec.safetensors", "base generator": "dit.safetensors", "EDM": "edm-cifar10.safetensors"}
 HUB_NAMES = ("facebook/DiT-XL-2-256", "stabilityai/sd-vae-ft-ema", "stabilityai/sd-vae-ft-mse")
 _MOST_FILES = 200
 

@@ -9,7 +9,7 @@ from typing import Any
 from roadstill.agents import Agent, FeatureCache, open_agent, selector_tools
 from roadstill.codecs import Codec, load_codec
 from roadstill.finetune import load_denoiser
-from roadstill.hub import shipped
+from roadstill.hub import local, shipped
 from roadstill.imagesets import ImageSet, open_imageset
 from roadstill.recipes import Arm, Recipe
 from roadstill.runs import Stage, digest_file, digest_of
@@ -86,7 +86,7 @@ class Road:
 
     @property
     def base(self) -> Path | None:
-        """The base generator's file, folder or hub name; ``None`` is the shipped one."""
+        """The base generator's file, folder or name; ``None`` is the shipped one."""
         if self.recipe.pretrain:
             return self.folder / "pretrain"
         return Path(self.recipe.base) if self.recipe.base else None
@@ -96,7 +96,7 @@ class Road:
         """Digest of the base generator, so that other weights make other stages."""
         if self.recipe.pretrain:
             return self._keys["pretrain"]
-        path = self.base or shipped("dit.safetensors")
+        path = local(self.base) if self.base else shipped("dit.safetensors")
         # A file's digest spares opening it when all is done.
         return digest_file(path) if path.is_file() else load_denoiser(path).digest
 

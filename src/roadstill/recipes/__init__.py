@@ -124,7 +124,7 @@ class Recipe:
         sampling: of the generated arms that have none of their own.
         codec: a codec file, or a diffusers autoencoder (folder or hub name); the shipped one if not given.
         decoder: a second diffusers autoencoder that decodes what the first one encodes.
-        base: a base generator; the shipped one if not given.
+        base: a base generator, as ``roadstill/edm-cifar10``; the shipped one for driving if not given.
         pretrain: trains the base from scratch on the train part instead.
         agent: of the small arms.
         full_agent: of the full arm, of the teacher that some arms need, and of the training whose forgetting counts.
