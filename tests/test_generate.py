@@ -4,12 +4,14 @@ import dataclasses
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from roadstill import generate as generating
+from roadstill.checkpoints import load_denoiser
 from roadstill.codecs import CodecConfig, SmallCodec, from_pixels
 from roadstill.denoisers.base import Sampling
 from roadstill.denoisers.dit import DiTDenoiser
@@ -269,3 +271,13 @@ def test_two_processes_draw_what_one_draws(tmp_path):
         command = [sys.executable, *launcher, str(script), str(tmp_path / name)]
         subprocess.run(command, check=True, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert open_imageset(tmp_path / "one").digest == open_imageset(tmp_path / "two").digest
+
+
+def test_the_edm_of_the_package_knows_its_classes():
+    denoiser = load_denoiser(Path("roadstill/edm-cifar10"))
+    assert denoiser.about["class_names"][8] == "ship"
+    label = torch.tensor([0, 8, 4, 6]).repeat_interleave(6)  # in the air and on water; deer and frogs
+    pictures = denoiser.generate(label, seeds=list(range(6)) * 4, sampling=Sampling(steps=6))
+    assert pictures.shape == (24, 3, 32, 32)
+    airplane, ship, deer, frog = (pictures[:, 2] - pictures[:, 0]).mean((1, 2)).view(4, 6).mean(1)
+    assert min(airplane, ship) > max(deer, frog) + 0.1

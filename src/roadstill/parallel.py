@@ -6,11 +6,12 @@ twofold. One thread also makes a result the same whatever the number of cores.
 
 import os
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -101,9 +102,18 @@ class Workers:
 def _begin(holder: Any) -> None:
     global _worker
     _worker = holder
+    # A killed parent takes nobody along by itself, and its workers would go on writing into a folder that is another's.
+    threading.Thread(target=_follow_parent, daemon=True).start()
     if torch := sys.modules.get("torch"):  # loaded with the holder, if its methods need it
         torch.set_num_threads(1)
     os.environ["TQDM_DISABLE"] = "1"  # bars of several processes would overwrite each other
+
+
+def _follow_parent() -> None:
+    parent = parent_process()
+    assert parent
+    parent.join()
+    os._exit(1)
 
 
 def _call(method: str, job: tuple[Any, ...]) -> None:

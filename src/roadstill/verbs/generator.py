@@ -80,8 +80,8 @@ def finetune(
     Args:
         latents: folder that encode made.
         out: folder to make; a second call goes on where the first was stopped.
-        base: base generator: a file or folder of ours, ``roadstill/edm-cifar10``, weights of others, or a pickle of EDM; the
-            shipped one for driving if not given, and none if tuning.network is.
+        base: base generator: a file or folder of ours, ``roadstill/edm-cifar10``, weights of others, or a pickle of
+            EDM; the shipped one for driving if not given, and none if tuning.network is.
         tuning: adapters, criteria, schedule, optimiser.
         seed: of the adapters' start, the order and the noise.
     """
