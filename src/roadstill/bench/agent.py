@@ -40,8 +40,8 @@ class _Case:
 def bench_agent(*, pictures: int = 500, seeds: int = 2, rounds: int = 3, small: bool = False) -> str:
     """Agents of several seeds on one small set, against a plain PyTorch loop that decodes the PNGs in every epoch.
 
-    The loop computes in single precision on all threads, with PyTorch's own layers; ours in bfloat16 where it
-    says so, which is where the processor knows it.
+    The loop computes in single precision on all threads, with PyTorch's own layers; ours in bfloat16 where it says so
+    (where the processor has instructions for it).
 
     Args:
         pictures: that an agent learns from at least, in steps that each take a whole set.
