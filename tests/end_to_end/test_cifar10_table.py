@@ -51,7 +51,7 @@ def test_the_grid_leaves_the_test_part_shut(run, tmp_path, capsys):
     folder, _ = run
     lines = [
         "like: cifar10-minimax-grid",
-        "arms: {pretrained: null, thesis: null, ten: null, hundred: null, near: null, far: null}",
+        "arms: {unguided: null, guidance-8: null, thesis: null, hundred: null, near: null, far: null}",
     ]
     (tmp_path / "choose.yaml").write_text("\n".join(lines))
     data = json.loads((folder / "stages" / "world" / "stage.json").read_text())["config"]

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from roadstill.cli import main
+from roadstill.errors import UserError
 from roadstill.recipes import at_budgets, read_recipe, recipe_sizes, shipped_recipes
 from roadstill.studies import recipes_of
 
@@ -20,6 +21,12 @@ def test_recipes_parse_at_every_size(name):
         assert {arm.partition("@")[0] for arm in recipe.thesis} <= known | {"majority"}, (
             "figures of the thesis beside no arm"
         )
+
+
+def test_a_size_that_a_recipe_like_another_one_does_not_want_is_none():
+    assert recipe_sizes("cifar10-minimax-grid") == ["toy", "small"]
+    with pytest.raises(UserError, match=r"no size 'full'; it has toy, small$"):
+        read_recipe("cifar10-minimax-grid", "full")
 
 
 def test_a_study_makes_one_table_and_goes_on_where_it_stopped(tmp_path, capsys):

@@ -1,8 +1,8 @@
 """Recipes: one experiment each, a YAML file read into frozen dataclasses; every size runs the same code.
 
 A recipe file holds the fields of `Recipe` and a block ``sizes`` whose entries (toy, small, full) override them. With
-``like: <recipe>`` it holds only what differs from another one, an arm that is null being left out. A block ``finetune``
-holds what all arms' fine-tunings share.
+``like: <recipe>`` it holds only what differs from another one, an arm or a size that is null being left out. A block
+``finetune`` holds what all arms' fine-tunings share.
 """
 
 import re
@@ -229,7 +229,8 @@ def read_recipe(source: str, size: Size | None = None, **overrides: Any) -> Reci
         UserError: no such recipe, no such size, a misspelt key or a value of the wrong type.
     """
     path, fields = _read(source)
-    sizes = fields.pop("sizes", {})
+    sizes = _sizes(fields)
+    fields.pop("sizes", None)
     if size is not None:
         if size not in sizes:
             raise UserError(f"{path} has no size {size!r}; it has {', '.join(sizes) or 'none'}")
@@ -248,7 +249,12 @@ def read_recipe(source: str, size: Size | None = None, **overrides: Any) -> Reci
 
 def recipe_sizes(source: str) -> list[str]:
     """The sizes that a recipe has; errors as `read_recipe`."""
-    return list(_read(source)[1].get("sizes", {}))
+    return list(_sizes(_read(source)[1]))
+
+
+def _sizes(fields: dict[str, Any]) -> dict[str, Any]:
+    """What each size lays over the recipe, without those that a recipe like another one does not want."""
+    return {name: over for name, over in (fields.get("sizes") or {}).items() if over is not None}
 
 
 def _read(source: str, depth: int = 4) -> tuple[Path, dict[str, Any]]:
