@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Makes src/roadstill/weights/edm-cifar10.safetensors from CIFAR-10's binary files: a training from scratch, and a second
+# one from where it ended. Some five hours on two cores; stop it and start it again, and it goes on.
+#
+#     tools/train_edm.sh BINARY FOLDER
+set -euo pipefail
+usage='usage: tools/train_edm.sh BINARY FOLDER'
+binary=${1:?$usage} work=${2:?$usage}
+
+roadstill run cifar10-edm --size small --data "$binary" --out "$work/run"
+roadstill finetune "$work/run/encode" "$work/second" --base "$work/run/pretrain" --seed 1 \
+  --tuning.adapters '[{"class_path": "roadstill.adapters.Full"}]' --tuning.steps 10500 --tuning.batch_size 64 \
+  --tuning.learning_rate 1e-3 --tuning.warmup_steps 500 --tuning.lr_decay cosine --tuning.clip 1.0 \
+  --tuning.label_dropout 0.1 --tuning.augment 0.5 --tuning.loss_reduction mean
+python - "$work/second" src/roadstill/weights/edm-cifar10.safetensors <<'EOF'
+import sys
+from pathlib import Path
+from roadstill.finetune import export_base
+
+export_base(Path(sys.argv[1]), Path(sys.argv[2]))
+EOF
