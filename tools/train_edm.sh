@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes src/roadstill/weights/edm-cifar10.safetensors from CIFAR-10's binary files: a training from scratch, and a second
-# one from where it ended. Some five hours on two cores; stop it and start it again, and it goes on.
+# one from where it ended. Some six hours on two cores; stop it and start it again, and it goes on.
 #
 #     tools/train_edm.sh BINARY FOLDER
 set -euo pipefail

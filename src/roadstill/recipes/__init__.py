@@ -229,8 +229,7 @@ def read_recipe(source: str, size: Size | None = None, **overrides: Any) -> Reci
         UserError: no such recipe, no such size, a misspelt key or a value of the wrong type.
     """
     path, fields = _read(source)
-    sizes = _sizes(fields)
-    fields.pop("sizes", None)
+    sizes = _wanted(fields.pop("sizes", {}))
     if size is not None:
         if size not in sizes:
             raise UserError(f"{path} has no size {size!r}; it has {', '.join(sizes) or 'none'}")
@@ -249,12 +248,12 @@ def read_recipe(source: str, size: Size | None = None, **overrides: Any) -> Reci
 
 def recipe_sizes(source: str) -> list[str]:
     """The sizes that a recipe has; errors as `read_recipe`."""
-    return list(_sizes(_read(source)[1]))
+    return list(_wanted(_read(source)[1].get("sizes", {})))
 
 
-def _sizes(fields: dict[str, Any]) -> dict[str, Any]:
-    """What each size lays over the recipe, without those that a recipe like another one does not want."""
-    return {name: over for name, over in (fields.get("sizes") or {}).items() if over is not None}
+def _wanted(entries: dict[str, Any]) -> dict[str, Any]:
+    """Arms or sizes without those that are null, which a recipe like another one does not want."""
+    return {name: entry for name, entry in entries.items() if entry is not None}
 
 
 def _read(source: str, depth: int = 4) -> tuple[Path, dict[str, Any]]:
@@ -282,7 +281,7 @@ def _completed(fields: dict[str, Any]) -> dict[str, Any]:
     shared, arms = fields.get("finetune"), fields.get("arms")
     if not isinstance(arms, dict):
         return fields
-    arms = {name: arm for name, arm in arms.items() if arm is not None}
+    arms = _wanted(arms)
     if shared is not None:
         for name, arm in arms.items():
             if isinstance(arm, dict) and arm.get("finetune") is not None:
