@@ -229,7 +229,7 @@ def read_recipe(source: str, size: Size | None = None, **overrides: Any) -> Reci
         UserError: no such recipe, no such size, a misspelt key or a value of the wrong type.
     """
     path, fields = _read(source)
-    sizes = _wanted(fields.pop("sizes", {}))
+    sizes = _wanted(fields.pop("sizes", None))
     if size is not None:
         if size not in sizes:
             raise UserError(f"{path} has no size {size!r}; it has {', '.join(sizes) or 'none'}")
@@ -248,12 +248,12 @@ def read_recipe(source: str, size: Size | None = None, **overrides: Any) -> Reci
 
 def recipe_sizes(source: str) -> list[str]:
     """The sizes that a recipe has; errors as `read_recipe`."""
-    return list(_wanted(_read(source)[1].get("sizes", {})))
+    return list(_wanted(_read(source)[1].get("sizes")))
 
 
-def _wanted(entries: dict[str, Any]) -> dict[str, Any]:
+def _wanted(entries: dict[str, Any] | None) -> dict[str, Any]:
     """Arms or sizes without those that are null, which a recipe like another one does not want."""
-    return {name: entry for name, entry in entries.items() if entry is not None}
+    return {name: entry for name, entry in (entries or {}).items() if entry is not None}
 
 
 def _read(source: str, depth: int = 4) -> tuple[Path, dict[str, Any]]:
