@@ -261,8 +261,9 @@ def test_two_processes_draw_what_one_draws(tmp_path):
         "import sys; from pathlib import Path\n"
         "from roadstill.generate import *; from roadstill.checkpoints import load_denoiser\n"
         "from roadstill.codecs import load_codec; from roadstill.denoisers.base import Sampling\n"
-        "generate(load_denoiser(), load_codec(), class_names=('a', 'b'), per_class=3, seed=1, "
-        "config=Sampling(steps=2, batch_size=2), out=Path(sys.argv[1]))\n"
+        "from roadstill.sources.cifar10_batch import CLASS_NAMES\n"
+        "generate(load_denoiser(Path('roadstill/edm-cifar10')), load_codec(Path('pixels')), "
+        "class_names=CLASS_NAMES, per_class=1, seed=1, config=Sampling(steps=2, batch_size=2), out=Path(sys.argv[1]))\n"
         "import torch.distributed as group\n"
         "group.is_initialized() and group.destroy_process_group()\n"
     )

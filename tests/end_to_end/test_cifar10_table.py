@@ -13,7 +13,7 @@ from roadstill.recipes import read_recipe
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     out = tmp_path_factory.mktemp("table")
-    data = binary(out / "cifar-10-batches-bin", 40)
+    data = binary(out / "cifar-10-batches-bin")
     call = ["run", "cifar10-table-4.1", "--size", "toy", "--data", str(data), "--out", str(out / "run")]
     assert main([*call, "--workers", "1"]) == 0
     return out / "run", call
@@ -64,7 +64,8 @@ def test_the_grid_leaves_the_test_part_shut(run, tmp_path, capsys):
     assert "Measured on dev." in (run / "report.html").read_text()
 
 
-def test_it_says_what_it_wants(tmp_path, capsys):
+def test_it_says_what_it_wants_before_any_work(tmp_path, capsys):
     assert main(["run", "cifar10-table-4.1", "--size", "toy", "--out", str(tmp_path / "run")]) == 2
     assert "say where it lies with --data" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
     assert read_recipe("cifar10-table-4.1", "full").base == "edm-cifar10-32x32-cond-ve.pkl"

@@ -14,7 +14,7 @@ from roadstill.studies import recipes_of
 def test_recipes_parse_at_every_size(name):
     sizes = recipe_sizes(name)
     assert "toy" in sizes
-    for size in (None, *sizes):
+    for size in sizes if "small" in sizes else (None, *sizes):
         recipe = read_recipe(name, size)
         assert recipe.baseline in {arm.partition("@")[0] for arm in recipe.arms}
         known = {arm.partition("@")[0] for arm in recipe.arms}
@@ -31,7 +31,7 @@ def test_a_size_that_a_recipe_like_another_one_does_not_want_is_none():
 
 def test_a_study_makes_one_table_and_goes_on_where_it_stopped(tmp_path, capsys):
     out = tmp_path / "study"
-    call = ["study", "thesis-table-4.3", "--size", "toy", "--out", str(out)]
+    call = ["study", "thesis-table-4.3", "--size", "toy", "--out", str(out), "--workers", "1"]
     assert main(call) == 0
     told = capsys.readouterr().out
     assert "### thesis-table-4.3, 2 images per class" in told

@@ -21,7 +21,7 @@ def recipe(protocol="honest", **more):
         "name": "tiny",
         "world": {"drives": 6, "height_px": 72},
         "image_px": 128,
-        "max_per_class": 20,
+        "max_per_class": 8,
         "per_class": 4,
         "protocol": protocol,
         "looks": 3,

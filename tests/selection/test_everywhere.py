@@ -23,7 +23,7 @@ def recipe(features):
     fields = {
         "name": "all",
         "world": {"drives": 6, "height_px": 72},
-        "max_per_class": 20,
+        "max_per_class": 8,
         "per_class": 2,
         "sampling": {"steps": 2},
         "agent": {"network": "convnet", "steps": 2, "image_px": 32},

@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from roadstill.evaluation import Comparison
-from roadstill.pipeline.data import make_index, make_pictures, make_sets, make_world
+from roadstill.pipeline.data import make_index, make_pictures, make_sets, make_world, require_data
 from roadstill.pipeline.generator import encode, finetune_arms, pretrain
 from roadstill.pipeline.jobs import workers_of
 from roadstill.pipeline.judging import judge
@@ -41,7 +41,11 @@ def run_recipe(
 
     Returns:
         The comparisons, one for each budget and kind of agent.
+
+    Raises:
+        UserError: what the recipe needs is not there.
     """
+    require_data(recipe)
     road = Road(recipe, folder, say, workers)
     with atomic_path(folder / "recipe.yaml") as path:
         path.write_text(yaml.safe_dump(plain(recipe), sort_keys=False), encoding="utf-8")

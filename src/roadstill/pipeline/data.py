@@ -14,8 +14,19 @@ from roadstill.pipeline.road import Road
 from roadstill.prepare import prepare_splits
 from roadstill.privacy import describe, hook_of
 from roadstill.protocols import PROTOCOLS
+from roadstill.recipes import Recipe
 
 _WANTED = {"cifar10": "CIFAR-10 (its folder or archive)", "folder": "a folder of class folders"}
+
+
+def require_data(recipe: Recipe) -> None:
+    """Before any work: the built-in world stands in for driving logs only.
+
+    Raises:
+        UserError: the recipe is for other pictures and names none.
+    """
+    if recipe.source in _WANTED and recipe.data is None:
+        raise UserError(f"recipe {recipe.name} is for {_WANTED[recipe.source]}; say where it lies with --data")
 
 
 def make_world(road: Road) -> None:
@@ -67,8 +78,7 @@ def _indexes(road: Road) -> list[tuple[str, IndexConfig]]:
 def make_pictures(road: Road) -> None:
     """Image sets of pictures that are there as they are: CIFAR-10 or class folders."""
     recipe, out = road.recipe, road.folder / "sets"
-    if recipe.data is None:
-        raise UserError(f"recipe {recipe.name} is for {_WANTED[recipe.source]}; say where it lies with --data")
+    assert recipe.data is not None
     has_dev = "dev" in PROTOCOLS[recipe.protocol].shares(recipe.index.shares)
     config = {"source": recipe.source, "group": recipe.group, "max_per_class": recipe.max_per_class, "dev": has_dev}
     config |= {"image_px": recipe.image_px} if recipe.source == "folder" else {}
