@@ -43,6 +43,13 @@ def honest(tmp_path_factory):
     return run
 
 
+def with_its_world(honest, out):
+    """A run folder that has the world of another run and nothing else."""
+    for part in ("world", "stages/world"):
+        shutil.copytree(honest / part, out / part)
+    return out
+
+
 def with_other_labels(run, out, changed):
     """A copy of a run before any agent was trained, in which some test images have the other label."""
     shutil.copytree(run, out)
@@ -81,8 +88,8 @@ def test_one_test_label_changes_no_choice(honest, tmp_path):
     assert before["arms"]["full"]["accuracy"] != after["arms"]["full"]["accuracy"]
 
 
-def test_where_selection_sees_the_test_its_labels_do_change_choices(tmp_path):
-    run_recipe(recipe("literature"), tmp_path / "run", workers=1)
+def test_where_selection_sees_the_test_its_labels_do_change_choices(honest, tmp_path):
+    run_recipe(recipe("literature"), with_its_world(honest, tmp_path / "run"), workers=1)
     assert not (tmp_path / "run" / "sets" / "dev").exists()
     rows = range(len(open_imageset(tmp_path / "run" / "sets" / "test")))
     other = with_other_labels(tmp_path / "run", tmp_path / "other", set(rows))
@@ -93,8 +100,8 @@ def test_where_selection_sees_the_test_its_labels_do_change_choices(tmp_path):
 
 
 @pytest.mark.parametrize("protocol", ["thesis-honest", "thesis"])
-def test_the_protocols_of_the_thesis(tmp_path, protocol):
-    run = tmp_path / "study" / "tiny"
+def test_the_protocols_of_the_thesis(honest, tmp_path, protocol):
+    run = with_its_world(honest, tmp_path / "study" / "tiny")
     run_study([recipe(protocol)], tmp_path / "study", workers=1)
     parts = {path.name: set(open_imageset(path).column("drive")) for path in (run / "sets").iterdir()}
     assert set(parts) == ({"train", "dev", "test"} if protocol == "thesis-honest" else {"train", "test"})

