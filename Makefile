@@ -21,7 +21,7 @@ demo: setup ## the whole road on the built-in synthetic world, to runs/demo/repo
 	$(BIN)/roadstill demo
 
 test: setup ## all tests
-	OMP_NUM_THREADS=$(TORCH_THREADS) $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=$(TORCH_THREADS) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: setup ## format, lint, types, floors
 	$(BIN)/ruff format --check .

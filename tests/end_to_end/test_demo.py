@@ -30,7 +30,7 @@ def test_every_product_is_there(demo):
     assert comparison["about"]["synthetic"] is True
     for arm in ARMS:
         for seed in range(3):
-            assert open_imageset(demo / "arms" / arm / f"seed{seed}").counts() == {"not_brake": 4, "brake": 4}
+            assert open_imageset(demo / "arms" / arm / f"seed{seed}").counts() == {"not_brake": 2, "brake": 2}
     drives = {name: set(open_imageset(demo / "sets" / name).column("drive")) for name in ("train", "dev", "test")}
     assert not drives["train"] & drives["test"]
     assert not drives["train"] & drives["dev"]
@@ -77,10 +77,10 @@ PICKED = """
 name: picked
 world: {drives: 6, seed: 1, height_px: 72}
 max_per_class: 8
-per_class: 4
+per_class: 2
 seeds: 3
-sampling: {steps: 3}
-agent: &agent {network: convnet, steps: 3, image_px: 32}
+sampling: {steps: 2}
+agent: &agent {network: convnet, steps: 3, image_px: 16}
 full_agent: *agent
 arms:
   random: {kind: random, label: random}
@@ -96,11 +96,11 @@ def test_a_teacher_picks_real_frames_candidates_and_starts_and_leads(tmp_path):
     out = tmp_path / "run"
     assert main(["run", str(tmp_path / "picked.yaml"), "--out", str(out), "--workers", "1"]) == 0
     sure, begun = (open_imageset(out / "arms" / arm / "seed0") for arm in ("sure", "begun"))
-    assert sure.counts() == begun.counts() == {"not_brake": 4, "brake": 4}
-    # The eight surest frames of a class serve as starts, and the four surest are an arm of their own.
+    assert sure.counts() == begun.counts() == {"not_brake": 2, "brake": 2}
+    # The four surest frames of a class serve as starts, and the two surest are an arm of their own.
     starts = open_imageset(out / "candidates" / "begun" / "seed0").column("start")
     assert set(sure.column("token")) < set(starts)
-    assert len(set(starts)) == 16
+    assert len(set(starts)) == 8
     assert set(begun.column("start")) < set(starts)
     assert set(begun.column("strength")) == {0.4}
     moved = open_imageset(out / "arms" / "moved" / "seed0")
@@ -127,12 +127,12 @@ def test_a_base_may_be_a_folder_of_diffusers(tmp_path, capsys):
 
 BUDGETS = """
 name: budgets
-budgets: [2, 4]
+budgets: [1, 2]
 world: {drives: 6, height_px: 72}
 image_px: 128
-max_per_class: 8
+max_per_class: 4
 sampling: {steps: 2, solver: dpm}
-agent: &tiny {network: convnet, steps: 2, image_px: 32}
+agent: &tiny {network: convnet, steps: 2, image_px: 16}
 full_agent: *tiny
 arms:
   random: {kind: random, label: random real frames}
@@ -146,8 +146,8 @@ def test_several_budgets_share_a_fine_tuning_and_are_compared_apart(tmp_path):
     (tmp_path / "budgets.yaml").write_text(BUDGETS)
     out = tmp_path / "run"
     assert main(["run", str(tmp_path / "budgets.yaml"), "--out", str(out), "--workers", "1"]) == 0
-    assert [path.name for path in (out / "finetune").iterdir()] == ["tuned@2"]
-    for budget in (2, 4):
+    assert [path.name for path in (out / "finetune").iterdir()] == ["tuned@1"]
+    for budget in (1, 2):
         for arm in ("random", "tuned", "again"):
             assert open_imageset(out / "arms" / f"{arm}@{budget}" / "seed0").counts() == {
                 "not_brake": budget,

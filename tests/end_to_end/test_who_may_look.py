@@ -16,7 +16,7 @@ from roadstill.studies import run_study
 
 
 def recipe(protocol="honest", **more):
-    agent = {"network": "convnet", "steps": 6, "batch_size": 4, "learning_rate": 3e-3, "image_px": 32}
+    agent = {"network": "convnet", "steps": 6, "batch_size": 4, "learning_rate": 1e-2, "image_px": 16}
     fields = {
         "name": "tiny",
         "world": {"drives": 6, "height_px": 72},

@@ -361,7 +361,7 @@ def test_equal_tables_give_equal_bytes_and_are_read_once(tmp_path, monkeypatch):
 
 
 def test_memory_does_not_grow_with_the_table(tmp_path):
-    rows, held = 100_000, []
+    rows, held = 60_000, []
     path = tmp_path / "t.csv"
     with path.open("w") as file:
         file.write("image,time,speed,run\n")
