@@ -39,6 +39,10 @@ def test_looking_changes_nothing_but_the_second_agent(train, dev, tmp_path):
     assert evaluate(seen, dev).balanced_accuracy == pytest.approx(chosen.about["looks"][-1][1])
     opened = open_agent(seen.save(tmp_path / "agent"))
     assert opened.digest == seen.digest
+    # What the last look has seen is not computed again, and is what an opened agent would find.
+    assert seen.known.keys() == {dev.digest}
+    assert not chosen.known
+    np.testing.assert_array_equal(seen.predict_set(dev), opened.predict_set(dev))
     np.testing.assert_array_equal(opened.chosen.predict(dev.pixels()), chosen.predict(dev.pixels()))
     np.testing.assert_array_equal(open_agent(tmp_path / "agent" / "chosen").predict(dev.pixels()),
                                   chosen.predict(dev.pixels()))  # fmt: skip

@@ -35,6 +35,7 @@ class Agent:
         about: seed, digest of the image set, origin of the initial weights, last training loss.
         chosen: the agent at the step that was best on dev, where training was given one; never the headline.
         cache: where inputs of whole sets are kept.
+        known: probabilities of whole sets that training has just looked at, by the set's digest.
     """
 
     config: AgentConfig
@@ -44,6 +45,7 @@ class Agent:
     about: dict[str, Any]
     chosen: Optional["Agent"] = field(default=None, repr=False)
     cache: FeatureCache = field(default_factory=FeatureCache, repr=False)
+    known: dict[str, NDArray[np.float32]] = field(default_factory=dict, repr=False)
 
     @property
     def digest(self) -> str:
@@ -78,6 +80,8 @@ class Agent:
     def predict_set(self, images: ImageSet) -> NDArray[np.float32]:
         """Probabilities ``[n, k]`` of a whole set; what the frozen stages make of it is computed once per cache."""
         self._check_size(images.size_px)
+        if images.digest in self.known:
+            return self.known[images.digest]
         return probabilities(self.network, Inputs(images, self.network, self.config.image_px, self.cache))
 
     @torch.no_grad()

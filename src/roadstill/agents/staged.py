@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from roadstill.errors import UserError
 from roadstill.precision import in_bfloat16
 
+# What a frozen stage makes of so many pixels of pictures stays in a processor's cache (8 pictures of 128 px).
+_FROZEN_PIXELS_AT_ONCE = 2**17
+
 
 class StagedNetwork(nn.Module):
     """Stages one after the other, then one linear layer.
@@ -92,22 +95,18 @@ class StagedNetwork(nn.Module):
 
     def parts(self, batch: Tensor) -> list[slice]:
         """Rows of a batch ``[b, 3, s, s]`` that go through the network at a time, in order."""
-        size = len(batch)
-        if self.pixels_at_once is not None and batch.device.type == "cpu":
-            number = -(-size // max(1, self.pixels_at_once // (batch.shape[2] * batch.shape[3])))
-            ends = [size * index // number for index in range(number + 1)]
-            return [slice(start, end) for start, end in pairwise(ends)]
-        return [slice(0, size)]
+        return _rows_at_once(batch, self.pixels_at_once)
 
     def in_parts(self, batch: Tensor) -> Tensor:
         """`tail`, as many rows at a time as `parts` says."""
         return torch.cat([self.tail(batch[rows]) for rows in self.parts(batch)])
 
     def trunk(self, x: Tensor) -> Tensor:
-        """The frozen stages."""
-        for stage in self.stages[: self.frozen]:
-            x = stage(x)
-        return x
+        """The frozen stages; each picture goes through them by itself, so that few at a time do."""
+        if not self.frozen:
+            return x
+        frozen = nn.Sequential(*self.stages[: self.frozen])
+        return torch.cat([frozen(x[rows]) for rows in _rows_at_once(x, _FROZEN_PIXELS_AT_ONCE)])
 
     def features(self, x: Tensor) -> Tensor:
         """The stages that train: what the linear layer sees, ``[b, features]``."""
@@ -132,3 +131,13 @@ class StagedNetwork(nn.Module):
             for name, value in stage.state_dict().items():
                 sha.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
         return sha.hexdigest()[:16]
+
+
+def _rows_at_once(batch: Tensor, pixels: int | None) -> list[slice]:
+    """Rows of a batch ``[b, 3, s, s]`` in even parts of at most so many pixels on a CPU, else all of them."""
+    size = len(batch)
+    if pixels is None or batch.device.type != "cpu":
+        return [slice(0, size)]
+    number = max(1, -(-size // max(1, pixels // (batch.shape[2] * batch.shape[3]))))
+    ends = [size * index // number for index in range(number + 1)]
+    return [slice(start, end) for start, end in pairwise(ends)]

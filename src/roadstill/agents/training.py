@@ -131,6 +131,7 @@ def train_agent(
     if best is not None and dev is not None:
         about = about | {"chosen_step": best.best[0], "dev": dev.digest, "looks": best.looks}
         agent.chosen = replace(agent, network=best.chosen(), about=about)
+        agent.known = {dev.digest: best.found}  # the last look is after the last step
     return agent
 
 

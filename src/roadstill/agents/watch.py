@@ -27,6 +27,7 @@ class DevWatch:
     Attributes:
         looks: step and balanced accuracy of each look.
         best: the first of the best of them.
+        found: probabilities ``[n, k]`` at the latest look.
 
     Raises:
         UserError: a test part, a class without an image, or looks below 1.
@@ -55,6 +56,7 @@ class DevWatch:
         self.at = {-(-steps * number // looks) for number in range(1, looks + 1)}
         self.looks: list[tuple[int, float]] = []
         self.best: tuple[int, float] = (0, -1.0)
+        self.found = np.empty((0, 0), np.float32)
         self._state: dict[str, Tensor] = {}
 
     def after(self, steps: int) -> float | None:
@@ -65,7 +67,7 @@ class DevWatch:
         if steps not in self.at:
             return None
         self.network.eval()
-        found = probabilities(self.network, self.inputs)
+        found = self.found = probabilities(self.network, self.inputs)
         self.network.train()
         right = found.argmax(1) == self.labels
         share = float(np.mean([right[self.labels == label].mean() for label in np.unique(self.labels)]))
