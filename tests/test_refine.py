@@ -76,7 +76,7 @@ def test_a_refined_set_stands_for_the_whole_better_than_before(codec, tmp_path, 
     real, dev = colours(tmp_path / "real", 200), colours(tmp_path / "dev", 200, seed=1)
     agent = AgentConfig(network="convnet", steps=40, learning_rate=1e-3, head_init="zero")
     gains = []
-    for seed in range(3):
+    for seed in range(2):
         few = select(real, Random(), per_class=2, seed=seed).save(tmp_path / f"few{seed}")
         config = Refinement(steps=60, real_batch=100, **objective)
         made = refine(few, real, codec, agent=agent, config=config, seed=seed, out=tmp_path / f"made{seed}")
