@@ -20,6 +20,7 @@ setup: .venv/installed ## virtual environment with everything that demo, test an
 demo: setup ## the whole road on the built-in synthetic world, to runs/demo/report.html
 	$(BIN)/roadstill demo
 
+# Files in the order of their names: xdist would leave those with few, long tests to the end.
 test: setup ## all tests
 	OMP_NUM_THREADS=$(TORCH_THREADS) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 

@@ -75,8 +75,7 @@ def test_a_plain_folder_of_somebody_else_is_judged(sets, tmp_path, capsys):
     for folder in ("0_not_brake", "1_brake"):
         shutil.copytree(clear / folder, foreign / folder.partition("_")[2])
     options = ["--agent.network", "convnet", "--agent.steps", "8", "--agent.image_px", "16", "--seeds", "3"]
-    options += ["--agent.learning_rate", "0.003"]
-    options += ["--workers", "1"]
+    options += ["--agent.learning_rate", "0.003", "--workers", "1"]
     assert main(["compare", str(blind), str(foreign), str(clear), "--test", str(test), *options]) == 0
     lines = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()}
     assert lines["foreign"][:3] == lines["clear"][:3]  # the same pictures in the same order

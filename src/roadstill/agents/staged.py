@@ -102,7 +102,7 @@ class StagedNetwork(nn.Module):
         return torch.cat([self.tail(batch[rows]) for rows in self.parts(batch)])
 
     def trunk(self, x: Tensor) -> Tensor:
-        """The frozen stages; each picture goes through them by itself, so that few at a time do."""
+        """What the frozen stages make of prepared pixels ``[b, 3, s, s]``; on a CPU few pictures at a time go through."""
         if not self.frozen:
             return x
         frozen = nn.Sequential(*self.stages[: self.frozen])
