@@ -102,7 +102,7 @@ class StagedNetwork(nn.Module):
         return torch.cat([self.tail(batch[rows]) for rows in self.parts(batch)])
 
     def trunk(self, x: Tensor) -> Tensor:
-        """What the frozen stages make of prepared pixels ``[b, 3, s, s]``; on a CPU few pictures at a time go through."""
+        """What the frozen stages make of prepared pixels ``[b, 3, s, s]``; few pictures at a time on a CPU."""
         if not self.frozen:
             return x
         frozen = nn.Sequential(*self.stages[: self.frozen])
