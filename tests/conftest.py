@@ -1,6 +1,10 @@
 """Fixtures that many rooms share."""
 
 import json
+import os
+import runpy
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -63,3 +67,33 @@ def golden() -> Callable[[str], Golden]:
 def ledgers() -> dict[str, Any]:
     """Exact parameter counts."""
     return json.loads((GOLDEN / "ledgers.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def in_two_processes() -> Callable[..., None]:
+    """``in_two_processes(script, ...)``: runs a Python file by torchrun."""
+
+    def run(script: Path, *arguments: Any) -> None:
+        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+        command = [*launcher, str(script), *map(str, arguments)]
+        subprocess.run(command, check=True, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+
+    return run
+
+
+@pytest.fixture
+def by_one_and_by_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_two_processes: Callable[..., None]
+) -> Callable[..., tuple[Path, Path]]:
+    """``by_one_and_by_two(code, ...)``: the two folders that a script, whose last argument says where, made in this
+    process and in two of torchrun."""
+
+    def run(code: str, *arguments: Any) -> tuple[Path, Path]:
+        script, one, two = (tmp_path / name for name in ("script.py", "one", "two"))
+        script.write_text(code)
+        monkeypatch.setattr(sys, "argv", [str(script), *map(str, arguments), str(one)])
+        runpy.run_path(str(script), run_name="__main__")
+        in_two_processes(script, *arguments, two)
+        return one, two
+
+    return run

@@ -1,9 +1,6 @@
 """EDM on the generator's road: pixels as latents, training, adapters, resuming, generating, all by the same verbs."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -193,9 +190,8 @@ def test_what_was_recorded_before_edm_came_is_recorded_still():
     assert digest_of(Sampling()) == "a5947d78f48d82bf"
 
 
-def test_two_processes_train_as_one(latents, tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(
+def test_two_processes_train_as_one(latents, by_one_and_by_two):
+    code = (
         "import os, sys; from pathlib import Path\n"
         "from roadstill.finetune import *; from roadstill.adapters import Full; from roadstill.latents import *\n"
         "parts = 2 // int(os.environ.get('WORLD_SIZE', 1))\n"
@@ -204,13 +200,9 @@ def test_two_processes_train_as_one(latents, tmp_path):
         "gradient_accumulation=parts)\n"
         "finetune(open_latents(sys.argv[1]), base=None, out=Path(sys.argv[2]), config=config, seed=0)\n"
     )
-    two = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    for name, launcher in (("one", []), ("two", two)):
-        command = [sys.executable, *launcher, str(script), str(latents.root), str(tmp_path / name)]
-        subprocess.run(command, check=True, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    one, both = (load_file(tmp_path / name / "trained.safetensors") for name in ("one", "two"))
+    one, two = (load_file(folder / "trained.safetensors") for folder in by_one_and_by_two(code, latents.root))
     for name, tensor in one.items():
-        torch.testing.assert_close(both[name], tensor, atol=1e-5, rtol=1e-4, msg=name)
+        torch.testing.assert_close(two[name], tensor, atol=1e-5, rtol=1e-4, msg=name)
 
 
 def test_pixels_can_be_refined(tmp_path):

@@ -1,8 +1,6 @@
 """Training a generator: it learns, resumes to the bit, stores little, and loads strictly."""
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -387,10 +385,9 @@ def test_the_moving_average_forgets_the_start_of_a_short_run():
     assert left["reference"] == pytest.approx(0.9999**200, rel=1e-3)
 
 
-def test_two_processes_train_as_one(latents, tmp_path):
+def test_two_processes_train_as_one(latents, by_one_and_by_two):
     """Half a batch in each of two processes is the batch in two parts of one."""
-    script = tmp_path / "script.py"
-    script.write_text(
+    code = (
         "import os, sys; from pathlib import Path\n"
         "from roadstill.finetune import *; from roadstill.adapters import Full; from roadstill.latents import *\n"
         "parts = 2 // int(os.environ.get('WORLD_SIZE', 1))\n"
@@ -399,13 +396,9 @@ def test_two_processes_train_as_one(latents, tmp_path):
         "gradient_accumulation=parts)\n"
         "finetune(open_latents(sys.argv[1]), base=None, out=Path(sys.argv[2]), config=config, seed=0)\n"
     )
-    two = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    for name, launcher in (("one", []), ("two", two)):
-        command = [sys.executable, *launcher, str(script), str(latents.root), str(tmp_path / name)]
-        subprocess.run(command, check=True, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    one, both = (load_file(tmp_path / name / "trained.safetensors") for name in ("one", "two"))
+    one, two = (load_file(folder / "trained.safetensors") for folder in by_one_and_by_two(code, latents.root))
     for name, tensor in one.items():
-        torch.testing.assert_close(both[name], tensor, atol=1e-5, rtol=1e-5, msg=name)
+        torch.testing.assert_close(two[name], tensor, atol=1e-5, rtol=1e-5, msg=name)
 
 
 def test_processes_that_do_not_find_each_other_are_noticed(latents, base, tmp_path, monkeypatch):

@@ -1,9 +1,6 @@
 """Generation: one picture per seed whatever the batch, and a record of how each was drawn."""
 
 import dataclasses
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -255,9 +252,8 @@ def test_what_another_run_left_is_not_taken(denoiser, codec, tmp_path, monkeypat
     assert draw(denoiser, codec, tmp_path / "set", seed=2).digest == whole.digest
 
 
-def test_two_processes_draw_what_one_draws(tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(
+def test_two_processes_draw_what_one_draws(by_one_and_by_two):
+    one, two = by_one_and_by_two(
         "import sys; from pathlib import Path\n"
         "from roadstill.generate import *; from roadstill.checkpoints import load_denoiser\n"
         "from roadstill.codecs import load_codec; from roadstill.denoisers.base import Sampling\n"
@@ -267,11 +263,7 @@ def test_two_processes_draw_what_one_draws(tmp_path):
         "import torch.distributed as group\n"
         "group.is_initialized() and group.destroy_process_group()\n"
     )
-    two = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    for name, launcher in (("one", []), ("two", two)):
-        command = [sys.executable, *launcher, str(script), str(tmp_path / name)]
-        subprocess.run(command, check=True, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    assert open_imageset(tmp_path / "one").digest == open_imageset(tmp_path / "two").digest
+    assert open_imageset(one).digest == open_imageset(two).digest
 
 
 def test_the_edm_of_the_package_knows_its_classes():

@@ -1,7 +1,3 @@
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -184,11 +180,9 @@ torch.distributed.destroy_process_group()  # one that just leaves may abort the 
 """
 
 
-def test_memories_of_two_processes_are_local_or_gathered(tmp_path):
+def test_memories_of_two_processes_are_local_or_gathered(tmp_path, in_two_processes):
     (tmp_path / "script.py").write_text(SCRIPT)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    subprocess.run([*launcher, str(tmp_path / "script.py"), str(tmp_path)], check=True, env=environment)
+    in_two_processes(tmp_path / "script.py", tmp_path)
     vectors = torch.arange(48.0).view(3, 2, 4, 2)
     label = torch.tensor([[[0, 1, 0, 0], [1, 1, 0, 0]]]).expand(3, 2, 4)
     whole = ClassMemory(5)

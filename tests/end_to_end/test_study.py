@@ -31,7 +31,9 @@ def test_a_size_that_a_recipe_like_another_one_does_not_want_is_none():
 
 def test_a_study_makes_one_table_and_goes_on_where_it_stopped(tmp_path, capsys):
     out, less = tmp_path / "study", tmp_path / "less.yaml"
-    less.write_text("like: thesis-table-4.3\narms: {difffit: null, lora: null, difffit-lora: null}\n")
+    less.write_text(
+        "like: thesis-table-4.3\narms: {difffit: null, lora: null, difffit-lora: null, difffit-lora-scos: null}\n"
+    )
     call = ["study", str(less), "--size", "toy", "--out", str(out), "--workers", "1"]
     assert main(call) == 0
     told = capsys.readouterr().out

@@ -55,6 +55,7 @@ def test_sets_are_judged_by_agents_trained_on_each(sets):
 def test_the_verb_takes_sets_as_they_are_typed(sets, tmp_path, capsys):
     blind, clear, test, _ = map(str, sets)
     options = ["--agent.network", "convnet", "--agent.steps", "4", "--agent.image_px", "16", "--seeds", "3"]
+    options += ["--workers", "1"]
     out = tmp_path / "comparison.json"
     assert main(["compare", clear, blind, "--test", test, *options, "--out", str(out)]) == 0
     told = capsys.readouterr().out
