@@ -76,7 +76,7 @@ def in_two_processes() -> Callable[..., None]:
     def run(script: Path, *arguments: Any) -> None:
         launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
         command = [*launcher, str(script), *map(str, arguments)]
-        subprocess.run(command, check=True, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+        subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})  # pytest shows what it said
 
     return run
 

@@ -1,4 +1,6 @@
-"""Made-up frames that several tests share."""
+"""Made-up frames, and parts of runs, that several tests share."""
+
+import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -44,3 +46,11 @@ def picture_set(folder, n, *, px=16, seed=0, **facts):
             own = {name: values[index] for name, values in facts.items()}
             writer.add(np.clip(picture, 0, 255).astype(np.uint8), index % 2, {"log": f"log{index // 4}"} | own)
     return open_imageset(folder)
+
+
+def copy_stages(run, out, *stages):
+    """A run folder that has some stages of another run: they count as done where the settings are the same."""
+    for stage in stages:
+        shutil.copytree(run / stage, out / stage)
+        shutil.copytree(run / "stages" / stage, out / "stages" / stage)
+    return out

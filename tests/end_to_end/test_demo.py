@@ -2,10 +2,10 @@
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 import pytest
+from made import copy_stages
 
 from roadstill.agents import open_agent
 from roadstill.cli import main
@@ -74,13 +74,6 @@ def test_other_settings_make_only_what_depends_on_them(demo, capsys):
     assert all(stage.endswith("-3") for stage in stages), stages
 
 
-def copy_parts(demo, out, *parts):
-    """What recipes of the same settings share, so that it counts as done."""
-    for part in parts:
-        shutil.copytree(demo / part, out / part)
-        shutil.copytree(demo / "stages" / part, out / "stages" / part)
-
-
 PICKED = """
 name: picked
 world: {drives: 6, seed: 1, height_px: 72}
@@ -102,7 +95,7 @@ arms:
 def test_a_teacher_picks_real_frames_candidates_and_starts_and_leads(demo, tmp_path):
     (tmp_path / "picked.yaml").write_text(PICKED)
     out = tmp_path / "run"
-    copy_parts(demo, out, "world", "index")
+    copy_stages(demo, out, "world", "index")
     assert main(["run", str(tmp_path / "picked.yaml"), "--out", str(out), "--workers", "1"]) == 0
     sure, begun = (open_imageset(out / "arms" / arm / "seed0") for arm in ("sure", "begun"))
     assert sure.counts() == begun.counts() == {"not_brake": 2, "brake": 2}
@@ -154,7 +147,7 @@ arms:
 def test_several_budgets_share_a_fine_tuning_and_are_compared_apart(demo, tmp_path, capsys):
     (tmp_path / "budgets.yaml").write_text(BUDGETS)
     out = tmp_path / "run"
-    copy_parts(demo, out, "world", "index", "sets", "encode")
+    copy_stages(demo, out, "world", "index", "sets", "encode")
     assert main(["run", str(tmp_path / "budgets.yaml"), "--out", str(out), "--workers", "1"]) == 0
     assert "· sets\n" not in capsys.readouterr().err
     assert [path.name for path in (out / "finetune").iterdir()] == ["tuned@1"]

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from made import copy_stages
 
 from roadstill.cli import main
 from roadstill.errors import UserError
@@ -41,13 +42,6 @@ def honest(tmp_path_factory):
     run = tmp_path_factory.mktemp("honest") / "run"
     run_recipe(recipe(), run, workers=1)
     return run
-
-
-def with_its_world(honest, out):
-    """A run folder that has the world of another run and nothing else."""
-    for part in ("world", "stages/world"):
-        shutil.copytree(honest / part, out / part)
-    return out
 
 
 def with_other_labels(run, out, changed):
@@ -89,7 +83,7 @@ def test_one_test_label_changes_no_choice(honest, tmp_path):
 
 
 def test_where_selection_sees_the_test_its_labels_do_change_choices(honest, tmp_path):
-    run_recipe(recipe("literature"), with_its_world(honest, tmp_path / "run"), workers=1)
+    run_recipe(recipe("literature"), copy_stages(honest, tmp_path / "run", "world"), workers=1)
     assert not (tmp_path / "run" / "sets" / "dev").exists()
     rows = range(len(open_imageset(tmp_path / "run" / "sets" / "test")))
     other = with_other_labels(tmp_path / "run", tmp_path / "other", set(rows))
@@ -101,7 +95,7 @@ def test_where_selection_sees_the_test_its_labels_do_change_choices(honest, tmp_
 
 @pytest.mark.parametrize("protocol", ["thesis-honest", "thesis"])
 def test_the_protocols_of_the_thesis(honest, tmp_path, protocol):
-    run = with_its_world(honest, tmp_path / "study" / "tiny")
+    run = copy_stages(honest, tmp_path / "study" / "tiny", "world")
     run_study([recipe(protocol)], tmp_path / "study", workers=1)
     parts = {path.name: set(open_imageset(path).column("drive")) for path in (run / "sets").iterdir()}
     assert set(parts) == ({"train", "dev", "test"} if protocol == "thesis-honest" else {"train", "test"})
