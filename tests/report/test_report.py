@@ -346,6 +346,11 @@ def test_thesis_figures_stand_beside_their_arm_if_there_are_any(tmp_path):
     page = write_report(tmp_path).read_text()
     assert "thesis, accuracy" in page
     assert page.count("60.46") == 1
+    compared["about"]["thesis"] = {"full": "90.78"}
+    write_json(tmp_path / "comparison.json", compared)
+    page = write_report(tmp_path).read_text()
+    assert "90.78" in page
+    assert "majority line is our arithmetic" not in page
 
 
 def test_figure_is_drawn_alike_twice_and_follows_the_page_colours():
