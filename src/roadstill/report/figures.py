@@ -107,6 +107,7 @@ def differences(verdicts: Sequence[Mapping[str, Any]], labels: Mapping[str, str]
             axes.plot([low, high], [row, row], color=SERIES[0], lw=3, solid_capstyle="round")
             axes.plot([100 * verdict["difference"]], [row], "d", ms=6, color=INK)
         axes.axvline(0, color=INK, lw=1, ls="--")
+        axes.locator_params(axis="x", nbins=6)  # ticks like -12.5 run into each other at more
         _labels(axes, [labels.get(verdict["arm"], verdict["arm"]) for verdict in verdicts])
         baselines = {labels.get(verdict["baseline"], verdict["baseline"]) for verdict in verdicts}
         axes.set_xlabel(f"points above {' or '.join(sorted(baselines))}, with 95 % interval"[:70])
