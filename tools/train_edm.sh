@@ -15,7 +15,7 @@ roadstill finetune "$work/run/encode" "$work/second" --base "$work/run/pretrain"
 python - "$work/second" src/roadstill/weights/edm-cifar10.safetensors <<'EOF'
 import sys
 from pathlib import Path
-from roadstill.finetune import export_base
+from roadstill.generator.finetune import export_base
 
 export_base(Path(sys.argv[1]), Path(sys.argv[2]))
 EOF

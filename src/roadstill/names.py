@@ -7,6 +7,8 @@ that a stranger wrote; the readers of such files cannot import this module (a co
 from importlib import import_module
 from typing import Any
 
+from roadstill.moved import present
+
 
 def dotted(path: str) -> Any:
     """What a dotted path such as ``my_module.Spread`` names.
@@ -14,7 +16,7 @@ def dotted(path: str) -> Any:
     Raises:
         ValueError: no such module or name.
     """
-    module, _, name = path.rpartition(".")
+    module, _, name = present(path).rpartition(".")
     try:
         return getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:

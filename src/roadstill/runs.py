@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from roadstill.errors import UserError
+from roadstill.moved import recorded
 
 
 def seed_of(*parts: object) -> int:
@@ -53,7 +54,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, Path):
         return value.as_posix()
     if callable(value):
-        return f"{value.__module__}.{value.__qualname__}"
+        return recorded(f"{value.__module__}.{value.__qualname__}")
     return value
 
 

@@ -166,7 +166,9 @@ def test_a_batch_in_parts_is_a_batch(pictures, monkeypatch):
 
 
 def test_half_precision_trains_alike_and_judges_in_single(pictures, monkeypatch):
-    monkeypatch.setattr("roadstill.precision.has_bfloat16", lambda kind: True)  # slower without, but it computes
+    monkeypatch.setattr(
+        "roadstill.learning.precision.has_bfloat16", lambda kind: True
+    )  # slower without, but it computes
     half = train_agent(pictures, config=config(mixed_precision="bf16", steps=8), seed=0)
     full = train_agent(pictures, config=config(steps=8), seed=0)
     assert all(value.dtype == torch.float32 for value in half.network.state_dict().values())
@@ -176,7 +178,7 @@ def test_half_precision_trains_alike_and_judges_in_single(pictures, monkeypatch)
     half.network.mixed_precision = "no"
     np.testing.assert_array_equal(half.predict(x), train_agent(
         pictures, config=config(mixed_precision="bf16", steps=8), seed=0).predict(x))  # fmt: skip
-    monkeypatch.setattr("roadstill.precision.has_bfloat16", lambda kind: False)
+    monkeypatch.setattr("roadstill.learning.precision.has_bfloat16", lambda kind: False)
     assert torch.equal(
         state(train_agent(pictures, config=config(mixed_precision="bf16", steps=8), seed=0)), state(full)
     )

@@ -6,8 +6,8 @@ import pytest
 
 from roadstill.cli import main
 from roadstill.errors import UserError
+from roadstill.pipeline.studies import recipes_of
 from roadstill.recipes import at_budgets, read_recipe, recipe_sizes, shipped_recipes
-from roadstill.studies import recipes_of
 
 
 @pytest.mark.parametrize("name", shipped_recipes())

@@ -12,8 +12,8 @@ from roadstill.errors import UserError
 from roadstill.evaluation import open_runs, read_ledger
 from roadstill.imagesets import ImageSetWriter, open_imageset
 from roadstill.pipeline import run_recipe
+from roadstill.pipeline.studies import run_study
 from roadstill.recipes import parse_recipe
-from roadstill.studies import run_study
 
 
 def recipe(protocol="honest", **more):

@@ -2,8 +2,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from roadstill.checkpoints import load_denoiser
 from roadstill.errors import UserError
+from roadstill.generator.checkpoints import load_denoiser
 from roadstill.networks.dit import DiT
 from roadstill.networks.interchange import (
     from_diffusers,

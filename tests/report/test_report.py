@@ -16,7 +16,7 @@ from PIL import Image
 from roadstill.errors import UserError
 from roadstill.evaluation.compare import Comparison, Verdict
 from roadstill.evaluation.summary import ArmSummary, Spread
-from roadstill.filters import FrameFilter, Sieve
+from roadstill.frames.filters import FrameFilter, Sieve
 from roadstill.imagesets import ImageSetWriter
 from roadstill.report import figures, parts, sheets, verdicts, write_report
 from roadstill.report.sheets import arm_folders, jpeg_uri

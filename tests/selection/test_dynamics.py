@@ -10,10 +10,10 @@ from made import frame_table
 from toys import pictureless
 
 from roadstill.cli import main
+from roadstill.data.picture_store import PictureConfig
+from roadstill.data.prepare import prepare_splits
 from roadstill.errors import UserError
 from roadstill.frames import BrakeLabel, frame_writers, open_frames
-from roadstill.pictures import PictureConfig
-from roadstill.prepare import prepare_splits
 from roadstill.runs import write_json
 from roadstill.selection import Dynamics, PerDriveRandom, Random, select
 from roadstill.selection.dynamics import motion

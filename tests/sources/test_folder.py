@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from roadstill.cli import main
+from roadstill.data.folders import import_folder, prepare_folder
+from roadstill.data.picture_store import PictureConfig
 from roadstill.errors import UserError
-from roadstill.folders import import_folder, prepare_folder
 from roadstill.images import centre_square
 from roadstill.imagesets import open_imageset
-from roadstill.pictures import PictureConfig
 from roadstill.sources.folder import find_parts, groups_of, has_class_folders, read_classes
 
 SMALL = PictureConfig(8)
@@ -99,11 +99,11 @@ def test_equal_calls_workers_and_a_stopped_call_give_equal_bytes(tmp_path, monke
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("roadstill.folders.write_pictures", killed)
+        patch.setattr("roadstill.data.folders.write_pictures", killed)
         with pytest.raises(KeyboardInterrupt):
             run("three")
     assert sorted(path.name for path in (tmp_path / "three").iterdir()) == ["pictures"]
-    monkeypatch.setattr("roadstill.pictures.PictureConfig.png", None)
+    monkeypatch.setattr("roadstill.data.picture_store.PictureConfig.png", None)
     assert run("three") == first
     with pytest.raises(UserError, match="has no picture in the part"):
         prepare_folder(draw(tmp_path / "few", "a/0.png", "a/1.png", "b/0.png"), tmp_path / "x", config=SMALL)

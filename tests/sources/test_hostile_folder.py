@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from attacks import FIELDS, PICKLES
 from made_logs import make_frame
-from test_attacks import WATCH
+from watch import WATCH
 
 from roadstill.cli import main
 from roadstill.errors import one_line
-from roadstill.framestore import FrameStore
+from roadstill.frames.store import FrameStore
 
 DRIVES, FRAMES = 6, 24
 ODD_NAMES = ["a\nb", "a\x1b[2Jb", "a\u202eb", "a\udcffb", "\u4e2d" * 80, "x" * 245, "CON", " ", "log=x", "a%2Fb", "..a"]

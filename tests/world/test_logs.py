@@ -270,8 +270,8 @@ def test_pickles_name_only_globals_that_old_numpy_has(world):
 
 
 def test_our_own_reader_finds_the_windows(world):
-    from roadstill.filters import FrameFilter, SceneFilter, Sieve
-    from roadstill.sources.navsim import read_log
+    from roadstill.frames.filters import FrameFilter, SceneFilter, Sieve
+    from roadstill.sources.navsim.logs import read_log
 
     sieve = Sieve(SceneFilter().rules(), FrameFilter())
     images = set()

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from roadstill.agents.staged import StagedNetwork
 from roadstill.agents.weights import read_weights
 from roadstill.errors import UserError
-from roadstill.hub import local
 from roadstill.schedules import dotted
+from roadstill.weights import local
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _OWN = ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from roadstill.errors import UserError
-from roadstill.precision import in_bfloat16
+from roadstill.learning.precision import in_bfloat16
 
 # What a frozen stage makes of so many pixels of pictures stays in a processor's cache (8 pictures of 128 px).
 _FROZEN_PIXELS_AT_ONCE = 2**17

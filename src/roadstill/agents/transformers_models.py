@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from roadstill.agents.backbones import IMAGENET, one_line, staged
 from roadstill.agents.staged import StagedNetwork
 from roadstill.errors import UserError
-from roadstill.hub import local
 from roadstill.runs import read_json
+from roadstill.weights import local
 
 
 def transformers_backbone(

@@ -23,8 +23,8 @@ from roadstill.agents.seeds import Trainer
 from roadstill.agents.training import build_network
 from roadstill.bench.timing import Row, in_turns, table
 from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
+from roadstill.learning.precision import has_bfloat16
 from roadstill.parallel import Workers
-from roadstill.precision import has_bfloat16
 
 _OURS, _PLAIN = "ours, one after the other", "plain loop, PyTorch's loader"
 

@@ -14,13 +14,13 @@ import numpy as np
 from PIL import Image
 
 from roadstill.bench.timing import Row, in_turns, table
-from roadstill.filters import FrameFilter, SceneFilter
+from roadstill.data.picture_store import PictureConfig
 from roadstill.frames import FrameTable
-from roadstill.framestore import FrameStore
-from roadstill.pictures import PictureConfig
-from roadstill.sources.navsim import frames_of
-from roadstill.sources.unpickle import parse
-from roadstill.splits import Cut, write_index
+from roadstill.frames.filters import FrameFilter, SceneFilter
+from roadstill.frames.splits import Cut, write_index
+from roadstill.frames.store import FrameStore
+from roadstill.sources.navsim.logs import frames_of
+from roadstill.sources.pickles.unpickle import parse
 
 FRAMES_PER_LOG, BOXES = 600, 70  # of a genuine log
 SIZES = (62_500, 250_000, 1_000_000)

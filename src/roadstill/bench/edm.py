@@ -11,14 +11,14 @@ from torch.nn import functional as F
 from roadstill.adapters import Full, apply_adapters
 from roadstill.bench.generator import counted, latents_at
 from roadstill.bench.timing import Row, flops_of, in_turns, matmul_flops_per_s, table
+from roadstill.codecs.latents import LatentStore
 from roadstill.denoisers.base import Sampling
 from roadstill.denoisers.edm import EDMDenoiser
-from roadstill.finetune import FinetuneConfig, accelerator_of
-from roadstill.latents import LatentStore
+from roadstill.generator.finetune import FinetuneConfig, accelerator_of
+from roadstill.generator.step import Training
+from roadstill.learning.precision import has_bfloat16
 from roadstill.networks.kinds import SongUNetConfig, fresh_network
 from roadstill.networks.songunet import SongUNet
-from roadstill.precision import has_bfloat16
-from roadstill.steps import Training
 
 SHAPE, CLASSES = (3, 32, 32), 10
 SMALL = SongUNetConfig(channels=64, channel_mult=(1, 2, 2), num_blocks=1, attention=(8,))

@@ -13,16 +13,16 @@ from torch.nn import functional as F
 from roadstill.adapters import DiffFit, apply_adapters
 from roadstill.bench.timing import Row, flops_of, in_turns, matmul_flops_per_s, table
 from roadstill.codecs import PretrainedCodec
+from roadstill.codecs.latents import FORMAT, LatentStore, open_latents
 from roadstill.denoisers.base import Sampling
 from roadstill.denoisers.dit import DiTDenoiser
-from roadstill.finetune import FinetuneConfig, accelerator_of
-from roadstill.latents import FORMAT, LatentStore, open_latents
-from roadstill.loops import write_tensors
+from roadstill.generator.finetune import FinetuneConfig, accelerator_of
+from roadstill.generator.step import Training
+from roadstill.learning.loops import write_tensors
+from roadstill.learning.precision import has_bfloat16
 from roadstill.networks.dit import DiT, dit
-from roadstill.precision import has_bfloat16
 from roadstill.runs import write_json
 from roadstill.schedules import linear
-from roadstill.steps import Training
 
 CHANNELS, SIDE, CLASSES = 4, 32, 2  # Stable Diffusion's latents at 256 px; brake and not brake
 

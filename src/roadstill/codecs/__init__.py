@@ -7,7 +7,7 @@ from roadstill.codecs.pixels import NAME, PixelCodec
 from roadstill.codecs.pretrained import PretrainedCodec, load_pretrained
 from roadstill.codecs.small import CodecConfig, SmallCodec, load_small, save_codec
 from roadstill.errors import UserError
-from roadstill.hub import local, shipped
+from roadstill.weights import local, shipped
 
 __all__ = [
     "Codec",

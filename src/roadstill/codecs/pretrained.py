@@ -7,8 +7,8 @@ from torch import Tensor
 
 from roadstill.codecs.base import Codec, Moments
 from roadstill.errors import UserError
-from roadstill.hub import WEIGHTS, open_model
 from roadstill.runs import digest_file
+from roadstill.weights import WEIGHTS, open_model
 
 KINDS = ("AutoencoderKL", "AutoencoderTiny")
 

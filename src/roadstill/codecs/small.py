@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from roadstill.codecs.base import Codec, Moments
 from roadstill.errors import UserError
-from roadstill.loops import channels_last, read_tensors, require_names, write_tensors
+from roadstill.learning.loops import channels_last, read_tensors, require_names, write_tensors
 from roadstill.runs import digest_file
 
 FORMAT = "roadstill-codec-1"

@@ -12,7 +12,7 @@ from typing_extensions import Self
 
 from roadstill.denoisers.base import GUIDANCE, STEPS, Estimate, Guide, Sampling
 from roadstill.errors import UserError
-from roadstill.precision import in_bfloat16
+from roadstill.learning.precision import in_bfloat16
 from roadstill.schedules import NoiseSchedule
 
 IN_MEMORY = "in memory"

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from roadstill.errors import UserError
-from roadstill.sources.cifar10 import find_cifar10
-from roadstill.sources.navsim import find_data
+from roadstill.sources.cifar10.parts import find_cifar10
+from roadstill.sources.navsim.logs import find_data
 
 ROOTS = ("OPENSCENE_DATA_ROOT", "NUPLAN_MAPS_ROOT", "NAVSIM_EXP_ROOT", "NAVSIM_DEVKIT_ROOT")
 CAMERA = "CAM_F0"

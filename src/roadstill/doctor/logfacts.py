@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from roadstill.errors import one_line
-from roadstill.sources.schema import BrokenFrame, read_frame, read_log_name
-from roadstill.sources.unpickle import BrokenLog, read_pickle
+from roadstill.sources.navsim.schema import BrokenFrame, read_frame, read_log_name
+from roadstill.sources.pickles.unpickle import BrokenLog, read_pickle
 
 MAX_BYTES = 64 * 2**20
 _HEAD = 2**20

@@ -71,7 +71,7 @@ def accelerators() -> dict[str, Any]:
         warnings.simplefilter("always")
         import torch
 
-        from roadstill.precision import has_bfloat16
+        from roadstill.learning.precision import has_bfloat16
 
         kind = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
         found: dict[str, Any] = {"kind": kind.type if kind else None, "torch_cuda": torch.version.cuda}

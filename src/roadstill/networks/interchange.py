@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from roadstill.errors import UserError
-from roadstill.hub import open_model
 from roadstill.networks.dit import SIZES, DiT
 from roadstill.runs import atomic_path, read_json
+from roadstill.weights import open_model
 
 DIFFUSERS_KIND = "DiTTransformer2DModel"
 _ENDS = ("weight", "bias")

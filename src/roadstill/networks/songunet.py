@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from roadstill.errors import UserError
-from roadstill.loops import channels_last
+from roadstill.learning.loops import channels_last
 from roadstill.networks.unet_blocks import SKIP, Block, Fourier, Resampling, Sinusoid, norm
 
 STYLES = {"ddpmpp": (1.0, 1.0), "ncsnpp": (1.0, 3.0, 3.0, 1.0)}  # with the taps of their resampling filters

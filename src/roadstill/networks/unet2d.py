@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from roadstill.errors import UserError
-from roadstill.loops import channels_last
+from roadstill.learning.loops import channels_last
 
 
 class UNet2D(nn.Module):

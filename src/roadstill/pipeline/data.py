@@ -5,14 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from roadstill.cifar10 import DEV_IMAGES, prepare_cifar10
+from roadstill.data.cifar10 import DEV_IMAGES, prepare_cifar10
+from roadstill.data.folders import prepare_folder
+from roadstill.data.indexing import IndexConfig, hook_defaults, index_data, open_index
+from roadstill.data.picture_store import PictureConfig
+from roadstill.data.prepare import prepare_splits
+from roadstill.data.privacy import describe, hook_of
 from roadstill.errors import UserError
-from roadstill.folders import prepare_folder
-from roadstill.indexing import IndexConfig, hook_defaults, index_data, open_index
-from roadstill.pictures import PictureConfig
 from roadstill.pipeline.road import Road
-from roadstill.prepare import prepare_splits
-from roadstill.privacy import describe, hook_of
 from roadstill.protocols import PROTOCOLS
 from roadstill.recipes import Recipe
 

@@ -4,15 +4,15 @@ import shutil
 from pathlib import Path
 
 from roadstill.agents import train_agent
-from roadstill.finetune import finetune
-from roadstill.hub import shipped
-from roadstill.latents import encode_imageset, open_latents
-from roadstill.noising import draw_noising
+from roadstill.codecs.latents import encode_imageset, open_latents
+from roadstill.generator.finetune import finetune
+from roadstill.generator.noising import draw_noising
 from roadstill.parallel import Workers
 from roadstill.pipeline.jobs import Job, do_all
 from roadstill.pipeline.road import Road
 from roadstill.pipeline.small_sets import needs_teacher
 from roadstill.runs import digest_file, seed_of
+from roadstill.weights import shipped
 
 
 def encode(road: Road) -> None:

@@ -8,13 +8,13 @@ from typing import Any
 
 from roadstill.agents import Agent, FeatureCache, open_agent, selector_tools
 from roadstill.codecs import Codec, load_codec
-from roadstill.finetune import load_denoiser
-from roadstill.hub import local, shipped
+from roadstill.generator.finetune import load_denoiser
 from roadstill.imagesets import ImageSet, open_imageset
 from roadstill.recipes import Arm, Recipe
 from roadstill.runs import Stage, digest_file, digest_of
 from roadstill.selection import Features, PixelFeatures
 from roadstill.selection.middle import MiddleFeatures
+from roadstill.weights import local, shipped
 
 
 def silent(line: str) -> None:

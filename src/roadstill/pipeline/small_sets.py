@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from roadstill.finetune import load_denoiser
-from roadstill.generate import generate
+from roadstill.generator.finetune import load_denoiser
+from roadstill.generator.generate import generate
+from roadstill.generator.refine import refine
 from roadstill.imagesets import ImageSet
 from roadstill.parallel import Workers
 from roadstill.pipeline.jobs import Job, do_all
 from roadstill.pipeline.road import Road
 from roadstill.recipes import Arm
-from roadstill.refine import refine
 from roadstill.selection import Picker, make_selector, needs, pick
 
 

@@ -14,12 +14,12 @@ from typing import Any, Literal
 import yaml
 
 from roadstill.agents import AgentConfig
+from roadstill.data.indexing import IndexConfig
 from roadstill.denoisers.base import Sampling
 from roadstill.errors import UserError
-from roadstill.finetune import FinetuneConfig
-from roadstill.indexing import IndexConfig
+from roadstill.generator.finetune import FinetuneConfig
+from roadstill.generator.refine import Refinement
 from roadstill.protocols import PROTOCOLS, ProtocolName
-from roadstill.refine import Refinement
 from roadstill.selection.registry import find_selector, makes_pictures
 
 Size = Literal["toy", "small", "full"]
@@ -106,15 +106,15 @@ class Recipe:
         arms: by a short name that serves as folder name.
         world: source of the frames if ``data`` is not given.
         data: folder of NAVSIM logs and sensors, or what ``source`` says.
-        source: "navsim"; or pictures as they are, for which there is no index: "cifar10" (see `roadstill.cifar10`) or
-            "folder" (class folders).
-        group: of class folders, see `roadstill.folders.prepare_folder`.
+        source: "navsim"; or pictures as they are, for which there is no index: "cifar10" (see
+            `roadstill.data.cifar10`) or "folder" (class folders).
+        group: of class folders, see `roadstill.data.folders.prepare_folder`.
         index: which frames count, and how they are split.
         protocol: who may look at which part, see `roadstill.protocols`.
         test_index: the test part as a selection of its own; what the index's preset holds back is dev then. The honest
             protocol on NAVSIM is ``index: {preset: navtrain}`` with ``test_index: {preset: navtest}``.
         image_px: side of the prepared pictures.
-        hook: dotted path of a step that every full picture passes before it is cropped, see `roadstill.privacy`.
+        hook: dotted path of a step that every full picture passes before it is cropped, see `roadstill.data.privacy`.
         hook_settings: of the hook; its logs are those of ``data`` if it wants some.
         max_per_class: most train / dev / test images of a class; all if not given.
         per_class: images per class of a small set (IPC).

@@ -20,7 +20,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from roadstill.filters import ACCEL_EDGES_MPS2, SPEED_EDGES_MPS
+from roadstill.frames.filters import ACCEL_EDGES_MPS2, SPEED_EDGES_MPS
 
 INK, GRID = "#010203", "#040506"  # stand for var(--ink) and var(--line)
 BRAKE, OTHER = "#d9622b", "#3f88c5"

@@ -6,15 +6,15 @@ from typing import Any, Literal
 
 from tqdm import tqdm
 
+from roadstill.data.indexing import IndexConfig
+from roadstill.data.picture_store import PictureConfig
 from roadstill.errors import PartlyDone, UserError
-from roadstill.filters import FrameFilter, SceneFilter
 from roadstill.frames import BrakeLabel
+from roadstill.frames.filters import FrameFilter, SceneFilter
 from roadstill.imagesets import ImageSet
-from roadstill.indexing import IndexConfig
 from roadstill.parallel import Shard
-from roadstill.pictures import PictureConfig
 from roadstill.protocols import ProtocolName
-from roadstill.sources.csv_config import CsvConfig
+from roadstill.sources.csv.config import CsvConfig
 
 
 def world(
@@ -93,8 +93,8 @@ def index(
         shard: i/n reads only this share of the logs, for several machines; a call without it joins all shares.
         workers: processes that read logs.
     """
-    from roadstill.expectations import beside_thesis
-    from roadstill.indexing import Index, index_csv, index_data
+    from roadstill.data.indexing import Index, index_csv, index_data
+    from roadstill.data.thesis_counts import beside_thesis
 
     if expect not in (None, "thesis"):
         raise UserError(f"expect {expect!r} is unknown; the only one is 'thesis'")
@@ -148,8 +148,8 @@ def _bar(what: str) -> Callable[[int, int], None]:
 
 
 def _verified(index: Path, parts: list[str], sensors: Path | None, archives: list[Path]) -> str:
+    from roadstill.data.verify import verify_pictures
     from roadstill.frames import stream_frames
-    from roadstill.verify import verify_pictures
 
     if sensors is None and not archives:
         raise UserError("there is no sensor folder beside the logs to verify; name it with --sensors, or --archives")
@@ -197,17 +197,17 @@ def prepare(
         label: what the classes are: brake (brake, not brake) or location; class folders are their own.
         group: for class folders, a regular expression with one group that finds in each path what is not to be cut, as
             a drive.
-        hook: dotted path of a step of your choice on every full picture, as roadstill.privacy.BlurBoxes, which blurs
-            vehicles and people by the boxes of the logs; every pixel is decoded for it.
+        hook: dotted path of a step of your choice on every full picture, as roadstill.data.privacy.BlurBoxes, which
+            blurs vehicles and people by the boxes of the logs; every pixel is decoded for it.
         hook_settings: of that step, as '{"missing": "leave_out"}'; its logs are the index's if it wants some.
         shard: i/n makes only the pictures of this share of the logs; a call without it writes the sets.
         dev_images: of CIFAR-10, how many pictures of the training part become dev: 5000 by default, 0 for none.
         workers: processes that draw and decode.
     """
-    from roadstill.indexing import hook_defaults, open_index
-    from roadstill.prepare import Incomplete, prepare_splits
-    from roadstill.privacy import hook_of
-    from roadstill.sources.cifar10 import find_cifar10
+    from roadstill.data.indexing import hook_defaults, open_index
+    from roadstill.data.prepare import Incomplete, prepare_splits
+    from roadstill.data.privacy import hook_of
+    from roadstill.sources.cifar10.parts import find_cifar10
     from roadstill.sources.folder import has_class_folders
 
     if hook is None and hook_settings:
@@ -265,14 +265,14 @@ def prepare(
 def _prepared_folder(
     folder: Path, out: Path, config: PictureConfig, group: str | None, max_per_class: int | None, workers: int
 ) -> str:
-    from roadstill.folders import prepare_folder
+    from roadstill.data.folders import prepare_folder
 
     found = prepare_folder(folder, out, config=config, group=group, max_per_class=max_per_class, workers=workers)
     return "\n".join([*found.notes, *_sets_told(out, found.sets)])
 
 
 def _prepared_cifar10(path: Path, out: Path, dev_images: int | None, max_per_class: int | None) -> str:
-    from roadstill.cifar10 import DEV_IMAGES, prepare_cifar10
+    from roadstill.data.cifar10 import DEV_IMAGES, prepare_cifar10
 
     wanted = DEV_IMAGES if dev_images is None else dev_images
     found = prepare_cifar10(path, out, dev_images=wanted, max_per_class=max_per_class)

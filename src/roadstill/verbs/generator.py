@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 from roadstill.agents import AgentConfig
+from roadstill.codecs.training import CodecTraining
 from roadstill.denoisers.base import Sampling
 from roadstill.errors import UserError
-from roadstill.finetune import FinetuneConfig, NetworkConfig
-from roadstill.pretrain import CodecTraining
-from roadstill.refine import Refinement
+from roadstill.generator.finetune import FinetuneConfig, NetworkConfig
+from roadstill.generator.refine import Refinement
 
 
 def encode(images: Path, out: Path, *, codec: Path | None = None, batch_size: int = 32) -> str:
@@ -25,8 +25,8 @@ def encode(images: Path, out: Path, *, codec: Path | None = None, batch_size: in
         batch_size: pictures at a time.
     """
     from roadstill.codecs import load_codec
+    from roadstill.codecs.latents import encode_imageset
     from roadstill.imagesets import open_imageset
-    from roadstill.latents import encode_imageset
 
     store = encode_imageset(open_imageset(images), load_codec(codec), out, batch_size=batch_size)
     shape = " x ".join(str(side) for side in store.shape)
@@ -53,11 +53,11 @@ def pretrain(
         seed: of the start, the order and the noise.
     """
     from roadstill.adapters import Full
-    from roadstill.finetune import export_base, load_denoiser
-    from roadstill.finetune import finetune as train_all
+    from roadstill.codecs.latents import open_latents
+    from roadstill.codecs.training import pretrain_codec
+    from roadstill.generator.finetune import export_base, load_denoiser
+    from roadstill.generator.finetune import finetune as train_all
     from roadstill.imagesets import open_imageset
-    from roadstill.latents import open_latents
-    from roadstill.pretrain import pretrain_codec
 
     if part == "codec":
         return str(pretrain_codec(open_imageset(data), out, codec, seed))
@@ -85,8 +85,8 @@ def finetune(
         tuning: adapters, criteria, schedule, optimiser.
         seed: of the adapters' start, the order and the noise.
     """
-    from roadstill.finetune import finetune as tune
-    from roadstill.latents import open_latents
+    from roadstill.codecs.latents import open_latents
+    from roadstill.generator.finetune import finetune as tune
 
     return str(tune(open_latents(latents), base=base, out=out, config=tuning, seed=seed))
 
@@ -128,8 +128,8 @@ def generate(
     """
     from roadstill.agents import open_agent
     from roadstill.codecs import load_codec
-    from roadstill.finetune import load_denoiser
-    from roadstill.generate import generate as draw
+    from roadstill.generator.finetune import load_denoiser
+    from roadstill.generator.generate import generate as draw
     from roadstill.imagesets import open_imageset
 
     denoiser = load_denoiser(checkpoint, which=which)
@@ -173,8 +173,8 @@ def refine(
         seed: of the random heads and the real batches.
     """
     from roadstill.codecs import load_codec
+    from roadstill.generator.refine import refine as move
     from roadstill.imagesets import open_imageset
-    from roadstill.refine import refine as move
 
     made = move(
         open_imageset(images),
@@ -206,8 +206,8 @@ def export(
     """
     import torch
 
-    from roadstill.checkpoints import plain_network, write_base
-    from roadstill.finetune import load_denoiser
+    from roadstill.generator.checkpoints import plain_network, write_base
+    from roadstill.generator.finetune import load_denoiser
     from roadstill.networks.dit import DiT
     from roadstill.networks.interchange import save_diffusers, save_original
 

@@ -145,9 +145,9 @@ def compare(
 
 def _as_set(path: Path, test: Path, folder: Path) -> Path:
     """The image set itself; of a plain folder of class folders, a set like the test part in the temporary folder."""
-    from roadstill.folders import import_folder
+    from roadstill.data.folders import import_folder
+    from roadstill.data.picture_store import PictureConfig
     from roadstill.imagesets import open_imageset
-    from roadstill.pictures import PictureConfig
 
     if (path / "set.json").is_file():
         return path

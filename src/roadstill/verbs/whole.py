@@ -88,7 +88,7 @@ def study(
         data: NAVSIM logs and sensors, or what the recipes' ``source`` reads, instead of the recipes'.
         workers: processes.
     """
-    from roadstill.studies import recipes_of, run_study
+    from roadstill.pipeline.studies import recipes_of, run_study
 
     given: dict[str, Any] = {"seeds": seeds, "data": data}
     recipes = recipes_of(name, size, **{key: value for key, value in given.items() if value is not None})

@@ -1,0 +1,31 @@
+"""Frames: facts of camera frames as tables, without opening a picture."""
+
+from roadstill.frames.table import (
+    CLASS_NAMES,
+    COMMANDS,
+    PICTURE_FACTS,
+    SCHEMA,
+    BrakeLabel,
+    FrameTable,
+    FrameWriter,
+    PictureFacts,
+    frame_writers,
+    leaves_folder,
+    open_frames,
+    stream_frames,
+)
+
+__all__ = [
+    "CLASS_NAMES",
+    "COMMANDS",
+    "PICTURE_FACTS",
+    "SCHEMA",
+    "BrakeLabel",
+    "FrameTable",
+    "FrameWriter",
+    "PictureFacts",
+    "frame_writers",
+    "leaves_folder",
+    "open_frames",
+    "stream_frames",
+]

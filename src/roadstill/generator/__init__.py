@@ -1,0 +1,1 @@
+"""Generators: settings, assembly, training, checkpoints, and what is drawn from them."""

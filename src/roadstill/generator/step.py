@@ -1,0 +1,169 @@
+"""One optimiser step of a generator's training, whatever learns and whatever the loss is made of."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from roadstill.adapters import trained_state
+from roadstill.codecs.latents import LatentStore
+from roadstill.denoisers.base import Estimate
+from roadstill.denoisers.labelled import LabelledDenoiser
+from roadstill.errors import UserError
+from roadstill.generator.config import FinetuneConfig, criteria_of, weight_of
+from roadstill.learning.loops import balanced_rows, generator_of, rate_at, rows_of_step, set_rate
+from roadstill.schedules import NoiseSchedule
+
+
+class Training:
+    """A denoiser in training: what learns, its moving average, optimiser and criteria; one call is one step.
+
+    Args:
+        denoiser: its network goes to the accelerator's device.
+        latents: what is learned.
+        config: see `FinetuneConfig`.
+        seed: of everything random.
+        accelerator: as `accelerator_of` makes it.
+
+    Attributes:
+        names: of what learns.
+        weights: of the same.
+        averaged: moving average by name; empty if it is off.
+        criteria: with their memories.
+        optimizer: AdamW, as accelerate wraps it.
+        meter: what the next line of the log will say.
+
+    Raises:
+        UserError: a batch that does not divide into the parts of all processes.
+    """
+
+    def __init__(
+        self,
+        denoiser: LabelledDenoiser,
+        latents: LatentStore,
+        config: FinetuneConfig,
+        seed: int,
+        accelerator: Any,
+    ) -> None:
+        self.denoiser, self.latents, self.config, self.seed = denoiser, latents, config, seed
+        self.accelerator, self.meter = accelerator, _Meter()
+        self.shares = config.gradient_accumulation * accelerator.num_processes
+        if config.batch_size % self.shares:
+            raise UserError(
+                f"batch_size {config.batch_size} does not divide into {self.shares} parts over all processes"
+            )
+        network = denoiser.network
+        learning = {name: weight for name, weight in network.named_parameters() if weight.requires_grad}
+        self.names, self.weights = tuple(learning), tuple(learning.values())
+        self.criteria = criteria_of(config).to(accelerator.device)
+        optimizer = torch.optim.AdamW(
+            self.weights, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+        )
+        denoiser.network, self.optimizer = accelerator.prepare(network.train(), optimizer)
+        self.averaged = {} if config.ema == "off" else trained_state(network)
+
+    def take(self, step: int) -> None:
+        """The optimiser step of this number, in as many parts as the batch is accumulated from."""
+        config, accelerator = self.config, self.accelerator
+        scheduled = self.denoiser.at(step / config.steps)
+        rate = config.learning_rate * rate_at(
+            step, steps=config.steps, warmup_steps=config.warmup_steps, decay=config.lr_decay
+        )
+        set_rate(self.optimizer.optimizer, rate)
+        self.optimizer.zero_grad()
+        for part in range(config.gradient_accumulation):
+            share = accelerator.process_index * config.gradient_accumulation + part
+            clean, label, generator = _batch(self.latents, config, self.seed, step, share, self.shares)
+            clean, label = clean.to(accelerator.device), label.to(accelerator.device)
+            with _last_part_syncs(accelerator, self.denoiser.network, part == config.gradient_accumulation - 1):
+                estimate = scheduled.estimate(clean, label, generator=generator)
+                terms = _terms(estimate, clean, label, scheduled.schedule, self.criteria, config)
+                accelerator.backward(torch.stack(list(terms.values())).sum() / config.gradient_accumulation)
+            self.meter.add(terms, estimate, rate)
+        if config.clip is not None:
+            accelerator.clip_grad_norm_(self.weights, config.clip)
+        self.optimizer.step()
+        _average(self.averaged, self.names, self.weights, step, config)
+
+
+def _batch(
+    latents: LatentStore, config: FinetuneConfig, seed: int, step: int, share: int, shares: int
+) -> tuple[Tensor, Tensor, torch.Generator]:
+    """One part's latents ``[b, c, h, w]``, labels ``[b]``, and the generator of all that is random in it."""
+    if config.class_balanced:
+        rows = balanced_rows(latents.members, config.batch_size, seed=seed, step=step)
+    else:
+        rows = rows_of_step(len(latents), config.batch_size, seed=seed, step=step)
+    part = config.batch_size // shares
+    rows = rows[share * part : (share + 1) * part]
+    generator = generator_of("finetune", seed, step, share)
+    return latents.draw(rows, generator), torch.from_numpy(latents.labels[rows]), generator
+
+
+def _terms(
+    estimate: Estimate,
+    clean: Tensor,
+    label: Tensor,
+    schedule: NoiseSchedule | None,
+    criteria: nn.ModuleDict,
+    config: FinetuneConfig,
+) -> dict[str, Tensor]:
+    """The weighted terms of the loss."""
+    loss = estimate.loss
+    if config.min_snr is not None and schedule is not None:
+        signal = schedule.alpha_bar.to(loss.device)[estimate.t]
+        loss = loss * (config.min_snr * (1 - signal) / signal).clamp(max=1.0).float()
+    terms = {"diffusion": loss.mean()}
+    found = estimate.clean if config.estimate == "clean" or estimate.rough is None else estimate.rough
+    kept = slice(None) if config.t_max is None else estimate.t <= config.t_max
+    if criteria and (config.t_max is None or bool(kept.any())):  # type: ignore[union-attr]
+        for name, criterion in criteria.items():
+            terms[name] = weight_of(name, config) * criterion(found[kept], clean[kept], label[kept])
+    return terms
+
+
+@torch.no_grad()
+def _average(
+    averaged: Mapping[str, Tensor], names: tuple[str, ...], weights: tuple[Tensor, ...], step: int, c: FinetuneConfig
+) -> None:
+    """Moves the average towards the weights; a warm-up forgets the start that a short run would remember."""
+    decay = min(c.ema_decay, (1 + step) / (10 + step)) if c.ema == "warmup" else c.ema_decay
+    if averaged:
+        for name, weight in zip(names, weights, strict=True):
+            averaged[name].lerp_(weight, 1 - decay)
+
+
+@contextmanager
+def _last_part_syncs(accelerator: Any, network: nn.Module, last: bool) -> Iterator[None]:
+    """Processes exchange gradients after the last part of a batch only."""
+    if last:
+        yield
+    else:
+        with accelerator.no_sync(network):
+            yield
+
+
+class _Meter:
+    """Sums between two lines of metrics."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._parts, self._samples, self._rate, self._began = 0, 0, 0.0, time.monotonic()
+
+    def add(self, terms: Mapping[str, Tensor], estimate: Estimate, rate: float) -> None:
+        for name, term in [*terms.items(), ("mse", estimate.mse.mean())]:
+            self._sums[name] = self._sums.get(name, torch.zeros((), device=term.device)) + term.detach()
+        self._parts += 1
+        self._samples += len(estimate.t)
+        self._rate = rate
+
+    def line(self) -> dict[str, float]:
+        """Learning rate, means and speed since the last line."""
+        means = {name: round(float(total) / self._parts, 6) for name, total in self._sums.items()}
+        speed = round(self._samples / (time.monotonic() - self._began), 2)
+        line = {"learning_rate": self._rate} | means | {"images_per_s": speed}
+        self.__init__()  # type: ignore[misc]
+        return line

@@ -1,0 +1,87 @@
+"""Where the modules of the layout before 0.1.0 lie now; recipes, records and scripts still hold their old names.
+
+The old names go in 0.3.0. Until then Python imports them with a `DeprecationWarning`, dotted paths find them without
+one, and records go on naming things as they always did, so that what was made before is known as the same.
+"""
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import sys
+import warnings
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+GONE_IN = "0.3.0"
+MOVED = {
+    f"roadstill.{old}": f"roadstill.{new}"
+    for old, new in {
+        "checkpoints": "generator.checkpoints",
+        "cifar10": "data.cifar10",
+        "filters": "frames.filters",
+        "finetune": "generator.finetune",
+        "folders": "data.folders",
+        "framestore": "frames.store",
+        "generate": "generator.generate",
+        "guides": "generator.guidance",
+        "hub": "weights",
+        "indexing": "data.indexing",
+        "latents": "codecs.latents",
+        "pictures": "data.picture_store",
+        "precision": "learning.precision",
+        "prepare": "data.prepare",
+        "presets": "generator.published",
+        "pretrain": "codecs.training",
+        "privacy": "data.privacy",
+        "refine": "generator.refine",
+        "splits": "frames.splits",
+        "steps": "generator.step",
+        "studies": "pipeline.studies",
+        "training": "generator.config",
+    }.items()
+}
+_RECORDED = {new: old for old, new in MOVED.items()}
+
+
+def present(path: str) -> str:
+    """A dotted path of the old layout as one of this layout; any other path as it is."""
+    module, _, name = path.rpartition(".")
+    return f"{MOVED[module]}.{name}" if module in MOVED else path
+
+
+def recorded(path: str) -> str:
+    """A dotted path as records name it: by the old layout, if it had the module."""
+    module, _, name = path.rpartition(".")
+    return f"{_RECORDED[module]}.{name}" if module in _RECORDED else path
+
+
+class _Alias(ModuleType):
+    """An old module's name for the module that took its place."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(importlib.import_module(MOVED[self.__name__]), name)
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        """``roadstill.generate(...)`` stays a function where a script has imported ``roadstill.generate``."""
+        return getattr(self, self.__name__.rpartition(".")[2])(*arguments, **keywords)
+
+
+class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        return importlib.machinery.ModuleSpec(fullname, self) if fullname in MOVED else None
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
+        return _Alias(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        message = f"{module.__name__} is {MOVED[module.__name__]} now; the old name goes in roadstill {GONE_IN}"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+
+
+def install() -> None:
+    """Lets Python import the old names; done once, by ``import roadstill``."""
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.append(_Finder())

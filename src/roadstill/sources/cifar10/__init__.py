@@ -1,0 +1,1 @@
+"""CIFAR-10 in its usual forms."""

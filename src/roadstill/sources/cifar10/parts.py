@@ -1,0 +1,131 @@
+"""CIFAR-10 in any of its usual forms: which one it is, and one batch of pictures after the other.
+
+The authors' archives, packed or unpacked (``cifar-10-batches-bin``, ``cifar-10-batches-py``), or the hub's Parquet
+files. At most one batch, 31 MB, is in memory at a time.
+"""
+
+import tarfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from roadstill.errors import UserError
+from roadstill.sources.cifar10 import parquet
+from roadstill.sources.cifar10.batch import CLASS_NAMES, Batch, read_names, read_pickle, read_records
+from roadstill.sources.cifar10.files import ArchiveFiles, FolderFiles
+
+TRAIN, TEST = tuple(f"data_batch_{number}" for number in range(1, 6)), ("test_batch",)
+OFFICIAL = {"train": 5000, "test": 1000}  # pictures per class
+
+
+@dataclass(frozen=True)
+class _Form:
+    folder: str
+    ending: str
+    names: str
+    md5: str
+    read: Callable[[bytes, str, str], Batch]
+
+
+_FORMS = {
+    "binary": _Form(
+        "cifar-10-batches-bin", ".bin", "batches.meta.txt", "c32a1d4ab5d03f1284b67883e8d87530", read_records
+    ),
+    "python": _Form("cifar-10-batches-py", "", "batches.meta", "c58f30108f718f92721af3b95e74349a", read_pickle),
+}
+
+
+@dataclass(frozen=True)
+class Cifar10:
+    """A copy of CIFAR-10.
+
+    Attributes:
+        form: "binary", "python" or "parquet".
+        class_names: ten, in label order.
+        parts: by "train" and "test", what reads the part batch by batch, anew at every call.
+        notes: what the user should know of this copy.
+    """
+
+    form: str
+    class_names: tuple[str, ...]
+    parts: Mapping[str, Callable[[], Iterator[Batch]]] = field(repr=False)
+    notes: list[str] = field(default_factory=list)
+
+
+def find_cifar10(path: Path) -> str | None:
+    """The form of CIFAR-10 that a path looks like by its names, or "archive"; None if it looks like something else."""
+    if path.is_file():
+        return "archive" if _is_archive(path) else None
+    for form, about in _FORMS.items():
+        if _folder(path, about) is not None:
+            return form
+    return "parquet" if parquet.find_parts(path) else None
+
+
+def open_cifar10(path: Path) -> Cifar10:
+    """Opens a copy of CIFAR-10; pictures are read when they are asked for.
+
+    Raises:
+        UserError: no such copy; a file is missing; an archive that holds something else, or paths that leave it; class
+            names that are none. Reading raises it for a truncated, damaged or hostile batch and for labels above 9.
+    """
+    found = find_cifar10(path)
+    if found == "parquet":
+        files = parquet.find_parts(path)
+        names = parquet.read_class_names(files["train"][0])
+        parts = {part: partial(parquet.read_part, each) for part, each in files.items()}
+        return Cifar10("parquet", names, parts, _other_names(names))
+    if found == "archive":
+        archive = ArchiveFiles(path)
+        form = next((name for name, about in _FORMS.items() if archive.has(TRAIN[0] + about.ending)), None)
+        if form is None:
+            raise UserError(
+                f"{path} is an archive, but none of CIFAR-10: it holds neither {TRAIN[0]}.bin nor {TRAIN[0]}"
+            )
+        return _opened(archive, form, path, [_checksum(archive, form)])
+    if found is not None and (folder := _folder(path, _FORMS[found])) is not None:
+        return _opened(FolderFiles(folder), found, path, [])
+    raise UserError(f"{path} holds no CIFAR-10; give cifar-10-batches-bin or cifar-10-batches-py, as a folder or as "
+                    ".tar.gz, or a folder with train-*.parquet and test-*.parquet")  # fmt: skip
+
+
+def _opened(files: FolderFiles | ArchiveFiles, form: str, path: Path, notes: list[str]) -> Cifar10:
+    about = _FORMS[form]
+    if lacking := [name + about.ending for name in (*TRAIN, *TEST) if not files.has(name + about.ending)]:
+        raise UserError(f"{path} lacks {lacking[0]}; fetch or unpack CIFAR-10 again")
+    names = CLASS_NAMES
+    if files.has(about.names):
+        names = read_names(files.read(about.names), form, files.where(about.names))
+
+    def read(wanted: Sequence[str]) -> Iterator[Batch]:
+        for name in wanted:
+            file = name + about.ending
+            yield about.read(files.read(file), name, files.where(file))
+
+    parts = {"train": partial(read, TRAIN), "test": partial(read, TEST)}
+    return Cifar10(form, names, parts, notes + _other_names(names))
+
+
+def _folder(path: Path, about: _Form) -> Path | None:
+    """Where the batches lie: in the folder, or in the one that the authors' archive makes there."""
+    first = TRAIN[0] + about.ending
+    return next((each for each in (path, path / about.folder) if (each / first).is_file()), None)
+
+
+def _is_archive(path: Path) -> bool:
+    try:
+        return path.name.endswith((".tar.gz", ".tgz", ".tar")) or tarfile.is_tarfile(path)
+    except OSError:
+        return False
+
+
+def _checksum(archive: ArchiveFiles, form: str) -> str:
+    found, official = archive.md5(), _FORMS[form].md5
+    if found == official:
+        return f"{archive.path.name}: MD5 {found}, as its authors give it"
+    return f"WARNING: {archive.path.name} has the MD5 {found}, the authors' archive {official}; it may be packed anew"
+
+
+def _other_names(names: tuple[str, ...]) -> list[str]:
+    return [] if names == CLASS_NAMES else [f"WARNING: classes are {', '.join(names)}, not {', '.join(CLASS_NAMES)}"]

@@ -1,0 +1,1 @@
+"""CSV tables of camera frames, as simulators and scripts write them."""

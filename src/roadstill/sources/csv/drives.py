@@ -1,0 +1,205 @@
+"""Drives of a table of camera frames: told apart, sorted by time, given accelerations -> `FrameTable`."""
+
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from roadstill.errors import UserError
+from roadstill.frames import SCHEMA, FrameTable
+from roadstill.sources.csv.config import CsvConfig
+from roadstill.sources.csv.rows import ROWS, Tally
+from roadstill.sources.patterns import CONTROL
+
+
+def central_difference(
+    time_us: NDArray[np.int64], speed_mps: NDArray[np.float64], window_s: float, step_s: float
+) -> NDArray[np.float64]:
+    """Accelerations ``(v(t + w/2) - v(t - w/2)) / w`` in m/s², ``[n]``, with v linear between rows.
+
+    Args:
+        time_us: when the speeds were measured, increasing, ``[n]``.
+        speed_mps: the speeds, ``[n]``.
+        window_s: w.
+        step_s: rows further apart are not joined by a line.
+
+    Returns:
+        NaN where v is not known at one of the two times.
+    """
+    half_us = round(window_s * 5e5)
+    before, after = (_speed_at(time_us + shift, time_us, speed_mps, step_s) for shift in (-half_us, half_us))
+    return (after - before) / (2e-6 * half_us)
+
+
+def _speed_at(
+    wanted_us: NDArray[np.int64], time_us: NDArray[np.int64], speed_mps: NDArray[np.float64], step_s: float
+) -> NDArray[np.float64]:
+    place = np.searchsorted(time_us, wanted_us)  # the first row at that time or later
+    right = np.minimum(place, len(time_us) - 1)
+    left = np.maximum(right - 1, 0)
+    width = time_us[right] - time_us[left]
+    share = (wanted_us - time_us[left]) / np.maximum(width, 1)
+    between = speed_mps[left] + share * (speed_mps[right] - speed_mps[left])
+    hit = time_us[right] == wanted_us
+    joined = (place > 0) & (place < len(time_us)) & (width <= step_s * 1e6)
+    return np.where(hit, speed_mps[right], np.where(joined, between, np.nan))
+
+
+def cut_at_pauses(tables: Iterable[pa.Table], path: Path, config: CsvConfig) -> Iterator[pa.Table]:
+    """Numbers the drives of a file that does not name them: a new one begins after every long pause.
+
+    Raises:
+        UserError: the time goes back.
+    """
+    stem = path.stem if not CONTROL.search(path.stem) and len(path.stem.encode()) <= 60 else "drive"
+    gap_us, piece_us = (config.gap_s * 1e6 or np.inf), (config.piece_s * 1e6 or np.inf)
+    number, last_us, start_us = 0, -(2**62), 0
+    for table in tables:
+        names: list[str] = []
+        for row, time_us in zip(*(table.column(name).to_pylist() for name in ("row", "time_us")), strict=True):
+            if time_us < last_us:
+                raise UserError(
+                    f"{path}, row {row:,}: the time goes back by {(last_us - time_us) * 1e-6:g} s; sort the file by "
+                    "time, or tell its drives apart with --csv.drive or --csv.drive_pattern"
+                )
+            if not number or time_us - last_us > gap_us or time_us - start_us >= piece_us:
+                number, start_us = number + 1, time_us
+            last_us = time_us
+            names.append(f"{stem}-{number:05d}")
+        place = table.column_names.index("drive")
+        yield table.set_column(place, "drive", pa.array(names, pa.string()))
+
+
+def by_drive(tables: Iterable[pa.Table], path: Path) -> Iterator[tuple[str, pa.Table]]:
+    """Name and rows of every drive: one drive in memory at a time.
+
+    Raises:
+        UserError: the rows of a drive do not stand together.
+    """
+    seen: set[str] = set()
+    drive, parts = "", [ROWS.empty_table()]
+    for table in tables:
+        names = np.asarray(table.column("drive").to_numpy())
+        starts = [0, *(np.flatnonzero(names[1:] != names[:-1]) + 1).tolist(), len(names)] if len(names) else []
+        for start, stop in pairwise(starts):
+            if names[start] != drive:
+                if drive:
+                    yield drive, pa.concat_tables(parts)
+                drive, parts = str(names[start]), []
+                if drive in seen:
+                    row = table.column("row")[start].as_py()
+                    raise UserError(f"{path}, row {row:,}: the drive {drive!r} comes back after others; sort the file "
+                                    "by drive, so that the rows of each stand together")  # fmt: skip
+                seen.add(drive)
+            parts.append(table.slice(start, stop - start))
+    if drive:
+        yield drive, pa.concat_tables(parts)
+
+
+def frames_of(drive: str, rows: pa.Table, config: CsvConfig, tally: Tally, pictures: "PictureNames") -> FrameTable:
+    """The frames of one drive in the order of time; rows that give none are counted.
+
+    Args:
+        drive: its name.
+        rows: its rows, a table of `ROWS`.
+        config: resolved settings.
+        tally: counts.
+        pictures: takes the names of its pictures.
+    """
+    late = np.flatnonzero(np.diff(rows.column("time_us").to_numpy()) < 0) + 1
+    _count(tally, "earlier than the row above; the drive was sorted by time", rows, late)
+    rows = rows.take(pc.sort_indices(rows, [("time_us", "ascending"), ("row", "ascending")]))
+    repeated = np.setdiff1d(np.arange(len(rows)), pictures.add(rows))
+    rows = _without(rows, repeated, "the drive names this picture twice", tally)
+    again = np.flatnonzero(np.diff(rows.column("time_us").to_numpy()) == 0) + 1
+    rows = _without(rows, again, "the same time as another row of the drive", tally)
+    time_us, speed = (rows.column(name).to_numpy() for name in ("time_us", "speed_mps"))
+    accel = rows.column("accel_mps2").to_numpy()
+    if config.accel is None:
+        accel = central_difference(time_us, speed, config.window_s, config.step_s)
+    place = np.arange(len(rows))
+    first_of, last_of = _stretch(np.diff(time_us) > config.step_s * 1e6)
+    columns: dict[str, Any] = {
+        "token": [
+            _token(drive, *pair) for pair in zip(time_us.tolist(), rows.column("image").to_pylist(), strict=True)
+        ],
+        "log": pa.repeat(drive, len(rows)),
+        "drive": pa.repeat(drive, len(rows)),
+        "timestamp_us": time_us,
+        "image": rows.column("image"),
+        "vx_mps": speed,
+        "vy_mps": np.zeros(len(rows)),
+        "speed_mps": np.abs(speed),
+        "accel_mps2": accel,
+        "command": rows.column("command"),
+        "location": pa.repeat("unknown", len(rows)),
+        "position": place.astype(np.int32),
+        "remaining": (len(rows) - 1 - place).astype(np.int32),
+        "steady_before": (place - first_of).astype(np.int32),
+        "steady_after": (last_of - place).astype(np.int32),
+        "has_route": np.zeros(len(rows), np.bool_),
+    }
+    known = np.isfinite(accel)
+    reason = f"no acceleration: rows half a window before or after are missing, or over {config.step_s:g} s apart"
+    _count(tally, reason, rows, np.flatnonzero(~known))
+    return FrameTable(pa.table(columns, schema=SCHEMA).filter(pa.array(known)))
+
+
+def _count(tally: Tally, reason: str, rows: pa.Table, places: NDArray[np.int64]) -> None:
+    if len(places):
+        row, image = (rows.column(name)[int(places[0])].as_py() for name in ("row", "image"))
+        tally.add(reason, len(places), f"row {row:,}: {image!r}")
+
+
+def _without(rows: pa.Table, places: NDArray[np.int64], reason: str, tally: Tally) -> pa.Table:
+    _count(tally, reason, rows, places)
+    return rows.take(pa.array(np.setdiff1d(np.arange(len(rows)), places)))
+
+
+def _stretch(gap: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First and last place of the stretch without a gap that each place belongs to; ``gap[i]`` follows place i."""
+    edges = np.flatnonzero(np.concatenate([[True], gap, [True]]))
+    lengths = np.diff(edges)
+    return np.repeat(edges[:-1], lengths), np.repeat(edges[1:] - 1, lengths)
+
+
+def _token(drive: str, time_us: int, image: str) -> str:
+    return blake2b(f"{drive}\n{time_us}\n{image}".encode(), digest_size=8).hexdigest()
+
+
+class PictureNames:
+    """Finds a picture that two drives name, which would put it into training and test; takes 16 bytes a frame."""
+
+    def __init__(self) -> None:
+        self._digests: list[NDArray[np.uint64]] = []
+        self._rows: list[NDArray[np.int64]] = []
+
+    def add(self, rows: pa.Table) -> NDArray[np.int64]:
+        """Notes the pictures of a drive; returns the place of the first row of each."""
+        names = rows.column("image").to_pylist()
+        digests = b"".join(blake2b(name.encode(), digest_size=8).digest() for name in names)
+        unique, first = np.unique(np.frombuffer(digests, np.uint64), return_index=True)
+        self._digests.append(unique)
+        self._rows.append(rows.column("row").to_numpy()[first])
+        return first
+
+    def twins(self) -> tuple[int, int] | None:
+        """Two rows of different drives with the same picture; None if there are none."""
+        digests = np.concatenate(self._digests) if self._digests else np.zeros(0, np.uint64)
+        digests.sort()
+        equal = digests[1:] == digests[:-1]
+        if not equal.any():
+            return None
+        twin = digests[int(equal.argmax())]
+        found = [
+            int(rows[place])
+            for digests, rows in zip(self._digests, self._rows, strict=True)
+            for place in np.flatnonzero(digests == twin)
+        ]
+        return found[0], found[1]

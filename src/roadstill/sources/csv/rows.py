@@ -1,0 +1,209 @@
+"""Text cells of a table of camera frames -> pictures' paths, times, speeds, drives and commands.
+
+A row that cannot be used is counted with its reason; a column in the wrong unit stops the reading at once.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from roadstill.errors import UserError
+from roadstill.frames import COMMANDS, leaves_folder
+from roadstill.sources.csv.cells import command_of, mask_of, numbers_of, parsed_us, relative_path
+from roadstill.sources.csv.config import ACCEL_UNITS_MPS2, SPEED_UNITS_MPS, TIME_UNITS_US, CsvConfig
+from roadstill.sources.patterns import CONTROL
+
+ROWS = pa.schema(
+    [
+        ("row", pa.int64()),  # from 1, the header and empty or torn lines not counted
+        ("image", pa.string()),
+        ("time_us", pa.int64()),
+        ("speed_mps", pa.float64()),
+        ("accel_mps2", pa.float64()),  # 0 where it is yet to be computed
+        ("drive", pa.string()),  # empty where pauses decide
+        ("command", pa.int8()),
+    ]
+)
+MAX_SPEED_MPS, MAX_ACCEL_MPS2 = 80.0, 50.0
+_STEPS_S = (1e-3, 10.0)  # between frames of a plausible recording
+_LAST_US = 2**53  # the year 2255; what lies beyond has another unit
+_UNKNOWN = COMMANDS.index("unknown")
+
+
+class Tally:
+    """What was odd: how many rows for each reason, and where it first happened.
+
+    Attributes:
+        rows: how many there are in all, usable or not.
+    """
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._found: dict[str, tuple[int, str]] = {}
+
+    def add(self, reason: str, count: int, first: str) -> None:
+        """Counts."""
+        if count:
+            before, known = self._found.get(reason, (0, first))
+            self._found[reason] = (before + count, known)
+
+    def lines(self) -> list[str]:
+        """One line for each reason."""
+        return [
+            f"{count:,} row{'s' * (count > 1)}: {reason}; the first: {first}"
+            for reason, (count, first) in self._found.items()
+        ]
+
+
+class Cleaner:
+    """Turns the text cells of one batch after the other into `ROWS`.
+
+    Args:
+        path: the file, for messages.
+        config: resolved settings.
+        tally: counts what cannot be used.
+    """
+
+    def __init__(self, path: Path, config: CsvConfig, tally: Tally) -> None:
+        self._path, self._config, self._tally = path, config, tally
+        self._count = 0
+
+    def __call__(self, cells: dict[str, pa.Array]) -> pa.Table:
+        """The usable rows of a batch, a table of `ROWS`, from its columns of text by what they hold.
+
+        Raises:
+            UserError: a speed, an acceleration or a time that only another unit explains.
+        """
+        config = self._config
+        self._cells = {role: pc.utf8_trim_whitespace(column) for role, column in cells.items()}
+        rows = len(self._cells["image"])
+        self._ok = np.ones(rows, np.bool_)
+        for role in cells:
+            if role != "command":
+                self._refuse(mask_of(pc.equal(self._cells[role], "")), f"an empty cell of {role}", role)
+        images = self._images()
+        times = self._times(images)
+        speed = self._numbers("speed", SPEED_UNITS_MPS, config.speed_unit or "mps", MAX_SPEED_MPS)
+        accel = np.zeros(rows)
+        if config.accel is not None:
+            accel = self._numbers("accel", ACCEL_UNITS_MPS2, config.accel_unit, MAX_ACCEL_MPS2)
+        drives = self._drives()
+        command = self._commands()
+        number = self._count + 1 + np.arange(rows)
+        columns = [number, images, times, speed, accel, drives, command]
+        table = pa.table([pa.array(column, part.type) for column, part in zip(columns, ROWS, strict=True)], schema=ROWS)
+        table = table.filter(pa.array(self._ok))
+        if not self._count:
+            self._check_steps(table.column("time_us").to_numpy())
+        self._count += rows
+        self._tally.rows += rows
+        return table
+
+    def _where(self, place: int) -> str:
+        return f"row {self._count + 1 + place:,}"
+
+    def _refuse(self, bad: NDArray[np.bool_], reason: str, role: str) -> None:
+        bad = bad & self._ok
+        if bad.any():
+            place = int(bad.argmax())
+            self._tally.add(reason, int(bad.sum()), f"{self._where(place)}: {self._cells[role][place].as_py()[:200]!r}")
+            self._ok &= ~bad
+
+    def _images(self) -> list[str]:
+        """Paths relative to the root, with forward slashes."""
+        root, keep = f"{self._config.root}/", self._config.keep_parts
+        paths = [relative_path(text, root, keep) for text in self._cells["image"].to_pylist()]
+        absolute = np.array([path.startswith("/") or path[1:3] == ":/" for path in paths], np.bool_)
+        self._refuse(absolute, "the picture's path is another machine's; keep its end with --csv.keep_parts 2", "image")
+        leaving = np.array([leaves_folder(path) for path in paths], np.bool_)
+        self._refuse(leaving, "the picture's path leaves the root folder or is no plain path", "image")
+        return paths
+
+    def _times(self, images: list[str]) -> NDArray[np.int64]:
+        config, unit = self._config, self._config.time_unit or "s"
+        cells, role = self._cells.get("time"), "time"
+        if config.time_pattern is not None:
+            found = [re.search(config.time_pattern, image.rsplit("/", 1)[-1]) for image in images]
+            cells, role = pa.array([match[1] or "" if match else "" for match in found], pa.string()), "image"
+            self._refuse(mask_of(pc.equal(cells, "")), "csv.time_pattern finds no time in the picture's name", role)
+        assert cells is not None  # a resolved configuration has either
+        if unit not in TIME_UNITS_US:
+            times = [parsed_us(text, unit) for text in cells.to_pylist()]
+            bad = np.array([time is None for time in times], np.bool_)
+            self._refuse(bad, f"the time does not fit {unit}", role)
+            return np.array([time or 0 for time in times], np.int64)
+        values, bad = numbers_of(cells)
+        self._refuse(bad, "the time is no number", role)
+        far = self._ok & (np.abs(values) * TIME_UNITS_US[unit] > _LAST_US)
+        if far.any():
+            place = int(far.argmax())
+            units = [name for name, us in TIME_UNITS_US.items() if abs(values[place]) * us <= _LAST_US]
+            self._stop(
+                place, f"the time {cells[place].as_py()!r} lies beyond the year 2255 in {unit}", "time", units[:1]
+            )
+        return np.rint(np.where(self._ok, values, 0) * TIME_UNITS_US[unit]).astype(np.int64)
+
+    def _numbers(self, role: str, units: Any, unit: str, most: float) -> NDArray[np.float64]:
+        values, bad = numbers_of(self._cells[role])
+        self._refuse(bad, f"the {role} is no number", role)
+        high = self._ok & (np.abs(values) * units[unit] > most)
+        if high.any():
+            place = int(high.argmax())
+            value = float(values[place])
+            likely = [name for name, factor in units.items() if abs(value) * factor <= most]
+            standard = next(iter(units))
+            text = f"the {role} {value:g} {unit} is {value * units[unit]:.4g} {standard}, beyond {most:g}"
+            self._stop(place, text, role, likely)
+        return np.where(bad, 0.0, values) * units[unit]
+
+    def _stop(self, place: int, text: str, role: str, likely: list[str]) -> None:
+        way = f"the unit is most likely {' or '.join(likely)} (--csv.{role}_unit)" if likely else "check the column"
+        raise UserError(f"{self._path}, {self._where(place)}: {text}; {way}")
+
+    def _check_steps(self, times: NDArray[np.int64]) -> None:
+        """The first batch tells whether times are in the unit that was said."""
+        steps = np.diff(times)
+        steps = steps[steps > 0] * 1e-6
+        longest = max(_STEPS_S[1], self._config.gap_s)
+        if len(steps) < 3 or _STEPS_S[0] / 10 <= (step := float(np.median(steps))) <= longest:
+            return
+        unit = self._config.time_unit or "s"
+        said = TIME_UNITS_US.get(unit)
+        likely = [name for name, us in TIME_UNITS_US.items() if said and _STEPS_S[0] <= step * us / said <= _STEPS_S[1]]
+        way = f"the unit is most likely {likely[0]} (--csv.time_unit)" if likely else "check the times, or --csv.gap_s"
+        raise UserError(f"{self._path}: rows lie {step:g} s apart (median of the first), if times are in {unit}; {way}")
+
+    def _drives(self) -> list[str]:
+        role = "drive" if "drive" in self._cells else "image"
+        if self._config.drive_pattern is not None:
+            texts = self._cells["image"].to_pylist()
+            found = [re.search(self._config.drive_pattern, text) for text in texts]
+            names = [match[1] or "" if match else "" for match in found]
+            missed = np.array([not name for name in names], np.bool_)
+            self._refuse(missed, "csv.drive_pattern finds no drive in the picture's path", "image")
+        elif role == "drive":
+            names = self._cells["drive"].to_pylist()
+        else:
+            return [""] * len(self._ok)
+        odd = np.array([CONTROL.search(name) is not None or len(name.encode()) > 80 for name in names], np.bool_)
+        self._refuse(odd, "the drive's name is over 80 bytes long or has control characters", role)
+        return names
+
+    def _commands(self) -> NDArray[np.int8]:
+        cells = self._cells.get("command")
+        if cells is None:
+            return np.full(len(self._ok), _UNKNOWN, np.int8)
+        encoded = cells.dictionary_encode()
+        known = [command_of(text, self._config.commands) for text in encoded.dictionary.to_pylist()]
+        place = encoded.indices.to_numpy()
+        strange = self._ok & np.array([command is None for command in known], np.bool_)[place]
+        if strange.any():
+            first = int(strange.argmax())
+            self._tally.add("no driving command, taken as unknown", int(strange.sum()),
+                            f"{self._where(first)}: {cells[first].as_py()[:80]!r}")  # fmt: skip
+        return np.array([_UNKNOWN if command is None else command for command in known], np.int8)[place]

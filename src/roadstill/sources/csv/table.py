@@ -1,0 +1,215 @@
+"""A table of camera frames (CSV) -> `FrameStore`, one drive in memory at a time; no picture is opened."""
+
+import csv
+import difflib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.csv
+
+from roadstill.errors import UserError
+from roadstill.frames import SCHEMA
+from roadstill.frames.store import FrameStore, LogRecord
+from roadstill.runs import atomic_path, digest_file, digest_of, read_json, write_json
+from roadstill.sources.csv.config import CSV_PRESETS, CsvConfig
+from roadstill.sources.csv.drives import PictureNames, by_drive, cut_at_pauses, frames_of
+from roadstill.sources.csv.rows import Cleaner, Tally
+
+_FORMAT = 1
+_BLOCK = 1 << 17  # bytes of text at a time; some thirty blocks are read ahead
+_SOURCE = "_source.json"  # readers of a folder of Parquet pass by names that begin so
+
+
+def find_csv(data: Path) -> Path:
+    """The table itself, or the only ``.csv`` of a folder.
+
+    Raises:
+        UserError: there is none, or several.
+    """
+    if data.is_file():
+        return data
+    if not data.is_dir():
+        raise UserError(f"{data} does not exist; it should be a table of camera frames (.csv), or a folder with one")
+    found = sorted(path for path in data.iterdir() if path.suffix.lower() == ".csv" and path.is_file())
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found[:5])
+        raise UserError(f"{data} holds {len(found)} .csv files{f' ({names})' if names else ''}; give the path of one")
+    return found[0]
+
+
+@dataclass(frozen=True)
+class CsvRecord:
+    """What the table gave.
+
+    Attributes:
+        rows: in the file.
+        frames: made from them.
+        drives: that have frames.
+        problems: one line for each reason why rows gave no frame.
+    """
+
+    rows: int
+    frames: int
+    drives: int
+    problems: list[str]
+
+
+def read_csv(
+    path: Path, folder: Path, config: CsvConfig, *, progress: Callable[[int, int], None] | None = None
+) -> CsvRecord:
+    """Reads a table into a `FrameStore`, one log per drive; the folder appears, or is replaced, only when all is read.
+
+    An unchanged file with unchanged settings is not read again.
+
+    Args:
+        path: the table.
+        folder: of the store.
+        config: resolved settings.
+        progress: called with (bytes read, bytes in all).
+
+    Raises:
+        UserError: as `read_rows`; drives in pieces; a picture in two drives; not one frame; a folder of other frames.
+    """
+    about = {"format": _FORMAT, "columns": SCHEMA.names, "name": path.name, "config": config}
+    key = digest_of({"file": digest_file(path), **about})
+    if folder.exists():
+        if not (folder / _SOURCE).is_file():
+            raise UserError(f"{folder} holds frames of another source; index into another folder")
+        if (known := _known(folder, key)) is not None:
+            return known
+    try:
+        with atomic_path(folder) as temporary:
+            record = _fill(path, FrameStore(temporary), config, progress)
+            write_json(temporary / _SOURCE, {"key": key} | asdict(record))
+    finally:
+        with suppress(OSError):
+            folder.parent.rmdir()  # what was made for nothing is empty, and only that can be removed
+    return record
+
+
+def _known(folder: Path, key: str) -> CsvRecord | None:
+    """What an earlier call read from the same table in the same way; None if it did not, or its files are damaged."""
+    known = read_json(folder / _SOURCE)
+    if known.pop("key", None) != key:
+        return None
+    record, store = CsvRecord(**known), FrameStore(folder)
+    logs = store.logs()
+    whole = len(logs) == record.drives and all(store.record(log) is not None for log in logs)
+    return record if whole else None
+
+
+def _fill(path: Path, store: FrameStore, config: CsvConfig, progress: Callable[[int, int], None] | None) -> CsvRecord:
+    tally, pictures = Tally(), PictureNames()
+    tables = read_rows(path, config, tally, progress)
+    if not config.names_drives:
+        tables = cut_at_pauses(tables, path, config)
+    frames = drives = 0
+    for drive, rows in by_drive(tables, path):
+        made = frames_of(drive, rows, config, tally, pictures)
+        if len(made):
+            store.write(drive, made, LogRecord(0, len(rows), len(rows) - len(made)))
+            frames, drives = frames + len(made), drives + 1
+    problems = [f"{path.name}: {line}" for line in tally.lines()]
+    if not frames:
+        reason = problems[0].removeprefix(f"{path.name}: ") if problems else "it has no rows"
+        raise UserError(f"{path}: not one frame; {reason}")
+    if (twins := pictures.twins()) is not None:
+        raise UserError(f"{path}: rows {twins[0]:,} and {twins[1]:,} belong to two drives, but name the same picture; "
+                        "keep more of its path with --csv.keep_parts, or mend the drives")  # fmt: skip
+    return CsvRecord(tally.rows, frames, drives, problems)
+
+
+class Layout(NamedTuple):
+    """How the file is built: number of columns, whether it has a header, and which column holds what."""
+
+    width: int
+    header: bool
+    places: dict[str, int]
+
+
+def find_layout(path: Path, config: CsvConfig) -> Layout:
+    """Finds the wanted columns in the first line.
+
+    Raises:
+        UserError: no such file, empty, no text, or a column that is not there; says which there are.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            line = file.readline(1 << 16)
+        cells = [cell.strip() for cell in next(csv.reader([line], delimiter=config.delimiter), [])]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} cannot be read as CSV: {error}") from None
+    if not line.strip():
+        raise UserError(f"{path} is empty, or begins with an empty line; it should be a table of camera frames")
+    wanted = config.columns
+    if all(name.isdecimal() for name in wanted.values()):
+        return Layout(len(cells), False, _places(path, [str(place) for place in range(len(cells))], wanted))
+    if config.preset and not set(wanted.values()) & set(cells):
+        names = list(CSV_PRESETS[config.preset].columns)
+        if len(cells) != len(names):
+            listed = ", ".join(names)
+            raise UserError(
+                f"{path} has no header and {len(cells)} columns, {config.preset} has {len(names)}: {listed}"
+            )
+        return Layout(len(cells), False, _places(path, names, wanted))
+    return Layout(len(cells), True, _places(path, cells, wanted))
+
+
+def _places(path: Path, names: list[str], wanted: dict[str, str]) -> dict[str, int]:
+    for role, name in wanted.items():
+        if name not in names:
+            close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+            near = f" (closest: {close[0]!r})" if close else ""
+            raise UserError(f"{path} has no column {name!r}{near}; its columns are {', '.join(names)[:400]}; "
+                            f"name the right one with --csv.{role}")  # fmt: skip
+        if names.count(name) > 1:
+            raise UserError(f"{path} has {names.count(name)} columns called {name!r}; give them different names")
+    return {role: names.index(name) for role, name in wanted.items()}
+
+
+def read_rows(
+    path: Path, config: CsvConfig, tally: Tally, progress: Callable[[int, int], None] | None = None
+) -> Iterator[pa.Table]:
+    """The usable rows, batch by batch, as tables of `ROWS`.
+
+    Args:
+        path: the file.
+        config: resolved settings.
+        tally: counts the other rows.
+        progress: called with (bytes read, bytes in all).
+
+    Raises:
+        UserError: as `find_layout`; no CSV; a speed, an acceleration or times that only another unit explains.
+    """
+    width, header, places = find_layout(path, config)
+    names = [str(place) for place in range(width)]
+
+    def torn(row: Any) -> str:
+        tally.add(f"not {width} cells", 1, repr(row.text[:80]))
+        tally.rows += 1
+        return "skip"
+
+    cleaner = Cleaner(path, config, tally)
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as file:
+            reader = pa.csv.open_csv(
+                file,
+                pa.csv.ReadOptions(use_threads=False, block_size=_BLOCK, column_names=names, skip_rows=int(header)),
+                pa.csv.ParseOptions(delimiter=config.delimiter, invalid_row_handler=torn),
+                pa.csv.ConvertOptions(
+                    column_types=dict.fromkeys(names, pa.string()),
+                    include_columns=list(dict.fromkeys(names[place] for place in places.values())),
+                    strings_can_be_null=False,
+                ),
+            )
+            for batch in reader:
+                yield cleaner({role: batch.column(str(place)) for role, place in places.items()})
+                if progress:
+                    progress(file.tell(), size)
+    except pa.ArrowException as error:
+        raise UserError(f"{path} cannot be read as CSV: {' '.join(str(error).split())[:200]}") from None

@@ -1,0 +1,1 @@
+"""NAVSIM and OpenScene logs: layout, schema, selections, boxes."""

@@ -1,0 +1,199 @@
+"""NAVSIM's own selections of scenes by name, read from the user's checkout of navsim; lists of logs and tokens.
+
+The lists are not shipped. A preset says which files of the checkout name its scenes, and how many there should be.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from roadstill.errors import UserError
+from roadstill.frames.filters import SceneFilter
+from roadstill.runs import require_folder
+
+MAX_LIST_BYTES = 64 * 2**20
+_SPLIT_FILE = "default_train_val_test_log_split.yaml"
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A selection of scenes.
+
+    Attributes:
+        split: folder of logs that it takes.
+        scene_filter: name of navsim's scene filter file; none takes all scenes.
+        part: key of navsim's training log split that cuts it further.
+        test_part: key of that split whose logs make up the test part.
+        scenes: how many there are in the full data; None if that is not known.
+    """
+
+    split: str | None = None
+    scene_filter: str | None = None
+    part: str | None = None
+    test_part: str | None = None
+    scenes: int | None = None
+
+
+# The thesis' "navtest" is navtrain-val (18,179 scenes); the benchmark's own navtest is another set.
+PRESETS = {
+    "all": Preset(),
+    "mini": Preset("mini"),
+    "navmini": Preset("mini", "navmini", scenes=396),
+    "navtrain": Preset("trainval", "navtrain", test_part="val_logs", scenes=103_288),
+    "navtrain-train": Preset("trainval", "navtrain", "train_logs", scenes=85_109),
+    "navtrain-val": Preset("trainval", "navtrain", "val_logs", scenes=18_179),
+    "navtest": Preset("test", "navtest", scenes=12_146),
+}
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """A selection made concrete.
+
+    Attributes:
+        windows: what a scene is.
+        logs: names of the logs to keep; None keeps all.
+        tokens: tokens of the scenes to keep; None keeps all.
+        test_logs: logs whose drives make up the test part; None lets shares decide.
+    """
+
+    windows: SceneFilter
+    logs: list[str] | None = None
+    tokens: list[str] | None = None
+    test_logs: frozenset[str] | None = None
+
+
+def preset_of(name: str) -> Preset:
+    """The preset of this name.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name not in PRESETS:
+        raise UserError(f"preset {name!r} is unknown; choose one of {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def chosen_scenes(preset: Preset, windows: SceneFilter, navsim_config: Path | None) -> Scenes:
+    """The scenes of a preset, cut further by the lists that ``windows`` names.
+
+    Args:
+        preset: one of `PRESETS`.
+        windows: what a scene is; a preset with a scene filter takes that from navsim's file instead.
+        navsim_config: the user's navsim checkout, or any folder below it that holds the files.
+
+    Raises:
+        UserError: files missing, damaged or without the lists that they should hold.
+    """
+    logs = tokens = test_logs = None
+    if preset.scene_filter:
+        if navsim_config is None:
+            raise UserError(
+                f"the scenes are listed in navsim's {preset.scene_filter}.yaml; name your checkout of navsim with "
+                "--navsim_config (git clone https://github.com/autonomousvision/navsim)"
+            )
+        record = _read_yaml(_find(navsim_config, f"{preset.scene_filter}.yaml"))
+        windows = _windows(record, windows, preset.scene_filter)
+        logs, tokens = (_names(record, key, f"{preset.scene_filter}.yaml") for key in ("log_names", "tokens"))
+        if key := preset.part or preset.test_part:
+            part = _names(_read_yaml(_find(navsim_config, _SPLIT_FILE)), key, _SPLIT_FILE) or []
+            logs = _both(logs, part) if preset.part else logs
+            test_logs = frozenset(part) if preset.test_part else None
+    if windows.logs is not None:
+        logs = _both(logs, read_names(windows.logs, "log_names"))
+    if windows.tokens is not None:
+        tokens = _both(tokens, read_names(windows.tokens, "tokens"))
+    return Scenes(windows, logs, tokens, test_logs)
+
+
+def _both(first: list[str] | None, second: list[str] | None) -> list[str] | None:
+    if first is None or second is None:
+        return second if first is None else first
+    wanted = set(second)
+    return [name for name in first if name in wanted]
+
+
+def read_names(path: Path, key: str) -> list[str]:
+    """A list of names: a line each, or YAML (a list, or a mapping with ``key``).
+
+    Raises:
+        UserError: no such file, too large, or not a list of names.
+    """
+    if path.suffix not in (".yaml", ".yml"):
+        names = [line.strip() for line in _read(path).splitlines()]
+        names = [name for name in names if name and not name.startswith("#")]
+    else:
+        record = _read_yaml(path)
+        names = _names({key: record} if isinstance(record, list) else record, key, str(path)) or []
+    if not names:
+        raise UserError(f"{path} names nothing; it should hold {key}, one a line")
+    return names
+
+
+def _windows(record: Any, windows: SceneFilter, name: str) -> SceneFilter:
+    def number(key: str, default: int | None) -> int | None:
+        value = record.get(key, default) if isinstance(record, dict) else default
+        if value is not None and (type(value) is not int or value < 0):
+            raise UserError(f"{name}.yaml: {key} is {str(value)[:40]!r}, not a number of frames")
+        return value
+
+    if number("max_scenes", None) is not None:
+        raise UserError(f"{name}.yaml: max_scenes would keep the first few scenes of an unsorted folder; remove it")
+    history, future = number("num_history_frames", 4) or 4, number("num_future_frames", 10) or 0
+    return replace(
+        windows,
+        history_frames=history,
+        future_frames=future,
+        interval=number("frame_interval", None) or history + future,
+        needs_route=record.get("has_route", True) is not False,
+    )
+
+
+def _names(record: Any, key: str, file: str) -> list[str] | None:
+    if not isinstance(record, dict) or key not in record:
+        raise UserError(f"{file} holds no {key}")
+    if (names := record[key]) is None:
+        return None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UserError(f"{file}: {key} should be a list of names (quote those that look like numbers)")
+    return names
+
+
+def _find(folder: Path, name: str) -> Path:
+    folder = require_folder(folder, "your checkout of navsim")
+    found = next(_walk(folder, name, depth=8), None)
+    if found is None:
+        raise UserError(f"{folder}: no {name} in it or below; it should be your checkout of navsim")
+    return found
+
+
+def _walk(folder: Path, name: str, depth: int) -> Iterator[Path]:
+    if (folder / name).is_file():
+        yield folder / name
+    if depth:
+        for path in sorted(folder.iterdir()):
+            if path.is_dir() and not path.is_symlink() and not path.name.startswith("."):
+                yield from _walk(path, name, depth - 1)
+
+
+def _read(path: Path) -> str:
+    try:
+        if (size := path.stat().st_size) > MAX_LIST_BYTES:
+            raise UserError(f"{path}: {size:,} bytes are too many for a list of names")
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} cannot be read: it is no text") from None
+
+
+def _read_yaml(path: Path) -> Any:
+    # The C parser takes a second for navtrain's 100,000 tokens, the other ten.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        return yaml.load(_read(path), Loader=loader)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise UserError(f"{path} cannot be read as YAML: {' '.join(str(error).split())[:200]}") from None

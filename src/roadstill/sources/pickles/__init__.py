@@ -1,0 +1,1 @@
+"""Pickles of strangers, read without running the code that they name."""

@@ -1,0 +1,128 @@
+"""The pickles that EDM's networks are published as, read without running the source code that they carry.
+
+Each network in such a file names one function, which its own loader would have compile and run the module text beside
+it. Here that name stands for a shell that keeps the class's name and its state, and the text is never looked at. The
+machine is that of `roadstill.sources.pickles.unpickle`; it learns the few names and opcodes that tensors and modules
+need.
+"""
+
+import io
+import math
+import pickle
+import warnings
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.storage import TypedStorage
+
+from roadstill.sources.pickles.arrays import NAMES, Budget, Name, Refused
+from roadstill.sources.pickles.unpickle import HANDLERS, _Machine, guarded, table_of
+
+MAX_BYTES = 4 * 2**30
+MAX_STEPS = 2**22
+_MAX_DIMS = 8
+
+
+class Shell:
+    """An object of the file: the name of its class and its state, nothing that could be called."""
+
+    __slots__ = ("class_name", "state")
+
+    def __init__(self, class_name: str, state: Any = None) -> None:
+        self.class_name, self.state = class_name, state
+
+
+def read_edm_pickle(path: Path) -> Any:
+    """What the file holds: dicts, lists, numbers, text, tensors, and a `Shell` for every object.
+
+    Raises:
+        BrokenLog: missing, damaged, or naming anything but the parts of a network.
+    """
+    return guarded(path, lambda data: _Networks(data).run(MAX_STEPS), MAX_BYTES)
+
+
+def _persistent(_: Budget, meta: Any) -> Shell:
+    if type(meta) is not dict or type(meta.get("class_name")) is not str or meta.get("type") != "class":
+        raise Refused("an object of EDM without the name of its class")
+    return Shell(meta["class_name"], meta.get("state"))
+
+
+def _storage(budget: Budget, raw: Any) -> TypedStorage:
+    """The bytes that torch wrote of a tensor's numbers; its own loader reads them, which knows tensors only."""
+    if type(raw) is not bytes:
+        raise Refused("a tensor without bytes")
+    budget.spend(len(raw))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that such storages are a thing of the past
+            found = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
+    except (RuntimeError, ValueError, TypeError, KeyError, AttributeError, EOFError, pickle.UnpicklingError) as error:
+        raise Refused(f"a tensor that cannot be read: {' '.join(str(error).split())[:200]}") from None
+    if type(found) is not TypedStorage:
+        raise Refused("a tensor that holds no numbers")
+    return found
+
+
+def _tensor(budget: Budget, storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tensor:
+    if type(storage) is not TypedStorage or type(size) is not tuple or type(stride) is not tuple:
+        raise Refused("a tensor without numbers, shape or order")
+    numbers = (offset, *size, *stride)
+    if len(size) != len(stride) or len(size) > _MAX_DIMS or any(type(each) is not int or each < 0 for each in numbers):
+        raise Refused("a tensor of damaged shape")
+    flat = torch.empty(0, dtype=storage.dtype).set_(storage._untyped_storage)
+    last = offset + sum((side - 1) * step for side, step in zip(size, stride, strict=True))
+    if math.prod(size) and last >= len(flat):
+        raise Refused(f"a tensor of shape {size} over {len(flat):,} numbers")
+    budget.spend(math.prod(size) * flat.element_size())
+    return flat.as_strided(size, stride, offset if math.prod(size) else 0).clone()
+
+
+def _parameter(_: Budget, data: Any, requires_grad: Any, hooks: Any) -> Tensor:
+    if not isinstance(data, Tensor):
+        raise Refused("a parameter without a tensor")
+    return data
+
+
+def _empty(_: Budget) -> dict[str, Any]:
+    return {}
+
+
+def _set(_: Budget, items: Any = ()) -> list[Any]:
+    if type(items) is not list:
+        raise Refused("a set of something odd")
+    return items  # nothing here asks what a set holds
+
+
+class _Networks(_Machine):
+    names: ClassVar = NAMES | {
+        ("torch_utils.persistence", "_reconstruct_persistent_obj"): Name(_persistent),
+        ("torch.nn.modules.container", "ModuleDict"): Name(lambda _: Shell("ModuleDict")),
+        ("torch.storage", "_load_from_bytes"): Name(_storage),
+        ("torch._utils", "_rebuild_tensor_v2"): Name(_tensor),
+        ("torch._utils", "_rebuild_parameter"): Name(_parameter),
+        ("collections", "OrderedDict"): Name(_empty),
+        ("dnnlib.util", "EasyDict"): Name(_empty),
+        ("builtins", "set"): Name(_set),
+        ("__builtin__", "set"): Name(_set),
+    }
+    opcodes: ClassVar = table_of(
+        HANDLERS
+        | {
+            b"\x81": _Machine.reduce,  # NEWOBJ: a call like any other
+            b"\x8f": lambda m: m.stack.append([]),  # EMPTY_SET
+            b"\x90": _Machine.appends,  # ADDITEMS
+        }
+    )
+
+    def build(self) -> None:
+        """Gives a shell its state; all else as for arrays."""
+        if type(self.stack[-2]) is not Shell:
+            super().build()
+        elif type(self.stack[-1]) is not dict:
+            raise Refused("an object with an odd state")
+        else:
+            state = self.stack.pop()
+            shell: Any = self.stack[-1]
+            shell.state = state

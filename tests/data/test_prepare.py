@@ -1,0 +1,162 @@
+import logging
+
+import numpy as np
+import pytest
+from made import frame_table
+from PIL import Image
+
+from roadstill.data.picture_store import PictureConfig
+from roadstill.data.prepare import choose_frames, prepare
+from roadstill.errors import UserError
+from roadstill.images import centre_square
+from roadstill.imagesets import open_imageset
+
+
+def frames_of(accel, logs=None, images=None):
+    logs = logs if logs is not None else [f"day{row % 2}_car_1" for row in range(len(accel))]
+    return frame_table(accel, vx=5.0, logs=logs, images=images, timestamp_us=list(range(len(accel))))
+
+
+def picture(seed, size=(32, 18)):
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (*size[::-1], 3), np.uint8))
+
+
+def draw(frames, sensors, size=(32, 18)):
+    for row, image in enumerate(frames.column("image")):
+        path = sensors / image
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture(row, size).save(path.with_suffix(".png"))
+        path.with_suffix(".png").rename(path)  # a PNG under the name .jpg: exact pixels, and Pillow looks at content
+
+
+def test_pictures_labels_and_facts(tmp_path):
+    frames = frames_of([2.0, -2.0, -3.0])
+    draw(frames, tmp_path / "sensors")
+    images = prepare(frames, tmp_path / "sensors", tmp_path / "out", config=PictureConfig(9), about={"source": "test"})
+    assert images.files == ("0_not_brake/000000.png", "1_brake/000000.png", "1_brake/000001.png")
+    assert images.labels.tolist() == [0, 1, 1]
+    assert images.class_names == ("not_brake", "brake")
+    for row in range(3):
+        np.testing.assert_array_equal(images.pixels([row])[0], np.asarray(centre_square(picture(row), 9)))
+    fact = {key: value for key, value in images.facts[1].items() if key not in ("file_name", "label", "digest")}
+    assert fact == {
+        "token": f"{1:016x}",
+        "log": "day1_car_1",
+        "drive": "day1_car_1",
+        "timestamp_us": 1,
+        "speed_mps": 5.0,
+        "accel_mps2": -2.0,
+        "location": "us-ma-boston",
+        "command": "straight",
+        "image": "day1_car_1/CAM_F0/0001.jpg",
+    }
+    assert images.about["missing"] == 0
+    assert images.about["source"] == "test"
+    assert not (tmp_path / "out" / "missing.txt").exists()
+    assert open_imageset(tmp_path / "out").digest == images.digest
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_do_not_change_the_set(tmp_path, workers):
+    frames = frames_of([2.0, -2.0] * 120)
+    draw(frames, tmp_path / "sensors", (4, 4))
+    alone = prepare(frames, tmp_path / "sensors", tmp_path / "alone", config=PictureConfig(4))
+    done = []
+    other = prepare(
+        frames, tmp_path / "sensors", tmp_path / "other", config=PictureConfig(4), workers=workers,
+        progress=lambda *state: done.append(state),
+    )  # fmt: skip
+    assert other.digest == alone.digest
+    assert list(other.facts) == list(alone.facts)
+    assert done[-1] == (240, 240)
+    assert sorted(done) == done or workers > 1
+
+
+def test_unreadable_pictures_are_counted_and_the_rest_goes_on(tmp_path, caplog):
+    frames = frames_of([2.0, -2.0, 2.0, -2.0, 2.0])
+    draw(frames, tmp_path / "sensors")
+    paths = [tmp_path / "sensors" / image for image in frames.column("image")]
+    paths[0].unlink()
+    paths[1].write_bytes(paths[1].read_bytes()[:400])
+    paths[2].write_text("no picture")
+    with caplog.at_level(logging.WARNING):
+        images = prepare(frames, tmp_path / "sensors", tmp_path / "out", config=PictureConfig(9))
+    assert images.column("token") == [f"{row:016x}" for row in (3, 4)] or images.counts() == {
+        "not_brake": 1,
+        "brake": 1,
+    }
+    assert sorted(images.column("timestamp_us")) == [3, 4]
+    assert images.about["missing"] == 3
+    lines = (tmp_path / "out" / "missing.txt").read_text().splitlines()
+    assert [str(path.name) in line for path, line in zip(paths[:3], lines, strict=True)] == [True] * 3
+    assert "missing" in lines[0]
+    assert [record.getMessage().split(",")[0] for record in caplog.records] == ["3 of 5 pictures cannot be read"]
+
+
+def test_nothing_readable_is_the_users_error(tmp_path):
+    frames = frames_of([2.0, -2.0])
+    (tmp_path / "sensors" / "elsewhere").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"not one of the 2 pictures can be read; the first: .*0000\.jpg: missing"):
+        prepare(frames, tmp_path / "sensors", tmp_path / "out", config=PictureConfig(9))
+    assert not (tmp_path / "out").exists()
+
+
+def test_wrong_settings(tmp_path):
+    frames = frames_of([2.0, -2.0])
+    with pytest.raises(UserError, match="should be the sensor folder"):
+        prepare(frames, tmp_path / "none", tmp_path / "out", config=PictureConfig(9))
+    with pytest.raises(UserError, match="no frame"):
+        prepare(frames.take(np.array([], np.int64)), tmp_path.parent, tmp_path / "out", config=PictureConfig(9))
+    with pytest.raises(UserError, match="max_per_class 0"):
+        choose_frames(frames, 0)
+
+
+def test_a_path_that_leaves_the_sensor_folder_is_not_opened(tmp_path):
+    frames = frames_of([2.0, -2.0], images=["a/1.jpg", "../secret.jpg"])
+    draw(frames, tmp_path / "sensors")
+    assert (tmp_path / "secret.jpg").is_file()
+    images = prepare(frames, tmp_path / "sensors", tmp_path / "out", config=PictureConfig(9))
+    assert len(images) == 1
+    assert "leaves the sensor folder" in (tmp_path / "out" / "missing.txt").read_text()
+
+
+def test_an_old_set_stays_if_the_new_one_fails(tmp_path):
+    frames = frames_of([2.0, -2.0])
+    draw(frames, tmp_path / "sensors")
+    first = prepare(frames, tmp_path / "sensors", tmp_path / "out", config=PictureConfig(9))
+    gone = frames_of([2.0, -2.0], images=["x.jpg", "y.jpg"])
+    with pytest.raises(UserError):
+        prepare(gone, tmp_path / "sensors", tmp_path / "out", config=PictureConfig(9))
+    assert open_imageset(tmp_path / "out").digest == first.digest
+
+
+def test_cap_is_spread_over_logs_and_seeded():
+    logs = ["long"] * 100 + [f"short{number}" for number in range(10)]
+    frames = frames_of([2.0, -2.0] * 55, logs=logs)
+    chosen = choose_frames(frames, 8, seed=0)
+    assert np.bincount(chosen.labels).tolist() == [8, 8]
+    assert (chosen.column("log") == "long").sum() >= 2
+    not_brake = chosen.take(chosen.labels == 0).column("log").tolist()
+    assert sorted(not_brake)[-5:] == ["short0", "short2", "short4", "short6", "short8"]
+    assert chosen.column("timestamp_us").tolist() == sorted(chosen.column("timestamp_us"))
+    assert choose_frames(frames, 8, seed=0).table.equals(chosen.table)
+    assert not choose_frames(frames, 8, seed=1).table.equals(chosen.table)
+    assert choose_frames(frames, None) is frames
+    assert len(choose_frames(frames, 10_000)) == 110
+
+
+def test_a_smaller_cap_takes_a_part_of_a_larger_one():
+    frames = frames_of([2.0, -2.0] * 55)
+    small, large = (set(choose_frames(frames, cap, seed=3).column("image")) for cap in (5, 20))
+    assert len(small) == 10
+    assert small < large
+
+
+def test_prepare_opens_exactly_the_wanted_images(tmp_path):
+    frames = frames_of([2.0, -2.0] * 20)
+    wanted = [str(image) for image in choose_frames(frames, 3, seed=1).column("image")]
+    draw(frames.take(np.isin(frames.column("image").astype(str), wanted)), tmp_path / "sensors")
+    images = prepare(frames, tmp_path / "sensors", tmp_path / "out", config=PictureConfig(9), max_per_class=3, seed=1)
+    assert images.about["missing"] == 0
+    assert sorted(images.column("image")) == sorted(wanted)
+    assert images.counts() == {"not_brake": 3, "brake": 3}

@@ -1,0 +1,507 @@
+"""Training a generator: it learns, resumes to the bit, stores little, and loads strictly."""
+
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from broken import Killed, run_broken
+from safetensors.torch import load_file, save_file
+
+from roadstill.adapters import DiffFit, Full, LoRA
+from roadstill.codecs.latents import LatentStore, open_latents
+from roadstill.denoisers.base import Sampling
+from roadstill.errors import UserError
+from roadstill.generator import finetune as loop
+from roadstill.generator import step as stepping
+from roadstill.generator.config import schedule_of
+from roadstill.generator.finetune import FinetuneConfig, NetworkConfig, export_base, finetune, load_denoiser
+from roadstill.learning.loops import balanced_rows, rate_at, rows_of_step, write_tensors
+from roadstill.networks.dit import DiT
+from roadstill.networks.interchange import to_diffusers
+from roadstill.runs import read_metrics, write_json
+from roadstill.schedules import linear, spoon_cosine
+
+TINY = NetworkConfig(hidden_size=16, depth=2, num_heads=2)
+SCRATCH = {"network": TINY, "adapters": (Full(),), "batch_size": 8, "log_every": 2, "save_every": 2}
+
+
+def store_at(folder, num=24, classes=("not_brake", "brake"), std=0.1, codec="codec0") -> LatentStore:
+    """A latent store without pictures: two kinds of latents, one class twice as frequent."""
+    rng = np.random.default_rng(0)
+    labels = np.sort(np.arange(num) % 3 % len(classes)).astype(np.int64)
+    mean = rng.normal(size=(num, 4, 4, 4)).astype(np.float16) * 0.3 + (2 * labels[:, None, None, None] - 1)
+    folder.mkdir()
+    write_tensors(folder / "moments-00000.safetensors", {"mean": torch.from_numpy(mean).half()})
+    write_tensors(folder / "labels.safetensors", {"labels": torch.from_numpy(labels)})
+    record = {"format": "roadstill-latents-1", "class_names": classes, "shape": [4, 4, 4], "std": std}
+    record |= {"num_rows": num, "shard_rows": num, "num_shards": 1, "digest": f"{num}{classes}{codec}"}
+    write_json(folder / "latents.json", record | {"about": {"codec": codec}})
+    return open_latents(folder)
+
+
+@pytest.fixture
+def latents(tmp_path):
+    return store_at(tmp_path / "latents")
+
+
+@pytest.fixture
+def base(latents, tmp_path):
+    """A small trained generator as one file."""
+    checkpoint = finetune(
+        latents, base=None, out=tmp_path / "scratch", config=FinetuneConfig(**SCRATCH, steps=4), seed=0
+    )
+    return export_base(checkpoint, tmp_path / "base.safetensors")
+
+
+FULL_OF_STATE = {
+    "steps": 20, "batch_size": 8, "log_every": 5, "save_every": 10, "representativeness": 0.1, "diversity": 0.1,
+    "memory_size": 16, "schedule": "progressive:6,4,2", "lr_decay": "cosine", "warmup_steps": 3, "clip": 1.0,
+    "weight_decay": 0.01, "gradient_accumulation": 2,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+def test_a_killed_run_equals_an_unbroken_one_bit_for_bit(latents, base, tmp_path, monkeypatch, precision):
+    monkeypatch.setattr(
+        "roadstill.learning.precision.has_bfloat16", lambda kind: True
+    )  # slower without, but it computes
+    config = FinetuneConfig(**FULL_OF_STATE, adapters=(DiffFit(), LoRA(rank=2)), mixed_precision=precision)
+    arguments = {"base": base, "config": config, "seed": 3}
+    # The resume file is removed at the end: keep it, it holds optimiser and memories.
+    monkeypatch.setattr(loop._State, "drop", lambda state: None)
+    finetune(latents, out=tmp_path / "whole", **arguments)
+    torch.manual_seed(99)  # the global generator must have no say
+    run_broken(monkeypatch, 11, latents, out=tmp_path / "broken", **arguments)
+    for name in ("trained.safetensors", "resume-0.safetensors"):
+        whole, broken = load_file(tmp_path / "whole" / name), load_file(tmp_path / "broken" / name)
+        assert whole.keys() == broken.keys()
+        different = [key for key in whole if not torch.equal(whole[key], broken[key])]
+        assert not different, f"{name}: {different}"
+    assert any(key.startswith("criterion/diversity") for key in whole)
+    assert any(key.startswith("optimizer/") for key in whole)
+    steps = [row["step"] for row in read_metrics(tmp_path / "broken" / "metrics.jsonl")]
+    assert steps == [5, 10, 15, 20]
+
+
+def test_another_seed_or_setting_does_not_continue_a_run(latents, tmp_path, monkeypatch):
+    config = FinetuneConfig(**SCRATCH, steps=6)
+    arguments = {"base": None, "out": tmp_path / "run", "config": config}
+    with monkeypatch.context() as patch:
+        patch.setattr(stepping, "_average", lambda *a: (_ for _ in ()).throw(Killed) if a[3] == 4 else None)
+        with pytest.raises(Killed):
+            finetune(latents, seed=0, **arguments)
+    with pytest.raises(UserError, match="other settings"):
+        finetune(latents, seed=1, **arguments)
+    finetune(latents, seed=0, **arguments)
+    with pytest.raises(UserError, match="another checkpoint"):
+        finetune(latents, seed=1, **arguments)
+
+
+def test_a_finished_run_is_not_run_again(latents, tmp_path, monkeypatch):
+    arguments = {"base": None, "out": tmp_path / "run", "config": FinetuneConfig(**SCRATCH, steps=2), "seed": 0}
+    finetune(latents, **arguments)
+    assert not list((tmp_path / "run").glob("resume*"))
+    monkeypatch.setattr(stepping, "_batch", None)  # would fail if called
+    assert finetune(latents, **arguments) == tmp_path / "run"
+
+
+def test_training_lowers_the_loss_and_the_label_matters(latents, tmp_path):
+    settings = SCRATCH | {"steps": 250, "batch_size": 16, "learning_rate": 3e-3, "log_every": 50, "save_every": 200}
+    out = finetune(latents, base=None, out=tmp_path / "run", config=FinetuneConfig(**settings), seed=0)
+    losses = [row["mse"] for row in read_metrics(out / "metrics.jsonl")]
+    assert losses[-1] < 0.6 * losses[0]
+    denoiser = load_denoiser(out)
+    clean, labels = latents.draw(range(len(latents))), torch.from_numpy(latents.labels)
+    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    t = torch.full((len(clean),), 700)  # so noisy that the label says more than the picture
+    low, high = (denoiser.estimate_given(clean, labels * 0 + y, t=t, noise=noise).clean.mean() for y in (0, 1))
+    assert low + 0.1 < high  # the classes' latents lie around -1 and +1
+
+
+def test_a_checkpoint_holds_the_trained_tensors_and_nothing_else(latents, base, tmp_path):
+    config = FinetuneConfig(steps=2, batch_size=4, adapters=(LoRA(rank=2),))
+    out = finetune(latents, base=base, out=tmp_path / "run", config=config, seed=0)
+    names = set(load_file(out / "trained.safetensors"))
+    trained = {name for name in names if not name.startswith(("ema/", "schedule/", "latents/"))}
+    assert trained
+    assert all(".lora_" in name for name in trained)
+    assert {"ema/" + name for name in trained} | {
+        "schedule/betas",
+        "schedule/timesteps",
+        "latents/class_mean",
+    } == names - trained
+    assert {path.suffix for path in out.iterdir()} <= {".safetensors", ".json", ".jsonl"}
+    about = json.loads((out / "config.json").read_text())
+    assert about["latents"] == latents.digest
+    assert about["base"]["digest"] == load_denoiser(base).digest
+
+
+@pytest.mark.parametrize("adapters", [(DiffFit(),), (LoRA(rank=2),), (DiffFit(), LoRA(rank=2)), (Full(),)])
+def test_loading_gives_the_trained_network_again(latents, base, tmp_path, adapters):
+    config = FinetuneConfig(steps=3, batch_size=4, adapters=adapters, ema="reference", ema_decay=0.5)
+    out = finetune(latents, base=base, out=tmp_path / "run", config=config, seed=0)
+    z, t, y = torch.randn(2, 4, 4, 4), torch.tensor([3, 500]), torch.tensor([0, 1])
+    outputs = [load_denoiser(path).network(z, t, y) for path in (base, out)]
+    raw = load_denoiser(out, which="trained").network(z, t, y)
+    assert not torch.equal(outputs[0], outputs[1])
+    assert not torch.equal(outputs[1], raw)
+    # One file with everything folded in says the same, within fp16.
+    alone = load_denoiser(export_base(out, tmp_path / "alone.safetensors"))
+    torch.testing.assert_close(alone.network(z, t, y), outputs[1], atol=5e-3, rtol=5e-3)
+    assert alone.about["class_names"] == ["not_brake", "brake"]
+
+
+def test_the_last_phase_of_the_schedule_travels_with_the_checkpoint(latents, base, tmp_path):
+    config = FinetuneConfig(steps=4, batch_size=4, schedule="progressive:linear,6,2")
+    out = finetune(latents, base=base, out=tmp_path / "run", config=config, seed=0)
+    assert torch.equal(load_denoiser(out).betas, spoon_cosine(2))
+    assert torch.equal(load_denoiser(base).betas, linear())
+
+
+def test_new_classes_get_rows_near_the_mean_and_the_null_row_stays(latents, base, tmp_path):
+    three = store_at(tmp_path / "three", classes=("left", "straight", "right"))
+    with pytest.raises(UserError, match="label_init: mean"):
+        finetune(three, base=base, out=tmp_path / "no", config=FinetuneConfig(steps=1), seed=0)
+    config = FinetuneConfig(steps=1, learning_rate=0.0, batch_size=6, label_init="mean", adapters=(LoRA(rank=2),))
+    out = finetune(three, base=base, out=tmp_path / "run", config=config, seed=0)
+    old = load_denoiser(base).network.y_embedder.embedding_table.weight
+    new = load_denoiser(out).network.y_embedder.embedding_table.weight
+    assert new.shape == (4, 16)
+    assert torch.equal(new[-1], old[-1])
+    assert (new[:3] - old[:-1].mean(0)).abs().max() < old[:-1].std()
+    assert not torch.equal(new[0], new[1])
+    assert "y_embedder.embedding_table.weight" in load_file(out / "trained.safetensors")
+
+
+def test_label_rows_choose_rows_of_the_base(latents, base, tmp_path):
+    config = FinetuneConfig(steps=1, batch_size=4, label_rows=(1, 0))
+    out = finetune(latents, base=base, out=tmp_path / "run", config=config, seed=0)
+    assert load_denoiser(out).label_rows == (1, 0)
+
+
+def test_the_base_may_move_but_not_change(latents, base, tmp_path):
+    out = finetune(latents, base=base, out=tmp_path / "run", config=FinetuneConfig(steps=1, batch_size=4), seed=0)
+    moved = base.rename(tmp_path / "moved.safetensors")
+    with pytest.raises(UserError, match="base"):
+        load_denoiser(out)
+    load_denoiser(out, base=moved)
+    other = SCRATCH | {"steps": 2}
+    checkpoint = finetune(latents, base=None, out=tmp_path / "other", config=FinetuneConfig(**other), seed=5)
+    export_base(checkpoint, base)
+    with pytest.raises(UserError, match="was trained on base"):
+        load_denoiser(out)
+
+
+def test_wrong_files_are_named(latents, base, tmp_path):
+    tensors = load_file(base)
+    (tmp_path / "bad").mkdir()
+    for damage, message in (
+        ({k: v for k, v in tensors.items() if "final" not in k}, "missing"),
+        (tensors | {"more": torch.zeros(1)}, "unexpected"),
+        ({k: v for k, v in tensors.items() if "schedule" not in k}, "no noise schedule"),
+        (tensors | {"x_embedder.proj.bias": torch.full((16,), float("inf"))}, "finite"),
+    ):
+        from safetensors import safe_open
+
+        with safe_open(base, "pt") as file:
+            save_file(damage, tmp_path / "bad.safetensors", file.metadata())
+        with pytest.raises(UserError, match=message):
+            load_denoiser(tmp_path / "bad.safetensors")
+    with pytest.raises(UserError, match="empty"):
+        load_denoiser(tmp_path / "bad")
+    with pytest.raises(UserError, match="choose ema or trained"):
+        load_denoiser(base, which="both")
+    out = finetune(
+        latents, base=base, out=tmp_path / "no_ema", config=FinetuneConfig(steps=1, batch_size=4, ema="off"), seed=0
+    )
+    load_denoiser(out, which="trained")
+    with pytest.raises(UserError, match="without a moving average"):
+        load_denoiser(out)
+    foreign = store_at(tmp_path / "foreign", codec="codec1")
+    with pytest.raises(UserError, match="encode with the base's codec"):
+        finetune(foreign, base=base, out=tmp_path / "x", config=FinetuneConfig(steps=1), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"ema": "sometimes"}, "ema is 'sometimes'"),
+        ({"steps": 0}, "steps is 0"),
+        ({"batch_size": 9, "gradient_accumulation": 2}, "parts"),
+    ],
+)
+def test_a_configuration_that_cannot_work_is_refused_at_once(settings, message):
+    with pytest.raises(UserError, match=message):
+        FinetuneConfig(**settings)
+
+
+@pytest.mark.parametrize("schedule", ["quadratic", "spoon_cosine:two", "progressive:", "os.nothing"])
+def test_schedules_are_checked(latents, base, tmp_path, schedule):
+    config = FinetuneConfig(steps=1, batch_size=4, schedule=schedule)
+    if schedule == "progressive:":  # the thesis' phases
+        assert schedule_of(config).phases == (6, 5, 4, 3, 2)
+        return
+    with pytest.raises(UserError, match="schedule"):
+        finetune(latents, base=base, out=tmp_path / "run", config=config, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("text", "phases", "powers"),
+    [
+        ("progressive:thesis", 5, {0: 6, 199: 6, 200: 5, 999: 2}),
+        ("progressive:drivedit", 6, {0: "linear", 166: "linear", 167: 6, 999: 2}),
+        ("progressive:thesis@50", 5, {0: 6, 49: 6, 50: 5, 200: 2, 999: 2}),
+        ("progressive:linear,2@100", 2, {99: "linear", 100: 2}),
+    ],
+)
+def test_progressive_phases_take_equal_shares_or_tau_steps(text, phases, powers):
+    schedule = schedule_of(FinetuneConfig(steps=1000, schedule=text))
+    assert len(schedule.phases) == phases
+    for step, power in powers.items():
+        wanted = linear() if power == "linear" else spoon_cosine(power)
+        assert torch.equal(schedule.at(step / 1000).betas, wanted), step
+
+
+def test_phases_longer_than_the_training_are_refused():
+    with pytest.raises(UserError, match="leave nothing for the last of 5"):
+        schedule_of(FinetuneConfig(steps=1000, schedule="progressive:thesis@250"))
+
+
+def test_checkpointed_blocks_learn_the_same(latents, base, tmp_path):
+    saved = []
+    for on in (False, True):
+        config = FinetuneConfig(steps=3, batch_size=4, gradient_checkpointing=on)
+        out = finetune(latents, base=base, out=tmp_path / str(on), config=config, seed=0)
+        saved.append(load_file(out / "trained.safetensors"))
+    for name, tensor in saved[0].items():
+        torch.testing.assert_close(tensor, saved[1][name], rtol=1e-5, atol=1e-6)
+
+
+def test_trackers_get_the_settings_and_every_line(latents, base, tmp_path, monkeypatch):
+    from accelerate import tracking
+
+    told = []
+
+    class Notebook(tracking.GeneralTracker):
+        name, requires_logging_directory = "notebook", True
+
+        def __init__(self, run_name, logging_dir, **more):
+            super().__init__()
+            self.place = (run_name, str(logging_dir))
+
+        @property
+        def tracker(self):
+            return told
+
+        def store_init_configuration(self, values):
+            told.append((self.place, values["learning_rate"]))
+
+        def log(self, values, step=None, **more):
+            told.append((step, sorted(values)))
+
+        def finish(self):
+            told.append("finished")
+
+    monkeypatch.setitem(tracking.LOGGER_TYPE_TO_CLASS, "notebook", Notebook)
+    config = FinetuneConfig(steps=3, batch_size=4, log_every=2, trackers=("notebook",))
+    finetune(latents, base=base, out=tmp_path / "run", config=config, seed=0)
+    values = ["diffusion", "images_per_s", "learning_rate", "mse"]
+    assert told == [(("run", str(tmp_path / "run")), 1e-3), (2, values), (3, values), "finished"]
+
+
+@pytest.mark.parametrize("name", ["wandb", "paper"])
+def test_a_tracker_that_is_not_there_is_named(latents, base, tmp_path, name):
+    config = FinetuneConfig(steps=1, batch_size=4, trackers=(name,))
+    with pytest.raises(UserError, match=name):
+        finetune(latents, base=base, out=tmp_path / "run", config=config, seed=0)
+
+
+class Shrink:
+    """A user's own criterion."""
+
+    def __call__(self, estimate, clean, label):
+        return estimate.square().mean()
+
+
+def test_a_criterion_by_its_dotted_path(latents, base, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "my_criteria", SimpleNamespace(Shrink=Shrink))
+    config = FinetuneConfig(steps=2, batch_size=4, log_every=1, criteria={"my_criteria.Shrink": 0.5})
+    out = finetune(latents, base=base, out=tmp_path / "run", config=config, seed=0)
+    assert read_metrics(out / "metrics.jsonl")[0]["my_criteria/Shrink"] > 0
+    bad = FinetuneConfig(steps=2, batch_size=4, criteria={"my_criteria.Nothing": 0.5})
+    with pytest.raises(UserError, match="cannot be made"):
+        finetune(latents, base=base, out=tmp_path / "bad", config=bad, seed=0)
+
+
+def test_rows_visit_everything_once_per_epoch_and_classes_take_turns():
+    seen = np.concatenate([rows_of_step(10, 4, seed=0, step=step) for step in range(5)])
+    assert sorted(seen[:10]) == sorted(seen[10:]) == list(range(10))
+    assert not np.array_equal(seen[:10], seen[10:])
+    labels = np.array([0] * 9 + [2] * 3, np.int64)
+    members = [np.flatnonzero(labels == label) for label in (0, 2)]
+    rows = np.concatenate([balanced_rows(members, 4, seed=0, step=step) for step in range(6)])
+    assert (labels[rows] == 2).sum() == 12
+    assert np.bincount(rows)[9:].tolist() == [4, 4, 4]
+
+
+def test_the_learning_rate_rises_and_falls():
+    rates = [rate_at(step, steps=10, warmup_steps=4, decay="cosine") for step in range(11)]
+    assert rates[:5] == [0.2, 0.4, 0.6, 0.8, 1.0]
+    assert rates[10] == 0.0
+    assert rates == sorted(rates[:5]) + sorted(rates[5:], reverse=True)
+    assert rate_at(9, steps=10, warmup_steps=0, decay="none") == 1.0
+
+
+def test_the_moving_average_forgets_the_start_of_a_short_run():
+    weights = (torch.ones(1),)
+    left = {}
+    for ema in ("warmup", "reference"):
+        averaged = {"w": torch.zeros(1)}
+        for step in range(200):
+            stepping._average(averaged, ("w",), weights, step, FinetuneConfig(ema=ema))
+        left[ema] = 1 - averaged["w"].item()
+    assert left["warmup"] < 1e-6
+    assert left["reference"] == pytest.approx(0.9999**200, rel=1e-3)
+
+
+def test_two_processes_train_as_one(latents, by_one_and_by_two):
+    """Half a batch in each of two processes is the batch in two parts of one."""
+    code = (
+        "import os, sys; from pathlib import Path\n"
+        "from roadstill.generator.finetune import *; from roadstill.adapters import Full\n"
+        "from roadstill.codecs.latents import *\n"
+        "parts = 2 // int(os.environ.get('WORLD_SIZE', 1))\n"
+        "network = NetworkConfig(hidden_size=16, depth=2, num_heads=2)\n"
+        "config = FinetuneConfig(steps=4, batch_size=8, network=network, adapters=(Full(),), "
+        "gradient_accumulation=parts)\n"
+        "finetune(open_latents(sys.argv[1]), base=None, out=Path(sys.argv[2]), config=config, seed=0)\n"
+    )
+    one, two = (load_file(folder / "trained.safetensors") for folder in by_one_and_by_two(code, latents.root))
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, atol=1e-5, rtol=1e-5, msg=name)
+
+
+def test_processes_that_do_not_find_each_other_are_noticed(latents, base, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(UserError, match="3 processes were started, but 1 work together"):
+        finetune(latents, base=base, out=tmp_path / "run", config=FinetuneConfig(steps=1, batch_size=4), seed=0)
+
+
+def test_a_velocity_predictor_goes_the_same_road(monkeypatch, latents, tmp_path):
+    scratch = FinetuneConfig(**SCRATCH, steps=6, objective="velocity", representativeness=0.01, diversity=0.01)
+    arguments = {"base": None, "config": scratch, "seed": 0}
+    whole = finetune(latents, out=tmp_path / "whole", **arguments)
+    broken = run_broken(monkeypatch, 4, latents, out=tmp_path / "broken", **arguments)
+    one, other = (load_file(folder / "trained.safetensors") for folder in (whole, broken))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert not any(name.startswith("schedule/") for name in one)
+    base = export_base(whole, tmp_path / "base.safetensors")
+    tuned = finetune(
+        latents, base=base, out=tmp_path / "tuned", config=FinetuneConfig(steps=2, adapters=(LoRA(rank=2),)), seed=0
+    )
+    for path in (whole, base, tuned):
+        denoiser = load_denoiser(path)
+        assert denoiser.solvers[0] == "heun"
+        sampling = Sampling(steps=2)
+        assert denoiser.generate(torch.tensor([0]), seeds=[1], sampling=sampling).isfinite().all()
+    with pytest.raises(UserError, match="velocity predictor has no noise schedule"):
+        finetune(latents, base=base, out=tmp_path / "x", config=FinetuneConfig(schedule="cosine:2"), seed=0)
+
+
+@pytest.fixture
+def original():
+    """A DiT of a published width with random weights, as others would bring it."""
+    network = DiT(
+        input_size=4, patch_size=2, in_channels=4, hidden_size=384, depth=2, num_heads=6, num_classes=7, seed=5
+    )
+    with torch.no_grad():
+        network.final_layer.linear.weight.normal_(std=0.1, generator=torch.Generator().manual_seed(0))
+    return network
+
+
+@pytest.mark.parametrize("layout", ["pt", "ema", "safetensors", "diffusers"])
+def test_weights_of_others_are_a_base(original, latents, tmp_path, layout):
+    path, state = tmp_path / f"DiT.{'safetensors' if layout == 'safetensors' else 'pt'}", original.state_dict()
+    if layout == "pt":
+        torch.save(state, path)
+    elif layout == "ema":
+        torch.save({"model": {name: tensor * 0 for name, tensor in state.items()}, "ema": state}, path)
+    elif layout == "safetensors":
+        save_file(state, path)
+    else:
+        path = tmp_path / "DiT-tiny"
+        to_diffusers(original).save_pretrained(path / "transformer")
+    z, t, y = torch.randn(2, 4, 4, 4), torch.tensor([3, 900]), torch.tensor([6, 0])
+    found = load_denoiser(path)
+    torch.testing.assert_close(found.network(z, t, y), original(z, t, y), rtol=0, atol=1e-5)
+    assert (found.guided_channels, found.solvers[0]) == (3, "ddpm")
+    config = FinetuneConfig(steps=2, adapters=(DiffFit(), LoRA(rank=2)), label_rows=(6, 2))
+    tuned = load_denoiser(finetune(latents, base=path, out=tmp_path / "out", config=config, seed=0))
+    assert tuned.label_rows == (6, 2)
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["base"]["path"] == f"../{path.name}"
+
+
+def test_sit_weights_are_told_apart_by_the_user(original, latents, tmp_path):
+    torch.save(original.state_dict(), tmp_path / "SiT.pt")
+    config = FinetuneConfig(steps=2, objective="velocity", label_rows=(0, 1))
+    out = finetune(latents, base=tmp_path / "SiT.pt", out=tmp_path / "out", config=config, seed=0)
+    assert load_denoiser(out).solvers[0] == "heun"
+    with pytest.raises(UserError, match="predicts velocity, not noise"):
+        load_denoiser(out, objective="noise")
+
+
+def test_damaged_weights_of_others_are_one_clear_line(original, tmp_path):
+    state = original.state_dict()
+    files = {
+        "missing.pt": {name: tensor for name, tensor in state.items() if name != "blocks.1.attn.qkv.bias"},
+        "unexpected.pt": state | {"blocks.0.spare": torch.zeros(1)},
+        "shape.pt": state | {"blocks.0.attn.proj.bias": torch.zeros(3)},
+        "nothing.pt": {"step": 3},
+        "code.pt": {"x_embedder.proj.weight": Path("a path is an object, not a tensor")},
+    }
+    for name, content in files.items():
+        torch.save(content, tmp_path / name)
+    (tmp_path / "cut.pt").write_bytes((tmp_path / "shape.pt").read_bytes()[:5000])
+    for name, message in (
+        ("missing.pt", r"blocks\.1\.attn\.qkv\.bias"),
+        ("unexpected.pt", r"blocks\.0\.spare"),
+        ("shape.pt", r"blocks\.0\.attn\.proj\.bias"),
+        ("nothing.pt", "no named tensors"),
+        ("code.pt", "cannot be read as weights"),
+        ("cut.pt", "cannot be read as weights"),
+        ("none.pt", "does not exist"),
+    ):
+        with pytest.raises(UserError, match=message) as caught:
+            load_denoiser(tmp_path / name)
+        assert "\n" not in str(caught.value)
+
+
+def test_new_label_rows_start_from_the_rows_that_are_named(original, latents, tmp_path):
+    torch.save(original.state_dict(), tmp_path / "DiT.pt")
+    table = original.y_embedder.embedding_table.weight.detach()
+    config = FinetuneConfig(steps=1, learning_rate=0.0, label_init="mean", label_rows=(1, 4, 5))
+    out = finetune(latents, base=tmp_path / "DiT.pt", out=tmp_path / "out", config=config, seed=0)
+    new = load_denoiser(out).network.y_embedder.embedding_table.weight
+    assert new.shape == (3, 384)
+    # A little noise tells the classes apart; the row for "no label" is the old one.
+    for row in (0, 1):
+        assert (new[row] - table[[1, 4, 5]].mean(0)).abs().max() < 0.5 * table[[1, 4, 5]].std()
+    assert not torch.equal(new[0], new[1])
+    torch.testing.assert_close(new[2], table[-1])
+    config = FinetuneConfig(steps=1, label_init="mean", label_rows=(1, 7))
+    with pytest.raises(UserError, match="beyond the base's 7"):
+        finetune(latents, base=tmp_path / "DiT.pt", out=tmp_path / "x", config=config, seed=0)
+
+
+def test_the_criteria_may_compare_what_the_text_says(latents, base, tmp_path):
+    files = []
+    for estimate in ("clean", "zt_minus_eps"):
+        config = FinetuneConfig(steps=3, batch_size=8, representativeness=0.5, log_every=3, estimate=estimate)
+        out = finetune(latents, base=base, out=tmp_path / estimate, config=config, seed=0)
+        files.append(read_metrics(out / "metrics.jsonl")[-1])
+    assert files[0]["representativeness"] != files[1]["representativeness"]
+    assert all(0 < each["representativeness"] < 1 for each in files)
