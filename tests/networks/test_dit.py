@@ -29,7 +29,8 @@ def test_outputs_and_tokens_equal_the_reference(golden):
     for i, tokens in enumerate(kept):
         values.check(f"out.tokens_after_block{i}", tokens)
     values.check("out.eps_sigma_t_fractional", network(z, values["in.t_fractional"], y))
-    values.check("out.t_sinusoid", time_sinusoid(t))
+    # Vectorised exponentials differ by a few units in the last place between processors; a time of 999 multiplies that.
+    values.check("out.t_sinusoid", time_sinusoid(t), atol=1e-4)
     values.check("out.t_emb", network.t_embedder(t))
     values.check("out.y_emb", network.y_embedder(y))
     values.check("out.tokens_in", network.x_embedder(z) + network.pos_embed)

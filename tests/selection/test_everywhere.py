@@ -12,7 +12,7 @@ from roadstill.pipeline.small_sets import looked_at, make_small_set, needs_teach
 from roadstill.recipes import Arm, parse_recipe, read_recipe
 from roadstill.selection import SELECTORS
 
-NAMES = [*SELECTORS, "distinct:0.999:herding", "test_properties.ByFeatures"]
+NAMES = [*SELECTORS, "distinct:0.999:herding", "toys.ByFeatures"]
 OTHERS = {
     "generated": {"kind": "generated", "label": "x", "candidates": 3, "choose": "herding"},
     "begun": {"kind": "generated", "label": "x", "start": "k_center"},

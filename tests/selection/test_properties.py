@@ -1,7 +1,5 @@
 """What holds for every selector: sizes, no image twice, the seed decides, ties, too few images, many classes."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -140,18 +138,7 @@ def test_names_that_are_none():
         make_selector("distinct:rded", {"predict": lambda: None, "features": lambda: None})
 
 
-class ByFeatures:
-    """A selector of someone's own that wants features."""
-
-    def __init__(self, features):
-        self.features = features
-
-    def choose(self, images, rows, *, count, rng):
-        return rows[np.argsort(self.features(images, rows)[:, 0])[:count]]
-
-
-def test_a_selector_of_ones_own_gets_what_its_constructor_names(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    assert needs("test_properties.ByFeatures") == {"features"}
-    made = make_selector("test_properties.ByFeatures", {"features": lambda: lambda _, rows: -rows[:, None]})
+def test_a_selector_of_ones_own_gets_what_its_constructor_names():
+    assert needs("toys.ByFeatures") == {"features"}
+    made = make_selector("toys.ByFeatures", {"features": lambda: lambda _, rows: -rows[:, None]})
     assert select(pictureless([0] * 5), made, per_class=2, seed=0).files == ("4.png", "3.png")
