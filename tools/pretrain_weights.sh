@@ -20,6 +20,6 @@ roadstill pretrain codec "$work/sets/train" "$work/codec" \
   roadstill encode "$work/sets/train" "$work/latents" --codec "$work/codec/codec.safetensors"
 roadstill pretrain denoiser "$work/latents" "$work/dit" \
   --denoiser.steps 9000 --denoiser.batch_size 64 --denoiser.learning_rate 1e-3 --denoiser.warmup_steps 300 \
-  --denoiser.lr_decay cosine --denoiser.clip 1.0 --denoiser.ema_decay 0.999 --denoiser.min_snr 5 \
+  --denoiser.lr_decay cosine --denoiser.clip 1.0 --denoiser.ema.decay 0.999 --denoiser.min_snr 5 \
   --denoiser.mixed_precision bf16
 cp "$work/codec/codec.safetensors" "$work/dit/dit.safetensors" src/roadstill/weights/

@@ -1,6 +1,6 @@
 """Adapters: which parameters of a network learn, and which are added (thesis 3.2: DiffFit, LoRA, both)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -77,7 +77,7 @@ class LoRA:
 
     rank: int = 8
     alpha: float | None = None
-    targets: Sequence[str] = ("attn.qkv", "attn.proj")
+    targets: tuple[str, ...] = ("attn.qkv", "attn.proj")
     train_label_table: bool = False
     seed: int = 0
 

@@ -30,32 +30,77 @@ def seed_of(*parts: object) -> int:
 def later(default: Any, recorded: Any = None) -> Any:
     """A field of a dataclass that records were written without.
 
-    While it has its default, `plain` leaves it out, or writes ``recorded`` in its place, so that what was made before
-    is still known as the same.
+    While it has its default, `plain` leaves it out, or writes ``recorded`` in its place, so that the digests of
+    existing records do not change.
     """
     return field(default=default, metadata={"recorded": recorded})
 
 
-def plain(value: Any) -> Any:
-    """Dataclasses, paths and tuples as what JSON can hold; a dataclass keeps its type's name under ``type``."""
+def group(default: Any, **old: str) -> Any:
+    """A field for settings that were fields of the whole before.
+
+    Records keep them flat, under their ``old`` names where these were others, and `regrouped` reads them so: the
+    digests of existing records do not change, and old files still read.
+    """
+    return field(default=default, metadata={"flat": old, "kind": type(default)})
+
+
+def regrouped(kind: type, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a dataclass as a file holds them, those that stand flat put into their `group`.
+
+    Raises:
+        UserError: a setting stands both flat and in its group.
+    """
+    out = dict(settings)
+    for each in fields(kind):
+        if "flat" not in each.metadata:
+            continue
+        old = each.metadata["flat"]
+        names = {old.get(inner.name, inner.name): inner.name for inner in fields(each.metadata["kind"])}
+        flat = [name for name in names if name in out and not (name == each.name and isinstance(out[name], Mapping))]
+        found = {names[name]: out.pop(name) for name in flat}
+        within = out.get(each.name) or {}
+        if twice := [f"{each.name}.{name}" for name in found if name in within]:
+            raise UserError(f"{twice[0]} is given twice, once without its group; leave one out")
+        if found:
+            out[each.name] = found | within
+    return out
+
+
+def plain(value: Any, *, grouped: bool = False) -> Any:
+    """Dataclasses, paths and tuples as what JSON can hold; a dataclass keeps its type's name under ``type``.
+
+    Args:
+        value: value to tell.
+        grouped: whether it is told as users write it, every field there and each `group` by itself, instead of as
+            records have it.
+    """
     if is_dataclass(value) and not isinstance(value, type):
-        silent = {
-            each.name: each.metadata["recorded"]
-            for each in fields(value)
-            if "recorded" in each.metadata and getattr(value, each.name) == each.default
-        }
-        told = {key: plain(silent.get(key, part)) for key, part in vars(value).items()}
-        left_out = [key for key, recorded in silent.items() if recorded is None]
-        return {"type": type(value).__name__} | {key: part for key, part in told.items() if key not in left_out}
+        return {"type": type(value).__name__} | dict(_told(value, grouped))
     if isinstance(value, Mapping):
-        return {str(key): plain(part) for key, part in value.items()}
+        return {str(key): plain(part, grouped=grouped) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(part) for part in value]
+        return [plain(part, grouped=grouped) for part in value]
     if isinstance(value, Path):
         return value.as_posix()
     if callable(value):
         return recorded(f"{value.__module__}.{value.__qualname__}")
     return value
+
+
+def _told(value: Any, grouped: bool) -> Iterator[tuple[str, Any]]:
+    """Names and plain values of a dataclass's fields, without those that its records do not tell."""
+    for each in fields(value):
+        part = getattr(value, each.name)
+        if "flat" in each.metadata and not grouped:
+            for name, inner in _told(part, grouped):
+                yield each.metadata["flat"].get(name, name), inner
+            continue
+        if "recorded" in each.metadata and part == each.default and not grouped:
+            if each.metadata["recorded"] is None:
+                continue
+            part = each.metadata["recorded"]
+        yield each.name, plain(part, grouped=grouped)
 
 
 def digest_of(value: Any) -> str:

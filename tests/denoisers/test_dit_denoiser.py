@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from roadstill.denoisers.base import Denoiser, Sampling
+from roadstill.denoisers.base import Denoiser, Sampling, SolverNoise, TeacherGuidance
 from roadstill.denoisers.diffusion import (
     add_noise,
     ancestral_step,
@@ -159,7 +159,7 @@ def test_a_picture_depends_on_its_seed_and_not_on_its_batch(golden):
     denoiser = DiTDenoiser(network_of(golden("sampling_loop").weights("trained.")), linear())
     label, seeds = torch.tensor([0, 1, 2, 1]), [11, 12, 13, 14]
     for solver, eta in (("ddpm", 0.0), ("ddim", 0.5)):
-        sampling = Sampling(guidance=2.0, steps=6, solver=solver, eta=eta)
+        sampling = Sampling(guidance=2.0, steps=6, solver=solver, noise=SolverNoise(eta))
         together = denoiser.generate(label, seeds=seeds, sampling=sampling)
         alone = torch.cat([denoiser.generate(label[i : i + 1], seeds=[seeds[i]], sampling=sampling) for i in range(4)])
         torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
@@ -289,7 +289,7 @@ def test_a_guide_moves_the_clean_estimate_by_shares_of_the_noise_that_is_left(in
     out = DiTDenoiser(Oracle(clean, schedule), schedule).generate(
         torch.tensor([0]),
         seeds=[1],
-        sampling=Sampling(guidance=1.0, steps=11, solver="ddim", teacher_guidance=0.3, teacher_interval=interval),
+        sampling=Sampling(guidance=1.0, steps=11, solver="ddim", teacher=TeacherGuidance(0.3, interval)),
         guide=guide,
     )
     assert len(seen) == {(0.0, 1.0): 11, (0.0, 0.0): 1, (0.2, 1.0): 9}[interval]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from roadstill.criteria import Diversity, Representativeness
-from roadstill.denoisers.base import Denoiser, Sampling
+from roadstill.denoisers.base import Denoiser, Sampling, SolverNoise, TeacherGuidance
 from roadstill.denoisers.edm import (
     EDMDenoiser,
     chain_share,
@@ -154,13 +154,14 @@ def test_a_network_that_knows_gives_the_clean_picture_back_from_anywhere():
     assert isinstance(denoiser, Denoiser)
     estimate = denoiser.estimate(clean[label], label, generator=seeded())
     torch.testing.assert_close(estimate.clean, clean[label], rtol=0, atol=1e-4)
-    for settings in ({}, {"steps": 5, "solver": "euler"}, {"steps": 1}, {"churn": 40.0}):
+    for settings in ({}, {"steps": 5, "solver": "euler"}, {"steps": 1}, {"noise": SolverNoise(churn=40.0)}):
         out = denoiser.generate(label, seeds=[1, 2, 3], sampling=Sampling(**settings))
         torch.testing.assert_close(out, clean[label].detach(), rtol=0, atol=2e-3)
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"churn": 40.0}, {"strength": 0.3}, {"guidance": 2.0, "mixed_precision": "bf16"}]
+    "settings",
+    [{}, {"noise": SolverNoise(churn=40.0)}, {"strength": 0.3}, {"guidance": 2.0, "mixed_precision": "bf16"}],
 )
 def test_a_picture_depends_on_its_seed_and_start_and_not_on_its_batch(denoiser, settings):
     label, start = torch.tensor([0, 1, 2]), None
@@ -207,7 +208,7 @@ def test_a_guide_moves_the_clean_estimate_by_the_deviation_that_noise_leaves_ope
         seen.append(estimate)
         return torch.ones_like(estimate)
 
-    sampling = Sampling(steps=6, solver="euler", teacher_guidance=0.3, teacher_interval=(0.0, 0.5))
+    sampling = Sampling(steps=6, solver="euler", teacher=TeacherGuidance(0.3, (0.0, 0.5)))
     out = EDMDenoiser(Knowing(clean)).generate(torch.tensor([1]), seeds=[1], sampling=sampling, guide=guide)
     assert len(seen) == 3
     # The last step leaves sigma_min of noise.

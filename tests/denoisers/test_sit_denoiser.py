@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from roadstill.criteria import Diversity, Representativeness
-from roadstill.denoisers.base import Denoiser, Sampling
+from roadstill.denoisers.base import Denoiser, Sampling, TeacherGuidance
 from roadstill.denoisers.sit import SiTDenoiser
 from roadstill.errors import UserError
 from roadstill.networks.dit import DiT
@@ -113,7 +113,7 @@ def test_a_guide_moves_the_clean_estimate_by_shares_of_the_noise_that_is_left(in
     out = SiTDenoiser(Straight(clean)).generate(
         torch.tensor([0]),
         seeds=[1],
-        sampling=Sampling(guidance=1.0, steps=10, solver="euler", teacher_guidance=0.3, teacher_interval=interval),
+        sampling=Sampling(guidance=1.0, steps=10, solver="euler", teacher=TeacherGuidance(0.3, interval)),
         guide=guide,
     )
     assert len(seen) == calls

@@ -15,20 +15,15 @@ from roadstill.adapters import DiffFit, Full, LoRA, merge
 from roadstill.agents import AgentConfig
 from roadstill.codecs import load_codec
 from roadstill.codecs.latents import encode_imageset
-from roadstill.denoisers.base import Sampling
+from roadstill.denoisers.base import Sampling, SolverNoise
 from roadstill.errors import UserError
 from roadstill.generator import finetune as loop
-from roadstill.generator.finetune import (
-    FinetuneConfig,
-    NetworkConfig,
-    SongUNetConfig,
-    UNet2DConfig,
-    export_base,
-    finetune,
-    load_denoiser,
-)
+from roadstill.generator.checkpoints import export_base, load_denoiser
+from roadstill.generator.config import EDMTraining, Ema, FinetuneConfig, Labels, Minimax
+from roadstill.generator.finetune import finetune
 from roadstill.generator.generate import generate
 from roadstill.generator.refine import Refinement, refine
+from roadstill.networks.kinds import NetworkConfig, SongUNetConfig, UNet2DConfig
 from roadstill.networks.songunet import SongUNet
 from roadstill.runs import digest_of, plain, read_metrics
 
@@ -72,8 +67,9 @@ def test_a_killed_run_equals_an_unbroken_one_bit_for_bit(latents, tmp_path, monk
     if network is TINY:
         network = SongUNetConfig(**vars(TINY) | {"dropout": 0.2})
     config = FinetuneConfig(
-        network=network, adapters=(Full(),), steps=8, batch_size=8, save_every=4, log_every=4, representativeness=8.0,
-        diversity=16.0, memory_size=16, gradient_accumulation=2, mixed_precision=precision, augment=0.5,
+        network=network, adapters=(Full(),), steps=8, batch_size=8, save_every=4,
+        log_every=4, minimax=Minimax(8.0, 16.0, 16), gradient_accumulation=2, mixed_precision=precision,
+        edm=EDMTraining(augment=0.5),
     )  # fmt: skip
     arguments = {"base": None, "config": config, "seed": 3}
     monkeypatch.setattr(loop._State, "drop", lambda state: None)
@@ -96,7 +92,7 @@ def test_a_killed_run_equals_an_unbroken_one_bit_for_bit(latents, tmp_path, monk
 def test_training_lowers_the_loss_and_the_label_matters(latents, tmp_path):
     network = SongUNetConfig(channels=16, channel_mult=(1, 2), num_blocks=1, attention=(), patch=2)
     settings = SCRATCH | {"network": network, "steps": 150, "batch_size": 16, "log_every": 50, "save_every": 150}
-    config = FinetuneConfig(**settings, learning_rate=3e-3, loss_reduction="mean", ema_decay=0.95)
+    config = FinetuneConfig(**settings, learning_rate=3e-3, edm=EDMTraining(loss_reduction="mean"), ema=Ema(decay=0.95))
     out = finetune(latents, base=None, out=tmp_path / "run", config=config, seed=0)
     losses = [row["mse"] for row in read_metrics(out / "metrics.jsonl")]
     assert losses[-1] < 0.95 * losses[0]
@@ -110,7 +106,7 @@ def test_training_lowers_the_loss_and_the_label_matters(latents, tmp_path):
 )
 def test_adapters_carry_over_and_fold_in(latents, base, tmp_path, adapters):
     config = FinetuneConfig(
-        steps=3, batch_size=4, adapters=adapters, representativeness=8.0, ema="off", label_dropout=0
+        steps=3, batch_size=4, adapters=adapters, minimax=Minimax(8.0), ema=Ema("off"), labels=Labels(dropout=0)
     )
     out = finetune(latents, base=base, out=tmp_path / "tuned", config=config, seed=0)
     tuned, plain_base = load_denoiser(out, which="trained"), load_denoiser(base)
@@ -137,7 +133,7 @@ def test_a_pickle_of_others_is_a_base(latents, tmp_path):
         input_size=8, num_classes=10, channels=16, channel_mult=(1, 2), num_blocks=1, attention=(4,), augment_dim=9
     )
     path = write(tmp_path / "edm.pkl", content_of(network))
-    config = FinetuneConfig(steps=2, batch_size=4, label_rows=(3, 5), label_dropout=0.0)
+    config = FinetuneConfig(steps=2, batch_size=4, labels=Labels(rows=(3, 5), dropout=0.0))
     out = finetune(latents, base=path, out=tmp_path / "tuned", config=config, seed=0)
     assert load_denoiser(out).label_rows == (3, 5)
     assert json.loads((out / "config.json").read_text())["base"]["path"] == "../edm.pkl"
@@ -171,12 +167,14 @@ def test_settings_of_another_kind_are_refused(latents, base, tmp_path):
             finetune(latents, base=given, out=tmp_path / "bad", config=FinetuneConfig(**settings), seed=0)
 
     refused("denoised predictor has no noise schedule", schedule="cosine:2")
-    refused("criteria compare clean estimates", estimate="zt_minus_eps")
-    refused("SongUNet has no label table to renew", label_init="mean")
+    refused("criteria compare clean estimates", minimax=Minimax(estimate="zt_minus_eps"))
+    refused("SongUNet has no label table to renew", labels=Labels(init="mean"))
     refused("predicts denoised, not noise", objective="noise")
     refused("SongUNet predicts denoised, not velocity", **SCRATCH, objective="velocity")
     dit = NetworkConfig(hidden_size=16, depth=2, num_heads=2)
-    refused("loss_reduction: sum and augment are for EDM", network=dit, adapters=(Full(),), augment=0.5)
+    refused(
+        "loss_reduction: sum and augment are for EDM", network=dit, adapters=(Full(),), edm=EDMTraining(augment=0.5)
+    )
     refused("DiT predicts noise or velocity, not denoised", network=dit, adapters=(Full(),), objective="denoised")
 
 
@@ -184,8 +182,8 @@ def test_what_was_recorded_before_edm_came_is_recorded_still():
     for record in (plain(FinetuneConfig()), plain(Sampling())):
         assert not {"loss_reduction", "augment", "churn", "churn_sigma", "churn_noise"} & record.keys()
     assert (plain(Sampling())["guidance"], plain(Sampling(steps=20))["steps"]) == (4.0, 20)
-    assert plain(Sampling(guidance=1.0, churn=3.0)) | {"guidance": 1.0, "churn": 3.0} == plain(
-        Sampling(guidance=1.0, churn=3.0)
+    assert plain(Sampling(guidance=1.0, noise=SolverNoise(churn=3.0))) | {"guidance": 1.0, "churn": 3.0} == plain(
+        Sampling(guidance=1.0, noise=SolverNoise(churn=3.0))
     )
     # Digests of the settings as they were when this package made its first checkpoints.
     assert digest_of(FinetuneConfig()) == "9e07418d9190a698"
@@ -196,6 +194,7 @@ def test_two_processes_train_as_one(latents, by_one_and_by_two):
     code = (
         "import os, sys; from pathlib import Path\n"
         "from roadstill.generator.finetune import *; from roadstill.adapters import Full\n"
+        "from roadstill.networks.kinds import SongUNetConfig\n"
         "from roadstill.codecs.latents import *\n"
         "parts = 2 // int(os.environ.get('WORLD_SIZE', 1))\n"
         "network = SongUNetConfig(channels=16, channel_mult=(1, 2), num_blocks=1, attention=(4,), dropout=0.1)\n"

@@ -11,8 +11,8 @@ from made_edm import Calls, content_of, settings_of, write
 
 from roadstill.denoisers.base import Sampling
 from roadstill.errors import UserError
+from roadstill.generator.checkpoints import load_denoiser
 from roadstill.generator.edm_weights import load_edm
-from roadstill.generator.finetune import load_denoiser
 from roadstill.networks.songunet import STYLES, SongUNet
 from roadstill.verbs.generator import export
 
@@ -50,7 +50,7 @@ def test_a_pickle_is_a_generator_and_converts_once(tmp_path):
         found.generate(torch.tensor([0, 9]), seeds=[1, 2], sampling=Sampling(steps=3)) for found in (pickled, converted)
     ]
     assert torch.equal(*pictures)
-    assert converted.about["codec"] == "pixels"
+    assert converted.origin.codec == "pixels"
     with pytest.raises(UserError, match="trained without label_dropout"):
         converted.generate(torch.tensor([0]), seeds=[1], sampling=Sampling(guidance=2.0))
     with pytest.raises(UserError, match="diffusers has no pipeline"):

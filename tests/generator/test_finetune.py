@@ -17,11 +17,14 @@ from roadstill.denoisers.base import Sampling
 from roadstill.errors import UserError
 from roadstill.generator import finetune as loop
 from roadstill.generator import step as stepping
-from roadstill.generator.config import schedule_of
-from roadstill.generator.finetune import FinetuneConfig, NetworkConfig, export_base, finetune, load_denoiser
+from roadstill.generator.assembly import criteria_of, schedule_of
+from roadstill.generator.checkpoints import export_base, load_denoiser
+from roadstill.generator.config import Ema, FinetuneConfig, Labels, Minimax, Term
+from roadstill.generator.finetune import finetune
 from roadstill.learning.loops import balanced_rows, rate_at, rows_of_step, write_tensors
 from roadstill.networks.dit import DiT
 from roadstill.networks.interchange import to_diffusers
+from roadstill.networks.kinds import NetworkConfig
 from roadstill.runs import read_metrics, write_json
 from roadstill.schedules import linear, spoon_cosine
 
@@ -58,8 +61,8 @@ def base(latents, tmp_path):
 
 
 FULL_OF_STATE = {
-    "steps": 20, "batch_size": 8, "log_every": 5, "save_every": 10, "representativeness": 0.1, "diversity": 0.1,
-    "memory_size": 16, "schedule": "progressive:6,4,2", "lr_decay": "cosine", "warmup_steps": 3, "clip": 1.0,
+    "steps": 20, "batch_size": 8, "log_every": 5, "save_every": 10, "minimax": Minimax(0.1, 0.1, 16),
+    "schedule": "progressive:6,4,2", "lr_decay": "cosine", "warmup_steps": 3, "clip": 1.0,
     "weight_decay": 0.01, "gradient_accumulation": 2,
 }  # fmt: skip
 
@@ -137,12 +140,12 @@ def test_a_checkpoint_holds_the_trained_tensors_and_nothing_else(latents, base, 
     assert {path.suffix for path in out.iterdir()} <= {".safetensors", ".json", ".jsonl"}
     about = json.loads((out / "config.json").read_text())
     assert about["latents"] == latents.digest
-    assert about["base"]["digest"] == load_denoiser(base).digest
+    assert about["base"]["digest"] == load_denoiser(base).origin.digest
 
 
 @pytest.mark.parametrize("adapters", [(DiffFit(),), (LoRA(rank=2),), (DiffFit(), LoRA(rank=2)), (Full(),)])
 def test_loading_gives_the_trained_network_again(latents, base, tmp_path, adapters):
-    config = FinetuneConfig(steps=3, batch_size=4, adapters=adapters, ema="reference", ema_decay=0.5)
+    config = FinetuneConfig(steps=3, batch_size=4, adapters=adapters, ema=Ema("reference", 0.5))
     out = finetune(latents, base=base, out=tmp_path / "run", config=config, seed=0)
     z, t, y = torch.randn(2, 4, 4, 4), torch.tensor([3, 500]), torch.tensor([0, 1])
     outputs = [load_denoiser(path).network(z, t, y) for path in (base, out)]
@@ -152,7 +155,7 @@ def test_loading_gives_the_trained_network_again(latents, base, tmp_path, adapte
     # One file with everything folded in says the same, within fp16.
     alone = load_denoiser(export_base(out, tmp_path / "alone.safetensors"))
     torch.testing.assert_close(alone.network(z, t, y), outputs[1], atol=5e-3, rtol=5e-3)
-    assert alone.about["class_names"] == ["not_brake", "brake"]
+    assert alone.origin.class_names == ("not_brake", "brake")
 
 
 def test_the_last_phase_of_the_schedule_travels_with_the_checkpoint(latents, base, tmp_path):
@@ -164,9 +167,11 @@ def test_the_last_phase_of_the_schedule_travels_with_the_checkpoint(latents, bas
 
 def test_new_classes_get_rows_near_the_mean_and_the_null_row_stays(latents, base, tmp_path):
     three = store_at(tmp_path / "three", classes=("left", "straight", "right"))
-    with pytest.raises(UserError, match="label_init: mean"):
+    with pytest.raises(UserError, match=r"labels\.init: mean"):
         finetune(three, base=base, out=tmp_path / "no", config=FinetuneConfig(steps=1), seed=0)
-    config = FinetuneConfig(steps=1, learning_rate=0.0, batch_size=6, label_init="mean", adapters=(LoRA(rank=2),))
+    config = FinetuneConfig(
+        steps=1, learning_rate=0.0, batch_size=6, labels=Labels(init="mean"), adapters=(LoRA(rank=2),)
+    )
     out = finetune(three, base=base, out=tmp_path / "run", config=config, seed=0)
     old = load_denoiser(base).network.y_embedder.embedding_table.weight
     new = load_denoiser(out).network.y_embedder.embedding_table.weight
@@ -178,7 +183,7 @@ def test_new_classes_get_rows_near_the_mean_and_the_null_row_stays(latents, base
 
 
 def test_label_rows_choose_rows_of_the_base(latents, base, tmp_path):
-    config = FinetuneConfig(steps=1, batch_size=4, label_rows=(1, 0))
+    config = FinetuneConfig(steps=1, batch_size=4, labels=Labels(rows=(1, 0)))
     out = finetune(latents, base=base, out=tmp_path / "run", config=config, seed=0)
     assert load_denoiser(out).label_rows == (1, 0)
 
@@ -216,7 +221,11 @@ def test_wrong_files_are_named(latents, base, tmp_path):
     with pytest.raises(UserError, match="choose ema or trained"):
         load_denoiser(base, which="both")
     out = finetune(
-        latents, base=base, out=tmp_path / "no_ema", config=FinetuneConfig(steps=1, batch_size=4, ema="off"), seed=0
+        latents,
+        base=base,
+        out=tmp_path / "no_ema",
+        config=FinetuneConfig(steps=1, batch_size=4, ema=Ema("off")),
+        seed=0,
     )
     load_denoiser(out, which="trained")
     with pytest.raises(UserError, match="without a moving average"):
@@ -229,8 +238,8 @@ def test_wrong_files_are_named(latents, base, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"ema": "sometimes"}, "ema is 'sometimes'"),
         ({"steps": 0}, "steps is 0"),
+        ({"lr_decay": "linear"}, "lr_decay is 'linear'; choose none or cosine"),
         ({"batch_size": 9, "gradient_accumulation": 2}, "parts"),
     ],
 )
@@ -323,18 +332,46 @@ def test_a_tracker_that_is_not_there_is_named(latents, base, tmp_path, name):
 class Shrink:
     """A user's own criterion."""
 
+    def __init__(self, power=2):
+        self.power = power
+
     def __call__(self, estimate, clean, label):
-        return estimate.square().mean()
+        return estimate.abs().pow(self.power).mean()
 
 
-def test_a_criterion_by_its_dotted_path(latents, base, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "my_criteria", SimpleNamespace(Shrink=Shrink))
-    config = FinetuneConfig(steps=2, batch_size=4, log_every=1, criteria={"my_criteria.Shrink": 0.5})
-    out = finetune(latents, base=base, out=tmp_path / "run", config=config, seed=0)
-    assert read_metrics(out / "metrics.jsonl")[0]["my_criteria/Shrink"] > 0
-    bad = FinetuneConfig(steps=2, batch_size=4, criteria={"my_criteria.Nothing": 0.5})
-    with pytest.raises(UserError, match="cannot be made"):
-        finetune(latents, base=base, out=tmp_path / "bad", config=bad, seed=0)
+def shrink(estimate, clean, label, power=2):
+    return Shrink(power)(estimate, clean, label)
+
+
+@pytest.mark.parametrize("name", ["Shrink", "shrink"])
+def test_a_criterion_is_a_class_or_a_function_by_its_dotted_path(latents, base, tmp_path, monkeypatch, name):
+    monkeypatch.setitem(sys.modules, "my_criteria", SimpleNamespace(Shrink=Shrink, shrink=shrink))
+    first = {}
+    for power in (2, 4):
+        term = 0.5 if power == 2 else Term(0.5, {"power": 4})
+        config = FinetuneConfig(steps=1, batch_size=4, log_every=1, criteria={f"my_criteria.{name}": term})
+        out = finetune(latents, base=base, out=tmp_path / str(power), config=config, seed=0)
+        first[power] = read_metrics(out / "metrics.jsonl")[0][f"my_criteria/{name}"]
+    assert 0 < first[4] != first[2] > 0
+
+
+@pytest.mark.parametrize(
+    ("path", "settings", "says"),
+    [
+        ("Nothing", {}, "no 'my_criteria.Nothing'"),
+        ("Shrink", {"size": 1}, "unexpected keyword argument 'size'"),
+        ("shrink", {"size": 1}, "unexpected keyword argument 'size'"),
+        ("nothing", {}, "too many positional arguments"),
+        ("number", {}, "not a callable"),
+    ],
+)
+def test_what_is_no_criterion_is_refused_in_one_line(monkeypatch, path, settings, says):
+    module = SimpleNamespace(Shrink=Shrink, shrink=shrink, nothing=lambda estimate: estimate.sum(), number=3)
+    monkeypatch.setitem(sys.modules, "my_criteria", module)
+    with pytest.raises(UserError, match=says) as refused:
+        criteria_of(FinetuneConfig(criteria={f"my_criteria.{path}": Term(0.5, settings)}))
+    assert "of a function (estimate, clean, label) -> scalar, or of a class of such objects" in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
 def test_rows_visit_everything_once_per_epoch_and_classes_take_turns():
@@ -362,7 +399,7 @@ def test_the_moving_average_forgets_the_start_of_a_short_run():
     for ema in ("warmup", "reference"):
         averaged = {"w": torch.zeros(1)}
         for step in range(200):
-            stepping._average(averaged, ("w",), weights, step, FinetuneConfig(ema=ema))
+            stepping._average(averaged, ("w",), weights, step, Ema(ema))
         left[ema] = 1 - averaged["w"].item()
     assert left["warmup"] < 1e-6
     assert left["reference"] == pytest.approx(0.9999**200, rel=1e-3)
@@ -373,6 +410,7 @@ def test_two_processes_train_as_one(latents, by_one_and_by_two):
     code = (
         "import os, sys; from pathlib import Path\n"
         "from roadstill.generator.finetune import *; from roadstill.adapters import Full\n"
+        "from roadstill.networks.kinds import NetworkConfig\n"
         "from roadstill.codecs.latents import *\n"
         "parts = 2 // int(os.environ.get('WORLD_SIZE', 1))\n"
         "network = NetworkConfig(hidden_size=16, depth=2, num_heads=2)\n"
@@ -392,7 +430,7 @@ def test_processes_that_do_not_find_each_other_are_noticed(latents, base, tmp_pa
 
 
 def test_a_velocity_predictor_goes_the_same_road(monkeypatch, latents, tmp_path):
-    scratch = FinetuneConfig(**SCRATCH, steps=6, objective="velocity", representativeness=0.01, diversity=0.01)
+    scratch = FinetuneConfig(**SCRATCH, steps=6, objective="velocity", minimax=Minimax(0.01, 0.01))
     arguments = {"base": None, "config": scratch, "seed": 0}
     whole = finetune(latents, out=tmp_path / "whole", **arguments)
     broken = run_broken(monkeypatch, 4, latents, out=tmp_path / "broken", **arguments)
@@ -439,7 +477,7 @@ def test_weights_of_others_are_a_base(original, latents, tmp_path, layout):
     found = load_denoiser(path)
     torch.testing.assert_close(found.network(z, t, y), original(z, t, y), rtol=0, atol=1e-5)
     assert (found.guided_channels, found.solvers[0]) == (3, "ddpm")
-    config = FinetuneConfig(steps=2, adapters=(DiffFit(), LoRA(rank=2)), label_rows=(6, 2))
+    config = FinetuneConfig(steps=2, adapters=(DiffFit(), LoRA(rank=2)), labels=Labels(rows=(6, 2)))
     tuned = load_denoiser(finetune(latents, base=path, out=tmp_path / "out", config=config, seed=0))
     assert tuned.label_rows == (6, 2)
     assert json.loads((tmp_path / "out" / "config.json").read_text())["base"]["path"] == f"../{path.name}"
@@ -447,7 +485,7 @@ def test_weights_of_others_are_a_base(original, latents, tmp_path, layout):
 
 def test_sit_weights_are_told_apart_by_the_user(original, latents, tmp_path):
     torch.save(original.state_dict(), tmp_path / "SiT.pt")
-    config = FinetuneConfig(steps=2, objective="velocity", label_rows=(0, 1))
+    config = FinetuneConfig(steps=2, objective="velocity", labels=Labels(rows=(0, 1)))
     out = finetune(latents, base=tmp_path / "SiT.pt", out=tmp_path / "out", config=config, seed=0)
     assert load_denoiser(out).solvers[0] == "heun"
     with pytest.raises(UserError, match="predicts velocity, not noise"):
@@ -483,7 +521,7 @@ def test_damaged_weights_of_others_are_one_clear_line(original, tmp_path):
 def test_new_label_rows_start_from_the_rows_that_are_named(original, latents, tmp_path):
     torch.save(original.state_dict(), tmp_path / "DiT.pt")
     table = original.y_embedder.embedding_table.weight.detach()
-    config = FinetuneConfig(steps=1, learning_rate=0.0, label_init="mean", label_rows=(1, 4, 5))
+    config = FinetuneConfig(steps=1, learning_rate=0.0, labels=Labels(init="mean", rows=(1, 4, 5)))
     out = finetune(latents, base=tmp_path / "DiT.pt", out=tmp_path / "out", config=config, seed=0)
     new = load_denoiser(out).network.y_embedder.embedding_table.weight
     assert new.shape == (3, 384)
@@ -492,7 +530,7 @@ def test_new_label_rows_start_from_the_rows_that_are_named(original, latents, tm
         assert (new[row] - table[[1, 4, 5]].mean(0)).abs().max() < 0.5 * table[[1, 4, 5]].std()
     assert not torch.equal(new[0], new[1])
     torch.testing.assert_close(new[2], table[-1])
-    config = FinetuneConfig(steps=1, label_init="mean", label_rows=(1, 7))
+    config = FinetuneConfig(steps=1, labels=Labels(init="mean", rows=(1, 7)))
     with pytest.raises(UserError, match="beyond the base's 7"):
         finetune(latents, base=tmp_path / "DiT.pt", out=tmp_path / "x", config=config, seed=0)
 
@@ -500,7 +538,7 @@ def test_new_label_rows_start_from_the_rows_that_are_named(original, latents, tm
 def test_the_criteria_may_compare_what_the_text_says(latents, base, tmp_path):
     files = []
     for estimate in ("clean", "zt_minus_eps"):
-        config = FinetuneConfig(steps=3, batch_size=8, representativeness=0.5, log_every=3, estimate=estimate)
+        config = FinetuneConfig(steps=3, batch_size=8, minimax=Minimax(0.5, estimate=estimate), log_every=3)
         out = finetune(latents, base=base, out=tmp_path / estimate, config=config, seed=0)
         files.append(read_metrics(out / "metrics.jsonl")[-1])
     assert files[0]["representativeness"] != files[1]["representativeness"]

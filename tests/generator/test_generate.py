@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from roadstill.codecs import CodecConfig, SmallCodec, from_pixels
-from roadstill.denoisers.base import Sampling
+from roadstill.denoisers.base import Origin, Sampling
 from roadstill.denoisers.dit import DiTDenoiser
 from roadstill.errors import UserError
 from roadstill.generator import generate as generating
@@ -43,7 +43,7 @@ def codec():
 
 def draw(denoiser, codec, out, **changes):
     settings = {"per_class": 5, "seed": 7, "class_names": ("not_brake", "brake")} | changes
-    names = {field.name for field in dataclasses.fields(Sampling)}
+    names = {field.name for field in dataclasses.fields(Sampling)} - {"teacher"}
     sampling = {"steps": 6} | {name: settings.pop(name) for name in names & settings.keys()}
     return generate(denoiser, codec, out=out, config=Sampling(**sampling), **settings)
 
@@ -147,17 +147,18 @@ def test_start_pictures_that_do_not_fit_are_refused(denoiser, codec, real, tmp_p
 
 def test_the_class_mean_shines_through_the_end_of_a_spoon_cosine_chain(denoiser, codec, tmp_path):
     spoon = DiTDenoiser(denoiser.network, spoon_cosine(2), guided_channels=None)
-    spoon.class_mean = torch.stack([torch.full((4, 4, 4), value) for value in (-50.0, 50.0)])
+    means = torch.stack([torch.full((4, 4, 4), value) for value in (-50.0, 50.0)])
+    spoon.origin = Origin(class_mean=means)
     seen = []
     walk = spoon.generate
     spoon.generate = lambda label, **more: seen.append(more["start"]) or walk(label, **more)
     plain, begun = (draw(spoon, codec, tmp_path / str(on), from_class_mean=on) for on in (False, True))
     assert seen[0] is None
-    assert torch.equal(seen[1][[0, 9]], spoon.class_mean)
+    assert torch.equal(seen[1][[0, 9]], means)
     assert (begun.pixels() != plain.pixels()).any((1, 2, 3)).all()
     with pytest.raises(UserError, match="does not know its classes' mean latents"):
         draw(denoiser, codec, tmp_path / "none", from_class_mean=True)
-    with pytest.raises(UserError, match="two beginnings"):
+    with pytest.raises(UserError, match="cannot be combined with start images"):
         draw(spoon, codec, tmp_path / "two", from_class_mean=True, start=begun)
 
 
@@ -169,7 +170,7 @@ def test_another_schedule_than_the_trained_one_must_be_forced(denoiser, codec, t
     forced = draw(denoiser, codec, tmp_path / "spoon", schedule="spoon_cosine:2", force_schedule=True)
     assert forced.digest != plain.digest
     assert forced.facts[0]["betas"] != plain.facts[0]["betas"]
-    denoiser.about = {"schedule": "assumed"}  # as of a file in the original layout
+    denoiser.origin = Origin(schedule_assumed=True)  # as of a file in the original layout
     assert draw(denoiser, codec, tmp_path / "said", schedule="spoon_cosine:2").digest == forced.digest
     with pytest.raises(UserError, match="cannot be sampled from"):
         draw(denoiser, codec, tmp_path / "moving", schedule="progressive:thesis")
@@ -215,14 +216,14 @@ def test_mistakes_are_named(denoiser, codec, tmp_path):
     ):
         with pytest.raises(UserError, match=message):
             draw(denoiser, codec, tmp_path / "set", **changes)
-    denoiser.about, codec.digest = {"codec": "aaaa"}, "bbbb"
+    denoiser.origin, codec.digest = Origin(codec="aaaa"), "bbbb"
     with pytest.raises(UserError, match="codec aaaa"):
         draw(denoiser, codec, tmp_path / "set")
     assert not (tmp_path / "set").exists()
 
 
 def test_a_stopped_run_goes_on_to_the_same_bytes(denoiser, codec, tmp_path, monkeypatch):
-    denoiser.digest = "known"
+    denoiser.origin = Origin(digest="known")
     whole = draw(denoiser, codec, tmp_path / "whole", batch_size=3)
     walk, drawn = denoiser.generate, []
 
@@ -243,7 +244,7 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(denoiser, codec, tmp_path, monk
 
 
 def test_what_another_run_left_is_not_taken(denoiser, codec, tmp_path, monkeypatch):
-    denoiser.digest = "known"
+    denoiser.origin = Origin(digest="known")
     whole = draw(denoiser, codec, tmp_path / "whole", seed=2)
     monkeypatch.setattr(generating, "ImageSetWriter", lambda *words: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -268,7 +269,7 @@ def test_two_processes_draw_what_one_draws(by_one_and_by_two):
 
 def test_the_edm_of_the_package_knows_its_classes():
     denoiser = load_denoiser(Path("roadstill/edm-cifar10"))
-    assert denoiser.about["class_names"][8] == "ship"
+    assert denoiser.origin.class_names[8] == "ship"
     label = torch.tensor([0, 8, 4, 6]).repeat_interleave(6)  # in the air and on water; deer and frogs
     pictures = denoiser.generate(label, seeds=list(range(6)) * 4, sampling=Sampling(steps=6))
     assert pictures.shape == (24, 3, 32, 32)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from jsonargparse import ArgumentParser
 
-from roadstill.generator.finetune import FinetuneConfig
+from roadstill.generator.config import FinetuneConfig
 from roadstill.generator.published import MINIMAX_CIFAR10
 
 TEXT = (Path(__file__).parents[2] / "docs" / "weights.md").read_text(encoding="utf-8").replace("\\\n", " ")

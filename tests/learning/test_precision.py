@@ -5,7 +5,8 @@ import torch
 
 from roadstill.denoisers.base import Sampling
 from roadstill.denoisers.edm import EDMDenoiser
-from roadstill.generator.finetune import FinetuneConfig, accelerator_of
+from roadstill.generator.config import FinetuneConfig
+from roadstill.generator.finetune import accelerator_of
 from roadstill.learning import precision
 from roadstill.learning.precision import has_bfloat16, in_bfloat16
 from roadstill.networks.kinds import SongUNetConfig, fresh_network

@@ -14,7 +14,8 @@ from roadstill.bench.timing import Row, flops_of, in_turns, matmul_flops_per_s, 
 from roadstill.codecs.latents import LatentStore
 from roadstill.denoisers.base import Sampling
 from roadstill.denoisers.edm import EDMDenoiser
-from roadstill.generator.finetune import FinetuneConfig, accelerator_of
+from roadstill.generator.config import FinetuneConfig, Minimax
+from roadstill.generator.finetune import accelerator_of
 from roadstill.generator.step import Training
 from roadstill.learning.precision import has_bfloat16
 from roadstill.networks.kinds import SongUNetConfig, fresh_network
@@ -112,9 +113,7 @@ def _training(
         batch_size=batch_size,
         adapters=(Full(),),
         network=config,
-        representativeness=8.0,
-        diversity=16.0,
-        memory_size=memory_size,
+        minimax=Minimax(8.0, 16.0, memory_size),
         mixed_precision=precision,
     )
     network = _network(config)

@@ -16,7 +16,8 @@ from roadstill.codecs import PretrainedCodec
 from roadstill.codecs.latents import FORMAT, LatentStore, open_latents
 from roadstill.denoisers.base import Sampling
 from roadstill.denoisers.dit import DiTDenoiser
-from roadstill.generator.finetune import FinetuneConfig, accelerator_of
+from roadstill.generator.config import FinetuneConfig, Minimax
+from roadstill.generator.finetune import accelerator_of
 from roadstill.generator.step import Training
 from roadstill.learning.loops import write_tensors
 from roadstill.learning.precision import has_bfloat16
@@ -175,9 +176,7 @@ def _training(
     config = FinetuneConfig(
         steps=10_000,
         batch_size=batch_size,
-        representativeness=0.002 if memory_size else 0.0,
-        diversity=0.008 if memory_size else 0.0,
-        memory_size=memory_size or 1,
+        minimax=Minimax(0.002, 0.008, memory_size) if memory_size else Minimax(),
         **settings,
     )
     network = _network(backbone)

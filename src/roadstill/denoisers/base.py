@@ -2,17 +2,20 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, TypeAlias, runtime_checkable
+from typing import ClassVar, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from torch import Tensor
 from typing_extensions import Self
 
 from roadstill.errors import UserError
-from roadstill.runs import later
+from roadstill.runs import group, later
+from roadstill.schedules import NoiseSchedule
 
 GUIDANCE, STEPS = 4.0, 50
 """What sampling takes if neither the user nor the generator's kind says otherwise."""
+
+IN_MEMORY = "in memory"
 
 Guide: TypeAlias = Callable[[Tensor], Tensor]
 """Says in which direction clean estimates ``[b, c, h, w]`` should move; each sample's has a root mean square of 1."""
@@ -39,6 +42,61 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a generator comes from, as what is drawn from it records.
+
+    Attributes:
+        digest: digest of its file; of one that was never saved `IN_MEMORY`.
+        class_names: names of the classes that it was trained on, in label order; empty if they are not known.
+        codec: digest of the codec of its latents, if known.
+        latents: digest of the latents that it was trained on, if known.
+        class_mean: mean latents of its classes, ``[k, c, h, w]``, if known.
+        step: number of optimiser steps that it has seen, if known.
+        schedule_assumed: whether its file does not say the noise schedule.
+    """
+
+    digest: str = IN_MEMORY
+    class_names: tuple[str, ...] = ()
+    codec: str | None = None
+    latents: str | None = None
+    class_mean: Tensor | None = None
+    step: int | None = None
+    schedule_assumed: bool = False
+
+
+@dataclass(frozen=True)
+class SolverNoise:
+    """Fresh noise that some solvers add on the way.
+
+    Attributes:
+        eta: share of fresh noise of ``ddim`` (Song et al. 2021).
+        churn: amount of fresh noise that EDM's solvers add over the chain and take out again (S_churn of Karras et al.
+            2022).
+        churn_sigma: noise levels between which that happens.
+        churn_noise: standard deviation of the fresh noise.
+    """
+
+    eta: float = 0.0
+    churn: float = later(0.0)
+    churn_sigma: tuple[float, float] = later((0.05, 50.0))
+    churn_noise: float = later(1.003)
+
+
+@dataclass(frozen=True)
+class TeacherGuidance:
+    """How a teacher leads the drawing, if there is one.
+
+    Attributes:
+        guidance: distance by which it moves each step's clean estimate, in standard deviations of the noise that is
+            left.
+        interval: part of the chain in which it does, 0 the clean and 1 the noisy end.
+    """
+
+    guidance: float = 0.2
+    interval: tuple[float, float] = (0.0, 0.8)
+
+
+@dataclass(frozen=True)
 class Sampling:
     """How latents and pictures are drawn.
 
@@ -49,7 +107,7 @@ class Sampling:
         steps: steps of the respaced chain; if not given, 50, and 18 for EDM.
         solver: of noise predictors ``ddpm`` (ancestral, the reference), ``ddim`` or ``dpm`` (DPM-Solver++ 2M, fewest
             steps); of velocity predictors and EDM ``heun`` or ``euler``; the first one if not given.
-        eta: share of fresh noise of ``ddim``.
+        noise: fresh noise of solvers that add some.
         strength: with start pictures, the share of the chain they are noised by: 1 keeps almost nothing of them, 0.2
             redraws details.
         from_class_mean: starts from the class's mean latent under as much noise as the chain's noisy end has. That is
@@ -57,49 +115,50 @@ class Sampling:
         schedule: noise schedule by name; that of the checkpoint if not given. Another one is refused, except for
             weights that do not say theirs (original DiT files count as linear).
         force_schedule: takes another schedule than the checkpoint's.
-        teacher_guidance: with a teacher, how far it moves each step's clean estimate, in standard deviations of the
-            noise that is left.
-        teacher_interval: part of the chain in which it does, 0 the clean and 1 the noisy end.
-        batch_size: pictures at once; has no say in what they look like.
+        teacher: how a teacher leads the drawing.
+        batch_size: pictures at once; has no influence on what they look like.
         mixed_precision: ``no``, or ``bf16``: the network computes in half precision, about twice as fast where the
             machine has it and in single precision where not; the pictures differ a little.
-        churn: of EDM: how much fresh noise is added over the chain and taken out again (S_churn of Karras et al. 2022).
-        churn_sigma: noise levels between which that happens.
-        churn_noise: deviation of the fresh noise.
     """
 
     guidance: float | None = later(None, recorded=GUIDANCE)
     guidance_interval: tuple[float, float] = (0.0, 1.0)
     steps: int | None = later(None, recorded=STEPS)
     solver: str | None = None
-    eta: float = 0.0
+    noise: SolverNoise = group(SolverNoise())
     strength: float = 0.5
     from_class_mean: bool = False
     schedule: str | None = None
     force_schedule: bool = False
-    teacher_guidance: float = 0.2
-    teacher_interval: tuple[float, float] = (0.0, 0.8)
+    teacher: TeacherGuidance = group(TeacherGuidance(), guidance="teacher_guidance", interval="teacher_interval")
     batch_size: int = 16
     mixed_precision: str = "no"
-    churn: float = later(0.0)
-    churn_sigma: tuple[float, float] = later((0.05, 50.0))
-    churn_noise: float = later(1.003)
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise UserError(f"batch_size is {self.batch_size}; it must be at least 1")
-        if min(self.guidance or 0, self.teacher_guidance) < 0:
-            raise UserError(f"guidance {self.guidance} and teacher_guidance {self.teacher_guidance} must be at least 0")
-        if self.churn < 0 or (self.steps is not None and self.steps < 1):
-            raise UserError(f"churn is {self.churn} and steps is {self.steps}; they must be at least 0 and 1")
+        if min(self.guidance or 0, self.teacher.guidance) < 0:
+            raise UserError(f"guidance {self.guidance} and teacher.guidance {self.teacher.guidance} must be at least 0")
+        if self.noise.churn < 0 or (self.steps is not None and self.steps < 1):
+            raise UserError(f"churn is {self.noise.churn} and steps is {self.steps}; they must be at least 0 and 1")
         if self.mixed_precision not in ("no", "bf16"):
             raise UserError(f"mixed_precision {self.mixed_precision!r} is unknown; choose 'no' or 'bf16'")
         if not 0 < self.strength <= 1:
             raise UserError(f"strength is {self.strength}; it must be above 0 and at most 1")
-        for name in ("guidance_interval", "teacher_interval"):
-            low, high = getattr(self, name)
+        for name, (low, high) in {
+            "guidance_interval": self.guidance_interval,
+            "teacher.interval": self.teacher.interval,
+        }.items():
             if not 0 <= low <= high <= 1:
                 raise UserError(f"{name} is {low} to {high}; it must rise within 0 to 1")
+
+
+class Plan(NamedTuple):
+    """What a kind of generator makes of a `Sampling` that leaves these open."""
+
+    solver: str
+    guidance: float
+    steps: int
 
 
 @runtime_checkable
@@ -108,12 +167,24 @@ class Denoiser(Protocol):
 
     Attributes:
         solvers: names that `Sampling.solver` may have, the default first.
+        origin: where it comes from.
+        schedule: noise schedule of a discrete chain; None for kinds that have none.
     """
 
     solvers: ClassVar[tuple[str, ...]]
+    origin: Origin
+    schedule: NoiseSchedule | None
 
     def estimate(self, clean: Tensor, label: Tensor, *, generator: torch.Generator) -> Estimate:
         """Noises the clean latents ``[b, c, h, w]`` of classes ``[b]`` and estimates them again, with gradient."""
+        ...
+
+    def plan(self, sampling: Sampling) -> Plan:
+        """Solver, guidance and steps of a sampling, this kind of generator's own where it names none.
+
+        Raises:
+            UserError: a setting that this kind of generator does not have.
+        """
         ...
 
     def generate(
@@ -128,10 +199,18 @@ class Denoiser(Protocol):
         """Latents ``[b, c, h, w]`` of the classes ``[b]``; image i depends on ``seeds[i]``, not on the batch.
 
         With clean latents ``start [b, c, h, w]`` the chain begins at these, noised by ``sampling.strength``. A guide
-        moves the clean estimates on the way by ``sampling.teacher_guidance``.
+        moves the clean estimates on the way by ``sampling.teacher.guidance``.
         """
         ...
 
     def at(self, progress: float) -> Self:
         """The same denoiser with the noise schedule of this share of the training."""
+        ...
+
+    def with_schedule(self, schedule: NoiseSchedule) -> Self:
+        """The same denoiser with another noise schedule.
+
+        Raises:
+            UserError: a kind of generator that has none.
+        """
         ...

@@ -1,15 +1,16 @@
 """A class-conditional noise predictor (DiT or any network with its call) as a Denoiser over a discrete schedule."""
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from roadstill.denoisers.base import Estimate, Guide, Sampling
+from roadstill.denoisers.base import Estimate, Guide, Plan, Sampling
 from roadstill.denoisers.diffusion import add_noise, at_step, clean_from_noise, sample, variational_term
-from roadstill.denoisers.labelled import LabelledDenoiser, evaluating
+from roadstill.denoisers.labelled import Ask, LabelledDenoiser
+from roadstill.networks.dit import DiT
 from roadstill.schedules import NoiseSchedule, Progressive
 
 
@@ -27,6 +28,8 @@ class DiTDenoiser(LabelledDenoiser):
     schedule: NoiseSchedule
     solvers: ClassVar[tuple[str, ...]] = ("ddpm", "ddim", "dpm")
     objective: ClassVar[str] = "noise"
+    networks: ClassVar[tuple[type[nn.Module], ...]] = (DiT,)
+    needs_schedule: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -44,6 +47,14 @@ class DiTDenoiser(LabelledDenoiser):
         else:
             self.schedule = betas if isinstance(betas, NoiseSchedule) else NoiseSchedule.of(betas)
 
+    @classmethod
+    def of(
+        cls, network: nn.Module, schedule: NoiseSchedule | Progressive | None, settings: Mapping[str, Any]
+    ) -> "DiTDenoiser":
+        """See `LabelledDenoiser.of`."""
+        assert schedule is not None
+        return cls(network, schedule, **settings)
+
     @property
     def betas(self) -> Tensor:
         """The betas in use now, float64 ``[t]``."""
@@ -54,7 +65,7 @@ class DiTDenoiser(LabelledDenoiser):
         return self if self.progressive is None else self.with_schedule(self.progressive.at(progress))
 
     def with_schedule(self, schedule: NoiseSchedule) -> Self:
-        """The same network with another schedule."""
+        """See `Denoiser.with_schedule`."""
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__, schedule=schedule)
         return twin
@@ -73,45 +84,38 @@ class DiTDenoiser(LabelledDenoiser):
             loss = mse + variational_term(self.schedule, clean, noisy, t, eps.detach(), logits)
         return Estimate(loss, clean_from_noise(self.schedule, noisy, t, eps), t, mse.detach(), noisy - eps)
 
-    @torch.no_grad()
-    def generate(
-        self,
-        label: Tensor,
-        *,
-        seeds: Sequence[int],
-        sampling: Sampling = Sampling(),  # noqa: B008  frozen
-        start: Tensor | None = None,
-        guide: Guide | None = None,
+    def _respaced(self, steps: int) -> Self:
+        return self.with_schedule(self.schedule.respaced(steps))
+
+    def _walk(
+        self, ask: Ask, plan: Plan, sampling: Sampling, noise: Callable[[], Tensor], start: Tensor | None
     ) -> Tensor:
-        """Latents ``[b, c, h, w]`` of the labels ``[b]``, each drawn from its own seed alone.
+        """Walks the respaced chain; from ``start``, noised up to ``sampling.strength`` of it, if that is given.
 
-        Clean latents ``start [b, c, h, w]`` are noised up to ``sampling.strength`` of the chain, which is walked from
-        there (Meng et al. 2022, SDEdit; for distillation Su et al. 2024, D4M).
-
-        Raises:
-            UserError: not one seed per label, or start latents of another shape.
+        Meng et al. 2022 (SDEdit); for distillation Su et al. 2024 (D4M).
         """
-        solver, guidance, steps = self.plan(sampling)
-        rows, noise, device = self._begin(label, seeds, start)
-        chain = self.schedule.respaced(steps)
-        guided, moved = (
-            chain.timesteps[round(low * (len(chain) - 1)) : round(high * (len(chain) - 1)) + 1].to(device)
-            for low, high in (sampling.guidance_interval, sampling.teacher_interval)
-        )
-
-        def predict(x: Tensor, time: Tensor) -> tuple[Tensor, Tensor | None]:
-            strength = guidance if bool((guided == time[0]).any()) else 1.0
-            eps, logits = self.guided(x, time, rows, strength, sampling.mixed_precision)
-            if guide is not None and bool((moved == time[0]).any()):
-                t = torch.searchsorted(chain.timesteps.to(device), time)
-                # x stays where it is: what the clean estimate gains, scaled by the signal's share, the noise loses.
-                signal = at_step(chain.alpha_bar.sqrt(), t, x)
-                eps = eps - sampling.teacher_guidance * signal * guide(clean_from_noise(chain, x, t, eps))
-            return eps, logits
-
-        first, walked = noise(), len(chain)
+        chain, x = self.schedule, noise()
+        walked = len(chain)
         if start is not None:
             walked = max(1, round(sampling.strength * len(chain)))
-            first = add_noise(chain, start.to(device), torch.full((len(seeds),), walked - 1, device=device), first)
-        with evaluating(self.network):
-            return sample(predict, chain, first, noise, solver=solver, eta=sampling.eta, walked=walked)
+            x = add_noise(chain, start, torch.full((len(x),), walked - 1, device=x.device), x)
+
+        def predict(x: Tensor, time: Tensor) -> tuple[Tensor, Tensor | None]:
+            return ask(x, time, int(self._index(time)[0]) / max(1, len(chain) - 1))
+
+        return sample(predict, chain, x, noise, solver=plan.solver, eta=sampling.noise.eta, walked=walked)
+
+    def _index(self, time: Tensor) -> Tensor:
+        """The chain's steps ``[b]`` at which the network is told these times."""
+        return torch.searchsorted(self.schedule.timesteps.to(time.device), time)
+
+    def _within(self, interval: tuple[float, float], place: float) -> bool:
+        """Whether a place lies in this part of the chain, whose ends are steps of it."""
+        last = len(self.schedule) - 1
+        return round(interval[0] * last) <= round(place * last) <= round(interval[1] * last)
+
+    def _led(self, x: Tensor, time: Tensor, found: Tensor, guide: Guide, amount: float) -> Tensor:
+        # x stays where it is: what the clean estimate gains, scaled by the signal's share, the noise loses.
+        t = self._index(time)
+        signal = at_step(self.schedule.alpha_bar.sqrt(), t, x)
+        return found - amount * signal * guide(clean_from_noise(self.schedule, x, t, found))

@@ -9,14 +9,15 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from roadstill.denoisers.base import Estimate, Guide, Sampling
-from roadstill.denoisers.labelled import LabelledDenoiser, evaluating
+from roadstill.denoisers.base import Estimate, Guide, Plan, Sampling
+from roadstill.denoisers.labelled import Ask, LabelledDenoiser
 from roadstill.errors import UserError
+from roadstill.networks.songunet import SongUNet
+from roadstill.networks.unet2d import UNet2D
 
 SIGMA_DATA = 0.5  # deviation of pictures in [-1, 1]
 SIGMA_MIN, SIGMA_MAX, RHO = 0.002, 80.0, 7.0
 LOG_SIGMA_MEAN, LOG_SIGMA_STD = -1.2, 1.2
-REDUCTIONS = ("sum", "mean")
 
 
 def preconditioning(sigma: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -95,6 +96,11 @@ class EDMDenoiser(LabelledDenoiser):
 
     solvers: ClassVar[tuple[str, ...]] = ("heun", "euler")
     objective: ClassVar[str] = "denoised"
+    networks: ClassVar[tuple[type[nn.Module], ...]] = (SongUNet, UNet2D)
+    compares_noise: ClassVar[bool] = False
+    reductions: ClassVar[tuple[str, ...]] = ("sum", "mean")
+    mirrors: ClassVar[bool] = True
+    churns: ClassVar[bool] = True
     guidance: ClassVar[float] = 1.0
     steps: ClassVar[int] = 18
 
@@ -109,14 +115,19 @@ class EDMDenoiser(LabelledDenoiser):
         augment: float = 0.0,
     ) -> None:
         super().__init__(network, label_dropout=label_dropout, guided_channels=guided_channels, label_rows=label_rows)
-        if loss_reduction not in REDUCTIONS or not 0 <= augment <= 1:
+        if loss_reduction not in self.reductions or not 0 <= augment <= 1:
             raise UserError(
-                f"loss_reduction is {loss_reduction!r} and augment {augment}; choose one of {', '.join(REDUCTIONS)}, "
-                "and a probability"
+                f"loss_reduction is {loss_reduction!r} and augment {augment}; choose one of "
+                f"{', '.join(self.reductions)}, and a probability"
             )
         self.loss_reduction, self.augment = loss_reduction, augment
         self.augment_dim = int(getattr(network, "augment_dim", 0))
         self.dropout = float(getattr(network, "dropout", 0.0))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """See `LabelledDenoiser.settings`."""
+        return super().settings | {"loss_reduction": self.loss_reduction, "augment": self.augment}
 
     def at(self, progress: float) -> Self:
         """Itself: noise levels are drawn the same way during the whole training."""
@@ -171,60 +182,43 @@ class EDMDenoiser(LabelledDenoiser):
     def _predict(self, x: Tensor, time: Tensor, rows: Tensor) -> tuple[Tensor, None]:
         return self.denoised(x, time, rows), None
 
-    def plan(self, sampling: Sampling) -> tuple[str, float, int]:
-        """See `LabelledDenoiser.plan`.
+    def plan(self, sampling: Sampling) -> Plan:
+        """See `Denoiser.plan`.
 
         Raises:
             UserError: guidance, but the network never learned what pictures without a label are.
         """
-        solver, guidance, steps = super().plan(sampling)
-        if guidance != 1 and not self.label_dropout:
+        found = super().plan(sampling)
+        if found.guidance != 1 and not self.label_dropout:
             raise UserError(
-                f"guidance is {guidance}, but this generator was trained without label_dropout and knows no unlabelled "
-                "pictures; set guidance to 1"
+                f"guidance is {found.guidance}, but this generator was trained without label_dropout and knows no "
+                "unlabelled pictures; set guidance to 1"
             )
-        return solver, guidance, steps
+        return found
 
-    @torch.no_grad()
-    def generate(
-        self,
-        label: Tensor,
-        *,
-        seeds: Sequence[int],
-        sampling: Sampling = Sampling(),  # noqa: B008  frozen
-        start: Tensor | None = None,
-        guide: Guide | None = None,
+    def _walk(
+        self, ask: Ask, plan: Plan, sampling: Sampling, noise: Callable[[], Tensor], start: Tensor | None
     ) -> Tensor:
-        """Pictures ``[b, c, h, w]`` of the labels ``[b]``, each drawn from its own seed alone.
-
-        Clean pictures ``start [b, c, h, w]`` are noised up to ``sampling.strength`` of the chain, and walked on from
-        there. A guide moves the clean estimate by shares of c_out, the deviation that noise leaves open.
-
-        Raises:
-            UserError: not one seed per label, start pictures of another shape, or a sampling that does not fit.
-        """
-        solver, strength, steps = self.plan(sampling)
-        rows, noise, device = self._begin(label, seeds, start)
-        wide = torch.float32 if device.type == "mps" else torch.float64
-        walked = steps if start is None else max(1, round(sampling.strength * steps))
-        sigmas = sigma_steps(steps)[-walked - 1 :].tolist()
-        x = sigmas[0] * noise().to(wide) + (0 if start is None else start.to(device, wide))
+        """Walks the chain; from pictures ``start``, noised up to ``sampling.strength`` of it, if they are given."""
+        first, own = noise(), sampling.noise
+        wide = torch.float32 if first.device.type == "mps" else torch.float64
+        walked = plan.steps if start is None else max(1, round(sampling.strength * plan.steps))
+        sigmas = sigma_steps(plan.steps)[-walked - 1 :].tolist()
+        x = sigmas[0] * first.to(wide) + (0 if start is None else start.to(wide))
 
         def denoise(x: Tensor, level: float) -> Tensor:
-            share, sigma = chain_share(level), torch.full((len(x),), level, device=device)
-            (low, high), (first, last) = sampling.guidance_interval, sampling.teacher_interval
-            told = strength if low <= share <= high else 1.0
-            clean, _ = self.guided(x.float(), sigma, rows, told, sampling.mixed_precision)
-            if guide is not None and first <= share <= last:
-                clean = clean + sampling.teacher_guidance * _wide(preconditioning(sigma)[1]) * guide(clean)
-            return clean.to(wide)
+            sigma = torch.full((len(x),), level, device=x.device)
+            return ask(x.float(), sigma, chain_share(level))[0].to(wide)
 
         def churn(x: Tensor, level: float) -> tuple[Tensor, float]:
-            amount, between = sampling.churn / steps, sampling.churn_sigma
-            return churned(x, level, noise().to(wide), amount=amount, between=between, scale=sampling.churn_noise)
+            amount = own.churn / plan.steps
+            return churned(x, level, noise().to(wide), amount=amount, between=own.churn_sigma, scale=own.churn_noise)
 
-        with evaluating(self.network):
-            return walk(denoise, x, sigmas, heun=solver == "heun", churn=churn if sampling.churn else None).float()
+        return walk(denoise, x, sigmas, heun=plan.solver == "heun", churn=churn if own.churn else None).float()
+
+    def _led(self, x: Tensor, time: Tensor, found: Tensor, guide: Guide, amount: float) -> Tensor:
+        # By shares of c_out, the deviation that noise leaves open.
+        return found + amount * _wide(preconditioning(time)[1]) * guide(found)
 
 
 def _wide(values: Tensor) -> Tensor:

@@ -3,20 +3,20 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from roadstill.denoisers.base import GUIDANCE, STEPS, Estimate, Guide, Sampling
+from roadstill.denoisers.base import GUIDANCE, STEPS, Estimate, Guide, Origin, Plan, Sampling
 from roadstill.errors import UserError
 from roadstill.learning.precision import in_bfloat16
-from roadstill.schedules import NoiseSchedule
+from roadstill.schedules import NoiseSchedule, Progressive
 
-IN_MEMORY = "in memory"
-ASSUMED = "assumed"  # of a file that does not say its noise schedule
+Ask = Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor | None]]
+"""(noisy latents, what the network is told as time ``[b]``, place in the chain from 0, clean, to 1, noisy) -> the
+network's prediction under guidance and teacher, and what it says besides."""
 
 
 class LabelledDenoiser(ABC):
@@ -33,22 +33,30 @@ class LabelledDenoiser(ABC):
     Attributes:
         solvers: names that `Sampling.solver` may have, the default first.
         objective: what its kind of network predicts.
-        guidance: of a sampling that names none.
+        networks: classes of networks that can learn to.
+        needs_schedule: whether it walks a discrete chain of noise levels.
+        compares_noise: whether its estimates hold a noise estimate (`Estimate.rough`).
+        reductions: how its loss may be reduced, the default first.
+        mirrors: whether training may mirror pictures.
+        churns: whether its solvers know churn.
+        guidance: guidance of a sampling that names none.
         steps: likewise.
         schedule: the noise schedule of a discrete chain, if it has one.
-        class_mean: mean latents of the classes that it was trained on, ``[k, c, h, w]``, if that is known.
-        digest: of the file that it came from.
-        about: what that file says besides: ``class_names``, ``codec`` (digest), ``latents``, ``network``, ...
+        origin: where it comes from.
     """
 
     solvers: ClassVar[tuple[str, ...]]
     objective: ClassVar[str]
+    networks: ClassVar[tuple[type[nn.Module], ...]]
+    needs_schedule: ClassVar[bool] = False
+    compares_noise: ClassVar[bool] = True
+    reductions: ClassVar[tuple[str, ...]] = ("mean",)
+    mirrors: ClassVar[bool] = False
+    churns: ClassVar[bool] = False
     guidance: ClassVar[float] = GUIDANCE
     steps: ClassVar[int] = STEPS
     schedule: NoiseSchedule | None = None
-    class_mean: Tensor | None = None
-    digest: str = IN_MEMORY
-    about: Mapping[str, Any] = MappingProxyType({})
+    origin: Origin = Origin()
 
     def __init__(
         self,
@@ -69,6 +77,22 @@ class LabelledDenoiser(ABC):
         self.label_rows = None if label_rows is None else tuple(label_rows)
         if self.label_rows and not all(0 <= row < self.num_classes for row in self.label_rows):
             raise UserError(f"label_rows {list(self.label_rows)} name rows beyond the network's {self.num_classes}")
+
+    @classmethod
+    def of(
+        cls, network: nn.Module, schedule: NoiseSchedule | Progressive | None, settings: Mapping[str, Any]
+    ) -> "LabelledDenoiser":
+        """A denoiser of this kind; ``schedule`` is for those that need one, ``settings`` as a denoiser's own are."""
+        return cls(network, **settings)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The keywords, besides network and schedule, that make this denoiser again."""
+        return {
+            "label_dropout": self.label_dropout,
+            "guided_channels": self.guided_channels,
+            "label_rows": self.label_rows,
+        }
 
     def estimate(self, clean: Tensor, label: Tensor, *, generator: torch.Generator) -> Estimate:
         """One training forward: a random time and noise per sample, label dropout if the network is in train mode.
@@ -97,7 +121,17 @@ class LabelledDenoiser(ABC):
     def estimate_given(self, clean: Tensor, rows: Tensor, *, t: Tensor, noise: Tensor) -> Estimate:
         """The training forward for given times ``[b]``, noise ``[b, c, h, w]`` and class rows ``[b]``."""
 
-    @abstractmethod
+    def plan(self, sampling: Sampling) -> Plan:
+        """See `Denoiser.plan`."""
+        name = sampling.solver or self.solvers[0]
+        if name not in self.solvers:
+            raise UserError(f"solver {name!r} is none of this generator's; choose {' or '.join(self.solvers)}")
+        if sampling.noise.churn and not self.churns:
+            raise UserError(f"churn is for EDM, but this generator predicts {self.objective}; leave churn out")
+        guidance = self.guidance if sampling.guidance is None else sampling.guidance
+        return Plan(name, guidance, sampling.steps or self.steps)
+
+    @torch.no_grad()
     def generate(
         self,
         label: Tensor,
@@ -107,11 +141,67 @@ class LabelledDenoiser(ABC):
         start: Tensor | None = None,
         guide: Guide | None = None,
     ) -> Tensor:
-        """See `Denoiser.generate`."""
+        """Latents ``[b, c, h, w]`` of the labels ``[b]``, each drawn from its own seed alone; see `Denoiser.generate`.
+
+        Raises:
+            UserError: not one seed per label, start latents of another shape, or a sampling that does not fit.
+        """
+        plan = self.plan(sampling)
+        if len(seeds) != len(label):
+            raise UserError(f"{len(seeds)} seeds for {len(label)} labels; give one seed per image")
+        if start is not None and start.shape != (len(label), *self.latent_shape):
+            raise UserError(
+                f"start latents are {tuple(start.shape)}, but {len(label)} of {self.latent_shape} are wanted; "
+                "start from pictures of the size that the generator was trained on"
+            )
+        device = next(self.network.parameters()).device
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+
+        def noise() -> Tensor:  # drawn on the processor, so that every device starts from the same numbers
+            return torch.stack([torch.randn(self.latent_shape, generator=one) for one in generators]).to(device)
+
+        rows, walker = self._rows(label.to(device)), self._respaced(plan.steps)
+        with evaluating(self.network):
+            ask = walker._asked(rows, plan.guidance, sampling, guide)
+            return walker._walk(ask, plan, sampling, noise, None if start is None else start.to(device))
+
+    def _respaced(self, steps: int) -> Self:
+        """The denoiser whose chain has so many steps, for kinds that walk one."""
+        return self
+
+    @abstractmethod
+    def _walk(
+        self, ask: Ask, plan: Plan, sampling: Sampling, noise: Callable[[], Tensor], start: Tensor | None
+    ) -> Tensor:
+        """The way from noise, or from noised ``start [b, c, h, w]``, to clean latents ``[b, c, h, w]``."""
+
+    def _asked(self, rows: Tensor, guidance: float, sampling: Sampling, guide: Guide | None) -> Ask:
+        """The network with guidance and teacher, each in its window, so that a sampler need not know of either."""
+
+        def ask(x: Tensor, time: Tensor, place: float) -> tuple[Tensor, Tensor | None]:
+            strength = guidance if self._within(sampling.guidance_interval, place) else 1.0
+            found, besides = self.guided(x, time, rows, strength, sampling.mixed_precision)
+            if guide is not None and self._within(sampling.teacher.interval, place):
+                found = self._led(x, time, found, guide, sampling.teacher.guidance)
+            return found, besides
+
+        return ask
+
+    def _within(self, interval: tuple[float, float], place: float) -> bool:
+        """Whether a place in the chain lies in this part of it."""
+        return interval[0] <= place <= interval[1]
+
+    @abstractmethod
+    def _led(self, x: Tensor, time: Tensor, found: Tensor, guide: Guide, amount: float) -> Tensor:
+        """A prediction ``[b, c, h, w]`` whose clean estimate the guide has moved by ``amount``."""
 
     @abstractmethod
     def at(self, progress: float) -> Self:
         """See `Denoiser.at`."""
+
+    def with_schedule(self, schedule: NoiseSchedule) -> Self:
+        """See `Denoiser.with_schedule`."""
+        raise UserError(f"this generator predicts {self.objective} and has no noise schedule; leave schedule out")
 
     def guided(
         self, x: Tensor, time: Tensor, rows: Tensor, guidance: float, mixed_precision: str = "no"
@@ -132,44 +222,11 @@ class LabelledDenoiser(ABC):
             mixed = torch.cat([mixed[:, : self.guided_channels], labelled[:, self.guided_channels :]], dim=1)
         return mixed, None if logits is None else logits.chunk(2)[0]
 
-    def plan(self, sampling: Sampling) -> tuple[str, float, int]:
-        """Solver, guidance and steps of a sampling, this kind of generator's own where it names none.
-
-        Raises:
-            UserError: something that this kind of generator does not have.
-        """
-        name = sampling.solver or self.solvers[0]
-        if name not in self.solvers:
-            raise UserError(f"solver {name!r} is none of this generator's; choose {' or '.join(self.solvers)}")
-        if sampling.churn and self.objective != "denoised":
-            raise UserError(f"churn is for EDM, but this generator predicts {self.objective}; leave churn out")
-        guidance = self.guidance if sampling.guidance is None else sampling.guidance
-        return name, guidance, sampling.steps or self.steps
-
     def _predict(self, x: Tensor, time: Tensor, rows: Tensor) -> tuple[Tensor, Tensor | None]:
         """What the network says of noisy latents ``[b, c, h, w]``, and what it says besides, if it does."""
         out = self.network(x, time, rows).float()
         channels = self.latent_shape[0]
         return out[:, :channels], out[:, channels:] if out.shape[1] > channels else None
-
-    def _begin(
-        self, label: Tensor, seeds: Sequence[int], start: Tensor | None
-    ) -> tuple[Tensor, Callable[[], Tensor], torch.device]:
-        """Class rows, a source of noise with one stream per seed, and the device, for latents to be generated."""
-        if len(seeds) != len(label):
-            raise UserError(f"{len(seeds)} seeds for {len(label)} labels; give one seed per image")
-        if start is not None and start.shape != (len(label), *self.latent_shape):
-            raise UserError(
-                f"start latents are {tuple(start.shape)}, but {len(label)} of {self.latent_shape} are wanted; "
-                "start from pictures of the size that the generator was trained on"
-            )
-        device = next(self.network.parameters()).device
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-
-        def noise() -> Tensor:  # drawn on the processor, so that every device starts from the same numbers
-            return torch.stack([torch.randn(self.latent_shape, generator=one) for one in generators]).to(device)
-
-        return self._rows(label.to(device)), noise, device
 
     def _rows(self, label: Tensor) -> Tensor:
         if self.label_rows is None:

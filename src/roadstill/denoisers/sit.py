@@ -1,15 +1,16 @@
 """A class-conditional velocity predictor (SiT) as a Denoiser: straight paths from noise to data, no betas."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from itertools import pairwise
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from typing_extensions import Self
 
-from roadstill.denoisers.base import Estimate, Guide, Sampling
-from roadstill.denoisers.labelled import LabelledDenoiser, evaluating
+from roadstill.denoisers.base import Estimate, Guide, Plan, Sampling
+from roadstill.denoisers.labelled import Ask, LabelledDenoiser
+from roadstill.networks.dit import DiT
 
 
 class SiTDenoiser(LabelledDenoiser):
@@ -22,6 +23,7 @@ class SiTDenoiser(LabelledDenoiser):
 
     solvers: ClassVar[tuple[str, ...]] = ("heun", "euler")
     objective: ClassVar[str] = "velocity"
+    networks: ClassVar[tuple[type[nn.Module], ...]] = (DiT,)
 
     def at(self, progress: float) -> Self:
         """Itself: the path does not change during training."""
@@ -43,47 +45,30 @@ class SiTDenoiser(LabelledDenoiser):
         # On the straight path the noise estimate is the clean one less the velocity.
         return Estimate(mse, clean_estimate, 1 - t, mse.detach(), noisy - (clean_estimate - velocity))
 
-    @torch.no_grad()
-    def generate(
-        self,
-        label: Tensor,
-        *,
-        seeds: Sequence[int],
-        sampling: Sampling = Sampling(),  # noqa: B008  frozen
-        start: Tensor | None = None,
-        guide: Guide | None = None,
+    def _walk(
+        self, ask: Ask, plan: Plan, sampling: Sampling, noise: Callable[[], Tensor], start: Tensor | None
     ) -> Tensor:
-        """Latents ``[b, c, h, w]`` of the labels ``[b]``, each drawn from its own seed alone.
+        """Walks the path in equal steps of time by Heun's rule (two predictions a step) or Euler's (one).
 
-        The path is walked in equal steps of time by Heun's rule (two predictions a step) or Euler's (one). Clean
-        latents ``start [b, c, h, w]`` are mixed with ``sampling.strength`` of noise, and walked on from there.
-
-        Raises:
-            UserError: not one seed per label, start latents of another shape, or a solver of another kind.
+        Clean latents ``start`` are mixed with ``sampling.strength`` of noise, and walked on from there.
         """
-        solver, asked, steps = self.plan(sampling)
-        rows, noise, device = self._begin(label, seeds, start)
         x, left = noise(), 1.0
         if start is not None:
             left = sampling.strength
-            x = (1 - left) * start.to(device) + left * x
-        (low, high), (first_moved, last_moved) = sampling.guidance_interval, sampling.teacher_interval
-        times = torch.linspace(1 - left, 1.0, max(1, round(left * steps)) + 1, dtype=torch.float64).tolist()
+            x = (1 - left) * start + left * x
+        times = torch.linspace(1 - left, 1.0, max(1, round(left * plan.steps)) + 1, dtype=torch.float64).tolist()
 
         def velocity(x: Tensor, time: float) -> Tensor:
-            guidance = asked if low <= 1 - time <= high else 1.0
-            told = torch.full((len(x),), time, device=device)
-            slope, _ = self.guided(x, told, rows, guidance, sampling.mixed_precision)
-            if guide is not None and first_moved <= 1 - time <= last_moved:
-                # Velocity is the way to the clean estimate per noise that is left.
-                slope = slope + sampling.teacher_guidance * guide(x + (1 - time) * slope)
-            return slope
+            return ask(x, torch.full((len(x),), time, device=x.device), 1 - time)[0]
 
-        with evaluating(self.network):
-            for now, then in pairwise(times):
-                slope = velocity(x, now)
-                ahead = x + (then - now) * slope
-                if solver == "heun" and then < 1:  # at the end the path is straight, and a correction gains nothing
-                    ahead = x + (then - now) * (slope + velocity(ahead, then)) / 2
-                x = ahead
+        for now, then in pairwise(times):
+            slope = velocity(x, now)
+            ahead = x + (then - now) * slope
+            if plan.solver == "heun" and then < 1:  # at the end the path is straight, and a correction gains nothing
+                ahead = x + (then - now) * (slope + velocity(ahead, then)) / 2
+            x = ahead
         return x
+
+    def _led(self, x: Tensor, time: Tensor, found: Tensor, guide: Guide, amount: float) -> Tensor:
+        # Velocity is the way to the clean estimate per noise that is left.
+        return found + amount * guide(x + (1 - time.reshape(-1, 1, 1, 1)) * found)

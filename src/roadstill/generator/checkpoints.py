@@ -12,7 +12,7 @@ it names (`roadstill.networks.kinds`).
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -22,15 +22,16 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from roadstill import adapters as known_adapters
-from roadstill.adapters import Adapter, apply_adapters, load_trained, merge
-from roadstill.denoisers.dit import DiTDenoiser
-from roadstill.denoisers.edm import EDMDenoiser
-from roadstill.denoisers.labelled import ASSUMED, LabelledDenoiser
-from roadstill.denoisers.sit import SiTDenoiser
+from roadstill.adapters import Adapter, load_trained
+from roadstill.codecs.latents import LatentStore
+from roadstill.denoisers.base import Origin
+from roadstill.denoisers.kinds import kind_of
+from roadstill.denoisers.labelled import LabelledDenoiser
 from roadstill.errors import UserError
+from roadstill.generator.assembly import Assembly, adapt, plain_network
+from roadstill.generator.config import FinetuneConfig
 from roadstill.generator.edm_weights import CODEC, load_edm
-from roadstill.learning.loops import METADATA, generator_of, read_tensors, require_names, write_tensors
-from roadstill.networks.dit import DiT, LabelEmbed
+from roadstill.learning.loops import METADATA, read_tensors, require_names, write_tensors
 from roadstill.networks.interchange import (
     DIFFUSERS_KIND,
     betas_beside,
@@ -40,8 +41,9 @@ from roadstill.networks.interchange import (
 )
 from roadstill.networks.kinds import Network, network_of
 from roadstill.runs import digest_file, read_json, require_folder, write_json
-from roadstill.schedules import NoiseSchedule, Progressive, linear
-from roadstill.weights import WEIGHTS, kind_of, local, shipped
+from roadstill.schedules import NoiseSchedule, linear
+from roadstill.weights import WEIGHTS, local, shipped
+from roadstill.weights import kind_of as diffusers_kind
 
 FORMAT = "roadstill-checkpoint-1"
 BASE_FORMAT = "roadstill-generator-1"
@@ -77,26 +79,20 @@ def load_denoiser(
         found = _load_edm(path)
     elif path.is_file() or path.suffix in (".safetensors", ".pt", ".pth"):
         found = _load_foreign(path, objective) if _is_foreign(path) else _load_base(path)
-    elif kind_of(transformer_folder(path)) == DIFFUSERS_KIND:
+    elif diffusers_kind(transformer_folder(path)) == DIFFUSERS_KIND:
         found = _load_foreign(path, objective)
     else:
         require_folder(path, "a checkpoint (a folder with trained.safetensors)")
         found = _load_checkpoint(path, which, base)
-    if objective not in (None, objective_of(found)):
-        raise UserError(f"{path} predicts {objective_of(found)}, not {objective}")
+    if objective not in (None, found.objective):
+        raise UserError(f"{path} predicts {found.objective}, not {objective}")
     return found
-
-
-def objective_of(denoiser: LabelledDenoiser) -> str:
-    """What a denoiser's network predicts: ``noise``, ``velocity`` or ``denoised`` pictures."""
-    return denoiser.objective
 
 
 def _load_edm(path: Path) -> LabelledDenoiser:
     network, facts = load_edm(path)
-    about = {"network": network.config, "objective": "denoised", "loss_reduction": "sum", "augment": 0.0}
-    about |= {"guided_channels": None, "label_rows": None, "codec": CODEC} | facts
-    return _stored(network, None, about, digest_file(path))
+    about = {"network": network.config, "guided_channels": None, "label_rows": None, "codec": CODEC} | facts
+    return _opened(network, None, about, digest_file(path))
 
 
 def _is_foreign(path: Path) -> bool:
@@ -112,7 +108,7 @@ def _is_foreign(path: Path) -> bool:
 def _load_foreign(path: Path, objective: str | None) -> LabelledDenoiser:
     network = open_diffusers_dit(path) if path.is_dir() else load_dit(path)
     about: dict[str, Any] = {
-        "network": network.config,
+        "objective": objective,
         "label_dropout": 0.1,
         # What the reference does to the four channels of Stable Diffusion's latents.
         "guided_channels": 3 if network.in_channels == 4 else None,
@@ -120,9 +116,8 @@ def _load_foreign(path: Path, objective: str | None) -> LabelledDenoiser:
     }
     weights = transformer_folder(path) / WEIGHTS if path.is_dir() else path
     betas = betas_beside(path) if path.is_dir() else None
-    if betas is None:
-        about["schedule"], betas = ASSUMED, linear()
-    return _stored(network, None if objective == "velocity" else NoiseSchedule.of(betas), about, digest_file(weights))
+    about["schedule_assumed"] = betas is None
+    return _opened(network, NoiseSchedule.of(linear() if betas is None else betas), about, digest_file(weights))
 
 
 def _load_base(path: Path) -> LabelledDenoiser:
@@ -130,14 +125,14 @@ def _load_base(path: Path) -> LabelledDenoiser:
     if about.get("format") != BASE_FORMAT:
         raise UserError(f"{path} has format {about.get('format')!r}, not {BASE_FORMAT!r}; export it with this version")
     network = _build(about, path)
-    schedule = _take_schedule(tensors, about, path)
+    schedule = _take_schedule(tensors, network, about, path)
     wanted = {name: tensor for name, tensor in network.state_dict().items() if name != "pos_embed"}
     require_names(tensors, wanted, path)
     for name, tensor in tensors.items():
         if tensor.shape != wanted[name].shape or not tensor.isfinite().all():
             raise UserError(f"{path}: {name} has a wrong shape or holds numbers that are not finite; it is damaged")
     network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, strict=False)
-    return _stored(network, schedule, about, digest_file(path))
+    return _opened(network, schedule, about, digest_file(path))
 
 
 def _load_checkpoint(folder: Path, which: str, base: Path | None) -> LabelledDenoiser:
@@ -146,18 +141,17 @@ def _load_checkpoint(folder: Path, which: str, base: Path | None) -> LabelledDen
         raise UserError(f"{folder / 'config.json'} is not of format {FORMAT}; train with this version")
     path = folder / "trained.safetensors"
     tensors, _ = read_tensors(path, "the trained tensors of a checkpoint")
-    schedule = _take_schedule(tensors, about, path)
     class_mean = tensors.pop(CLASS_MEAN, None)
+    schedules = {name: tensors.pop(name) for name in SCHEDULE if name in tensors}
     averaged = {name.removeprefix(EMA): tensor for name, tensor in tensors.items() if name.startswith(EMA)}
     trained = {name: tensor for name, tensor in tensors.items() if not name.startswith(EMA)}
     if which == "ema" and not averaged:
         raise UserError(f"{folder} was trained without a moving average (ema: off); load it with which='trained'")
     network = _build(about, path) if about["base"] is None else _network_of_base(folder, about, base)
+    schedule = _take_schedule(schedules, network, about, path)
     adapt(network, [adapter_of(record) for record in about["adapters"]], about["fresh_labels"], seed=0)
     load_trained(network, averaged if which == "ema" else trained)
-    denoiser = _stored(network, schedule, about, digest_file(path))
-    denoiser.class_mean = class_mean
-    return denoiser
+    return _opened(network, schedule, about | {"class_mean": class_mean}, digest_file(path))
 
 
 def _network_of_base(folder: Path, about: Mapping[str, Any], moved: Path | None) -> Network:
@@ -169,16 +163,11 @@ def _network_of_base(folder: Path, about: Mapping[str, Any], moved: Path | None)
         if not moved.exists():
             raise UserError(f"{folder}: its base {record['path']} is not there; say where it lies now (base)")
     found = load_denoiser(moved, objective=about.get("objective"))
-    if found.digest != record["digest"]:
-        raise UserError(f"{folder} was trained on base {record['digest']}, but {moved or SHIPPED} is {found.digest}")
+    if found.origin.digest != record["digest"]:
+        raise UserError(
+            f"{folder} was trained on base {record['digest']}, but {moved or SHIPPED} is {found.origin.digest}"
+        )
     return plain_network(found)
-
-
-def plain_network(denoiser: LabelledDenoiser) -> Network:
-    """The denoiser's network with all adapters folded in, ready for new ones."""
-    network = denoiser.network
-    assert isinstance(network, Network)
-    return merge(network)
 
 
 def _build(about: Mapping[str, Any], path: Path) -> Network:
@@ -188,8 +177,10 @@ def _build(about: Mapping[str, Any], path: Path) -> Network:
         raise UserError(f"{path}: the network's configuration cannot be used ({error})") from None
 
 
-def _take_schedule(tensors: dict[str, Tensor], about: Mapping[str, Any], path: Path) -> NoiseSchedule | None:
-    if about.get("objective") in ("velocity", "denoised"):
+def _take_schedule(
+    tensors: dict[str, Tensor], network: Network, about: Mapping[str, Any], path: Path
+) -> NoiseSchedule | None:
+    if not kind_of(network, about.get("objective")).needs_schedule:
         return None
     if not all(name in tensors for name in SCHEDULE):
         raise UserError(f"{path} holds no noise schedule; it was not written by this package")
@@ -203,22 +194,52 @@ def schedule_tensors(schedule: NoiseSchedule | None) -> dict[str, Tensor]:
     return dict(zip(SCHEDULE, (schedule.betas, schedule.timesteps), strict=True))
 
 
-def denoiser_of(
-    network: Network, schedule: NoiseSchedule | Progressive | None, about: Mapping[str, Any]
-) -> LabelledDenoiser:
-    """The denoiser that predicts noise over this schedule, or, if there is none, velocity or denoised pictures."""
-    settings = {name: about[name] for name in ("label_dropout", "guided_channels", "label_rows")}
-    if about.get("objective") == "denoised":
-        return EDMDenoiser(network, **settings, loss_reduction=about["loss_reduction"], augment=about["augment"])
-    return SiTDenoiser(network, **settings) if schedule is None else DiTDenoiser(network, schedule, **settings)
-
-
-def _stored(
+def _opened(
     network: Network, schedule: NoiseSchedule | None, about: Mapping[str, Any], digest: str
 ) -> LabelledDenoiser:
-    denoiser = denoiser_of(network.eval().requires_grad_(False), schedule, about)
-    denoiser.digest, denoiser.about = digest, about
+    """The denoiser that a file is of, ready for sampling, with what the file says of itself."""
+    kind = kind_of(network, about.get("objective"))
+    names = ["label_dropout", "guided_channels", "label_rows", *(["loss_reduction", "augment"] if kind.mirrors else [])]
+    settings = {name: about[name] for name in names if name in about}
+    denoiser = kind.of(network.eval().requires_grad_(False), schedule, settings)
+    denoiser.origin = Origin(
+        digest=digest,
+        class_names=tuple(about.get("class_names") or ()),
+        codec=about.get("codec"),
+        latents=about.get("latents"),
+        class_mean=about.get("class_mean"),
+        step=about.get("step"),
+        schedule_assumed=bool(about.get("schedule_assumed")),
+    )
     return denoiser
+
+
+def checkpoint_record(
+    assembly: Assembly, latents: LatentStore, base: Mapping[str, str] | None, config: FinetuneConfig, seed: int
+) -> dict[str, Any]:
+    """What ``config.json`` says of a training, besides its step.
+
+    Args:
+        assembly: what learns.
+        latents: what it learns.
+        base: the base as `record_base` names it, if there is one.
+        config: settings of the training.
+        seed: seed of the training.
+    """
+    denoiser = assembly.denoiser
+    return {
+        "objective": denoiser.objective,
+        "network": assembly.network,
+        "adapters": [adapter_record(adapter) for adapter in config.adapters],
+        "fresh_labels": assembly.fresh_labels,
+        "class_names": latents.class_names,
+        "base": base,
+        "base_digest": base["digest"] if base else "none",
+        "latents": latents.digest,
+        "codec": latents.about.get("codec"),
+        "seed": seed,
+        "settings": config,
+    } | denoiser.settings
 
 
 def save_checkpoint(
@@ -251,10 +272,17 @@ def write_base(found: LabelledDenoiser, path: Path, dtype: torch.dtype = torch.f
         for name, tensor in network.state_dict().items()
         if name != "pos_embed"
     }
-    kept = ["label_dropout", "guided_channels", "label_rows", "class_names", "latents", "codec", "step", "objective"]
-    kept += ["loss_reduction", "augment"] if found.objective == "denoised" else []
-    about = {key: found.about.get(key) for key in kept}
-    about |= {"format": BASE_FORMAT, "network": network.config, "checkpoint": found.digest}
+    origin = found.origin
+    about = {
+        "format": BASE_FORMAT,
+        "objective": found.objective,
+        "network": network.config,
+        "class_names": origin.class_names or None,
+        "latents": origin.latents,
+        "codec": origin.codec,
+        "step": origin.step,
+        "checkpoint": origin.digest,
+    } | found.settings
     write_tensors(path, tensors | schedule_tensors(found.schedule), about)
     return path
 
@@ -266,45 +294,6 @@ def record_base(folder: Path, base: Path | None, digest: str) -> dict[str, str]:
     else:
         path = Path(os.path.relpath(base, folder)).as_posix() if base.exists() else HUB + base.as_posix()
     return {"path": path, "digest": digest}
-
-
-def adapt(
-    network: Network,
-    adapters: Sequence[Adapter],
-    fresh_labels: int | None,
-    *,
-    seed: int,
-    like: Sequence[int] | None = None,
-) -> list[str]:
-    """Gives the network its adapters and, if asked, a new label table; returns the names that learn."""
-    if fresh_labels is not None:
-        if not isinstance(network, DiT):
-            raise UserError(f"a {type(network).__name__} has no label table to renew; leave label_init as it is")
-        renew_labels(network, fresh_labels, seed=seed, like=like)
-    apply_adapters(network, adapters)
-    if fresh_labels is not None and isinstance(network, DiT):
-        network.y_embedder.requires_grad_(True)
-    return [name for name, parameter in network.named_parameters() if parameter.requires_grad]
-
-
-@torch.no_grad()
-def renew_labels(network: DiT, num_classes: int, *, seed: int, like: Sequence[int] | None = None) -> None:
-    """New label rows: the mean of the old ones (``like`` names which) plus a little seeded noise.
-
-    The row for "no label" is kept.
-
-    The noise (a tenth of the old rows' spread) tells the classes apart from the first step on.
-    """
-    old = network.y_embedder.embedding_table.weight
-    if like is not None and not all(0 <= row < len(old) - 1 for row in like):
-        raise UserError(f"label_rows {list(like)} name rows beyond the base's {len(old) - 1}")
-    rows = old[:-1] if like is None else old[list(like)]
-    table = LabelEmbed(num_classes, network.hidden_size)
-    spread = rows.std() if rows.numel() > 1 else rows.new_ones(())
-    noise = torch.randn((num_classes, old.shape[1]), generator=generator_of("label rows", seed))
-    table.embedding_table.weight[:-1] = rows.mean(0) + 0.1 * spread * noise
-    table.embedding_table.weight[-1] = old[-1]
-    network.y_embedder, network.num_classes = table, num_classes
 
 
 def adapter_record(adapter: Adapter) -> dict[str, Any]:

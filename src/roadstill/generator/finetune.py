@@ -14,8 +14,9 @@ from torch import Tensor
 
 from roadstill.codecs.latents import LatentStore
 from roadstill.errors import UserError
-from roadstill.generator.checkpoints import export_base, load_denoiser, save_checkpoint
-from roadstill.generator.config import FinetuneConfig, build_denoiser
+from roadstill.generator.assembly import assemble
+from roadstill.generator.checkpoints import checkpoint_record, load_denoiser, record_base, save_checkpoint
+from roadstill.generator.config import FinetuneConfig
 from roadstill.generator.step import Training
 from roadstill.learning.loops import (
     optimizer_tensors,
@@ -25,18 +26,7 @@ from roadstill.learning.loops import (
     write_tensors,
 )
 from roadstill.learning.precision import in_bfloat16
-from roadstill.networks.kinds import NetworkConfig, SongUNetConfig, UNet2DConfig
 from roadstill.runs import Stage, plain
-
-__all__ = [
-    "FinetuneConfig",
-    "NetworkConfig",
-    "SongUNetConfig",
-    "UNet2DConfig",
-    "export_base",
-    "finetune",
-    "load_denoiser",
-]
 
 
 def finetune(latents: LatentStore, *, base: Path | None, out: Path, config: FinetuneConfig, seed: int) -> Path:
@@ -57,12 +47,18 @@ def finetune(latents: LatentStore, *, base: Path | None, out: Path, config: Fine
     """
     from tqdm import tqdm
 
-    denoiser, about = build_denoiser(latents, base, out, config, seed)
+    if config.network is not None and base is not None:
+        raise UserError(f"both a base ({base}) and a network from scratch are given; choose one")
+    below = None if config.network is not None else load_denoiser(base, objective=config.objective)
+    record = None if below is None else record_base(out, base, below.origin.digest)
+    assembly = assemble(latents, below, config, seed)
+    about = checkpoint_record(assembly, latents, record, config, seed)
     stage = Stage(out, config, {"latents": latents.digest, "base": about["base_digest"], "seed": str(seed)})
     if stage.done:
         return out
     accelerator = accelerator_of(config, out)
     main = accelerator.is_main_process
+    denoiser = assembly.denoiser
     training = Training(denoiser, latents, config, seed, accelerator)
     state = _State(out / f"resume-{accelerator.process_index}.safetensors", stage.key, training)
     start = state.restore()

@@ -13,7 +13,8 @@ from roadstill.codecs.latents import LatentStore
 from roadstill.denoisers.base import Estimate
 from roadstill.denoisers.labelled import LabelledDenoiser
 from roadstill.errors import UserError
-from roadstill.generator.config import FinetuneConfig, criteria_of, weight_of
+from roadstill.generator.assembly import criteria_of, weight_of
+from roadstill.generator.config import Ema, FinetuneConfig
 from roadstill.learning.loops import balanced_rows, generator_of, rate_at, rows_of_step, set_rate
 from roadstill.schedules import NoiseSchedule
 
@@ -63,7 +64,7 @@ class Training:
             self.weights, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
         denoiser.network, self.optimizer = accelerator.prepare(network.train(), optimizer)
-        self.averaged = {} if config.ema == "off" else trained_state(network)
+        self.averaged = {} if config.ema.mode == "off" else trained_state(network)
 
     def take(self, step: int) -> None:
         """The optimiser step of this number, in as many parts as the batch is accumulated from."""
@@ -86,14 +87,14 @@ class Training:
         if config.clip is not None:
             accelerator.clip_grad_norm_(self.weights, config.clip)
         self.optimizer.step()
-        _average(self.averaged, self.names, self.weights, step, config)
+        _average(self.averaged, self.names, self.weights, step, config.ema)
 
 
 def _batch(
     latents: LatentStore, config: FinetuneConfig, seed: int, step: int, share: int, shares: int
 ) -> tuple[Tensor, Tensor, torch.Generator]:
     """One part's latents ``[b, c, h, w]``, labels ``[b]``, and the generator of all that is random in it."""
-    if config.class_balanced:
+    if config.labels.balanced:
         rows = balanced_rows(latents.members, config.batch_size, seed=seed, step=step)
     else:
         rows = rows_of_step(len(latents), config.batch_size, seed=seed, step=step)
@@ -117,9 +118,9 @@ def _terms(
         signal = schedule.alpha_bar.to(loss.device)[estimate.t]
         loss = loss * (config.min_snr * (1 - signal) / signal).clamp(max=1.0).float()
     terms = {"diffusion": loss.mean()}
-    found = estimate.clean if config.estimate == "clean" or estimate.rough is None else estimate.rough
-    kept = slice(None) if config.t_max is None else estimate.t <= config.t_max
-    if criteria and (config.t_max is None or bool(kept.any())):  # type: ignore[union-attr]
+    found = estimate.clean if config.minimax.estimate == "clean" or estimate.rough is None else estimate.rough
+    kept = slice(None) if config.minimax.t_max is None else estimate.t <= config.minimax.t_max
+    if criteria and (config.minimax.t_max is None or bool(kept.any())):  # type: ignore[union-attr]
         for name, criterion in criteria.items():
             terms[name] = weight_of(name, config) * criterion(found[kept], clean[kept], label[kept])
     return terms
@@ -127,10 +128,10 @@ def _terms(
 
 @torch.no_grad()
 def _average(
-    averaged: Mapping[str, Tensor], names: tuple[str, ...], weights: tuple[Tensor, ...], step: int, c: FinetuneConfig
+    averaged: Mapping[str, Tensor], names: tuple[str, ...], weights: tuple[Tensor, ...], step: int, ema: Ema
 ) -> None:
     """Moves the average towards the weights; a warm-up forgets the start that a short run would remember."""
-    decay = min(c.ema_decay, (1 + step) / (10 + step)) if c.ema == "warmup" else c.ema_decay
+    decay = min(ema.decay, (1 + step) / (10 + step)) if ema.mode == "warmup" else ema.decay
     if averaged:
         for name, weight in zip(names, weights, strict=True):
             averaged[name].lerp_(weight, 1 - decay)

@@ -10,8 +10,6 @@ from roadstill.networks.unet2d import UNet2D
 
 Network: TypeAlias = DiT | SongUNet | UNet2D
 DIT = "dit"
-OBJECTIVES = {DIT: ("noise", "velocity"), "songunet": ("denoised",), "unet2d": ("denoised",)}
-"""What each kind of network can learn to predict; the first if nothing else is said."""
 KINDS: dict[str, type[SongUNet] | type[UNet2D]] = {"songunet": SongUNet, "unet2d": UNet2D}
 
 
@@ -55,12 +53,12 @@ _OF_CONFIG = {NetworkConfig: DIT, SongUNetConfig: "songunet", UNet2DConfig: "une
 
 def fresh_network(config: NetworkConfig | SongUNetConfig | UNet2DConfig, **more: Any) -> Network:
     """A network of these sizes with random weights; further keywords as the kind takes them."""
-    return network_of({"kind": _OF_CONFIG[type(config)]} | asdict(config), **more)
+    return network_of({"kind": name_of(config)} | asdict(config), **more)
 
 
-def kind_of(network: Network) -> str:
-    """``dit``, or the kind that the network's configuration names."""
-    return str(network.config.get("kind", DIT))
+def name_of(config: NetworkConfig | SongUNetConfig | UNet2DConfig) -> str:
+    """The kind of network that these sizes are of, as its configuration names it."""
+    return _OF_CONFIG[type(config)]
 
 
 def network_of(config: Mapping[str, Any], **more: Any) -> Network:

@@ -48,7 +48,7 @@ def run_recipe(
     require_data(recipe)
     road = Road(recipe, folder, say, workers)
     with atomic_path(folder / "recipe.yaml") as path:
-        path.write_text(yaml.safe_dump(plain(recipe), sort_keys=False), encoding="utf-8")
+        path.write_text(yaml.safe_dump(plain(recipe, grouped=True), sort_keys=False), encoding="utf-8")
     make_world(road)
     if recipe.source == "navsim":
         make_index(road)

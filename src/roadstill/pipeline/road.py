@@ -8,7 +8,7 @@ from typing import Any
 
 from roadstill.agents import Agent, FeatureCache, open_agent, selector_tools
 from roadstill.codecs import Codec, load_codec
-from roadstill.generator.finetune import load_denoiser
+from roadstill.generator.checkpoints import load_denoiser
 from roadstill.imagesets import ImageSet, open_imageset
 from roadstill.recipes import Arm, Recipe
 from roadstill.runs import Stage, digest_file, digest_of
@@ -98,7 +98,7 @@ class Road:
             return self._keys["pretrain"]
         path = local(self.base) if self.base else shipped("dit.safetensors")
         # A file's digest spares opening it when all is done.
-        return digest_file(path) if path.is_file() else load_denoiser(path).digest
+        return digest_file(path) if path.is_file() else load_denoiser(path).origin.digest
 
     @cached_property
     def teacher(self) -> Agent:

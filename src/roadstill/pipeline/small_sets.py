@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from roadstill.generator.finetune import load_denoiser
+from roadstill.generator.checkpoints import load_denoiser
 from roadstill.generator.generate import generate
 from roadstill.generator.refine import refine
 from roadstill.imagesets import ImageSet

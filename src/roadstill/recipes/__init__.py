@@ -17,9 +17,10 @@ from roadstill.agents import AgentConfig
 from roadstill.data.indexing import IndexConfig
 from roadstill.denoisers.base import Sampling
 from roadstill.errors import UserError
-from roadstill.generator.finetune import FinetuneConfig
+from roadstill.generator.config import FinetuneConfig
 from roadstill.generator.refine import Refinement
 from roadstill.protocols import PROTOCOLS, ProtocolName
+from roadstill.recipes.spelling import in_groups, unrecorded
 from roadstill.selection.registry import find_selector, makes_pictures
 
 Size = Literal["toy", "small", "full"]
@@ -269,6 +270,7 @@ def _read(source: str, depth: int = 4) -> tuple[Path, dict[str, Any]]:
         raise UserError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(fields, dict):
         raise UserError(f"{path} holds no recipe; it should be a mapping with the fields of a recipe")
+    fields = in_groups(unrecorded(fields, Recipe))
     if (like := fields.pop("like", None)) is not None:
         if not depth:
             raise UserError(f"{path} is like a recipe that is like a recipe ... without end")

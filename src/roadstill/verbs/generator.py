@@ -10,8 +10,9 @@ from roadstill.agents import AgentConfig
 from roadstill.codecs.training import CodecTraining
 from roadstill.denoisers.base import Sampling
 from roadstill.errors import UserError
-from roadstill.generator.finetune import FinetuneConfig, NetworkConfig
+from roadstill.generator.config import FinetuneConfig
 from roadstill.generator.refine import Refinement
+from roadstill.networks.kinds import NetworkConfig, name_of
 
 
 def encode(images: Path, out: Path, *, codec: Path | None = None, batch_size: int = 32) -> str:
@@ -55,16 +56,16 @@ def pretrain(
     from roadstill.adapters import Full
     from roadstill.codecs.latents import open_latents
     from roadstill.codecs.training import pretrain_codec
-    from roadstill.generator.finetune import export_base, load_denoiser
+    from roadstill.generator.checkpoints import export_base
     from roadstill.generator.finetune import finetune as train_all
     from roadstill.imagesets import open_imageset
 
     if part == "codec":
         return str(pretrain_codec(open_imageset(data), out, codec, seed))
-    scratch = replace(denoiser, adapters=(Full(),), network=denoiser.network or NetworkConfig())
+    network = denoiser.network or NetworkConfig()
+    scratch = replace(denoiser, adapters=(Full(),), network=network)
     checkpoint = train_all(open_latents(data), base=None, out=out, config=scratch, seed=seed)
-    kind = load_denoiser(checkpoint, which="trained").about["network"].get("kind", "dit")
-    return str(export_base(checkpoint, out / f"{kind}.safetensors"))
+    return str(export_base(checkpoint, out / f"{name_of(network)}.safetensors"))
 
 
 def finetune(
@@ -128,7 +129,7 @@ def generate(
     """
     from roadstill.agents import open_agent
     from roadstill.codecs import load_codec
-    from roadstill.generator.finetune import load_denoiser
+    from roadstill.generator.checkpoints import load_denoiser
     from roadstill.generator.generate import generate as draw
     from roadstill.imagesets import open_imageset
 
@@ -136,7 +137,7 @@ def generate(
     made = draw(
         denoiser,
         load_codec(codec, decoder=decoder),
-        class_names=class_names or denoiser.about.get("class_names") or ("not_brake", "brake"),
+        class_names=class_names or denoiser.origin.class_names or ("not_brake", "brake"),
         label_rows=label_rows,
         per_class=per_class,
         seed=seed,
@@ -206,8 +207,8 @@ def export(
     """
     import torch
 
-    from roadstill.generator.checkpoints import plain_network, write_base
-    from roadstill.generator.finetune import load_denoiser
+    from roadstill.generator.assembly import plain_network
+    from roadstill.generator.checkpoints import load_denoiser, write_base
     from roadstill.networks.dit import DiT
     from roadstill.networks.interchange import save_diffusers, save_original
 

@@ -103,7 +103,7 @@ def _other_features(name: str, checkpoint: Path | None, codec: Path | None) -> "
 
     def of_generator() -> "Features":
         from roadstill.codecs import load_codec
-        from roadstill.generator.finetune import load_denoiser
+        from roadstill.generator.checkpoints import load_denoiser
         from roadstill.selection.middle import MiddleFeatures
 
         return MiddleFeatures(load_denoiser(checkpoint), load_codec(codec))

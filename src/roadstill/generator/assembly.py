@@ -1,0 +1,241 @@
+"""What is built from the settings of a training: a denoiser with its adapters, a schedule, criteria."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from roadstill.adapters import Adapter, Full, apply_adapters, merge
+from roadstill.codecs.latents import LatentStore
+from roadstill.criteria import Diversity, Representativeness
+from roadstill.denoisers.kinds import kind_of, kinds_of
+from roadstill.denoisers.labelled import LabelledDenoiser
+from roadstill.errors import UserError
+from roadstill.generator.config import FinetuneConfig, Term
+from roadstill.learning.loops import generator_of
+from roadstill.names import dotted
+from roadstill.networks.dit import DiT, LabelEmbed
+from roadstill.networks.kinds import Network, fresh_network
+from roadstill.runs import seed_of
+from roadstill.schedules import NoiseSchedule, Progressive, read_schedule
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """A denoiser that is ready to learn, and what a checkpoint must know to put it together again.
+
+    Attributes:
+        denoiser: denoiser with its adapters.
+        network: keywords of its network, as they were without adapters.
+        fresh_labels: rows of a new label table, if it got one.
+    """
+
+    denoiser: LabelledDenoiser
+    network: dict[str, Any]
+    fresh_labels: int | None
+
+
+def assemble(latents: LatentStore, base: LabelledDenoiser | None, config: FinetuneConfig, seed: int) -> Assembly:
+    """The denoiser that a training starts with.
+
+    Args:
+        latents: latents that it will learn.
+        base: generator to adapt; its network is used up. None trains ``config.network`` from scratch.
+        config: see `FinetuneConfig`.
+        seed: seed of random weights and rows.
+
+    Raises:
+        UserError: base, latents and configuration do not fit.
+    """
+    num_classes = len(latents.class_names)
+    if base is None:
+        network, kind, fresh = _from_scratch(latents, config, seed), None, None
+        if config.objective not in (None, *(able := [each.objective for each in kinds_of(network)])):
+            raise UserError(f"a {type(network).__name__} predicts {' or '.join(able)}, not {config.objective}")
+    else:
+        _check_base(base, latents)
+        network, kind = plain_network(base), type(base)
+        fresh = num_classes if config.labels.init == "mean" else None
+    plain = network.config
+    adapt(network, config.adapters, fresh, seed=seed, like=config.labels.rows)
+    network.save_memory = config.gradient_checkpointing
+    rows = None if fresh is not None else config.labels.rows
+    if len(rows or range(num_classes)) != num_classes or (rows is None and num_classes > network.num_classes):
+        raise UserError(
+            f"{num_classes} classes ({', '.join(latents.class_names)}), but labels.rows {rows} over a table of "
+            f"{network.num_classes} rows; name one row per class, or set labels.init: mean"
+        )
+    kind = kind or kind_of(network, config.objective)
+    check_kind(config, kind)
+    settings: dict[str, Any] = {
+        "label_dropout": config.labels.dropout,
+        "guided_channels": config.guided_channels,
+        "label_rows": rows,
+    }
+    if kind.mirrors:
+        settings |= {"loss_reduction": config.edm.loss_reduction or kind.reductions[0], "augment": config.edm.augment}
+    denoiser = kind.of(network, schedule_of(config) if kind.needs_schedule else None, settings)
+    return Assembly(denoiser, plain, fresh)
+
+
+def _from_scratch(latents: LatentStore, config: FinetuneConfig, seed: int) -> Network:
+    """A network with random weights."""
+    assert config.network is not None
+    if [type(one) for one in config.adapters] != [Full]:
+        raise UserError("a network from scratch needs adapters: [Full()]; its other weights would stay random")
+    channels, side, width = latents.shape
+    if side != width:
+        raise UserError(f"latents are {side} x {width}; a network from scratch needs squares")
+    return fresh_network(
+        config.network,
+        input_size=side,
+        in_channels=channels,
+        num_classes=len(latents.class_names),
+        seed=seed_of("network", seed),
+    )
+
+
+def _check_base(base: LabelledDenoiser, latents: LatentStore) -> None:
+    """Base and latents are of one shape and one codec."""
+    codecs = base.origin.codec, latents.about.get("codec")
+    if base.latent_shape != tuple(latents.shape) or (None not in codecs and len(set(codecs)) > 1):
+        raise UserError(
+            f"the base makes latents {base.latent_shape} of codec {codecs[0]}, but {latents.root} holds "
+            f"{tuple(latents.shape)} of codec {codecs[1]}; encode with the base's codec"
+        )
+
+
+def check_kind(config: FinetuneConfig, kind: type[LabelledDenoiser]) -> None:
+    """Refuses settings that are for another kind of generator.
+
+    Raises:
+        UserError: names the settings.
+    """
+    if not kind.needs_schedule and (config.schedule != "linear" or config.retime or config.min_snr is not None):
+        raise UserError(
+            f"a {kind.objective} predictor has no noise schedule: leave schedule, retime and min_snr as they are"
+        )
+    if not kind.compares_noise and config.minimax.estimate != "clean":
+        raise UserError("EDM's criteria compare clean estimates; leave minimax.estimate as it is")
+    if config.edm.loss_reduction not in (None, *kind.reductions) or (config.edm.augment and not kind.mirrors):
+        raise UserError(
+            f"loss_reduction: sum and augment are for EDM, but the network predicts {kind.objective}; leave them out"
+        )
+
+
+def plain_network(denoiser: LabelledDenoiser) -> Network:
+    """The denoiser's network with all adapters folded in, ready for new ones."""
+    network = denoiser.network
+    assert isinstance(network, Network)
+    return merge(network)
+
+
+def adapt(
+    network: Network,
+    adapters: Sequence[Adapter],
+    fresh_labels: int | None,
+    *,
+    seed: int,
+    like: Sequence[int] | None = None,
+) -> list[str]:
+    """Gives the network its adapters and, if asked, a new label table; returns the names that learn."""
+    if fresh_labels is not None:
+        if not isinstance(network, DiT):
+            raise UserError(f"a {type(network).__name__} has no label table to renew; leave labels.init as it is")
+        renew_labels(network, fresh_labels, seed=seed, like=like)
+    apply_adapters(network, adapters)
+    if fresh_labels is not None and isinstance(network, DiT):
+        network.y_embedder.requires_grad_(True)
+    return [name for name, parameter in network.named_parameters() if parameter.requires_grad]
+
+
+@torch.no_grad()
+def renew_labels(network: DiT, num_classes: int, *, seed: int, like: Sequence[int] | None = None) -> None:
+    """New label rows: the mean of the old ones (``like`` names which) plus a little seeded noise.
+
+    The row for "no label" is kept.
+
+    The noise (a tenth of the old rows' spread) tells the classes apart from the first step on.
+    """
+    old = network.y_embedder.embedding_table.weight
+    if like is not None and not all(0 <= row < len(old) - 1 for row in like):
+        raise UserError(f"labels.rows {list(like)} name rows beyond the base's {len(old) - 1}")
+    rows = old[:-1] if like is None else old[list(like)]
+    table = LabelEmbed(num_classes, network.hidden_size)
+    spread = rows.std() if rows.numel() > 1 else rows.new_ones(())
+    noise = torch.randn((num_classes, old.shape[1]), generator=generator_of("label rows", seed))
+    table.embedding_table.weight[:-1] = rows.mean(0) + 0.1 * spread * noise
+    table.embedding_table.weight[-1] = old[-1]
+    network.y_embedder, network.num_classes = table, num_classes
+
+
+def schedule_of(config: FinetuneConfig) -> NoiseSchedule | Progressive:
+    """The schedule that ``config.schedule`` names, retimed if asked."""
+    schedule = read_schedule(config.schedule, train_steps=config.steps)
+    if not config.retime:
+        return schedule
+    if isinstance(schedule, Progressive):
+        raise UserError("retime cannot be combined with a progressive schedule; choose one")
+    return schedule.retimed()
+
+
+def criteria_of(config: FinetuneConfig) -> nn.ModuleDict:
+    """The criteria whose weight is not zero, by name (a dot is no legal key, hence the replacement).
+
+    Raises:
+        UserError: a dotted path that names no criterion, or settings that it does not take.
+    """
+    found: dict[str, nn.Module] = {}
+    own = config.minimax
+    if own.representativeness:
+        found["representativeness"] = Representativeness(own.memory_size, own.reduce, own.gather_memories)
+    if own.diversity:
+        found["diversity"] = Diversity(own.memory_size, own.reduce, own.gather_memories)
+    for path, term in config.criteria.items():
+        weight, settings = (term.weight, term.settings) if isinstance(term, Term) else (term, {})
+        criterion = _criterion(path, settings)
+        if weight:
+            found[path.replace(".", "/")] = criterion
+    return nn.ModuleDict(found)
+
+
+def _criterion(path: str, settings: dict[str, Any]) -> nn.Module:
+    """The criterion that the user names: an object of a class, or a function."""
+    try:
+        found: Any = dotted(path)
+        criterion: Any = found(**settings) if inspect.isclass(found) else found
+        told = settings if criterion is found else {}
+        takes = inspect.signature(criterion.forward if isinstance(criterion, nn.Module) else criterion)
+        takes.bind(None, None, None, **told)
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f"criterion {path!r} with settings {settings} cannot be used ({error}); it is the dotted path of a "
+            "function (estimate, clean, label) -> scalar, or of a class of such objects"
+        ) from None
+    criterion = partial(criterion, **told) if told else criterion
+    made: nn.Module = criterion if isinstance(criterion, nn.Module) else _Plain(criterion)
+    return made
+
+
+class _Plain(nn.Module):
+    """Wraps a plain callable as a module."""
+
+    def __init__(self, criterion: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.criterion = criterion
+
+    def forward(self, estimate: Tensor, clean: Tensor, label: Tensor) -> Tensor:
+        return self.criterion(estimate, clean, label)
+
+
+def weight_of(name: str, config: FinetuneConfig) -> float:
+    """The weight of a criterion, by its key in `criteria_of`."""
+    own = {"representativeness": config.minimax.representativeness, "diversity": config.minimax.diversity}
+    if name in own:
+        return own[name]
+    term = config.criteria[name.replace("/", ".")]
+    return term.weight if isinstance(term, Term) else term

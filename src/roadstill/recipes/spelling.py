@@ -1,0 +1,68 @@
+"""Other spellings of a recipe's fields: settings that stand without their group, and what a run recorded."""
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from functools import cache
+from typing import Any, get_args, get_type_hints
+
+from roadstill.adapters import BitFit, DiffFit, Full, LoRA
+from roadstill.denoisers.base import Sampling
+from roadstill.generator.config import FinetuneConfig
+from roadstill.networks.kinds import NetworkConfig, SongUNetConfig, UNet2DConfig
+from roadstill.runs import regrouped
+
+_GROUPED = {"finetune": FinetuneConfig, "pretrain": FinetuneConfig, "sampling": Sampling}
+_CHOICES = {kind.__name__: kind for kind in (Full, BitFit, DiffFit, LoRA, NetworkConfig, SongUNetConfig, UNet2DConfig)}
+"""Classes of which a field takes several, so that a recipe names one by its class path."""
+
+
+def in_groups(settings: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a recipe, an arm or a size, settings put into their groups where they stand flat, as before 0.1.
+
+    Raises:
+        UserError: a setting stands both flat and in its group.
+    """
+    found = dict(settings)
+    for name, value in settings.items():
+        if isinstance(value, dict) and name in _GROUPED:
+            found[name] = regrouped(_GROUPED[name], value)
+        elif isinstance(value, dict) and name in ("arms", "sizes"):
+            found[name] = {key: in_groups(each) if isinstance(each, dict) else each for key, each in value.items()}
+    return found
+
+
+def unrecorded(value: Any, kind: type) -> Any:
+    """Fields without the names of types that records have; where a recipe needs one, as a class path.
+
+    Args:
+        value: what a YAML file holds.
+        kind: dataclass that it is of.
+    """
+    if isinstance(value, list):
+        return [unrecorded(each, kind) for each in value]
+    if not isinstance(value, dict):
+        return value
+    found = {key: unrecorded(each, kind) for key, each in value.items()}
+    name = found.get("type")
+    if not isinstance(name, str) or name not in {*_CHOICES, *_names_within(kind)}:
+        return found
+    del found["type"]
+    if name not in _CHOICES:
+        return found
+    return {"class_path": f"{_CHOICES[name].__module__}.{name}", "init_args": found}
+
+
+@cache
+def _names_within(kind: type) -> frozenset[str]:
+    """Names of the dataclasses that a dataclass holds, itself included."""
+    return frozenset(each.__name__ for each in _within(kind))
+
+
+def _within(hint: Any) -> Iterator[type]:
+    for part in get_args(hint):
+        yield from _within(part)
+    if isinstance(hint, type) and is_dataclass(hint):
+        yield hint
+        hints = get_type_hints(hint)
+        for each in fields(hint):
+            yield from _within(hints[each.name])
