@@ -1,6 +1,6 @@
 """Adapters: which parameters of a network learn, and which are added (thesis 3.2: DiffFit, LoRA, both)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from roadstill.errors import UserError
-from roadstill.networks.dit import DiT
+from roadstill.learning.loops import generator_of
+from roadstill.networks.dit import DiT, LabelEmbed
 from roadstill.networks.kinds import Network, network_of
 
 _LORA = "default"
@@ -125,6 +126,36 @@ def apply_adapters(network: nn.Module, adapters: Iterable[Adapter]) -> list[str]
     for adapter in adapters:
         adapter.apply(network)
     return trainable_names(network)
+
+
+@torch.no_grad()
+def renew_labels(network: nn.Module, num_classes: int, *, like: Sequence[int] | None = None, seed: int = 0) -> None:
+    """A new label table, which learns: the mean of the old rows plus a little seeded noise.
+
+    The row for "no label" is kept. The noise (a tenth of the old rows' spread) tells the classes apart from the first
+    step on.
+
+    Args:
+        network: DiT, changed in place.
+        num_classes: number of new rows.
+        like: old rows whose mean the new ones start from; None takes all.
+        seed: seed of the noise.
+
+    Raises:
+        UserError: a network without a label table, rows that it does not have.
+    """
+    if not isinstance(network, DiT):
+        raise UserError(f"a {type(network).__name__} has no label table to renew; leave labels.init as it is")
+    old = network.y_embedder.embedding_table.weight
+    if like is not None and not all(0 <= row < len(old) - 1 for row in like):
+        raise UserError(f"labels.rows {list(like)} name rows beyond the base's {len(old) - 1}")
+    rows = old[:-1] if like is None else old[list(like)]
+    table = LabelEmbed(num_classes, network.hidden_size)
+    spread = rows.std() if rows.numel() > 1 else rows.new_ones(())
+    noise = torch.randn((num_classes, old.shape[1]), generator=generator_of("label rows", seed))
+    table.embedding_table.weight[:-1] = rows.mean(0) + 0.1 * spread * noise
+    table.embedding_table.weight[-1] = old[-1]
+    network.y_embedder, network.num_classes = table, num_classes
 
 
 def trainable_names(network: nn.Module) -> list[str]:

@@ -117,7 +117,7 @@ def test_what_is_exported_opens_in_diffusers_alone_and_comes_back(tmp_path):
     assert torch.equal(open_diffusers_dit(folder)(z, t, y), network(z, t, y))
     opened = load_denoiser(folder)
     torch.testing.assert_close(opened.schedule.betas, betas)
-    assert "schedule" not in opened.about
+    assert not opened.origin.schedule_assumed
     assert not (save_diffusers(network, None, tmp_path / "velocity") / "scheduler").exists()
 
 

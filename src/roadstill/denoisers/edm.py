@@ -98,8 +98,8 @@ class EDMDenoiser(LabelledDenoiser):
     objective: ClassVar[str] = "denoised"
     networks: ClassVar[tuple[type[nn.Module], ...]] = (SongUNet, UNet2D)
     compares_noise: ClassVar[bool] = False
+    keywords: ClassVar[tuple[str, ...]] = (*LabelledDenoiser.keywords, "loss_reduction", "augment")
     reductions: ClassVar[tuple[str, ...]] = ("sum", "mean")
-    mirrors: ClassVar[bool] = True
     churns: ClassVar[bool] = True
     guidance: ClassVar[float] = 1.0
     steps: ClassVar[int] = 18
@@ -123,11 +123,6 @@ class EDMDenoiser(LabelledDenoiser):
         self.loss_reduction, self.augment = loss_reduction, augment
         self.augment_dim = int(getattr(network, "augment_dim", 0))
         self.dropout = float(getattr(network, "dropout", 0.0))
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """See `LabelledDenoiser.settings`."""
-        return super().settings | {"loss_reduction": self.loss_reduction, "augment": self.augment}
 
     def at(self, progress: float) -> Self:
         """Itself: noise levels are drawn the same way during the whole training."""

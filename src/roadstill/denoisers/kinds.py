@@ -12,12 +12,12 @@ from roadstill.denoisers.sit import SiTDenoiser
 KINDS: Mapping[str, type[LabelledDenoiser]] = {kind.objective: kind for kind in (DiTDenoiser, SiTDenoiser, EDMDenoiser)}
 
 
-def kinds_of(network: nn.Module) -> list[type[LabelledDenoiser]]:
-    """The kinds that such a network can learn to be, the usual one first."""
-    return [kind for kind in KINDS.values() if isinstance(network, kind.networks)]
+def kinds_of(network: type[nn.Module]) -> list[type[LabelledDenoiser]]:
+    """The kinds that networks of this class can learn to be, the usual one first."""
+    return [kind for kind in KINDS.values() if issubclass(network, kind.networks)]
 
 
-def kind_of(network: nn.Module, objective: str | None) -> type[LabelledDenoiser]:
-    """The kind of this objective if the network can be it, else the usual one."""
+def kind_of(network: type[nn.Module], objective: str | None) -> type[LabelledDenoiser]:
+    """The kind of this objective if networks of this class can be it, else the usual one."""
     able = kinds_of(network)
     return next((kind for kind in able if kind.objective == objective), able[0])

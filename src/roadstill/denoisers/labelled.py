@@ -36,8 +36,8 @@ class LabelledDenoiser(ABC):
         networks: classes of networks that can learn to.
         needs_schedule: whether it walks a discrete chain of noise levels.
         compares_noise: whether its estimates hold a noise estimate (`Estimate.rough`).
+        keywords: settings, besides network and schedule, that make a denoiser of it again.
         reductions: how its loss may be reduced, the default first.
-        mirrors: whether training may mirror pictures.
         churns: whether its solvers know churn.
         guidance: guidance of a sampling that names none.
         steps: likewise.
@@ -50,8 +50,8 @@ class LabelledDenoiser(ABC):
     networks: ClassVar[tuple[type[nn.Module], ...]]
     needs_schedule: ClassVar[bool] = False
     compares_noise: ClassVar[bool] = True
+    keywords: ClassVar[tuple[str, ...]] = ("label_dropout", "guided_channels", "label_rows")
     reductions: ClassVar[tuple[str, ...]] = ("mean",)
-    mirrors: ClassVar[bool] = False
     churns: ClassVar[bool] = False
     guidance: ClassVar[float] = GUIDANCE
     steps: ClassVar[int] = STEPS
@@ -87,12 +87,8 @@ class LabelledDenoiser(ABC):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The keywords, besides network and schedule, that make this denoiser again."""
-        return {
-            "label_dropout": self.label_dropout,
-            "guided_channels": self.guided_channels,
-            "label_rows": self.label_rows,
-        }
+        """Its ``keywords`` with their values."""
+        return {name: getattr(self, name) for name in self.keywords}
 
     def estimate(self, clean: Tensor, label: Tensor, *, generator: torch.Generator) -> Estimate:
         """One training forward: a random time and noise per sample, label dropout if the network is in train mode.

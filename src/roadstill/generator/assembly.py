@@ -1,25 +1,22 @@
 """What is built from the settings of a training: a denoiser with its adapters, a schedule, criteria."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from roadstill.adapters import Adapter, Full, apply_adapters, merge
+from roadstill.adapters import Full, apply_adapters, merge, renew_labels
 from roadstill.codecs.latents import LatentStore
 from roadstill.criteria import Diversity, Representativeness
 from roadstill.denoisers.kinds import kind_of, kinds_of
 from roadstill.denoisers.labelled import LabelledDenoiser
 from roadstill.errors import UserError
 from roadstill.generator.config import FinetuneConfig, Term
-from roadstill.learning.loops import generator_of
 from roadstill.names import dotted
-from roadstill.networks.dit import DiT, LabelEmbed
-from roadstill.networks.kinds import Network, fresh_network
+from roadstill.networks.kinds import Network, class_of, fresh_network
 from roadstill.runs import seed_of
 from roadstill.schedules import NoiseSchedule, Progressive, read_schedule
 
@@ -51,35 +48,42 @@ def assemble(latents: LatentStore, base: LabelledDenoiser | None, config: Finetu
     Raises:
         UserError: base, latents and configuration do not fit.
     """
-    num_classes = len(latents.class_names)
-    if base is None:
-        network, kind, fresh = _from_scratch(latents, config, seed), None, None
-        if config.objective not in (None, *(able := [each.objective for each in kinds_of(network)])):
-            raise UserError(f"a {type(network).__name__} predicts {' or '.join(able)}, not {config.objective}")
-    else:
-        _check_base(base, latents)
-        network, kind = plain_network(base), type(base)
-        fresh = num_classes if config.labels.init == "mean" else None
-    plain = network.config
-    adapt(network, config.adapters, fresh, seed=seed, like=config.labels.rows)
-    network.save_memory = config.gradient_checkpointing
-    rows = None if fresh is not None else config.labels.rows
-    if len(rows or range(num_classes)) != num_classes or (rows is None and num_classes > network.num_classes):
-        raise UserError(
-            f"{num_classes} classes ({', '.join(latents.class_names)}), but labels.rows {rows} over a table of "
-            f"{network.num_classes} rows; name one row per class, or set labels.init: mean"
-        )
-    kind = kind or kind_of(network, config.objective)
+    kind = _kind_from_scratch(config) if base is None else type(base)
     check_kind(config, kind)
+    network = _from_scratch(latents, config, seed) if base is None else _of_base(base, latents)
+    num_classes, rows = len(latents.class_names), config.labels.rows
+    fresh = num_classes if base is not None and config.labels.init == "mean" else None
+    told = None if fresh is not None else rows
+    table = network.num_classes if fresh is None else fresh
+    if len(told or range(num_classes)) != num_classes or (told is None and num_classes > table):
+        raise UserError(
+            f"{num_classes} classes ({', '.join(latents.class_names)}), but labels.rows {told} over a table of "
+            f"{table} rows; name one row per class, or set labels.init: mean"
+        )
     settings: dict[str, Any] = {
         "label_dropout": config.labels.dropout,
         "guided_channels": config.guided_channels,
-        "label_rows": rows,
+        "label_rows": told,
     }
-    if kind.mirrors:
+    if "augment" in kind.keywords:
         settings |= {"loss_reduction": config.edm.loss_reduction or kind.reductions[0], "augment": config.edm.augment}
-    denoiser = kind.of(network, schedule_of(config) if kind.needs_schedule else None, settings)
-    return Assembly(denoiser, plain, fresh)
+    plain = network.config
+    apply_adapters(network, config.adapters)
+    if fresh is not None:
+        renew_labels(network, fresh, like=rows, seed=seed)
+    network.save_memory = config.gradient_checkpointing
+    return Assembly(kind.of(network, schedule_of(config) if kind.needs_schedule else None, settings), plain, fresh)
+
+
+def _kind_from_scratch(config: FinetuneConfig) -> type[LabelledDenoiser]:
+    """What a network from scratch will be."""
+    assert config.network is not None
+    network = class_of(config.network)
+    able = kinds_of(network)
+    if config.objective not in (None, *(each.objective for each in able)):
+        known = " or ".join(each.objective for each in able)
+        raise UserError(f"a {network.__name__} predicts {known}, not {config.objective}")
+    return kind_of(network, config.objective)
 
 
 def _from_scratch(latents: LatentStore, config: FinetuneConfig, seed: int) -> Network:
@@ -99,14 +103,15 @@ def _from_scratch(latents: LatentStore, config: FinetuneConfig, seed: int) -> Ne
     )
 
 
-def _check_base(base: LabelledDenoiser, latents: LatentStore) -> None:
-    """Base and latents are of one shape and one codec."""
+def _of_base(base: LabelledDenoiser, latents: LatentStore) -> Network:
+    """The base's network; base and latents are of one shape and one codec."""
     codecs = base.origin.codec, latents.about.get("codec")
     if base.latent_shape != tuple(latents.shape) or (None not in codecs and len(set(codecs)) > 1):
         raise UserError(
             f"the base makes latents {base.latent_shape} of codec {codecs[0]}, but {latents.root} holds "
             f"{tuple(latents.shape)} of codec {codecs[1]}; encode with the base's codec"
         )
+    return plain_network(base)
 
 
 def check_kind(config: FinetuneConfig, kind: type[LabelledDenoiser]) -> None:
@@ -121,7 +126,9 @@ def check_kind(config: FinetuneConfig, kind: type[LabelledDenoiser]) -> None:
         )
     if not kind.compares_noise and config.minimax.estimate != "clean":
         raise UserError("EDM's criteria compare clean estimates; leave minimax.estimate as it is")
-    if config.edm.loss_reduction not in (None, *kind.reductions) or (config.edm.augment and not kind.mirrors):
+    if config.edm.loss_reduction not in (None, *kind.reductions) or (
+        config.edm.augment and "augment" not in kind.keywords
+    ):
         raise UserError(
             f"loss_reduction: sum and augment are for EDM, but the network predicts {kind.objective}; leave them out"
         )
@@ -132,45 +139,6 @@ def plain_network(denoiser: LabelledDenoiser) -> Network:
     network = denoiser.network
     assert isinstance(network, Network)
     return merge(network)
-
-
-def adapt(
-    network: Network,
-    adapters: Sequence[Adapter],
-    fresh_labels: int | None,
-    *,
-    seed: int,
-    like: Sequence[int] | None = None,
-) -> list[str]:
-    """Gives the network its adapters and, if asked, a new label table; returns the names that learn."""
-    if fresh_labels is not None:
-        if not isinstance(network, DiT):
-            raise UserError(f"a {type(network).__name__} has no label table to renew; leave labels.init as it is")
-        renew_labels(network, fresh_labels, seed=seed, like=like)
-    apply_adapters(network, adapters)
-    if fresh_labels is not None and isinstance(network, DiT):
-        network.y_embedder.requires_grad_(True)
-    return [name for name, parameter in network.named_parameters() if parameter.requires_grad]
-
-
-@torch.no_grad()
-def renew_labels(network: DiT, num_classes: int, *, seed: int, like: Sequence[int] | None = None) -> None:
-    """New label rows: the mean of the old ones (``like`` names which) plus a little seeded noise.
-
-    The row for "no label" is kept.
-
-    The noise (a tenth of the old rows' spread) tells the classes apart from the first step on.
-    """
-    old = network.y_embedder.embedding_table.weight
-    if like is not None and not all(0 <= row < len(old) - 1 for row in like):
-        raise UserError(f"labels.rows {list(like)} name rows beyond the base's {len(old) - 1}")
-    rows = old[:-1] if like is None else old[list(like)]
-    table = LabelEmbed(num_classes, network.hidden_size)
-    spread = rows.std() if rows.numel() > 1 else rows.new_ones(())
-    noise = torch.randn((num_classes, old.shape[1]), generator=generator_of("label rows", seed))
-    table.embedding_table.weight[:-1] = rows.mean(0) + 0.1 * spread * noise
-    table.embedding_table.weight[-1] = old[-1]
-    network.y_embedder, network.num_classes = table, num_classes
 
 
 def schedule_of(config: FinetuneConfig) -> NoiseSchedule | Progressive:

@@ -22,15 +22,14 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from roadstill import adapters as known_adapters
-from roadstill.adapters import Adapter, load_trained
-from roadstill.codecs.latents import LatentStore
+from roadstill.adapters import Adapter, apply_adapters, load_trained, renew_labels
 from roadstill.denoisers.base import Origin
 from roadstill.denoisers.kinds import kind_of
 from roadstill.denoisers.labelled import LabelledDenoiser
 from roadstill.errors import UserError
-from roadstill.generator.assembly import Assembly, adapt, plain_network
-from roadstill.generator.config import FinetuneConfig
+from roadstill.generator.assembly import Assembly, plain_network
 from roadstill.generator.edm_weights import CODEC, load_edm
+from roadstill.generator.step import Training
 from roadstill.learning.loops import METADATA, read_tensors, require_names, write_tensors
 from roadstill.networks.interchange import (
     DIFFUSERS_KIND,
@@ -149,7 +148,9 @@ def _load_checkpoint(folder: Path, which: str, base: Path | None) -> LabelledDen
         raise UserError(f"{folder} was trained without a moving average (ema: off); load it with which='trained'")
     network = _build(about, path) if about["base"] is None else _network_of_base(folder, about, base)
     schedule = _take_schedule(schedules, network, about, path)
-    adapt(network, [adapter_of(record) for record in about["adapters"]], about["fresh_labels"], seed=0)
+    apply_adapters(network, [adapter_of(record) for record in about["adapters"]])
+    if about["fresh_labels"] is not None:
+        renew_labels(network, about["fresh_labels"])
     load_trained(network, averaged if which == "ema" else trained)
     return _opened(network, schedule, about | {"class_mean": class_mean}, digest_file(path))
 
@@ -180,7 +181,7 @@ def _build(about: Mapping[str, Any], path: Path) -> Network:
 def _take_schedule(
     tensors: dict[str, Tensor], network: Network, about: Mapping[str, Any], path: Path
 ) -> NoiseSchedule | None:
-    if not kind_of(network, about.get("objective")).needs_schedule:
+    if not kind_of(type(network), about.get("objective")).needs_schedule:
         return None
     if not all(name in tensors for name in SCHEDULE):
         raise UserError(f"{path} holds no noise schedule; it was not written by this package")
@@ -198,9 +199,8 @@ def _opened(
     network: Network, schedule: NoiseSchedule | None, about: Mapping[str, Any], digest: str
 ) -> LabelledDenoiser:
     """The denoiser that a file is of, ready for sampling, with what the file says of itself."""
-    kind = kind_of(network, about.get("objective"))
-    names = ["label_dropout", "guided_channels", "label_rows", *(["loss_reduction", "augment"] if kind.mirrors else [])]
-    settings = {name: about[name] for name in names if name in about}
+    kind = kind_of(type(network), about.get("objective"))
+    settings = {name: about[name] for name in kind.keywords if name in about}
     denoiser = kind.of(network.eval().requires_grad_(False), schedule, settings)
     denoiser.origin = Origin(
         digest=digest,
@@ -214,20 +214,33 @@ def _opened(
     return denoiser
 
 
-def checkpoint_record(
-    assembly: Assembly, latents: LatentStore, base: Mapping[str, str] | None, config: FinetuneConfig, seed: int
-) -> dict[str, Any]:
-    """What ``config.json`` says of a training, besides its step.
+def save_checkpoint(
+    folder: Path,
+    training: Training,
+    assembly: Assembly,
+    *,
+    base: Mapping[str, str] | None,
+    class_mean: Tensor,
+    steps_done: int,
+) -> None:
+    """Writes ``trained.safetensors`` and ``config.json``, each atomically.
 
     Args:
-        assembly: what learns.
-        latents: what it learns.
+        folder: checkpoint folder.
+        training: training that goes on, or has ended.
+        assembly: what it began with.
         base: the base as `record_base` names it, if there is one.
-        config: settings of the training.
-        seed: seed of the training.
+        class_mean: mean latents of the classes, ``[k, c, h, w]``.
+        steps_done: number of optimiser steps so far.
     """
-    denoiser = assembly.denoiser
-    return {
+    denoiser, latents, config = training.denoiser, training.latents, training.config
+    progress = 1.0 if steps_done == config.steps else (steps_done - 1) / config.steps
+    tensors: dict[str, Tensor] = dict(zip(training.names, training.weights, strict=True))
+    tensors |= {EMA + name: tensor for name, tensor in training.averaged.items()}
+    tensors |= schedule_tensors(denoiser.at(progress).schedule) | {CLASS_MEAN: class_mean}
+    about = {
+        "format": FORMAT,
+        "step": steps_done,
         "objective": denoiser.objective,
         "network": assembly.network,
         "adapters": [adapter_record(adapter) for adapter in config.adapters],
@@ -237,24 +250,10 @@ def checkpoint_record(
         "base_digest": base["digest"] if base else "none",
         "latents": latents.digest,
         "codec": latents.about.get("codec"),
-        "seed": seed,
+        "seed": training.seed,
         "settings": config,
-    } | denoiser.settings
-
-
-def save_checkpoint(
-    folder: Path,
-    *,
-    trained: Mapping[str, Tensor],
-    averaged: Mapping[str, Tensor],
-    schedule: NoiseSchedule | None,
-    class_mean: Tensor,
-    about: Mapping[str, Any],
-) -> None:
-    """Writes ``trained.safetensors`` and ``config.json``, each atomically."""
-    tensors = dict(trained) | {EMA + name: tensor for name, tensor in averaged.items()} | schedule_tensors(schedule)
-    tensors[CLASS_MEAN] = class_mean
-    write_json(folder / "config.json", {"format": FORMAT} | dict(about))
+    }
+    write_json(folder / "config.json", about | denoiser.settings)
     write_tensors(folder / "trained.safetensors", tensors)
 
 

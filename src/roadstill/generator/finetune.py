@@ -15,7 +15,7 @@ from torch import Tensor
 from roadstill.codecs.latents import LatentStore
 from roadstill.errors import UserError
 from roadstill.generator.assembly import assemble
-from roadstill.generator.checkpoints import checkpoint_record, load_denoiser, record_base, save_checkpoint
+from roadstill.generator.checkpoints import load_denoiser, record_base, save_checkpoint
 from roadstill.generator.config import FinetuneConfig
 from roadstill.generator.step import Training
 from roadstill.learning.loops import (
@@ -51,15 +51,14 @@ def finetune(latents: LatentStore, *, base: Path | None, out: Path, config: Fine
         raise UserError(f"both a base ({base}) and a network from scratch are given; choose one")
     below = None if config.network is not None else load_denoiser(base, objective=config.objective)
     record = None if below is None else record_base(out, base, below.origin.digest)
-    assembly = assemble(latents, below, config, seed)
-    about = checkpoint_record(assembly, latents, record, config, seed)
-    stage = Stage(out, config, {"latents": latents.digest, "base": about["base_digest"], "seed": str(seed)})
+    digests = {"latents": latents.digest, "base": record["digest"] if record else "none"}
+    stage = Stage(out, config, digests | {"seed": str(seed)})
     if stage.done:
         return out
+    assembly, class_mean = assemble(latents, below, config, seed), latents.class_mean()
     accelerator = accelerator_of(config, out)
     main = accelerator.is_main_process
-    denoiser = assembly.denoiser
-    training = Training(denoiser, latents, config, seed, accelerator)
+    training = Training(assembly.denoiser, latents, config, seed, accelerator)
     state = _State(out / f"resume-{accelerator.process_index}.safetensors", stage.key, training)
     start = state.restore()
     if (found := set(accelerator.gather(torch.tensor([start], device=accelerator.device)).tolist())) != {start}:
@@ -67,7 +66,6 @@ def finetune(latents: LatentStore, *, base: Path | None, out: Path, config: Fine
             f"{out}: the processes were stopped at different steps {sorted(found)}; remove it and begin anew"
         )
     accelerator.init_trackers(out.name, _scalars(config))
-    class_mean = latents.class_mean()
     rewind_metrics(out / "metrics.jsonl", start)
     for step in tqdm(range(start, config.steps), initial=start, total=config.steps, disable=None if main else True):
         training.take(step)
@@ -79,14 +77,7 @@ def finetune(latents: LatentStore, *, base: Path | None, out: Path, config: Fine
         if done % config.save_every == 0 or done == config.steps:
             state.save(done)  # before the checkpoint: a checkpoint without it could not go on
             if main:
-                save_checkpoint(
-                    out,
-                    trained=dict(zip(training.names, training.weights, strict=True)),
-                    averaged=training.averaged,
-                    schedule=denoiser.at(1.0 if done == config.steps else step / config.steps).schedule,
-                    class_mean=class_mean,
-                    about={"step": done} | about,
-                )
+                save_checkpoint(out, training, assembly, base=record, class_mean=class_mean, steps_done=done)
             accelerator.wait_for_everyone()
     if main:
         stage.finish(trained=sum(weight.numel() for weight in training.weights), tensors=len(training.names))

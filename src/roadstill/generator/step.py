@@ -8,14 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from roadstill.adapters import trained_state
 from roadstill.codecs.latents import LatentStore
 from roadstill.denoisers.base import Estimate
 from roadstill.denoisers.labelled import LabelledDenoiser
 from roadstill.errors import UserError
 from roadstill.generator.assembly import criteria_of, weight_of
 from roadstill.generator.config import Ema, FinetuneConfig
-from roadstill.learning.loops import balanced_rows, generator_of, rate_at, rows_of_step, set_rate
+from roadstill.learning.loops import balanced_rows, generator_of, rate_at, rows_of_step
 from roadstill.schedules import NoiseSchedule
 
 
@@ -64,7 +63,8 @@ class Training:
             self.weights, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
         denoiser.network, self.optimizer = accelerator.prepare(network.train(), optimizer)
-        self.averaged = {} if config.ema.mode == "off" else trained_state(network)
+        averages = config.ema.mode != "off"
+        self.averaged = {name: weight.detach().clone() for name, weight in learning.items()} if averages else {}
 
     def take(self, step: int) -> None:
         """The optimiser step of this number, in as many parts as the batch is accumulated from."""
@@ -73,7 +73,8 @@ class Training:
         rate = config.learning_rate * rate_at(
             step, steps=config.steps, warmup_steps=config.warmup_steps, decay=config.lr_decay
         )
-        set_rate(self.optimizer.optimizer, rate)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
         self.optimizer.zero_grad()
         for part in range(config.gradient_accumulation):
             share = accelerator.process_index * config.gradient_accumulation + part

@@ -51,6 +51,11 @@ class UNet2DConfig:
 _OF_CONFIG = {NetworkConfig: DIT, SongUNetConfig: "songunet", UNet2DConfig: "unet2d"}
 
 
+def class_of(config: NetworkConfig | SongUNetConfig | UNet2DConfig) -> type[Network]:
+    """The class of the network that these sizes are of."""
+    return {DIT: DiT, **KINDS}[name_of(config)]
+
+
 def fresh_network(config: NetworkConfig | SongUNetConfig | UNet2DConfig, **more: Any) -> Network:
     """A network of these sizes with random weights; further keywords as the kind takes them."""
     return network_of({"kind": name_of(config)} | asdict(config), **more)
