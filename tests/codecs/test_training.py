@@ -7,7 +7,9 @@ from safetensors.torch import load_file
 
 from roadstill.codecs import CodecConfig, from_pixels, load_codec, psnr_db
 from roadstill.codecs import training as loop
-from roadstill.codecs.training import CodecTraining, edge_error, pretrain_codec, redness
+from roadstill.codecs.config import CodecTraining
+from roadstill.codecs.losses import edge_error, imagenet_features, redness
+from roadstill.codecs.training import pretrain_codec
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSetWriter, open_imageset
 from roadstill.runs import read_metrics
@@ -93,7 +95,7 @@ def test_a_shift_in_brightness_is_no_edge_error_but_a_blur_is():
 
 def test_the_perceptual_term_is_zero_for_equal_pictures_and_has_a_gradient():
     pytest.importorskip("efficientnet_lite_pytorch")
-    features = loop._imagenet_features()
+    features = imagenet_features()
     pixels = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
     wanted = features(pixels)
     assert [tuple(level.shape[1:]) for level in wanted] == [(16, 16, 16), (24, 8, 8), (40, 4, 4)]

@@ -20,9 +20,9 @@ from roadstill.generator.config import FinetuneConfig
 from roadstill.generator.step import Training
 from roadstill.learning.loops import (
     optimizer_tensors,
-    read_tensors,
     restore_optimizer,
     rewind_metrics,
+    saved_state,
     write_tensors,
 )
 from roadstill.learning.precision import in_bfloat16
@@ -148,13 +148,12 @@ class _State:
 
     def restore(self) -> int:
         """Puts the saved state back, if there is one; returns the number of steps done."""
-        if not self.path.is_file():
+        saved = saved_state(self.path, self.key, "the state of a training")
+        if saved is None:
             if (self.path.parent / "config.json").exists():
                 raise UserError(f"{self.path.parent} holds another checkpoint; choose another folder or remove it")
             return 0
-        tensors, about = read_tensors(self.path, "the state of a training")
-        if about.get("key") != self.key:
-            raise UserError(f"{self.path.parent} holds a run with other settings; choose another folder or remove it")
+        tensors, steps_done = saved
         run = self.training
         with torch.no_grad():
             for name, weight in zip(run.names, run.weights, strict=True):
@@ -164,7 +163,7 @@ class _State:
         memories = {n.removeprefix("criterion/"): t for n, t in tensors.items() if n.startswith("criterion/")}
         run.criteria.load_state_dict(memories)
         restore_optimizer(run.optimizer.optimizer, run.names, tensors)
-        return int(about["step"])
+        return steps_done
 
     def drop(self) -> None:
         """Removes the file: the run is finished, nothing will resume it."""

@@ -159,6 +159,25 @@ def _from_json(text: str) -> Any:
         return text  # a stranger's metadata may be plain text
 
 
+def saved_state(path: Path, key: str, what: str) -> tuple[dict[str, Tensor], int] | None:
+    """Tensors of a training that was stopped, and its number of steps done; None if none was saved.
+
+    Args:
+        path: file that was written with the metadata ``key`` and ``step``.
+        key: key of the training that would go on.
+        what: what the file should be, for messages.
+
+    Raises:
+        UserError: a damaged file, or the state of a training with other settings.
+    """
+    if not path.is_file():
+        return None
+    tensors, about = read_tensors(path, what)
+    if about.get("key") != key:
+        raise UserError(f"{path.parent} holds a training with other settings; choose another folder or remove it")
+    return tensors, int(about["step"])
+
+
 def require_names(found: Iterable[str], wanted: Iterable[str], path: Path) -> None:
     """Strict loading: every wanted tensor is there, and nothing else.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from roadstill.agents import AgentConfig
-from roadstill.codecs.training import CodecTraining
+from roadstill.codecs.config import CodecTraining
 from roadstill.denoisers.base import Sampling
 from roadstill.errors import UserError
 from roadstill.generator.config import FinetuneConfig

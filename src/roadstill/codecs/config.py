@@ -1,0 +1,50 @@
+"""Settings of a codec's training."""
+
+from dataclasses import dataclass, field
+
+from roadstill.codecs.small import CodecConfig
+
+
+@dataclass(frozen=True)
+class CodecTraining:
+    """How a codec is trained.
+
+    Attributes:
+        codec: shape of the autoencoder.
+        steps: optimiser steps.
+        batch_size: pictures per step.
+        learning_rate: peak; it falls to zero along half a cosine.
+        warmup_steps: steps of linear rise.
+        squared: weight of the squared error; the absolute error alone is slow to leave the mean picture.
+        edge: weight of the differences between neighbouring pixels, at three scales; much of it delays flat colours.
+        perceptual: weight of ImageNet features (EfficientNet-Lite0, extra ``offline-agent``); 0 leaves them out.
+        red: extra weight of a pixel as red as can be, so that small lamps survive the mean over a picture.
+        noise: largest standard deviation of the noise on raw latents; the decoder learns to tolerate a
+            generator's errors.
+        shrink: weight of the squared raw latents; keeps them away from the decoder's soft clamp at 3.
+        coarse_share: share of steps that decode latents averaged 2 x 2 and compare with half the picture; this makes
+            latents smoother and easier for a diffusion model (Kouzelis et al. 2025, equivariance regularisation).
+        flip: mirrors half of the pictures; a codec knows no left and right.
+        bf16: computes in bfloat16 where the machine does; weights stay float32.
+        held_out: pictures that are never trained on, for the figures in ``metrics.jsonl``.
+        log_every: steps per line of metrics.
+        save_every: steps per saved state.
+    """
+
+    codec: CodecConfig = field(default_factory=CodecConfig)
+    steps: int = 8000
+    batch_size: int = 8
+    learning_rate: float = 2e-3
+    warmup_steps: int = 100
+    squared: float = 2.0
+    edge: float = 0.3
+    perceptual: float = 0.0
+    red: float = 2.0
+    noise: float = 0.05
+    shrink: float = 1e-3
+    coarse_share: float = 0.2
+    flip: bool = True
+    bf16: bool = True
+    held_out: int = 32
+    log_every: int = 100
+    save_every: int = 500
