@@ -8,15 +8,15 @@ Verbs are typed functions under `roadstill.verbs`; a verb's module is imported o
 
 import difflib
 import importlib
-import json
 import os
 import sys
-from collections.abc import Callable, Container, Sequence
-from itertools import takewhile
-from typing import Any, NoReturn, get_args, get_origin, get_type_hints
+from collections.abc import Callable, Sequence
 
 from roadstill import __version__
+from roadstill.cli.spelling import completed
 from roadstill.errors import PartlyDone, UserError
+
+__all__ = ["VERBS", "completed", "main", "verb_function"]
 
 VERBS: dict[str, tuple[str, str]] = {
     "demo": ("whole", "Runs the whole road on the built-in synthetic world: data, distilled sets, verdict, report."),
@@ -103,72 +103,11 @@ def verb_function(verb: str) -> Callable[..., str | None]:
 
 
 def _call(verb: str, arguments: list[str]) -> str | None:
-    from jsonargparse import ArgumentParser, auto_cli, set_parsing_settings
+    from roadstill.cli.parser import call
 
-    class OneLineParser(ArgumentParser):
-        """Says a user's mistake in one line instead of usage, tip and error."""
-
-        def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-            line = " ".join(message.split())
-            raise UserError(f"{line}; see roadstill {verb} --help")
-
-    set_parsing_settings(docstring_parse_attribute_docstrings=True)
     function = verb_function(verb)
-    result: Any = auto_cli(
-        function, args=completed(function, arguments), parser_class=OneLineParser, prog=f"roadstill {verb}"
-    )
+    result = call(function, completed(function, arguments), prog=f"roadstill {verb}")
     return result if isinstance(result, str) else None
-
-
-def completed(function: Callable[..., Any], arguments: list[str]) -> list[str]:
-    """Allows ``--flag`` for ``--flag true``, and ``--names a b`` for ``--names '["a", "b"]'``, as people type them.
-
-    Options may be spelt with hyphens for underscores. Words before the first option are one list if that is what the
-    function takes first. A configuration that has named forms takes their names: ``--agent dc``.
-    """
-    hints = get_type_hints(function)
-    out: list[str] = []
-    rest = list(arguments)
-    if _item_of(next(iter(hints.values()))) is not None:
-        words = list(takewhile(lambda word: not word.startswith("-"), rest))
-        rest = rest[len(words) :]
-        out.append(json.dumps(words))
-    while rest:
-        out.append(_underscored(rest.pop(0), hints))
-        hint = hints.get(out[-1].removeprefix("--")) if out[-1].startswith("--") else None
-        if hint is bool and not (rest and rest[0].lower() in ("true", "false", "yes", "no")):
-            out.append("true")
-        elif rest and rest[0] in (named := getattr(hint, "NAMED", {})):
-            out.append(json.dumps(named[rest.pop(0)]))
-        elif (item := _item_of(hint)) is not None:
-            values = list(takewhile(lambda value: not value.startswith("--"), rest))
-            rest = rest[len(values) :]
-            is_json = len(values) == 1 and values[0].startswith("[")
-            out.append(values[0] if is_json else _as_json(values, item))
-    return out
-
-
-def _underscored(word: str, known: Container[str]) -> str:
-    """``--from-index=a-b`` -> ``--from_index=a-b``, if that is an option; all else stays as it was typed."""
-    name, equals, value = word.removeprefix("--").partition("=")
-    meant = name.replace("-", "_")
-    return f"--{meant}{equals}{value}" if word.startswith("--") and meant.partition(".")[0] in known else word
-
-
-def _as_json(values: Sequence[str], item: Any) -> str:
-    """A list as it was typed; numbers that are none stay text, so that the parser says what is wrong."""
-    if item in (int, float):
-        try:
-            return json.dumps([item(value) for value in values])
-        except ValueError:
-            pass
-    return json.dumps(values)
-
-
-def _item_of(hint: Any) -> Any:
-    """What a list holds, also one that may be left out; ``None`` for anything but a list."""
-    lists = [each for each in (hint, *get_args(hint)) if get_origin(each) in (list, tuple)]
-    return get_args(lists[0])[0] if lists else None
 
 
 def _help() -> str:
@@ -193,7 +132,3 @@ def _say(text: str) -> None:
 def _fail(text: str, code: int = 2) -> int:
     print(f"roadstill: {text}", file=sys.stderr, flush=True)  # noqa: T201
     return code
-
-
-if __name__ == "__main__":
-    sys.exit(main())
