@@ -1,6 +1,6 @@
 """The door: `roadstill <verb>`.
 
-Exit codes: 0 done, 2 the user's mistake (one line says which), 1 our fault, 3 done with what could be read.
+Exit codes: 0 done, 2 the user's mistake (one line says which), 1 a fault of ours, 3 done with what could be read.
 
 Verbs are typed functions under `roadstill.verbs`; a verb's module is imported only when that verb is called, so that
 ``roadstill --help`` answers at once.
@@ -19,16 +19,19 @@ from roadstill.errors import PartlyDone, UserError
 __all__ = ["VERBS", "completed", "main", "verb_function"]
 
 VERBS: dict[str, tuple[str, str]] = {
-    "demo": ("whole", "Runs the whole road on the built-in synthetic world: data, distilled sets, verdict, report."),
-    "run": ("whole", "Runs a recipe: all verbs in order, skipping what already lies on disk."),
+    "demo": (
+        "whole",
+        "Runs the whole pipeline on the built-in synthetic world: data, distilled sets, verdict, report.",
+    ),
+    "run": ("whole", "Runs a recipe: all verbs in order, skipping what is already on disk."),
     "study": (
         "whole",
-        "Runs the recipes of a study and puts what they found into one table beside the thesis' figures.",
+        "Runs the recipes of a study and puts the results into one table beside the thesis' figures.",
     ),
     "report": ("whole", "Writes report.html of a run folder."),
     "world": ("data", "Makes a built-in driving world: synthetic logs, maps and pictures in NAVSIM's layout."),
     "index": ("data", "Reads driving logs into a table of frames, filters them and splits them by drive."),
-    "prepare": ("data", "Cuts the wanted pictures to size: one image set each for train, dev and test."),
+    "prepare": ("data", "Crops and resizes the wanted pictures: one image set each for train, dev and test."),
     "encode": ("generator", "Encodes an image set into latents."),
     "pretrain": ("generator", "Trains a codec or a base generator from scratch."),
     "finetune": (
@@ -36,20 +39,20 @@ VERBS: dict[str, tuple[str, str]] = {
         "Fine-tunes a generator on latents with adapters and minimax criteria, or trains one from scratch.",
     ),
     "generate": ("generator", "Generates an image set from a checkpoint: a few images per class."),
-    "refine": ("generator", "Moves a small set's latents until training on it pulls an agent where all frames would."),
+    "refine": ("generator", "Optimises a small set's latents so that training on it matches training on all frames."),
     "export": (
         "generator",
-        "Writes a generator for others: as a diffusers folder, or as one safetensors file in the original layout.",
+        "Writes a generator for other programs: a diffusers folder, or one safetensors file in the original layout.",
     ),
     "params": ("generator", "Prints how many parameters a backbone has and how many each adapter trains."),
-    "bench": ("bench", "Times a part against a plainly written baseline in the same run and prints ratios."),
-    "select": ("picking", "Picks images: the baselines of every distilled set, or the best of many generated ones."),
+    "bench": ("bench", "Times a part against a plainly written baseline in the same run and prints the ratios."),
+    "select": ("picking", "Selects real frames as baselines, or the best of many generated images."),
     "train": ("judge", "Trains a driving agent on an image set."),
-    "evaluate": ("judge", "Measures a trained agent on an image set."),
-    "compare": ("judge", "Judges small sets against a baseline with paired seeds, and says it in words."),
+    "evaluate": ("judge", "Evaluates a trained agent on an image set."),
+    "compare": ("judge", "Compares small sets with a baseline over paired seeds, and states the verdict in words."),
     "doctor": (
         "doctor",
-        "Looks what is installed, which weights and driving data are here, and what each verb still needs.",
+        "Shows what is installed, which weights and data were found, and what each verb still needs.",
     ),
 }
 
@@ -74,9 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error))
     except PartlyDone as done:
         _say(str(done))
-        return _fail("part of the input could not be read; what could is on disk", code=3)
+        return _fail("part of the input could not be read; the rest is on disk", code=3)
     except KeyboardInterrupt:
-        return _fail("stopped by the keyboard; the same command goes on from what is on disk", code=130)
+        return _fail("interrupted; run the same command to resume", code=130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -88,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _leave_group() -> None:
-    """Under torchrun: a process that just ends may abort those that still say goodbye."""
+    """Under torchrun: a process that ends without this may abort those that are still finishing."""
     if "WORLD_SIZE" in os.environ:
         from torch import distributed
 
@@ -116,11 +119,12 @@ def _help() -> str:
         [
             "usage: roadstill <verb> [options]",
             "",
-            "Distils a driving data set into a few images per class, and says honestly whether they beat real frames.",
+            "Distils a driving data set into a few images per class, and measures whether they beat real frames.",
             "",
             *lines,
             "",
             "roadstill <verb> --help shows a verb's options; every verb takes --config FILE.yaml.",
+            "Options may be spelt with hyphens or underscores, and lists as 1 2 3 or 1,2,3.",
         ]
     )
 
