@@ -54,6 +54,11 @@ def test_a_type_in_plain_words(hint, metavar, words):
     assert (metavar_of(hint), words_of(hint)) == (metavar, words)
 
 
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a mistake that passed for none would write there
+
+
 def mistake(capsys, *arguments: str) -> str:
     assert main(list(arguments)) == 2
     captured = capsys.readouterr()
