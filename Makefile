@@ -17,7 +17,7 @@ help: ## this list
 
 setup: .venv/installed ## virtual environment with everything that demo, test and check need
 
-demo: setup ## the whole road on the built-in synthetic world, to runs/demo/report.html
+demo: setup ## the whole pipeline on the built-in synthetic world, to runs/demo/report.html
 	$(BIN)/roadstill demo
 
 # Files in the order of their names: xdist would leave those with few, long tests to the end.
@@ -35,7 +35,7 @@ format: setup ## put the code into the house's format
 	$(BIN)/ruff check --fix .
 
 docs: setup ## the documentation as a web site under site/
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check mkdocs-material
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
 	$(BIN)/mkdocs build --strict
 
 clean: ## remove the environment and all runs

@@ -2,6 +2,10 @@
 
 The old names go in 0.3.0. Until then Python imports them with a `DeprecationWarning`, dotted paths find them without
 one, and records go on naming things as they always did, so that what was made before is known as the same.
+
+``finetune``, ``generate`` and ``refine`` are public functions of the package as well. There the function wins: after
+``import roadstill.generate``, ``roadstill.generate`` is still the function, and the old module is reached only by
+``from roadstill.generate import ...``.
 """
 
 import importlib
@@ -61,10 +65,6 @@ class _Alias(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         return getattr(importlib.import_module(MOVED[self.__name__]), name)
-
-    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
-        """``roadstill.generate(...)`` stays a function where a script has imported ``roadstill.generate``."""
-        return getattr(self, self.__name__.rpartition(".")[2])(*arguments, **keywords)
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):

@@ -4,20 +4,12 @@ import importlib
 import inspect
 import re
 import shlex
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from pages import PAGES, ROOT, blocks
 
+import roadstill
 from roadstill.cli import VERBS, completed, verb_function
-
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-
-
-def blocks(page: Path, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.M | re.S)
 
 
 def commands() -> list[str]:
@@ -71,18 +63,10 @@ def find(path: str) -> object:
     raise AssertionError(path)
 
 
-def test_examples_of_extend_run_in_order(tmp_path):
-    script = ""
-    for block in blocks(ROOT / "docs" / "extend.md", "python"):
-        name = re.match(r"# (\w+\.py)\n", block)
-        if name:
-            assert len(block.splitlines()) < 50
-            (tmp_path / name.group(1)).write_text(block, encoding="utf-8")
-        else:
-            script += block + "\n"
-    (tmp_path / "script.py").write_text(script, encoding="utf-8")
-    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
+def test_the_reference_has_every_public_name_once():
+    texts = [page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs" / "reference").glob("*.md"))]
+    named = [name for text in texts for name in re.findall(r"^::: roadstill\.(.+)$", text, flags=re.M)]
+    assert sorted(named) == sorted(roadstill.__all__)
 
 
 def test_links_between_pages_lead_somewhere():

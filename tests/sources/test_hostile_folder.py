@@ -67,7 +67,7 @@ def test_the_good_logs_are_indexed_and_the_others_cost_a_line_each(tmp_path, mon
         # One process: the hook does not see what others do, and a pool talks to them in pickles of its own.
         assert main(["index", str(logs), str(out), "--workers", "1"]) == 3
     told, line = capsys.readouterr()
-    assert line == "roadstill: part of the input could not be read; what could is on disk\n"
+    assert line == "roadstill: part of the input could not be read; the rest is on disk\n"
     assert all(part.isprintable() for part in told.splitlines())
 
     problems = (out / "problems.txt").read_text(encoding="utf-8").split("\n")

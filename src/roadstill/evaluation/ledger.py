@@ -7,10 +7,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from roadstill import __version__
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet, open_imageset
-from roadstill.runs import digest_of, plain, read_metrics
+from roadstill.runs import digest_of, plain, read_metrics, versions
 
 LEDGER = "test_ledger.jsonl"
 
@@ -35,7 +34,7 @@ def open_test(test: Path | ImageSet, *, ledger: Path, config: Any, what: str) ->
         "opening": 1 + sum("opening" in row for row in read_metrics(ledger)),
         "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "who": _user(),
-        "version": __version__,
+        "version": versions()["roadstill"],
         "images": images.digest,
         "num_images": len(images),
         "config": digest_of(config),

@@ -50,6 +50,8 @@ SELECTORS: Mapping[str, Callable[..., Any]] = {
     "rded": Rded,
     "rded_stitched": partial(Rded, factor=2),
 }
+"""Selectors by the names that recipes and the command line give them; `make_selector` makes one."""
+
 DISTINCT = "distinct"
 NEEDS = ("features", "predict", "student", "forgetting")
 

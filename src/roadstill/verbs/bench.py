@@ -12,15 +12,15 @@ def bench(
     frames: int = 1_000_000,
     rounds: int | None = None,
 ) -> str:
-    """Times a part against a plainly written baseline in the same run and prints ratios.
+    """Times a part against a plainly written baseline in the same run and prints the ratios.
 
     Args:
-        what: the fine-tuning step, sampling, encoding, the memory that fine-tuning takes, reading logs, cutting
-            pictures to size, selecting images by their features, training agents, or training and sampling EDM.
-        backbone: name such as DiT-S/2 or DiT-B/2, with random weights.
+        what: part to time: the fine-tuning step, sampling, encoding, the memory of fine-tuning, reading logs, cropping
+            and resizing pictures, selecting images by their features, training agents, or training and sampling EDM.
+        backbone: name of the backbone, such as DiT-S/2 or DiT-B/2; its weights are random.
         memory_size: entries per class in the criteria's memories.
-        frames: the most frames that index is tried with.
-        rounds: timed rounds; the works take turns. By default 1 for sampling, which takes minutes, else 3.
+        frames: largest number of frames that index is timed with.
+        rounds: number of timed rounds, in which the candidates take turns; by default 1 for sampling, else 3.
     """
     from roadstill import bench as benches
 

@@ -33,12 +33,12 @@ def world(
     Args:
         out: folder to make.
         drives: number of drives, several logs each.
-        seed: of everything; 9000 and above are reserved for confirmation.
-        group: towns, lights and weathers: demo or pretrain.
-        height_px: of the pictures, which are 16:9.
-        pictures: draw the front camera now; otherwise only logs are written, and prepare draws what it wants.
-        workers: processes that draw.
-        reserved: allow a reserved seed.
+        seed: seed of everything random; 9000 and above are reserved for confirmation.
+        group: name of the towns, lights and weathers: demo or pretrain.
+        height_px: height of the pictures, which are 16:9.
+        pictures: whether to draw the front camera now; otherwise prepare draws what it needs.
+        workers: number of processes that draw.
+        reserved: whether a reserved seed is allowed.
     """
     from roadstill.world.logs import write_world
     from roadstill.world.pictures import draw_pictures
@@ -78,20 +78,20 @@ def index(
         source: navsim, or csv for a table of camera frames; a file that ends in .csv needs no word.
         csv: how a table of camera frames is read.
         preset: all, mini, navmini, navtrain, navtrain-train, navtrain-val or navtest, as navsim's own lists have them.
-        navsim_config: your checkout of navsim, which holds those lists.
-        scenes: what makes a frame a scene.
-        filter: which scenes show a clear decision.
-        label: how frames get their labels.
-        split_seed: decides which drives go to train, dev and test.
-        shares: of train, dev and test; 0 for a part that there is not to be.
-        split: which of several folders of logs (trainval, test, mini); by default the preset's.
+        navsim_config: folder of a navsim checkout, which holds those lists.
+        scenes: rules by which a frame counts as a scene.
+        filter: rules by which a scene shows a clear decision.
+        label: rule by which frames get their labels.
+        split_seed: seed by which drives are assigned to train, dev and test.
+        shares: shares of train, dev and test; 0 leaves a part out.
+        split: name of the folder of logs, if there are several (trainval, test, mini); by default the preset's.
         protocol: honest; thesis-honest (a tenth of what is not test is dev); thesis or literature (no dev part).
-        expect: thesis puts the thesis' own counts beside yours.
-        verify: look for the wanted pictures too; lacking.txt then lists those that are missing or truncated.
+        expect: source of expected counts to print beside yours; thesis is the only one.
+        verify: whether to check the wanted pictures; lacking.txt then lists those that are missing or truncated.
         sensors: folder of the pictures to verify, if it is not beside the logs.
         archives: archives of sensor files (.tgz) to verify without unpacking them.
-        shard: i/n reads only this share of the logs, for several machines; a call without it joins all shares.
-        workers: processes that read logs.
+        shard: share i/n of the logs to read, for several machines; a call without it joins all shares.
+        workers: number of processes that read logs.
     """
     from roadstill.data.indexing import Index, index_csv, index_data
     from roadstill.data.thesis_counts import beside_thesis
@@ -109,7 +109,7 @@ def index(
     else:
         found = index_data(data, out, config, protocol=protocol, shard=share, workers=workers, progress=_bar("logs"))
     if found is None:
-        return f"{out}: the logs of shard {shard} are read; when all shards are, call index without --shard"
+        return f"{out}: the logs of shard {shard} were read; when all shards are done, run index without --shard"
     lines = [*found.notes, str(found.funnel)]
     if found.expected is not None:
         count = found.funnel.rows[found.funnel.scenes].left
@@ -152,7 +152,9 @@ def _verified(index: Path, parts: list[str], sensors: Path | None, archives: lis
     from roadstill.frames import stream_frames
 
     if sensors is None and not archives:
-        raise UserError("there is no sensor folder beside the logs to verify; name it with --sensors, or --archives")
+        raise UserError(
+            "no sensor folder was found beside the logs; name it with --sensors, or archives with --archives"
+        )
     # All pictures of a log in a row: a drive lies in one part, and so does a log.
     images = (
         str(image)
@@ -162,8 +164,8 @@ def _verified(index: Path, parts: list[str], sensors: Path | None, archives: lis
     )
     found = verify_pictures(tqdm(images, "pictures", disable=None), sensors, index, archives=archives)
     found.save(index)
-    lacking = f"{len(found.lacking):,} pictures lack, see {index / 'lacking.txt'}"
-    return f"{found}\n{lacking if found.lacking else 'no picture lacks'}"
+    lacking = f"{len(found.lacking):,} pictures are missing or truncated, see {index / 'lacking.txt'}"
+    return f"{found}\n{lacking if found.lacking else 'no picture is missing'}"
 
 
 def prepare(
@@ -183,26 +185,26 @@ def prepare(
     dev_images: int | None = None,
     workers: int = 2,
 ) -> str:
-    """Cuts the wanted pictures to size: one image set each for train, dev and test.
+    """Crops and resizes the wanted pictures: one image set each for train, dev and test.
 
     Args:
-        index: folder that index made; or any folder of class folders, or of train, dev and test with class folders; or
+        index: folder made by index; or any folder of class folders, or of train, dev and test with class folders; or
             CIFAR-10: cifar-10-batches-bin, cifar-10-batches-py (folder or .tar.gz), or the hub's Parquet folder.
         out: folder to make, with train, dev and test in it.
         size_px: side of the square pictures: 64, 128 (the default) or 256; those of CIFAR-10 stay 32.
         decode: fast lets the JPEG decoder shrink large pictures while it decodes; full decodes every pixel.
         sensors: folder of the pictures, if it is not where index found it.
         from_archive: archives (.tgz) to take the pictures from instead, without unpacking the rest; calls add up.
-        max_per_class: most pictures of a class in each part.
-        label: what the classes are: brake (brake, not brake) or location; class folders are their own.
+        max_per_class: largest number of pictures of a class in each part.
+        label: label of the classes: brake (brake, not brake) or location; class folders have their own.
         group: for class folders, a regular expression with one group that finds in each path what is not to be cut, as
             a drive.
-        hook: dotted path of a step of your choice on every full picture, as roadstill.data.privacy.BlurBoxes, which
-            blurs vehicles and people by the boxes of the logs; every pixel is decoded for it.
-        hook_settings: of that step, as '{"missing": "leave_out"}'; its logs are the index's if it wants some.
-        shard: i/n makes only the pictures of this share of the logs; a call without it writes the sets.
-        dev_images: of CIFAR-10, how many pictures of the training part become dev: 5000 by default, 0 for none.
-        workers: processes that draw and decode.
+        hook: dotted path of a step of your choice on every full picture, such as roadstill.data.privacy.BlurBoxes,
+            which blurs vehicles and people by the boxes of the logs; every pixel is decoded for it.
+        hook_settings: settings of that step, such as '{"missing": "leave_out"}'; logs, if taken, are the index's.
+        shard: share i/n of the logs whose pictures are made; a call without it writes the sets.
+        dev_images: number of CIFAR-10's training pictures that become dev: 5000 by default, 0 for none.
+        workers: number of processes that draw and decode.
     """
     from roadstill.data.indexing import hook_defaults, open_index
     from roadstill.data.prepare import Incomplete, prepare_splits
@@ -225,15 +227,15 @@ def prepare(
         )
         if any(others):
             raise UserError(f"{index} is CIFAR-10, whose pictures stay as they are; only max_per_class and dev_images "
-                            "are for it")  # fmt: skip
+                            "apply")  # fmt: skip
         return _prepared_cifar10(index, out, dev_images, max_per_class)
     if dev_images is not None:
         raise UserError("dev_images is for CIFAR-10; other data are split by drive or group")
     size_px = 128 if size_px is None else size_px
     if has_class_folders(index):
         if sensors or from_archive or shard or label != "brake":
-            raise UserError(f"{index} is no index but holds folders; sensors, from_archive, shard and label are for an "
-                            "index")  # fmt: skip
+            raise UserError(f"{index} is a folder of class folders; sensors, from_archive, shard and label are for an "
+                            "index, made by index")  # fmt: skip
         config = PictureConfig(size_px, decode, hook_of(hook, hook_settings) if hook else None)
         return _prepared_folder(index, out, config, group, max_per_class, workers)
     if group is not None:

@@ -1,4 +1,4 @@
-"""The verb doctor: what is here and what is missing."""
+"""The verb doctor: what was found and what is missing."""
 
 import json as _json
 import time
@@ -6,14 +6,14 @@ from pathlib import Path
 
 
 def doctor(*, data: Path | None = None, json: bool = False) -> str:
-    """Looks what is installed, which weights and driving data are here, and what each verb still needs.
+    """Shows what is installed, which weights and data were found, and what each verb still needs.
 
-    Nothing is fetched or changed. What it prints fits a bug report: names of your home folder, user and machine are
-    blotted out, and of a log it tells types and sizes, no content.
+    Nothing is fetched or changed. The output fits a bug report: the names of your home folder, user and machine are
+    blanked out, and of a log only types and sizes are shown, no content.
 
     Args:
-        data: folder of driving data beside those that environment variables name.
-        json: print JSON.
+        data: folder of driving data, in addition to those that environment variables name.
+        json: output as JSON instead of words.
     """
     from roadstill.doctor import as_text, examine
 

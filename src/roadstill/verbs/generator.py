@@ -1,4 +1,4 @@
-"""Verbs of the generator: encode, pretrain, finetune, generate, params."""
+"""Verbs of the generator: encode, pretrain, finetune, generate, refine, export, params."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,11 +19,11 @@ def encode(images: Path, out: Path, *, codec: Path | None = None, batch_size: in
     """Encodes an image set into latents.
 
     Args:
-        images: image set.
+        images: image set to encode.
         out: folder to make.
-        codec: codec file, a diffusers autoencoder (folder or hub name), or "pixels" to work on the pictures themselves;
-            the shipped one if not given.
-        batch_size: pictures at a time.
+        codec: codec file, diffusers autoencoder (folder or hub name), or "pixels" to work on the pictures themselves;
+            the shipped codec if not given.
+        batch_size: number of pictures at a time.
     """
     from roadstill.codecs import load_codec
     from roadstill.codecs.latents import encode_imageset
@@ -46,12 +46,12 @@ def pretrain(
     """Trains a codec or a base generator from scratch.
 
     Args:
-        part: codec (learns from an image set) or denoiser (learns from latents).
-        data: image set, or latents that encode made.
-        out: folder to make; a second call goes on where the first was stopped.
+        part: part to train: codec (from an image set) or denoiser (from latents).
+        data: image set, or latents made by encode.
+        out: folder to make; a second call resumes a training that was stopped.
         codec: settings of the codec.
-        denoiser: settings of the base generator; all its parameters learn.
-        seed: of the start, the order and the noise.
+        denoiser: settings of the base generator; all its parameters are trained.
+        seed: seed of the initial weights, the order and the noise.
     """
     from roadstill.adapters import Full
     from roadstill.codecs.latents import open_latents
@@ -79,12 +79,12 @@ def finetune(
     """Fine-tunes a generator on latents with adapters and minimax criteria, or trains one from scratch.
 
     Args:
-        latents: folder that encode made.
-        out: folder to make; a second call goes on where the first was stopped.
-        base: base generator: a file or folder of ours, ``roadstill/edm-cifar10``, weights of others, or a pickle of
-            EDM; the shipped one for driving if not given, and none if tuning.network is.
+        latents: folder made by encode.
+        out: folder to make; a second call resumes a training that was stopped.
+        base: base generator: a file made by pretrain, a folder made by finetune, ``roadstill/edm-cifar10``,
+            published DiT, SiT or EDM weights; if not given, the shipped one for driving, and none with tuning.network.
         tuning: adapters, criteria, schedule, optimiser.
-        seed: of the adapters' start, the order and the noise.
+        seed: seed of the adapters' initial weights, the order and the noise.
     """
     from roadstill.codecs.latents import open_latents
     from roadstill.generator.finetune import finetune as tune
@@ -111,20 +111,18 @@ def generate(
 
     Args:
         out: folder to make.
-        checkpoint: folder that finetune made; the shipped base generator if not given.
-        which: the checkpoint's moving average, or its last weights.
-        codec: codec file, a diffusers autoencoder (folder or hub name), or "pixels" to work on the pictures themselves;
-            the shipped one if not given.
-        decoder: a second diffusers autoencoder that decodes what the first one encodes.
-        class_names: names of the generator's classes, in label order; if not given, its own, and not_brake and brake if
-            it knows none.
-        label_rows: what the generator is told for each class, such as two rows of a table of 1,000; 0, 1, ... if not
-            given.
-        per_class: images per class.
-        seed: image i of class c depends on it, on c and on i, on nothing else.
+        checkpoint: folder made by finetune; the shipped base generator if not given.
+        which: weights to take: the checkpoint's moving average, or its last ones.
+        codec: codec file, diffusers autoencoder (folder or hub name), or "pixels" to work on the pictures themselves;
+            the shipped codec if not given.
+        decoder: second diffusers autoencoder, which decodes what the first one encodes.
+        class_names: names of the generator's classes, in label order; if not given, those that it was trained with, or
+            not_brake and brake if it has none.
+        label_rows: row of the generator's label table for each class, such as two of 1,000; 0, 1, ... if not given.
+        per_class: number of images per class.
+        seed: seed of the noise; image i of class c depends on the seed, c and i alone.
         start: image set of real pictures to start from instead of pure noise; see sampling.strength.
-        teacher: agent (made by train) towards whose idea of each class the images are led; see
-            sampling.teacher_guidance.
+        teacher: agent made by train, which guides the images towards their classes; see sampling.teacher_guidance.
         sampling: guidance, steps, solver, strength, teacher_guidance.
     """
     from roadstill.agents import open_agent
@@ -160,18 +158,18 @@ def refine(
     refinement: Refinement = Refinement(),  # noqa: B008
     seed: int = 0,
 ) -> str:
-    """Moves a small set's latents until training on it pulls an agent where all frames would.
+    """Optimises a small set's latents so that training on it matches training on all frames.
 
     Args:
-        images: small image set, generated or picked.
-        real: image set that it stands for: the train part.
+        images: small image set, made by generate or select.
+        real: image set that it stands for: the train part made by prepare.
         out: folder to make.
-        codec: codec file, a diffusers autoencoder (folder or hub name), or "pixels" to work on the pictures themselves;
-            the shipped one if not given.
-        decoder: a second diffusers autoencoder that decodes what the first one encodes.
-        agent: the agent whose features count, untrained.
-        refinement: steps, objectives.
-        seed: of the random heads and the real batches.
+        codec: codec file, diffusers autoencoder (folder or hub name), or "pixels" to work on the pictures themselves;
+            the shipped codec if not given.
+        decoder: second diffusers autoencoder, which decodes what the first one encodes.
+        agent: agent whose features are matched; it is not trained.
+        refinement: steps and objectives.
+        seed: seed of the random heads and the real batches.
     """
     from roadstill.codecs import load_codec
     from roadstill.generator.refine import refine as move
@@ -196,14 +194,14 @@ def export(
     which: Literal["ema", "trained"] = "ema",
     layout: Literal["diffusers", "original"] = "diffusers",
 ) -> str:
-    """Writes a generator for others: as a diffusers folder, or as one safetensors file in the original layout.
+    """Writes a generator for other programs: a diffusers folder, or one safetensors file in the original layout.
 
     Args:
         out: folder to make (diffusers: transformer, and a scheduler with the betas), or safetensors file (original).
-        checkpoint: folder that finetune made, or any other generator that opens, such as a pickle of EDM; the shipped
-            base generator if not given.
-        which: the checkpoint's moving average, or its last weights.
-        layout: diffusers, or the names of DiT's or EDM's original files.
+        checkpoint: folder made by finetune, or any generator that finetune takes as base, such as a pickle of EDM; the
+            shipped base generator if not given.
+        which: weights to take: the checkpoint's moving average, or its last ones.
+        layout: layout of the files: diffusers, or the tensor names of DiT's or EDM's original files.
     """
     import torch
 
@@ -227,9 +225,9 @@ def params(*, backbone: str = "DiT-XL/2", adapters: list[str] = [], json: bool =
     """Prints how many parameters a backbone has and how many each adapter trains.
 
     Args:
-        backbone: name such as DiT-XL/2 or DiT-S/4, SongUNet-ncsnpp or SongUNet-ddpmpp.
-        adapters: full, bitfit, difffit, lora or lora:<rank>; several are composed.
-        json: as JSON instead of words.
+        backbone: name of the backbone, such as DiT-XL/2, DiT-S/4, SongUNet-ncsnpp or SongUNet-ddpmpp.
+        adapters: names of the adapters: full, bitfit, difffit, lora or lora:<rank>; several are composed.
+        json: output as JSON instead of words.
     """
     import torch
 

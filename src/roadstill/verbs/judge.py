@@ -20,13 +20,13 @@ def train(
     """Trains a driving agent on an image set.
 
     Args:
-        images: image set to learn from.
+        images: image set to train on.
         out: folder to make.
         agent: network and optimiser; or a protocol of the literature: dc, author, dc-200, author-200.
-        seed: of the start and the order of the images.
-        dev: image set to look at along the way; the agent of the best look goes to the folder's part chosen. The agent
-            itself stays that of the last step.
-        looks: how often to look at dev.
+        seed: seed of the initial weights and the order of the images.
+        dev: image set to evaluate on during training; the agent with the best result is written to the subfolder
+            chosen, beside the agent of the last step.
+        looks: number of evaluations on dev.
     """
     from roadstill.agents import train_agent
     from roadstill.imagesets import open_imageset
@@ -48,15 +48,15 @@ def evaluate(
     dev: Path | None = None,
     ledger: Path | None = None,
 ) -> str:
-    """Measures a trained agent on an image set.
+    """Evaluates a trained agent on an image set.
 
     Args:
-        agent: folder that train made.
-        images: image set to measure on; a test part is opened through the ledger.
+        agent: folder made by train.
+        images: image set to evaluate on; a test part is opened through the ledger.
         out: folder to write the run to, for compare.
         arm: name of the arm in compare; the agent folder's name if not given.
-        dev: the dev part, on which thresholds for a given share of false alarms are chosen.
-        ledger: file that notes every opening of a test part; test_ledger.jsonl beside the set if not given.
+        dev: dev part, on which thresholds for a given share of false alarms are chosen.
+        ledger: file that records every opening of a test part; test_ledger.jsonl beside the set if not given.
     """
     from roadstill.agents import open_agent
     from roadstill.evaluation import evaluate as measure
@@ -96,21 +96,21 @@ def compare(
     workers: int = 2,
     self_test: bool = False,
 ) -> str:
-    """Judges small sets against a baseline with paired seeds, and says it in words.
+    """Compares small sets with a baseline over paired seeds, and states the verdict in words.
 
     Args:
-        what: a folder with the runs that evaluate wrote, at any depth; or image sets, on which agents are trained here
-            (plain folders of class folders, too).
-        baseline: arm that the others are compared with: random by default, or the first of the image sets.
-        test: image set that the agents are measured on, if image sets are compared; opened through the ledger.
+        what: folder of runs written by evaluate, at any depth; or image sets or folders of class folders, on which
+            agents are then trained.
+        baseline: arm that the others are compared with; if not given, random, or the first of the image sets.
+        test: image set that the agents are evaluated on, if image sets are compared; opened through the ledger.
         dev: image set on which thresholds for a given share of false alarms are chosen.
-        agent: network and optimiser of the agents that are trained here; or a protocol, as for train.
-        seeds: agents per image set.
-        bounds: arms with another budget; they get no verdict.
-        cluster_by: what the interval draws anew.
-        out: file for the whole comparison as JSON.
-        workers: processes that train agents, if image sets are compared.
-        self_test: instead of all this, put simulated arms before the referee, 200 pairs alike and 50 that are not.
+        agent: network and optimiser of the agents, if image sets are compared; or a protocol, as for train.
+        seeds: number of agents per image set.
+        bounds: names of arms with another budget, which get no verdict.
+        cluster_by: unit that the bootstrap draws: all frames of a log, or of a drive, together.
+        out: file to write the whole comparison to, as JSON.
+        workers: number of processes that train agents, if image sets are compared.
+        self_test: check of the comparison itself, on 200 pairs of simulated arms that are equal and 50 that are not.
     """
     from roadstill.evaluation import compare as judge
     from roadstill.evaluation import compare_sets, open_runs, prove
@@ -122,10 +122,14 @@ def compare(
             raise RuntimeError(str(proof))
         return str(proof)
     if not what:
-        raise UserError("name a folder of runs, or two image sets and --test; see roadstill compare --help")
+        raise UserError(
+            "name a folder of runs (made by evaluate --out), or two image sets and --test; see roadstill compare --help"
+        )
     if test is not None or len(what) > 1 or (what[0] / "set.json").is_file():
         if test is None:
-            raise UserError("image sets need --test, the image set that agents trained on them are measured on")
+            raise UserError(
+                "image sets need --test, the test part (made by prepare) that their agents are evaluated on"
+            )
         with TemporaryDirectory() as folder:
             sets = [_as_set(path, test, Path(folder)) for path in what]
             comparison = compare_sets(

@@ -26,25 +26,25 @@ def select(
     per_class: int = 10,
     seed: int = 0,
 ) -> str:
-    """Picks images: the baselines of every distilled set, or the best of many generated ones.
+    """Selects real frames as baselines, or the best of many generated images.
 
     Args:
-        images: image set to pick from; with from_index, a folder that index made.
+        images: image set to select from; with from_index, a folder made by index.
         out: folder to make.
-        method: by facts: random, per_drive, dynamics; by features: medoids, herding, k_center, facility_location,
-            minimax, moment_group, s3; by a teacher: confident, least_confidence, least_confidence_correct, margin,
-            entropy, learnability, rded, rded_stitched; by training: forgetting. distinct:NAME leaves near-duplicates
-            out first. A selector of yours: its dotted path.
-        from_index: choose among the frames of an index before any picture exists; by facts alone. The result is an
-            index for prepare, and images.txt lists the pictures to fetch.
-        train_only: with from_index, leave out the dev and test part.
-        teacher: agent that train made; it must have seen nothing but the train part.
+        method: name of the selector. By facts: random, per_drive, dynamics; by features: medoids, herding, k_center,
+            facility_location, minimax, moment_group, s3; by a teacher: confident, least_confidence,
+            least_confidence_correct, margin, entropy, learnability, rded, rded_stitched; by training: forgetting.
+            distinct:NAME leaves near-duplicates out first. A selector of yours: its dotted path.
+        from_index: whether to select among the frames of an index before any picture exists, by facts alone. The
+            result is an index for prepare, and images.txt lists the pictures to fetch.
+        train_only: whether the dev and test parts are left out; with from_index.
+        teacher: agent made by train on the train part alone.
         features: agent is the teacher's backbone, pixels are shrunk pictures, dit is a generator's middle block.
         checkpoint: generator for features dit; the shipped base if not given.
         codec: its codec; the shipped one if not given.
-        agent: of the training whose forgetting is counted, and of the students of learnability.
-        per_class: images per class.
-        seed: of the draw.
+        agent: settings of the training whose forgetting is counted, and of learnability's students.
+        per_class: number of images per class.
+        seed: seed of the random choice.
     """
     if from_index:
         return _from_index(images, out, method, per_class=per_class, seed=seed, train_only=train_only)

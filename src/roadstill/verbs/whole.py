@@ -1,4 +1,4 @@
-"""Verbs that go the whole road: demo, run, report."""
+"""Verbs that run the whole pipeline: demo, run, study, report."""
 
 import sys
 from pathlib import Path
@@ -14,14 +14,14 @@ def demo(
     seeds: int | None = None,
     workers: int = 2,
 ) -> str:
-    """Runs the whole road on the built-in synthetic world: data, distilled sets, verdict, report.
+    """Runs the whole pipeline on the built-in synthetic world: data, distilled sets, verdict, report.
 
     Args:
         out: run folder; what is already there is not made again.
-        size: toy takes a minute and shows nothing but that it works; full has more drives, arms and seeds, and takes
-            half an hour.
+        size: size of the run: toy takes a minute and only shows that it works; full has more drives, arms and seeds,
+            and takes half an hour.
         seeds: number of paired seeds instead of the recipe's.
-        workers: processes for the pictures.
+        workers: number of processes.
     """
     return run("demo", out=out, size=size, seeds=seeds, workers=workers)
 
@@ -35,15 +35,15 @@ def run(
     data: str | None = None,
     workers: int = 2,
 ) -> str:
-    """Runs a recipe: all verbs in order, skipping what already lies on disk.
+    """Runs a recipe: all verbs in order, skipping what is already on disk.
 
     Args:
         recipe: name of a shipped recipe, or a YAML file.
         out: run folder; runs/<name> if not given.
-        size: toy, small or full, where the recipe has it.
+        size: size of the run, toy, small or full, where the recipe has it.
         seeds: number of paired seeds instead of the recipe's.
-        data: NAVSIM logs and sensors, or what the recipe's ``source`` reads, instead of the recipe's.
-        workers: processes for the pictures.
+        data: folder of NAVSIM logs and sensors, or whatever the recipe's ``source`` reads, instead of the recipe's.
+        workers: number of processes.
     """
     from roadstill.pipeline import run_recipe
     from roadstill.protocols import PROTOCOLS
@@ -78,15 +78,16 @@ def study(
     data: str | None = None,
     workers: int = 2,
 ) -> str:
-    """Runs the recipes of a study and puts what they found into one table beside the thesis' figures.
+    """Runs the recipes of a study and puts the results into one table beside the thesis' figures.
 
     Args:
-        name: a shipped recipe or the beginning of several recipes' names, as thesis-table-4.2; or a YAML file.
-        out: folder of the study; runs/<name> if not given. A study that was stopped goes on there.
-        size: toy, small or full, where the recipes have it.
+        name: name of a shipped recipe, or the beginning of several recipes' names, such as thesis-table-4.2; or a YAML
+            file.
+        out: folder of the study; runs/<name> if not given. A second call resumes there.
+        size: size of the runs, toy, small or full, where the recipes have it.
         seeds: number of paired seeds instead of the recipes'.
-        data: NAVSIM logs and sensors, or what the recipes' ``source`` reads, instead of the recipes'.
-        workers: processes.
+        data: folder of NAVSIM logs and sensors, or whatever the recipes' ``source`` reads, instead of the recipes'.
+        workers: number of processes.
     """
     from roadstill.pipeline.studies import recipes_of, run_study
 
@@ -102,7 +103,7 @@ def report(run: Path) -> str:
     """Writes report.html of a run folder.
 
     Args:
-        run: folder that run or demo made.
+        run: folder made by run or demo.
     """
     from roadstill.report import write_report
     from roadstill.runs import require_folder

@@ -419,7 +419,7 @@ def test_from_a_recording_of_udacitys_simulator_to_image_sets(tmp_path, capsys):
         assert "the rule `command == straight` is switched off" in told
         lacking = (index / "lacking.txt").read_text().split()
         assert set(lacking) <= {f"IMG/{path.name}" for path in gone}
-        assert f"{len(lacking)} pictures lack" in told
+        assert f"{len(lacking)} pictures are missing or truncated" in told
         assert main(["prepare", str(index), str(out), "--size_px", "16"]) == 0
         told = capsys.readouterr().out
         assert f"({len(lacking)} pictures missing, see missing.txt)" in told

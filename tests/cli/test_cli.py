@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from roadstill.cli import VERBS, completed, main, verb_function
+from roadstill.cli import VERBS, main, verb_function
 
 
 def test_help_names_every_verb_and_imports_nothing_heavy():
@@ -143,16 +143,3 @@ def test_params_prints_the_counts_of_the_thesis(capsys):
     text = capsys.readouterr().out
     assert '"total"' in text
     assert "3287840" in text
-
-
-def test_hyphens_spell_options_too(capsys):
-    words = completed(
-        verb_function("generate"), ["out", "--label-rows", "5", "--sampling.batch-size=2", "--no-such", "a-b"]
-    )
-    assert words == ["out", "--label_rows", "[5]", "--sampling.batch_size=2", "--no-such", "a-b"]
-    assert "nowhere" in one_line(["select", "--from-index", "nowhere", "out"], capsys)
-
-
-def test_lists_are_typed_as_people_type_them_whether_or_not_they_may_be_left_out():
-    words = completed(verb_function("generate"), ["out", "--label_rows", "5", "7", "--class_names", "a", "b"])
-    assert words == ["out", "--label_rows", "[5, 7]", "--class_names", '["a", "b"]']

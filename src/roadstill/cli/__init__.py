@@ -1,0 +1,138 @@
+"""The door: `roadstill <verb>`.
+
+Exit codes: 0 done, 2 the user's mistake (one line says which), 1 a fault of ours, 3 done with what could be read.
+
+Verbs are typed functions under `roadstill.verbs`; a verb's module is imported only when that verb is called, so that
+``roadstill --help`` answers at once.
+"""
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from roadstill import __version__
+from roadstill.cli.spelling import completed
+from roadstill.errors import PartlyDone, UserError
+
+__all__ = ["VERBS", "completed", "main", "verb_function"]
+
+VERBS: dict[str, tuple[str, str]] = {
+    "demo": (
+        "whole",
+        "Runs the whole pipeline on the built-in synthetic world: data, distilled sets, verdict, report.",
+    ),
+    "run": ("whole", "Runs a recipe: all verbs in order, skipping what is already on disk."),
+    "study": (
+        "whole",
+        "Runs the recipes of a study and puts the results into one table beside the thesis' figures.",
+    ),
+    "report": ("whole", "Writes report.html of a run folder."),
+    "world": ("data", "Makes a built-in driving world: synthetic logs, maps and pictures in NAVSIM's layout."),
+    "index": ("data", "Reads driving logs into a table of frames, filters them and splits them by drive."),
+    "prepare": ("data", "Crops and resizes the wanted pictures: one image set each for train, dev and test."),
+    "encode": ("generator", "Encodes an image set into latents."),
+    "pretrain": ("generator", "Trains a codec or a base generator from scratch."),
+    "finetune": (
+        "generator",
+        "Fine-tunes a generator on latents with adapters and minimax criteria, or trains one from scratch.",
+    ),
+    "generate": ("generator", "Generates an image set from a checkpoint: a few images per class."),
+    "refine": ("generator", "Optimises a small set's latents so that training on it matches training on all frames."),
+    "export": (
+        "generator",
+        "Writes a generator for other programs: a diffusers folder, or one safetensors file in the original layout.",
+    ),
+    "params": ("generator", "Prints how many parameters a backbone has and how many each adapter trains."),
+    "bench": ("bench", "Times a part against a plainly written baseline in the same run and prints the ratios."),
+    "select": ("picking", "Selects real frames as baselines, or the best of many generated images."),
+    "train": ("judge", "Trains a driving agent on an image set."),
+    "evaluate": ("judge", "Evaluates a trained agent on an image set."),
+    "compare": ("judge", "Compares small sets with a baseline over paired seeds, and states the verdict in words."),
+    "doctor": (
+        "doctor",
+        "Shows what is installed, which weights and data were found, and what each verb still needs.",
+    ),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one verb; returns the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or given[0] in ("-h", "--help", "help"):
+        _say(_help())
+        return 0
+    if given[0] == "--version":
+        _say(f"roadstill {__version__}")
+        return 0
+    verb, rest = given[0], given[1:]
+    if verb not in VERBS:
+        close = difflib.get_close_matches(verb, VERBS, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else "see roadstill --help"
+        return _fail(f"there is no verb {verb!r}; {hint}")
+    try:
+        message = _call(verb, rest)
+    except UserError as error:
+        return _fail(str(error))
+    except PartlyDone as done:
+        _say(str(done))
+        return _fail("part of the input could not be read; the rest is on disk", code=3)
+    except KeyboardInterrupt:
+        return _fail("interrupted; run the same command to resume", code=130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    finally:
+        _leave_group()
+    if message:
+        _say(message)
+    return 0
+
+
+def _leave_group() -> None:
+    """Under torchrun: a process that ends without this may abort those that are still finishing."""
+    if "WORLD_SIZE" in os.environ:
+        from torch import distributed
+
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.destroy_process_group()
+
+
+def verb_function(verb: str) -> Callable[..., str | None]:
+    """The function behind a verb."""
+    found: Callable[..., str | None] = getattr(importlib.import_module(f"roadstill.verbs.{VERBS[verb][0]}"), verb)
+    return found
+
+
+def _call(verb: str, arguments: list[str]) -> str | None:
+    from roadstill.cli.parser import call
+
+    function = verb_function(verb)
+    result = call(function, completed(function, arguments), prog=f"roadstill {verb}")
+    return result if isinstance(result, str) else None
+
+
+def _help() -> str:
+    lines = [f"  {verb:<10} {summary}" for verb, (_, summary) in VERBS.items()]
+    return "\n".join(
+        [
+            "usage: roadstill <verb> [options]",
+            "",
+            "Distils a driving data set into a few images per class, and measures whether they beat real frames.",
+            "",
+            *lines,
+            "",
+            "roadstill <verb> --help shows a verb's options; every verb takes --config FILE.yaml.",
+            "Options may be spelt with hyphens or underscores, and lists as 1 2 3 or 1,2,3.",
+        ]
+    )
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201  the door may print
+
+
+def _fail(text: str, code: int = 2) -> int:
+    print(f"roadstill: {text}", file=sys.stderr, flush=True)  # noqa: T201
+    return code

@@ -1,0 +1,87 @@
+"""Options as people type them: hyphens or underscores, flags without a value, lists as words or with commas."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import is_dataclass
+from itertools import takewhile
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+_BOTH_SPELLINGS = ("config", "print_config")  # the parser's own options
+
+
+def completed(function: Callable[..., Any], arguments: Sequence[str]) -> list[str]:
+    """The arguments as the parser takes them.
+
+    ``--flag`` stands for ``--flag true``; ``--names a b`` and ``--names a,b`` for ``--names '["a", "b"]'``; hyphens for
+    underscores. All this holds for options within a configuration, too (``--sampling.guidance-interval 0,0.5``). Words
+    before the first option are one list if that is what the function takes first. A configuration that has named forms
+    takes their names: ``--agent dc``.
+    """
+    hints = get_type_hints(function)
+    out: list[str] = []
+    rest = list(arguments)
+    if item_of(next(iter(hints.values()))) is not None:
+        words = list(takewhile(lambda word: not word.startswith("-"), rest))
+        rest = rest[len(words) :]
+        out.append(json.dumps(words))
+    while rest:
+        word = rest.pop(0)
+        name, equals, value = word.removeprefix("--").partition("=")
+        name = name.replace("-", "_")
+        if not word.startswith("--") or name.partition(".")[0] not in (*hints, *_BOTH_SPELLINGS):
+            out.append(word)
+            continue
+        hint = hint_at(name, hints)
+        if equals:
+            out.append(f"--{name}={_value([value], hint)}")
+            continue
+        out.append(f"--{name}")
+        if hint is bool:
+            said = rest and rest[0].lower() in ("true", "false", "yes", "no")
+            out.append(rest.pop(0) if said else "true")
+        elif item_of(hint) is not None:
+            values = list(takewhile(lambda value: not value.startswith("--"), rest))
+            rest = rest[len(values) :]
+            out.append(_value(values, hint))
+        elif rest and not rest[0].startswith("--"):
+            out.append(_value([rest.pop(0)], hint))
+    return out
+
+
+def hint_at(name: str, hints: Mapping[str, Any]) -> Any:
+    """The type of an option, also of one within dataclasses (``sampling.steps``); ``None`` for an unknown one."""
+    first, _, rest = name.partition(".")
+    hint = hints.get(first)
+    if not rest:
+        return hint
+    inner = (get_type_hints(each) for each in (hint, *get_args(hint)) if is_dataclass(each))
+    return next((found for each in inner if (found := hint_at(rest, each)) is not None), None)
+
+
+def item_of(hint: Any) -> Any:
+    """What a list holds, also one that may be left out; ``None`` for anything but a list."""
+    lists = [each for each in (hint, *get_args(hint)) if get_origin(each) in (list, tuple)]
+    return get_args(lists[0])[0] if lists else None
+
+
+def _value(words: Sequence[str], hint: Any) -> str:
+    """What was typed for an option as one word: a list as JSON, a configuration's name as what it stands for."""
+    if (item := item_of(hint)) is not None:
+        return _listed(words, item)
+    named: Mapping[str, Any] = getattr(hint, "NAMED", {})
+    return json.dumps(named[words[0]]) if words[0] in named else words[0]
+
+
+def _listed(words: Sequence[str], item: Any) -> str:
+    """A list as JSON; numbers that are none stay text, so that the parser says what is wrong."""
+    if len(words) == 1 and (words[0].startswith("[") or words[0] == "null"):
+        return words[0]
+    if item is not Path and not any(word.startswith("{") for word in words):  # a path may have commas
+        words = [part.strip() for word in words for part in word.split(",")]
+    if item in (int, float):
+        try:
+            return json.dumps([item(word) for word in words])
+        except ValueError:
+            pass
+    return json.dumps(words)
