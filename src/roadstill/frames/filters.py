@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from roadstill.errors import UserError
-from roadstill.frames.table import COMMANDS, FrameTable
+from roadstill.frames.columns import COMMANDS
+from roadstill.frames.table import FrameTable
 from roadstill.runs import write_json
 
 Mask = NDArray[np.bool_]
