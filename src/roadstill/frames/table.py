@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -30,9 +30,11 @@ class BrakeLabel:
     """How a frame gets its label: brake (1) where the longitudinal acceleration is below the threshold (thesis 4.2).
 
     Attributes:
-        threshold_mps2: of the acceleration.
+        threshold_mps2: acceleration below which a frame is *brake*.
+        class_names: names of the labels, in their order.
     """
 
+    class_names: ClassVar[tuple[str, ...]] = CLASS_NAMES
     threshold_mps2: float = 0.0
 
     def of(self, accel_mps2: ArrayLike) -> NDArray[np.int64]:
