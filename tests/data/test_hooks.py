@@ -121,7 +121,7 @@ def test_a_picture_without_boxes_stops_all_and_nothing_is_half_written(tmp_path,
     assert call("prepare", index, tmp_path / "sets", "--size_px", 8, "--hook", BLUR, *settings) == 2
     told = capsys.readouterr().err
     assert told.count("\n") == 1
-    assert "was begun with {'hook': {'name': 'roadstill.data.privacy.BlurBoxes'" in told
+    assert "was begun with {'hook': {'name': 'roadstill.privacy.BlurBoxes'" in told
     assert call("prepare", index, tmp_path / "others", "--size_px", 8, "--hook", BLUR, *settings) == 0
     assert "1 pictures missing, see missing.txt" in capsys.readouterr().out
     train = open_imageset(tmp_path / "others" / "train")

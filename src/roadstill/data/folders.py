@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from roadstill.data.choosing import choose_rows
 from roadstill.data.picture_store import PictureConfig, PictureStore, fill_from_folder
-from roadstill.data.prepare import choose_rows, write_pictures
+from roadstill.data.set_writing import write_pictures
 from roadstill.errors import UserError
 from roadstill.frames.splits import SHARES, SPLITS, deal_drives
 from roadstill.imagesets import ImageSet
