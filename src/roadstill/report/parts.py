@@ -45,6 +45,11 @@ def is_synthetic(run: Path) -> bool:
     return (run / "world.json").is_file() or (run / "world" / "world.json").is_file()
 
 
+def from_frames(run: Path) -> bool:
+    """Whether the run's pictures are frames of an index; a source of pictures that are taken as they are has none."""
+    return recipe_fields(run).get("source", "navsim") == "navsim" or (run / "index").is_dir()
+
+
 def in_order(class_names: Iterable[str]) -> list[str]:
     """The classes as tables show them: brake first, since a missed brake is the worse mistake."""
     return sorted(class_names, key=lambda name: name != "brake")
