@@ -1,6 +1,7 @@
 """What every verb leaves on disk besides its product: provenance, digests, seeds, and writes that never end halfway."""
 
 import hashlib
+import inspect
 import json
 import os
 import platform
@@ -121,6 +122,15 @@ def _digest(file: Any) -> str:  # Python 3.10 has no hashlib.file_digest
     while block := file.read(1 << 20):
         sha.update(block)
     return sha.hexdigest()[:16]
+
+
+def digest_code(code: Any) -> str:
+    """Digest of the file that a function's or class's code stands in, so that mended code makes new work."""
+    try:
+        path = inspect.getsourcefile(code)
+    except TypeError:  # compiled code
+        path = None
+    return digest_file(Path(path)) if path and Path(path).is_file() else "unknown"
 
 
 @contextmanager

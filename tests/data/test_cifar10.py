@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from roadstill.cli import main
-from roadstill.data.cifar10 import prepare_cifar10
+from roadstill.data.cifar10 import Cifar10Source, prepare_cifar10
+from roadstill.data.picture_store import PictureConfig
+from roadstill.data.sources import SetRequest
 from roadstill.errors import UserError
 from roadstill.imagesets import open_imageset
 
@@ -59,6 +61,18 @@ def test_without_dev_the_whole_training_part_is_train(copy, tmp_path):
     sets = prepare_cifar10(copy, tmp_path / "new", dev_images=0).sets
     assert list(sets) == ["train", "test"]
     assert len(sets["train"]) == 200
+
+
+@pytest.mark.parametrize(("parts", "train", "dev"), [(("train", "dev", "test"), 2, 2), (("train", "test"), 2, None)])
+def test_as_a_source_it_makes_the_parts_that_are_wanted(copy, tmp_path, parts, train, dev):
+    source = Cifar10Source(copy)
+    sets = source.sets(tmp_path, SetRequest(parts, PictureConfig(64), max_per_class=2))
+    assert tuple(sets) == parts
+    assert set(sets["train"].counts().values()) == {train}
+    assert dev is None or set(sets["dev"].counts().values()) == {dev}
+    assert sets["train"].about["dev_images"] == 10 * (dev or 0)
+    assert "this copy has 20" in source.notes[0]
+    assert sets["test"].size_px == 32
 
 
 @pytest.mark.parametrize("number", [-10, 5, 200, 5000])

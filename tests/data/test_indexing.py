@@ -218,7 +218,7 @@ def test_strange_and_missing_logs(data, index, tmp_path):
     with pytest.raises(UserError, match=r"none of the 1 logs can be read; the first: a\.pkl"):
         index_data(tmp_path / "logs", tmp_path / "out", IndexConfig())
     (tmp_path / "names.txt").write_text("gone\n")
-    with pytest.raises(UserError, match="not one of the 1 wanted logs is there"):
+    with pytest.raises(UserError, match="none of the 1 wanted logs is there"):
         index_data(data, tmp_path / "out", IndexConfig(scenes=SceneFilter(logs=tmp_path / "names.txt")))
     shutil.copytree(index, tmp_path / "index")
     (tmp_path / "names.txt").write_text("".join(log_name(drive) + "\n" for drive in range(5)))

@@ -5,8 +5,9 @@ import pytest
 from made import frame_table
 from PIL import Image
 
+from roadstill.data.choosing import choose_frames
 from roadstill.data.picture_store import PictureConfig
-from roadstill.data.prepare import choose_frames, prepare
+from roadstill.data.prepare import prepare
 from roadstill.errors import UserError
 from roadstill.images import centre_square
 from roadstill.imagesets import open_imageset
@@ -96,7 +97,7 @@ def test_unreadable_pictures_are_counted_and_the_rest_goes_on(tmp_path, caplog):
 def test_nothing_readable_is_the_users_error(tmp_path):
     frames = frames_of([2.0, -2.0])
     (tmp_path / "sensors" / "elsewhere").mkdir(parents=True)
-    with pytest.raises(UserError, match=r"not one of the 2 pictures can be read; the first: .*0000\.jpg: missing"):
+    with pytest.raises(UserError, match=r"none of the 2 pictures can be read; the first: .*0000\.jpg: missing"):
         prepare(frames, tmp_path / "sensors", tmp_path / "out", config=PictureConfig(9))
     assert not (tmp_path / "out").exists()
 
@@ -128,28 +129,6 @@ def test_an_old_set_stays_if_the_new_one_fails(tmp_path):
     with pytest.raises(UserError):
         prepare(gone, tmp_path / "sensors", tmp_path / "out", config=PictureConfig(9))
     assert open_imageset(tmp_path / "out").digest == first.digest
-
-
-def test_cap_is_spread_over_logs_and_seeded():
-    logs = ["long"] * 100 + [f"short{number}" for number in range(10)]
-    frames = frames_of([2.0, -2.0] * 55, logs=logs)
-    chosen = choose_frames(frames, 8, seed=0)
-    assert np.bincount(chosen.labels).tolist() == [8, 8]
-    assert (chosen.column("log") == "long").sum() >= 2
-    not_brake = chosen.take(chosen.labels == 0).column("log").tolist()
-    assert sorted(not_brake)[-5:] == ["short0", "short2", "short4", "short6", "short8"]
-    assert chosen.column("timestamp_us").tolist() == sorted(chosen.column("timestamp_us"))
-    assert choose_frames(frames, 8, seed=0).table.equals(chosen.table)
-    assert not choose_frames(frames, 8, seed=1).table.equals(chosen.table)
-    assert choose_frames(frames, None) is frames
-    assert len(choose_frames(frames, 10_000)) == 110
-
-
-def test_a_smaller_cap_takes_a_part_of_a_larger_one():
-    frames = frames_of([2.0, -2.0] * 55)
-    small, large = (set(choose_frames(frames, cap, seed=3).column("image")) for cap in (5, 20))
-    assert len(small) == 10
-    assert small < large
 
 
 def test_prepare_opens_exactly_the_wanted_images(tmp_path):

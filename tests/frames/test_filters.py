@@ -5,7 +5,8 @@ import pytest
 from made import frame_table as table
 
 from roadstill.errors import UserError
-from roadstill.frames.filters import FrameFilter, SceneFilter, Sieve
+from roadstill.frames import FrameTable
+from roadstill.frames.filters import FrameFilter, Funnel, SceneFilter, Sieve
 
 
 def sieved(frames, decisions=None, scenes=()):
@@ -15,7 +16,7 @@ def sieved(frames, decisions=None, scenes=()):
 
 
 def rows_of(rows):
-    return [(row.rule, row.left, row.not_brake, row.brake) for row in rows]
+    return [(row.rule, row.left, *row.classes.values()) for row in rows]
 
 
 def test_bounds_of_the_rules():
@@ -77,7 +78,7 @@ def test_rules_can_be_off():
         (table([2.0, -2.0], command=0), "command == straight` removed all of the 2 frames"),
         (table([0.5, -1.0]), r"\|accel_mps2\| > 1"),
         (table([0.5, -2.0], vx=[9.0, 1.0]), "speed_mps >= 3` removed all of the 1 frames"),
-        (table([]), "not one readable frame"),
+        (table([]), "no readable frame"),
     ],
 )
 def test_an_empty_result_names_the_rule(frames, rule):
@@ -153,11 +154,49 @@ def test_funnel_is_stored_and_shown(tmp_path):
     _, funnel = sieved(table([2.0, -2.0, 0.0]))
     funnel.save(tmp_path / "funnel.json")
     stored = json.loads((tmp_path / "funnel.json").read_text())
-    assert stored["rows"][2] == {"rule": "|accel_mps2| > 1", "left": 2, "not_brake": 1, "brake": 1}
+    classes = {"not_brake": 1, "brake": 1}
+    assert stored["rows"][2] == {"rule": "|accel_mps2| > 1", "left": 2, "classes": classes}
     assert stored["other_rows"][0] == stored["rows"][2]
     lines = str(funnel).splitlines()
     assert lines[3].split()[-3:] == ["2", "1", "1"]
     assert lines[5] == "the same rules in another order:"
+
+
+def test_funnels_are_read_back_those_of_before_too(tmp_path):
+    _, funnel = sieved(table([2.0, -2.0, 0.0]))
+    funnel.save(tmp_path / "funnel.json")
+    assert Funnel.load(tmp_path / "funnel.json") == funnel
+    record = json.loads((tmp_path / "funnel.json").read_text())
+    for rows in (record["rows"], record["other_rows"]):
+        rows[:] = [{"rule": row["rule"], "left": row["left"]} | row["classes"] for row in rows]
+    (tmp_path / "old.json").write_text(json.dumps(record))
+    assert Funnel.load(tmp_path / "old.json") == funnel
+    for text in ("[]", '{"rows": [{"left": 1}]}', '{"rows": 1}'):
+        (tmp_path / "bad.json").write_text(text)
+        with pytest.raises(UserError, match="holds no funnel"):
+            Funnel.load(tmp_path / "bad.json")
+
+
+class Turns:
+    """A label of three classes, one of them of a name that funnels use themselves."""
+
+    class_names = ("left", "straight ahead", "right")
+
+    def of(self, accel_mps2):
+        return np.digitize(accel_mps2, [-1, 1])
+
+
+def test_a_funnel_counts_as_many_classes_as_the_label_has(tmp_path):
+    frames = FrameTable(table([-2.0, 0.0, 0.5, 1.5, 3.0, 3.5]).table, Turns())
+    sieve = Sieve((), FrameFilter(min_abs_accel_mps2=0.2), class_names=Turns.class_names)
+    sieve(frames)
+    funnel = sieve.funnel()
+    assert rows_of(funnel.rows)[0] == ("all frames", 6, 1, 2, 3)
+    assert rows_of(funnel.rows)[-1] == ("speed_mps >= 3", 5, 1, 1, 3)
+    assert str(funnel).splitlines()[0].split() == ["rule", "left", "left", "straight", "ahead", "right"]
+    assert len({len(line) for line in str(funnel).splitlines()[:5]}) == 1
+    funnel.save(tmp_path / "funnel.json")
+    assert Funnel.load(tmp_path / "funnel.json") == funnel
 
 
 def test_motion_counts_every_scene_once_also_beyond_the_axes(tmp_path):

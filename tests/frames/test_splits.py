@@ -87,7 +87,7 @@ def test_the_test_part_can_be_given_as_logs(tmp_path):
 def test_the_label_rule_decides_the_classes(tmp_path):
     frames = table([2.0, 5.0] * 20, drive=np.arange(40) // 4)
     counts, funnel = write_index([frames], tmp_path, Cut(decisions=OFF, label=BrakeLabel(3.0)))
-    assert funnel.rows[0].brake == 20
+    assert funnel.rows[0].classes["brake"] == 20
     train = open_frames(tmp_path / "train.parquet")
     assert (len(train), int(train.labels.sum())) == (counts["train"], counts["train"] // 2)
 

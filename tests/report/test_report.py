@@ -16,7 +16,7 @@ from PIL import Image
 from roadstill.errors import UserError
 from roadstill.evaluation.compare import Comparison, Verdict
 from roadstill.evaluation.summary import ArmSummary, Spread
-from roadstill.frames.filters import FrameFilter, Sieve
+from roadstill.frames.filters import FrameFilter, Funnel, FunnelRow, Sieve
 from roadstill.imagesets import ImageSetWriter
 from roadstill.report import figures, parts, sheets, verdicts, write_report
 from roadstill.report.sheets import arm_folders, jpeg_uri
@@ -202,6 +202,21 @@ def test_a_test_part_of_its_own_has_a_funnel_of_its_own(html, tmp_path):
         write_json(tmp_path / folder / "funnel.json", {"rows": rows})
     page = write_report(tmp_path).read_text()
     assert page.index("4,321") < page.index("Filter funnel of the test part") < page.index("1,234")
+
+
+def test_funnel_and_heatmap_show_any_number_of_classes(html, tmp_path):
+    (tmp_path / "index").mkdir()
+    classes = {"left": 1111, "straight_on": 2222, "right": 3333}
+    Funnel((FunnelRow("all frames", 6666, classes),)).save(tmp_path / "index" / "funnel.json")
+    Sieve((), FrameFilter()).save_motion(tmp_path / "index" / "motion.json")
+    page = write_report(tmp_path).read_text()
+    assert "all frames 6,666 1,111 2,222 3,333" in text_of(page)
+    assert "frames left straight on right left" in text_of(page)
+    widths = [float(width) for width in re.findall(r'<i style="width:([\d.]+)%', page)]
+    assert widths == [16.7, 33.3, 50.0]
+    assert "kept: brake" in html
+    assert "kept: brake" not in page
+    assert ">kept<" in page
 
 
 def test_headline_says_every_verdict_in_words(html):

@@ -315,6 +315,6 @@ def test_a_foreign_set_is_taken_as_it_is(tmp_path):
     (root / "go" / "1.png").write_bytes(b"")
     (root / "brake" / "9.png").unlink()
     (root / "brake" / "10.png").write_bytes(b"")
-    with pytest.raises(UserError, match="not one of the 2 pictures can be read"):
+    with pytest.raises(UserError, match="none of the 2 pictures can be read"):
         import_folder(root, tmp_path / "x", SMALL)
     assert not (tmp_path / "x").exists()

@@ -1,6 +1,6 @@
 """CIFAR-10 -> `ImageSet`: train, dev and test as their authors cut them, dev taken from the training part."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from roadstill.data.sources import SetRequest
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
 from roadstill.runs import seed_of
@@ -30,6 +31,32 @@ class Cifar10Sets:
 
     sets: dict[str, ImageSet]
     notes: list[str]
+
+
+class Cifar10Source:
+    """CIFAR-10 as a source of pictures, whose size stays 32.
+
+    Args:
+        data: folder or archive, see `prepare_cifar10`.
+        dev_images: how many pictures dev takes from the training part; by default 5,000, fewer if that were more than
+            the wanted number of a class.
+    """
+
+    def __init__(self, data: Path, *, dev_images: int | None = None) -> None:
+        self._path, self._dev_images = data, dev_images
+        self.notes: list[str] = []
+
+    def sets(self, out: Path, request: SetRequest) -> Mapping[str, ImageSet]:
+        """Writes the sets; errors as `prepare_cifar10`."""
+        dev_images = self._dev_images
+        if dev_images is None:
+            most = 10 * (request.max_per_class or DEV_IMAGES)
+            dev_images = min(DEV_IMAGES, most) if "dev" in request.parts else 0
+        made = prepare_cifar10(
+            self._path, out, dev_images=dev_images, max_per_class=request.max_per_class, seed=request.seed
+        )
+        self.notes = made.notes
+        return made.sets
 
 
 def prepare_cifar10(

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from roadstill.data.choosing import choose_rows
 from roadstill.data.picture_store import PictureConfig, PictureStore, fill_from_folder
-from roadstill.data.prepare import choose_rows, write_pictures
+from roadstill.data.set_writing import write_pictures
+from roadstill.data.sources import SetRequest
 from roadstill.errors import UserError
 from roadstill.frames.splits import SHARES, SPLITS, deal_drives
 from roadstill.imagesets import ImageSet
@@ -49,6 +51,35 @@ class _Part:
     @property
     def images(self) -> list[str]:
         return [self.found.images[row] for row in self.rows.tolist()]
+
+
+class FolderSource:
+    """Class folders as a source of pictures.
+
+    Args:
+        data: folder of class folders, or of train, dev and test with class folders.
+        group: see `prepare_folder`.
+    """
+
+    def __init__(self, data: Path, *, group: str | None = None) -> None:
+        self._root, self._group = data, group
+        self.notes: list[str] = []
+
+    def sets(self, out: Path, request: SetRequest) -> Mapping[str, ImageSet]:
+        """Writes the sets; errors as `prepare_folder`."""
+        if "dev" not in request.parts:
+            raise UserError("class folders always get a dev part, which this protocol does not have; take honest")
+        made = prepare_folder(
+            self._root,
+            out,
+            config=request.pictures,
+            group=self._group,
+            max_per_class=request.max_per_class,
+            seed=request.seed,
+            workers=request.workers,
+        )
+        self.notes = made.notes
+        return made.sets
 
 
 def prepare_folder(

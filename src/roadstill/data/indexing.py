@@ -1,4 +1,4 @@
-"""From a folder of logs to an index: all frames, the filtered train / dev / test tables, the funnel, what went wrong.
+"""From a data source to an index: all frames, the filtered train / dev / test tables, the funnel, what went wrong.
 
 An index folder::
 
@@ -6,23 +6,24 @@ An index folder::
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from roadstill.errors import UserError, one_line
+from roadstill.data.sources import NAVSIM, find_source, open_frames_of, taken
+from roadstill.data.storing import TablesSource
+from roadstill.errors import UserError
 from roadstill.frames import BrakeLabel
 from roadstill.frames.filters import FrameFilter, Funnel, SceneFilter
 from roadstill.frames.splits import SPLITS, Cut, write_index
 from roadstill.frames.store import FrameStore
 from roadstill.parallel import Shard
 from roadstill.protocols import PROTOCOLS, ProtocolName
-from roadstill.runs import atomic_path, digest_of, read_json, write_json
-from roadstill.sources.csv.config import CsvConfig
-from roadstill.sources.csv.table import CsvRecord, find_csv, read_csv
-from roadstill.sources.navsim.logs import LogFiles, count_logs, find_data, index_logs, list_logs
-from roadstill.sources.navsim.presets import chosen_scenes, preset_of
+from roadstill.runs import atomic_path, read_json, write_json
+from roadstill.sources.base import Stored, StoringSource
+
+_OF_SOURCES = ("preset", "navsim_config", "scenes", "split")  # fields of `IndexConfig` that a source may take
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,13 @@ class Index:
 
     Attributes:
         folder: where it lies.
-        sensors: the sensor folder that belongs to the logs; None if there is none.
+        sensors: the folder that the pictures' paths are relative to; None if there is none.
         frames: number of frames in each part.
         funnel: what each rule left.
         problems: one line for each thing that is wrong.
         counts: of logs, broken logs, entries and broken entries.
         expected: number of scenes that the full data have by this preset; None if that is not known.
-        notes: what the user should know of the choices that were made for him.
+        notes: what the user should know, as of defaults that were chosen automatically.
     """
 
     folder: Path
@@ -81,86 +82,80 @@ def index_data(
     out: Path,
     config: IndexConfig,
     *,
+    source: str = NAVSIM,
+    settings: Mapping[str, Any] | None = None,
     protocol: ProtocolName = "honest",
     shard: Shard | None = None,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Index | None:
-    """Reads the logs of a data set that are not read yet, filters their frames and splits them by drive.
+    """Reads the frames of a data set that are not read yet, filters them and splits them by drive.
 
     Args:
-        data: folder of NAVSIM logs and sensors, or of the built-in world.
+        data: what the source reads: a folder of NAVSIM logs and sensors, a table of camera frames, ...
         out: folder of the index.
         config: what it holds.
+        source: name of a source, or dotted path of one's own, see `roadstill.data.sources`.
+        settings: the source's own settings.
         protocol: decides which parts there are, see `Protocol.shares`.
         shard: reads only this share of the logs and stops there; a call without it joins all shares.
         workers: processes; the result does not depend on it.
-        progress: called with (logs done, logs in all).
+        progress: called with (done, in all): logs, or bytes of a table.
 
     Returns:
         The index; None for a shard.
 
     Raises:
-        UserError: no logs, all broken, a rule that removed every frame, too few drives, missing lists of a preset.
+        UserError: the source has nothing to read, or settings that are for another; a rule that removed every frame;
+            too few drives.
     """
-    preset = preset_of(config.preset)
-    scenes = chosen_scenes(preset, config.scenes, config.navsim_config)
-    folders = find_data(data, config.split or preset.split)
-    files = list_logs(folders.logs)
-    logs, problems = _wanted_logs(files, scenes.logs)
-    store = FrameStore(out / "frames")
-    index_logs(files, store, only=shard.of(logs) if shard else logs, workers=workers, progress=progress)
+    reader = _reader(source, data, config, settings)
+    stored = reader.store(out / "frames", shard=shard, workers=workers, progress=progress)
     if shard:
         return None
-    counts, found = count_logs(store, logs)
-    problems += found
-    if counts["broken_logs"] == counts["logs"]:
-        raise UserError(f"{folders.logs}: none of the {counts['logs']} logs can be read; the first: {found[0]}")
-    if strangers := sorted(set(store.logs()) - set(logs)):
-        problems.append(f"{store.root} holds {len(strangers)} logs of another selection or of files that are gone: "
-                        f"left out; the first: {strangers[0]}")  # fmt: skip
-    cut = Cut(
-        scenes.windows.rules(tokens=scenes.tokens),
-        scenes.windows,
-        config.filter,
-        config.label,
-        shares=PROTOCOLS[protocol].shares(config.shares),
-        seed=config.split_seed,
-        test_logs=scenes.test_logs,
-    )
-    frames, funnel = _write_parts(store, logs, out, cut, problems)
-    index = Index(out, folders.sensors, frames, funnel, problems, counts, preset.scenes)
-    write_json(out / "index.json", _about(index, data, folders.logs, config, scenes.tokens))
+    (out / "index.json").unlink(missing_ok=True)  # a half-made index must never pass as the finished one of before
+    shares = PROTOCOLS[protocol].shares(config.shares)
+    cut = reader.cut(Cut(decisions=config.filter, label=config.label, shares=shares, seed=config.split_seed))
+    frames, funnel = _write_parts(FrameStore(out / "frames"), stored, out, cut)
+    sensors = None if reader.sensors is None else Path(reader.sensors)
+    notes = list(reader.notes)
+    index = Index(out, sensors, frames, funnel, stored.problems, stored.counts, reader.expected, notes)
+    about = {
+        "data": os.path.abspath(data),
+        "sensors": str(sensors or ""),
+        "frames": frames,
+        "counts": stored.counts,
+        "config": replace(config, filter=cut.decisions),
+    }
+    write_json(out / "index.json", about | dict(reader.about) | ({"notes": notes} if notes else {}))
     return index
 
 
-def _write_parts(
-    store: FrameStore, logs: list[str], out: Path, cut: Cut, problems: list[str]
-) -> tuple[dict[str, int], Funnel]:
-    (out / "index.json").unlink(missing_ok=True)  # a half-made index must never pass as the finished one of before
-    for name in SPLITS:  # nor must a part that another protocol had
+def _reader(source: str, data: Path, config: IndexConfig, settings: Mapping[str, Any] | None) -> StoringSource:
+    """The source, with those settings of the index that it takes by name; those that it does not are refused."""
+    offered = {name: getattr(config, name) for name in _OF_SOURCES}
+    ours = taken(find_source(source), offered)
+    usual = IndexConfig()
+    if foreign := [name for name in offered if name not in ours and offered[name] != getattr(usual, name)]:
+        raise UserError(f"{', '.join(foreign)}: settings that are for NAVSIM logs; leave them out with source {source}")
+    if twice := sorted(set(ours) & set(settings or {})):
+        raise UserError(f"{twice[0]} is a setting of the index; give it there, not among those of the source")
+    made = open_frames_of(source, data, settings, offered)
+    return made if isinstance(made, StoringSource) else TablesSource(made, source, settings)
+
+
+def _write_parts(store: FrameStore, stored: Stored, out: Path, cut: Cut) -> tuple[dict[str, int], Funnel]:
+    for name in SPLITS:  # a part that another protocol had must not stay
         (out / f"{name}.parquet").unlink(missing_ok=True)
-    frames, funnel = write_index(store.tables(logs), out, cut)
+    frames, funnel = write_index(store.tables(stored.logs), out, cut)
     with atomic_path(out / "problems.txt") as path:
-        path.write_text("".join(line + "\n" for line in problems), encoding="utf-8")
+        path.write_text("".join(line + "\n" for line in stored.problems), encoding="utf-8")
     return frames, funnel
-
-
-def _about(index: Index, data: Path, logs: Path, config: IndexConfig, tokens: list[str] | None) -> dict[str, Any]:
-    return {
-        "data": os.path.abspath(data),
-        "logs": os.path.abspath(logs),
-        "sensors": str(index.sensors or ""),
-        "frames": index.frames,
-        "counts": index.counts,
-        "config": config,
-        "tokens": None if tokens is None else digest_of(tokens),
-    }
 
 
 def hook_defaults(known: dict[str, Any]) -> dict[str, Any]:
     """Settings of a hook that an index knows by itself: the folder of its NAVSIM logs, as ``logs``."""
-    return {"logs": known["logs"]} if known.get("logs") and known.get("source") != "csv" else {}
+    return {"logs": known["logs"]} if known.get("logs") and "source" not in known else {}
 
 
 def open_index(folder: Path) -> dict[str, Any]:
@@ -173,90 +168,3 @@ def open_index(folder: Path) -> dict[str, Any]:
     if not isinstance(known, dict) or not {"data", "sensors", "frames"} <= set(known):
         raise UserError(f"{folder / 'index.json'} is not what `roadstill index` writes; index again")
     return known
-
-
-def _wanted_logs(files: LogFiles, names: list[str] | None) -> tuple[list[str], list[str]]:
-    """Names of the logs to read, and what is odd about the folder."""
-    problems = [f"{one_line(name)}: no file, or of a name that no log has" for name in files.ignored if _is_pkl(name)]
-    if others := [name for name in files.ignored if not _is_pkl(name)]:
-        some = one_line(", ".join(others[:3]))
-        problems.append(f"{len(others)} entries of the folder are no *.pkl logs and were left out: {some}")
-    if names is None:
-        return files.names, problems
-    there = set(files.names)
-    if missing := [name for name in names if name not in there]:
-        problems.append(f"{len(missing)} of the {len(names)} wanted logs are not there; the first: {missing[0]}.pkl")
-    if len(missing) == len(names):
-        raise UserError(f"{files.folder}: not one of the {len(names)} wanted logs is there; the first: {names[0]}.pkl")
-    return sorted(there & set(names)), problems
-
-
-def _is_pkl(name: str) -> bool:
-    return name.endswith(".pkl")
-
-
-# ---- tables of frames
-
-
-def index_csv(
-    data: Path,
-    out: Path,
-    config: IndexConfig,
-    csv: CsvConfig,
-    *,
-    protocol: ProtocolName = "honest",
-    progress: Callable[[int, int], None] | None = None,
-) -> Index:
-    """The same of a table of camera frames (CSV); a table without commands switches the default rule on them off.
-
-    Args:
-        data: the table, or a folder that holds one.
-        out: folder of the index.
-        config: what it holds; what concerns NAVSIM's scenes must be left alone.
-        csv: how the table is read.
-        protocol: decides which parts there are, see `Protocol.shares`.
-        progress: called with (bytes read, bytes in all).
-
-    Raises:
-        UserError: a setting that is for NAVSIM logs; as `read_csv`; a rule that removed every frame, too few drives.
-    """
-    plain = IndexConfig(filter=config.filter, label=config.label, split_seed=config.split_seed, shares=config.shares)
-    if config != plain:
-        raise UserError("preset, navsim_config, scenes and split are for NAVSIM logs; leave them out with a .csv")
-    table = find_csv(data)
-    csv = csv.resolved(table)
-    record = read_csv(table, out / "frames", csv, progress=progress)
-    (out / "index.json").unlink(missing_ok=True)  # the frames may be others than before
-    notes = _csv_notes(record, csv)
-    shares = PROTOCOLS[protocol].shares(config.shares)
-    if record.drives < len(shares):
-        parts = " and ".join(", ".join(shares).rsplit(", ", 1))
-        raise UserError(f"{table}: {record.drives} drives cannot fill {parts}: a drive is never cut; name "
-                        "them with --csv.drive or --csv.drive_pattern, or cut at shorter pauses with --csv.gap_s, or, "
-                        "with near-duplicates at the ends, into --csv.piece_s")  # fmt: skip
-    if csv.command is None and config.filter.command == FrameFilter().command:
-        notes.append(f"the table has no commands: all are unknown, and the rule `command == {config.filter.command}` "
-                     "is switched off")  # fmt: skip
-        config = replace(config, filter=replace(config.filter, command=None))
-    store = FrameStore(out / "frames")
-    cut = Cut(decisions=config.filter, label=config.label, shares=shares, seed=config.split_seed)
-    frames, funnel = _write_parts(store, store.logs(), out, cut, record.problems)
-    counts = {"logs": record.drives, "broken_logs": 0}
-    counts |= {"entries": record.rows, "broken_entries": record.rows - record.frames}
-    index = Index(out, csv.root, frames, funnel, record.problems, counts, None, notes)
-    about = _about(index, table, table, config, None) | {"source": "csv", "csv": csv, "notes": notes}
-    write_json(out / "index.json", about)
-    return index
-
-
-def _csv_notes(record: CsvRecord, csv: CsvConfig) -> list[str]:
-    notes = [f"{record.rows:,} rows gave {record.frames:,} frames of {record.drives:,} drives"]
-    if csv.names_drives:
-        return notes
-    how = f"at pauses over {csv.gap_s:g} s" if csv.gap_s else "nowhere"
-    also = f" and every {csv.piece_s:g} s, whose ends are near-duplicates" if csv.piece_s else ""
-    notes.append(
-        f"the table does not name its drives: it was cut {how}{also}; a road that was driven twice may stand in train "
-        "and test, so name them with --csv.drive or --csv.drive_pattern for an honest split"
-    )
-    return notes

@@ -22,7 +22,7 @@ from roadstill.errors import UserError
 from roadstill.images import BrokenImage
 from roadstill.moved import recorded
 from roadstill.names import dotted
-from roadstill.runs import digest_file, digest_of, plain, require_folder
+from roadstill.runs import digest_code, digest_of, plain, require_folder
 from roadstill.sources.navsim.boxes import CLASSES, read_boxes, read_camera, regions
 from roadstill.sources.navsim.lookup import frame_of
 from roadstill.sources.navsim.schema import BrokenFrame
@@ -145,11 +145,7 @@ def _plain(value: Any) -> Any:
 def _source(code: Any) -> str:
     if (version := getattr(code, "VERSION", None)) is not None and code.__module__ == __name__:
         return str(version)
-    try:
-        path = inspect.getsourcefile(code)
-    except TypeError:  # compiled code
-        path = None
-    return digest_file(Path(path)) if path and Path(path).is_file() else "unknown"
+    return digest_code(code)
 
 
 # ---- blurring by boxes

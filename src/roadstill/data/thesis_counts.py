@@ -46,9 +46,10 @@ def beside_thesis(funnel: Funnel, preset: str) -> str:
 
 
 def _lines(stage: str, row: FunnelRow, counts: list[int | None]) -> list[str]:
-    pairs = zip(("", ": not brake", ": brake"), (row.left, row.not_brake, row.brake), counts, strict=True)
+    ours = (row.left, row.classes["not_brake"], row.classes["brake"])
+    pairs = zip(("", ": not brake", ": brake"), ours, counts, strict=True)
     return [
-        f"{stage + part:<56} {ours:>10,} {theirs:>10,} {ours - theirs:>+11,}"
-        for part, ours, theirs in pairs
+        f"{stage + part:<56} {here:>10,} {theirs:>10,} {here - theirs:>+11,}"
+        for part, here, theirs in pairs
         if theirs is not None
     ]

@@ -12,7 +12,8 @@ _WORLD = ("numpy", "pyarrow", "panda3d", "pillow")
 _LOGS, _PICTURES = "logs", "pictures"
 _BASE, _CODEC = "base generator", "codec"
 HINTS = {
-    _LOGS: "logs (name their folder with --data, set OPENSCENE_DATA_ROOT, or make some with `roadstill world`)",
+    _LOGS: "logs (name their folder with --data, set OPENSCENE_DATA_ROOT, or make some with `roadstill world`; data of "
+    "a source of yours are not looked for)",
     _PICTURES: "pictures of the front camera (sensor_blobs beside the logs, or `roadstill world`)",
     _BASE: "the shipped base generator (install the package again, or name another with --base)",
     _CODEC: "the shipped codec (install the package again, or name another with --codec)",

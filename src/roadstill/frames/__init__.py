@@ -1,16 +1,14 @@
 """Frames: facts of camera frames as tables, without opening a picture."""
 
+from roadstill.frames.columns import COMMANDS, SCHEMA, leaves_folder
 from roadstill.frames.table import (
     CLASS_NAMES,
-    COMMANDS,
     PICTURE_FACTS,
-    SCHEMA,
     BrakeLabel,
     FrameTable,
     FrameWriter,
     PictureFacts,
     frame_writers,
-    leaves_folder,
     open_frames,
     stream_frames,
 )

@@ -1,9 +1,10 @@
 """Which frames count: windows of a log with a route, then frames that show a clear decision; every rule is counted."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,8 +12,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from roadstill.errors import UserError
-from roadstill.frames.table import COMMANDS, FrameTable
-from roadstill.runs import write_json
+from roadstill.frames.columns import COMMANDS
+from roadstill.frames.table import CLASS_NAMES, FrameTable
+from roadstill.runs import read_json, write_json
 
 Mask = NDArray[np.bool_]
 ORDER = ("command", "accel", "speed")
@@ -150,12 +152,23 @@ class FrameFilter:
 
 @dataclass(frozen=True)
 class FunnelRow:
-    """What one rule left: all frames, and those of either class."""
+    """What one rule left.
+
+    Attributes:
+        rule: text of the rule.
+        left: number of frames.
+        classes: number of frames of each class, by name, in label order.
+    """
 
     rule: str
     left: int
-    not_brake: int
-    brake: int
+    classes: Mapping[str, int]
+
+    @classmethod
+    def restored(cls, record: Mapping[str, Any]) -> "FunnelRow":
+        """The row that `Funnel.save` wrote; before 0.1.0 the classes stood beside ``rule`` and ``left``."""
+        classes = record.get("classes") or {key: n for key, n in record.items() if key not in ("rule", "left")}
+        return cls(record["rule"], record["left"], classes)
 
 
 @dataclass(frozen=True)
@@ -174,6 +187,20 @@ class Funnel:
     other_rows: tuple[FunnelRow, ...] = field(default_factory=tuple)
     with_gap: int = 0
 
+    @classmethod
+    def load(cls, path: Path) -> "Funnel":
+        """The funnel that `save` wrote.
+
+        Raises:
+            UserError: no such file, or no funnel.
+        """
+        record = read_json(path)
+        try:
+            rows, other_rows = (tuple(map(FunnelRow.restored, record.get(key, ()))) for key in ("rows", "other_rows"))
+        except (AttributeError, KeyError, TypeError) as error:
+            raise UserError(f"{path} holds no funnel ({type(error).__name__}: {error}); index again") from None
+        return cls(rows, record.get("scenes", 0), other_rows, record.get("with_gap", 0))
+
     def save(self, path: Path) -> None:
         """Writes the rows as JSON."""
         rows, other_rows = ([vars(row) for row in rows] for rows in (self.rows, self.other_rows))
@@ -181,10 +208,13 @@ class Funnel:
 
     def __str__(self) -> str:
         width = max(len(row.rule) for row in (*self.rows, *self.other_rows))
-        lines = [f"{'rule':<{width}} {'left':>11} {'not_brake':>11} {'brake':>11}"]
+        wide = {name: max(11, len(name)) for name in (self.rows[0].classes if self.rows else ())}
+        lines = [" ".join([f"{'rule':<{width}} {'left':>11}", *(f"{name:>{wide[name]}}" for name in wide)])]
         for rows, title in ((self.rows, None), (self.other_rows, "the same rules in another order:")):
             lines += [title] if title and rows else []
-            lines += [f"{row.rule:<{width}} {row.left:>11,} {row.not_brake:>11,} {row.brake:>11,}" for row in rows]
+            for row in rows:
+                counts = (f"{row.classes[name]:>{wide[name]},}" for name in wide)
+                lines.append(" ".join([f"{row.rule:<{width}} {row.left:>11,}", *counts]))
         if self.with_gap:
             lines.append(f"{self.with_gap:,} of the scenes have a gap in time (frames are missing there)")
         return "\n".join(lines)
@@ -197,14 +227,21 @@ class Sieve:
         scenes: the rules that make a frame a scene.
         decisions: the rules on what it shows.
         windows: says which scenes have gaps, to count them.
+        class_names: names of the frames' labels, in label order.
 
     Attributes:
         motion: scenes per cell of `SPEED_EDGES_MPS` and `ACCEL_EDGES_MPS2`, ``[speeds, accels]`` (thesis Fig. 4.2);
             the outer cells hold what lies beyond.
     """
 
-    def __init__(self, scenes: Sequence[Rule], decisions: FrameFilter, windows: SceneFilter | None = None) -> None:
-        self._scenes, self._windows = scenes, windows
+    def __init__(
+        self,
+        scenes: Sequence[Rule],
+        decisions: FrameFilter,
+        windows: SceneFilter | None = None,
+        class_names: Sequence[str] = CLASS_NAMES,
+    ) -> None:
+        self._scenes, self._windows, self._class_names = scenes, windows, class_names
         self._orders = (decisions.rules(), decisions.rules(decisions.other_order))
         self._counts: list[NDArray[np.int64]] = []
         self._with_gap = 0
@@ -212,7 +249,7 @@ class Sieve:
 
     def __call__(self, frames: FrameTable) -> FrameTable:
         """The frames that pass every rule."""
-        labels = frames.labels
+        labels, classes = frames.labels, len(self._class_names)
         masks = [np.ones(len(frames), np.bool_)]
         for rule in self._scenes:
             masks.append(masks[-1] & rule.stays(frames))
@@ -226,7 +263,7 @@ class Sieve:
             for rule in order:
                 kept = kept & verdicts[rule.text]
                 masks.append(kept)
-        self._counts.append(np.array([np.bincount(labels[mask], minlength=2) for mask in masks]))
+        self._counts.append(np.array([np.bincount(labels[mask], minlength=classes) for mask in masks]))
         if len(self._counts) > 1:
             self._counts = [np.sum(self._counts, axis=0)]
         return frames.take(kept)
@@ -249,11 +286,14 @@ class Sieve:
             UserError: nothing came in, or nothing is left; names the rule that removed the last frames.
         """
         texts = ["all frames", *(rule.text for rule in (*self._scenes, *self._orders[0], *self._orders[1]))]
-        counts = self._counts[0] if self._counts else np.zeros((len(texts), 2), np.int64)
-        rows = [FunnelRow(text, int(n.sum()), int(n[0]), int(n[1])) for text, n in zip(texts, counts, strict=True)]
+        counts = self._counts[0] if self._counts else np.zeros((len(texts), len(self._class_names)), np.int64)
+        rows = [
+            FunnelRow(text, int(n.sum()), dict(zip(self._class_names, n.tolist(), strict=True)))
+            for text, n in zip(texts, counts, strict=True)
+        ]
         last = len(rows) - len(self._orders[1])
         if not rows[0].left:
-            raise UserError("there is not one readable frame")
+            raise UserError("no readable frame was found")
         for above, row in pairwise(rows[:last]):
             if not row.left:
                 raise UserError(

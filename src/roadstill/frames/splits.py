@@ -54,7 +54,7 @@ def write_index(tables: Iterable[FrameTable], folder: Path, cut: Cut) -> tuple[d
         UserError: a rule removed every frame, or there are too few drives for the parts.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    sieve = Sieve(cut.scenes, cut.decisions, cut.windows)
+    sieve = Sieve(cut.scenes, cut.decisions, cut.windows, cut.label.class_names)
     kept_path = folder / ".kept.parquet"
     counts: Counter[tuple[str, int]] = Counter()
     held: set[str] = set()

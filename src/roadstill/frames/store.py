@@ -18,7 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from roadstill.errors import UserError
-from roadstill.frames.table import SCHEMA, FrameTable
+from roadstill.frames.columns import SCHEMA
+from roadstill.frames.table import FrameTable
 from roadstill.runs import atomic_path
 
 _RECORD = b"roadstill.log"

@@ -1,15 +1,14 @@
 """`FrameTable`: one row of facts per camera frame, made from logs alone (no picture is opened).
 
-Labels: 0 = not_brake, 1 = brake. Commands: 0 left, 1 straight, 2 right, 3 unknown. Velocities and accelerations are in
-the ego frame (x forward, y left).
+Labels: 0 = not_brake, 1 = brake.
 """
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -17,30 +16,10 @@ import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
 from roadstill.errors import UserError
+from roadstill.frames.columns import SCHEMA, filled
 from roadstill.runs import atomic_path
 
 CLASS_NAMES = ("not_brake", "brake")
-COMMANDS = ("left", "straight", "right", "unknown")
-SCHEMA = pa.schema(
-    [
-        ("token", pa.string()),
-        ("log", pa.string()),
-        ("drive", pa.string()),
-        ("timestamp_us", pa.int64()),
-        ("image", pa.string()),
-        ("vx_mps", pa.float64()),
-        ("vy_mps", pa.float64()),
-        ("speed_mps", pa.float64()),
-        ("accel_mps2", pa.float64()),
-        ("command", pa.int8()),
-        ("location", pa.string()),
-        ("position", pa.int32()),
-        ("remaining", pa.int32()),
-        ("steady_before", pa.int32()),
-        ("steady_after", pa.int32()),
-        ("has_route", pa.bool_()),
-    ]
-)
 PICTURE_FACTS = ("token", "log", "drive", "timestamp_us", "image")  # what a step on pictures is told
 _LABEL = b"roadstill.label"
 _ROWS = 1 << 16  # rows that a reader holds at a time
@@ -51,9 +30,11 @@ class BrakeLabel:
     """How a frame gets its label: brake (1) where the longitudinal acceleration is below the threshold (thesis 4.2).
 
     Attributes:
-        threshold_mps2: of the acceleration.
+        threshold_mps2: acceleration below which a frame is *brake*.
+        class_names: names of the labels, in their order.
     """
 
+    class_names: ClassVar[tuple[str, ...]] = CLASS_NAMES
     threshold_mps2: float = 0.0
 
     def of(self, accel_mps2: ArrayLike) -> NDArray[np.int64]:
@@ -115,6 +96,33 @@ class FrameTable:
         holes = [name for name in SCHEMA.names if self.table.column(name).null_count]
         if holes:
             raise UserError(f"the frame table has empty cells in {holes}; make it again with `roadstill index`")
+
+    @classmethod
+    def of(cls, *, step_s: float | None = None, label: BrakeLabel | None = None, **columns: ArrayLike) -> "FrameTable":
+        """Frames from a few columns by name; what is not given is made from the others.
+
+        Needed are ``token`` (names the frame in the whole data set), ``log`` (one recording), ``timestamp_us``,
+        ``image``, ``vx_mps`` (forward) and ``accel_mps2``; a table may hold several logs, one after the other, each in
+        the order of time. Where not given, ``drive`` is the log, ``vy_mps`` is 0, ``speed_mps`` the norm of the
+        velocity, ``command`` and ``location`` are unknown, no frame has a route, and the places in the log are counted
+        as if every entry of it were here.
+
+        Args:
+            step_s: usual time between two frames of a log; by default its median. One and a half is a gap in time.
+            label: how ``labels`` come about.
+            columns: the columns, ``[n]`` each, or one value for all rows; commands by number or by name.
+
+        Raises:
+            UserError: a column that is missing, unknown, of another length or type, or holds no number; rows of a log
+                that do not stand together or go back in time; a token twice; a path that leaves the sensor folder.
+
+        >>> FrameTable.of(
+        ...     token=["a", "b"], log="monday", timestamp_us=[0, 500_000], image=["0.jpg", "1.jpg"],
+        ...     vx_mps=[3.0, 4.0], accel_mps2=2.0,
+        ... ).column("remaining").tolist()
+        [1, 0]
+        """
+        return cls(filled(columns, step_s), label or BrakeLabel())
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -226,15 +234,3 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
         raise UserError(f"{path}: {error}") from None
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{path} cannot be read as Parquet: {str(error)[:200]}") from None
-
-
-def leaves_folder(path: str) -> bool:
-    """Whether a relative posix path is absolute, climbs, or is no clean path that every file system takes."""
-    return (
-        not path
-        or any(len(part.encode(errors="replace")) > 200 for part in path.split("/"))
-        or path.startswith("/")
-        or any(bad in path for bad in ("\0", "\\", "\n", "\r"))
-        or ":" in path.split("/", 1)[0]
-        or ".." in PurePosixPath(path).parts
-    )

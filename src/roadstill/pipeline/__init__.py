@@ -13,6 +13,7 @@ from pathlib import Path
 
 import yaml
 
+from roadstill.data.sources import has_pictures_only
 from roadstill.evaluation import Comparison
 from roadstill.pipeline.data import make_index, make_pictures, make_sets, make_world, require_data
 from roadstill.pipeline.generator import encode, finetune_arms, pretrain
@@ -50,11 +51,11 @@ def run_recipe(
     with atomic_path(folder / "recipe.yaml") as path:
         path.write_text(yaml.safe_dump(plain(recipe, grouped=True), sort_keys=False), encoding="utf-8")
     make_world(road)
-    if recipe.source == "navsim":
+    if has_pictures_only(recipe.source):
+        make_pictures(road)
+    else:
         make_index(road)
         make_sets(road)
-    else:
-        make_pictures(road)
     if any(arm.kind == "generated" for arm in recipe.arms.values()):
         encode(road)
         pretrain(road)

@@ -5,28 +5,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from roadstill.data.cifar10 import DEV_IMAGES, prepare_cifar10
-from roadstill.data.folders import prepare_folder
 from roadstill.data.indexing import IndexConfig, hook_defaults, index_data, open_index
 from roadstill.data.picture_store import PictureConfig
 from roadstill.data.prepare import prepare_splits
 from roadstill.data.privacy import describe, hook_of
+from roadstill.data.sources import NAVSIM, SOURCES, SetRequest, describe_source, open_pictures_of, write_sets
 from roadstill.errors import UserError
 from roadstill.pipeline.road import Road
 from roadstill.protocols import PROTOCOLS
 from roadstill.recipes import Recipe
 
-_WANTED = {"cifar10": "CIFAR-10 (its folder or archive)", "folder": "a folder of class folders"}
-
 
 def require_data(recipe: Recipe) -> None:
-    """Before any work: the built-in world stands in for driving logs only.
+    """Before any work: the built-in world stands in for NAVSIM logs only.
 
     Raises:
-        UserError: the recipe is for other pictures and names none.
+        UserError: the recipe is for another source and names no data.
     """
-    if recipe.source in _WANTED and recipe.data is None:
-        raise UserError(f"recipe {recipe.name} is for {_WANTED[recipe.source]}; say where it lies with --data")
+    if recipe.source != NAVSIM and recipe.data is None:
+        raise UserError(f"recipe {recipe.name} reads the source {recipe.source}; say where it lies with --data")
 
 
 def make_world(road: Road) -> None:
@@ -49,6 +46,9 @@ def make_index(road: Road) -> None:
     config: Any = recipe.index
     if recipe.protocol != "honest" or recipe.test_index:
         config = {"index": recipe.index, "protocol": recipe.protocol, "test": recipe.test_index}
+    if recipe.source != NAVSIM or recipe.source_settings:
+        own = describe_source(recipe.source, recipe.source_settings)
+        config = {"index": recipe.index, "protocol": recipe.protocol} | own
     stage = road.stage("index", config, "world")
     if stage.done:
         return
@@ -57,9 +57,19 @@ def make_index(road: Road) -> None:
         if not recipe.data:  # an older index may hold logs of another world under the same names
             shutil.rmtree(road.folder / name, ignore_errors=True)
         out = road.folder / name
-        index = index_data(road.root, out, part, protocol=recipe.protocol, workers=road.workers)
+        index = index_data(
+            road.root,
+            out,
+            part,
+            source=recipe.source,
+            settings=recipe.source_settings,
+            protocol=recipe.protocol,
+            workers=road.workers,
+        )
         assert index  # only a shard has none
         frames |= index.frames
+        for note in index.notes:
+            road.say(note)
     stage.finish(frames=frames)
 
 
@@ -76,32 +86,28 @@ def _indexes(road: Road) -> list[tuple[str, IndexConfig]]:
 
 
 def make_pictures(road: Road) -> None:
-    """Image sets of pictures that are there as they are: CIFAR-10 or class folders."""
+    """Image sets of pictures that are taken as they are."""
     recipe, out = road.recipe, road.folder / "sets"
     assert recipe.data is not None
-    has_dev = "dev" in PROTOCOLS[recipe.protocol].shares(recipe.index.shares)
-    config = {"source": recipe.source, "group": recipe.group, "max_per_class": recipe.max_per_class, "dev": has_dev}
-    config |= {"image_px": recipe.image_px} if recipe.source == "folder" else {}
+    shares = PROTOCOLS[recipe.protocol].shares(recipe.index.shares)
+    config: dict[str, Any] = {
+        "source": recipe.source,
+        "group": recipe.group,
+        "max_per_class": recipe.max_per_class,
+        "dev": "dev" in shares,
+    }
+    if recipe.source != "cifar10":  # whose pictures keep their size
+        config["image_px"] = recipe.image_px
+    if recipe.source not in SOURCES or recipe.source_settings:
+        config |= describe_source(recipe.source, recipe.source_settings)
     stage = road.stage("sets", config, "world")
     if stage.done:
         return
     shutil.rmtree(out, ignore_errors=True)
-    if recipe.source == "cifar10":
-        dev_images = (min(DEV_IMAGES, 10 * (recipe.max_per_class or DEV_IMAGES))) if has_dev else 0
-        made = prepare_cifar10(Path(recipe.data), out, dev_images=dev_images, max_per_class=recipe.max_per_class).notes
-    elif not has_dev:
-        raise UserError(f"protocol {recipe.protocol} has no dev part, but class folders get one; take honest")
-    else:
-        pictures = PictureConfig(recipe.image_px)
-        made = prepare_folder(
-            Path(recipe.data),
-            out,
-            config=pictures,
-            group=recipe.group,
-            max_per_class=recipe.max_per_class,
-            workers=road.workers,
-        ).notes
-    for note in made:
+    source = open_pictures_of(recipe.source, road.root, recipe.source_settings, {"group": recipe.group})
+    request = SetRequest(tuple(shares), PictureConfig(recipe.image_px), recipe.max_per_class, workers=road.workers)
+    write_sets(source, recipe.source, out, request)
+    for note in source.notes:
         road.say(note)
     stage.finish()
 
@@ -120,9 +126,8 @@ def make_sets(road: Road) -> None:
     for name, _ in _indexes(road):
         sensors = open_index(road.folder / name)["sensors"]
         if not sensors:
-            raise UserError(
-                f"{road.root} has logs but no sensor_blobs folder beside them; see roadstill prepare --help"
-            )
+            where = "its logs have no sensor_blobs folder beside them" if recipe.source == NAVSIM else "sensors is None"
+            raise UserError(f"{road.root}: no pictures, since {where}; see roadstill prepare --help")
         prepare_splits(
             road.folder / name,
             Path(sensors),

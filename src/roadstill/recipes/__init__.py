@@ -15,12 +15,14 @@ import yaml
 
 from roadstill.agents import AgentConfig
 from roadstill.data.indexing import IndexConfig
+from roadstill.data.sources import NAVSIM, find_source
 from roadstill.denoisers.base import Sampling
 from roadstill.errors import UserError
 from roadstill.generator.config import FinetuneConfig
 from roadstill.generator.refine import Refinement
 from roadstill.protocols import PROTOCOLS, ProtocolName
 from roadstill.recipes.spelling import in_groups, unrecorded
+from roadstill.runs import later
 from roadstill.selection.registry import find_selector, makes_pictures
 
 Size = Literal["toy", "small", "full"]
@@ -107,8 +109,9 @@ class Recipe:
         arms: by a short name that serves as folder name.
         world: source of the frames if ``data`` is not given.
         data: folder of NAVSIM logs and sensors, or what ``source`` says.
-        source: "navsim"; or pictures as they are, for which there is no index: "cifar10" (see
-            `roadstill.data.cifar10`) or "folder" (class folders).
+        source: what reads ``data``: "navsim" or "csv", whose frames are indexed; "cifar10" or "folder" (class folders),
+            whose pictures are taken as they are; or the dotted path of one of yours, see `roadstill.data.sources`.
+        source_settings: settings of the source, as the fields of `roadstill.sources.csv.config.CsvConfig`.
         group: of class folders, see `roadstill.data.folders.prepare_folder`.
         index: which frames count, and how they are split.
         protocol: who may look at which part, see `roadstill.protocols`.
@@ -145,7 +148,8 @@ class Recipe:
     arms: dict[str, Arm]
     world: World = field(default_factory=World)
     data: str | None = None
-    source: Literal["navsim", "cifar10", "folder"] = "navsim"
+    source: str = NAVSIM
+    source_settings: dict[str, Any] | None = later(None)
     group: str | None = None
     index: IndexConfig = field(default_factory=IndexConfig)
     protocol: ProtocolName = "honest"
@@ -173,6 +177,9 @@ class Recipe:
     thesis: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        find_source(self.source)
+        if self.test_index and self.source != NAVSIM:
+            raise UserError(f"test_index is a selection of NAVSIM's; leave it out with source {self.source}")
         if self.hook_settings and self.hook is None:
             raise UserError("hook_settings are for a hook; name it with the field hook")
         if (fewest := min([self.seeds, *(arm.seeds or self.seeds for arm in self.arms.values())])) < 3:
@@ -193,7 +200,7 @@ class Recipe:
         """What the recipe's pictures are, in the words of tables."""
         if self.data is None:
             return "synthetic pictures of the built-in world"
-        return {"navsim": "genuine driving data", "cifar10": "CIFAR-10", "folder": self.data}[self.source]
+        return {NAVSIM: "genuine driving data", "cifar10": "CIFAR-10"}.get(self.source, self.data)
 
     def agent_of(self, other: str | None = None, *, full: bool = False) -> AgentConfig:
         """The agent of a small arm or of the full one, as it is or as one of ``others``.

@@ -25,6 +25,7 @@ from roadstill.frames.filters import ACCEL_EDGES_MPS2, SPEED_EDGES_MPS
 INK, GRID = "#010203", "#040506"  # stand for var(--ink) and var(--line)
 BRAKE, OTHER = "#d9622b", "#3f88c5"
 SERIES = ("#3f88c5", "#d9622b", "#2a9d6f", "#b8860b", "#a05fb4", "#6b7f8c", "#c2527a", "#4aa5a5")
+_CLASS_COLOURS = (BRAKE, OTHER, *SERIES[2:])
 WIDTH_IN = 4.7
 _STYLE = {
     "svg.hashsalt": "roadstill",
@@ -49,6 +50,11 @@ _STYLE = {
     "legend.fontsize": 8,
     "lines.linewidth": 1.6,
 }
+
+
+def colour_of(place: int) -> str:
+    """The colour of a class, by its place in the order that tables show."""
+    return _CLASS_COLOURS[place % len(_CLASS_COLOURS)]
 
 
 def _axes(height_in: float) -> tuple[Figure, Axes]:
@@ -124,13 +130,12 @@ def class_bars(arms: Sequence[Mapping[str, Any]], class_names: Sequence[str], id
     with rc_context(_STYLE):
         figure, axes = _axes(1.1 + 0.5 * len(arms))
         thick = 0.8 / len(class_names)
-        colours = (BRAKE, OTHER, *SERIES[2:])
         for place, name in enumerate(class_names):
             found = [arm["class_accuracy"].get(name, {}) for arm in arms]
             rows = np.arange(len(arms)) + (place - (len(class_names) - 1) / 2) * thick
             axes.barh(
                 rows, [100 * score.get("mean", 0.0) for score in found], 0.92 * thick,
-                xerr=[100 * (score.get("sd") or 0.0) for score in found], color=colours[place % len(colours)],
+                xerr=[100 * (score.get("sd") or 0.0) for score in found], color=colour_of(place),
                 error_kw={"ecolor": INK, "elinewidth": 0.9, "capsize": 2}, label=name.replace("_", " "),
             )  # fmt: skip
         axes.set_xlim(0, 100)
@@ -148,13 +153,16 @@ def class_bars(arms: Sequence[Mapping[str, Any]], class_names: Sequence[str], id
         return _svg(figure, ids, f"Accuracy per class. {text}.")
 
 
-def motion_heatmap(counts: NDArray[np.int64], min_abs_accel_mps2: float, min_speed_mps: float) -> str:
+def motion_heatmap(
+    counts: NDArray[np.int64], min_abs_accel_mps2: float, min_speed_mps: float, *, names_areas: bool = True
+) -> str:
     """Frames by speed and acceleration, log colours, with the two areas that the filters keep (thesis Fig. 4.2).
 
     Args:
         counts: frames per cell ``[len(SPEED_EDGES_MPS) - 1, len(ACCEL_EDGES_MPS2) - 1]``.
         min_abs_accel_mps2: weaker accelerations are removed.
         min_speed_mps: slower frames are removed.
+        names_areas: whether the area below zero is the class *brake* and the one above it *not brake*.
     """
     with rc_context(_STYLE):
         figure, axes = _axes(3.3)
@@ -168,8 +176,9 @@ def motion_heatmap(counts: NDArray[np.int64], min_abs_accel_mps2: float, min_spe
         for low, high, colour in ((bottom, -min_abs_accel_mps2, BRAKE), (min_abs_accel_mps2, top, OTHER)):
             box = (min_speed_mps, low + 0.05), width, high - low - 0.1
             axes.add_patch(Rectangle(*box, fill=False, ec=colour, lw=2))
-        axes.text(right - 0.5, bottom + 0.3, "kept: brake", ha="right", va="bottom", color=BRAKE, weight="bold")
-        axes.text(right - 0.5, top - 0.3, "kept: not brake", ha="right", va="top", color=OTHER, weight="bold")
+        below, above = ("kept: brake", "kept: not brake") if names_areas else ("kept", "kept")
+        axes.text(right - 0.5, bottom + 0.3, below, ha="right", va="bottom", color=BRAKE, weight="bold")
+        axes.text(right - 0.5, top - 0.3, above, ha="right", va="top", color=OTHER, weight="bold")
         axes.set_xlabel("speed, m/s")
         axes.set_ylabel("longitudinal acceleration, m/s²")
         bar = figure.colorbar(picture, ax=axes, pad=0.02, format="%d")

@@ -54,7 +54,7 @@ def gather(run: Path) -> dict[str, Any]:
     labels = compared[0]["labels"] if compared else {}
     return {
         "name": run.resolve().name,
-        "from_logs": part("source", lambda: parts.recipe_fields(run).get("source", "navsim")) == "navsim",
+        "from_frames": part("source", lambda: parts.from_frames(run)),
         "synthetic": part("source", lambda: parts.is_synthetic(run)),
         "comparisons": compared,
         "sheets": part("pictures", lambda: sheets.contact_sheets(run, labels) or None),

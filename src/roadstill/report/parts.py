@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from roadstill.errors import UserError
 from roadstill.evaluation.ledger import read_ledger
+from roadstill.frames import CLASS_NAMES
+from roadstill.frames.filters import Funnel, FunnelRow
 from roadstill.report import figures
 from roadstill.runs import read_json, read_metrics
 from roadstill.schedules import linear, spoon_cosine
@@ -43,22 +45,42 @@ def is_synthetic(run: Path) -> bool:
     return (run / "world.json").is_file() or (run / "world" / "world.json").is_file()
 
 
-def funnels(run: Path) -> dict[str, list[dict[str, Any]]] | None:
-    """Rows of the filter funnels by title, each with its share of the first row in percent.
+def from_frames(run: Path) -> bool:
+    """Whether the run's pictures are frames of an index; a source of pictures that are taken as they are has none."""
+    return recipe_fields(run).get("source", "navsim") == "navsim" or (run / "index").is_dir()
 
-    A test part that is a selection of its own has a funnel of its own.
+
+def in_order(class_names: Iterable[str]) -> list[str]:
+    """The classes as tables show them: brake first, since a missed brake is the worse mistake."""
+    return sorted(class_names, key=lambda name: name != "brake")
+
+
+def funnels(run: Path) -> dict[str, list[dict[str, Any]]] | None:
+    """Rows of the filter funnels by title: rule, frames left, and of each class its name, count, share and colour.
+
+    Shares are of the largest row's frames, in percent. A test part that is a selection of its own has a funnel of its
+    own.
     """
     found: dict[str, list[dict[str, Any]]] = {}
     for title, folder in (("Filter funnel", "index"), ("Filter funnel of the test part", "index-test")):
         path = run / folder / "funnel.json"
         if path.is_file():
-            rows = read_json(path)["rows"]
-            most = max([1, *(row["left"] for row in rows)])
-            found[title] = [
-                dict(row) | {"share": 100 * row["left"] / most, "brake_share": 100 * row["brake"] / most}
-                for row in rows
-            ]
+            rows = Funnel.load(path).rows
+            most = max([1, *(row.left for row in rows)])
+            found[title] = [{"rule": row.rule, "left": row.left, "classes": _classes(row, most)} for row in rows]
     return found or None
+
+
+def _classes(row: FunnelRow, most: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name.replace("_", " "),
+            "count": row.classes[name],
+            "share": 100 * row.classes[name] / most,
+            "colour": figures.colour_of(place),
+        }
+        for place, name in enumerate(in_order(row.classes))
+    ]
 
 
 def problems(run: Path, show: int = 8) -> tuple[int, list[str]] | None:
@@ -78,7 +100,10 @@ def heatmap(run: Path) -> str | None:
     counts = np.array(read_json(path)["counts"], np.int64)
     asked = (recipe_fields(run).get("index") or {}).get("filter") or {}
     least_accel, least_speed = asked.get("min_abs_accel_mps2", 1.0), asked.get("min_speed_mps", 3.0)
-    return figures.motion_heatmap(counts, least_accel or 0.0, least_speed or 0.0)
+    funnel = run / "index" / "funnel.json"
+    names = next((set(row.classes) for row in Funnel.load(funnel).rows), None) if funnel.is_file() else None
+    braking = names in (None, set(CLASS_NAMES))
+    return figures.motion_heatmap(counts, least_accel or 0.0, least_speed or 0.0, names_areas=braking)
 
 
 def schedules() -> tuple[str, str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from roadstill.protocols import PROTOCOLS
 from roadstill.report import figures
-from roadstill.report.parts import recipe_fields
+from roadstill.report.parts import in_order, recipe_fields
 from roadstill.runs import read_json
 
 _MOST_CLASSES = 4  # with a column and a bar of their own
@@ -26,8 +26,7 @@ def _comparison(run: Path, path: Path) -> dict[str, Any]:
     labels, budgets = _asked(run, about)
     arms = [_arm(name, arm, labels, budgets) for name, arm in found["arms"].items()]
     labels = {arm["name"]: arm["label"] for arm in arms}
-    names = list(dict.fromkeys(name for arm in arms for name in arm["class_accuracy"]))
-    names.sort(key=lambda name: name != "brake")  # brake first: a missed brake is the worse mistake
+    names = in_order(dict.fromkeys(name for arm in arms for name in arm["class_accuracy"]))
     chance = 1 / max(2, len(names))
     shown = names if len(names) <= _MOST_CLASSES else []
     verdicts = list(found["verdicts"].values())

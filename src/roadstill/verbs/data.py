@@ -6,11 +6,14 @@ from typing import Any, Literal
 
 from tqdm import tqdm
 
-from roadstill.data.indexing import IndexConfig
+from roadstill.data.indexing import IndexConfig, hook_defaults, index_data, open_index
 from roadstill.data.picture_store import PictureConfig
+from roadstill.data.privacy import NamedHook, hook_of
+from roadstill.data.sources import NAVSIM, SetRequest, looks_like, open_pictures_of, write_sets
 from roadstill.errors import PartlyDone, UserError
 from roadstill.frames import BrakeLabel
 from roadstill.frames.filters import FrameFilter, SceneFilter
+from roadstill.frames.splits import SPLITS
 from roadstill.imagesets import ImageSet
 from roadstill.parallel import Shard
 from roadstill.protocols import ProtocolName
@@ -52,7 +55,8 @@ def index(
     data: Path,
     out: Path,
     *,
-    source: Literal["navsim", "csv"] = "navsim",
+    source: str = "navsim",
+    source_settings: dict[str, Any] | None = None,
     csv: CsvConfig = CsvConfig(),  # noqa: B008
     preset: str = "all",
     navsim_config: Path | None = None,
@@ -73,9 +77,12 @@ def index(
     """Reads driving logs into a table of frames, filters them and splits them by drive.
 
     Args:
-        data: folder of NAVSIM logs and sensors (or of the built-in world), or a table of camera frames (.csv).
+        data: folder of NAVSIM logs and sensors (or of the built-in world), a table of camera frames (.csv), or what a
+            source of yours reads.
         out: folder to make: frames/log=.../ (all), train / dev / test.parquet (filtered), funnel.json, problems.txt.
-        source: navsim, or csv for a table of camera frames; a file that ends in .csv needs no word.
+        source: navsim, csv for a table of camera frames (a file that ends in .csv needs no word), or the dotted path of
+            a source of yours, as my_sources.Records.
+        source_settings: settings of that source, as '{"camera": "front"}'.
         csv: how a table of camera frames is read.
         preset: all, mini, navmini, navtrain, navtrain-train, navtrain-val or navtest, as navsim's own lists have them.
         navsim_config: folder of a navsim checkout, which holds those lists.
@@ -93,21 +100,27 @@ def index(
         shard: share i/n of the logs to read, for several machines; a call without it joins all shares.
         workers: number of processes that read logs.
     """
-    from roadstill.data.indexing import Index, index_csv, index_data
     from roadstill.data.thesis_counts import beside_thesis
 
     if expect not in (None, "thesis"):
         raise UserError(f"expect {expect!r} is unknown; the only one is 'thesis'")
     share = Shard.parse(shard) if shard else None
     config = IndexConfig(preset, navsim_config, scenes, filter, label, split_seed, shares, split)
-    if source == "csv" or (data.suffix.lower() == ".csv" and not data.is_dir()):
-        if expect or share:
-            raise UserError("expect and shard are for NAVSIM logs; leave them out with a table of frames")
-        found: Index | None = index_csv(data, out, config, csv, protocol=protocol, progress=_bar("bytes"))
-    elif csv != CsvConfig():
-        raise UserError(f"{data} is no .csv file, so the csv settings are not for it; add --source csv if it holds one")
-    else:
-        found = index_data(data, out, config, protocol=protocol, shard=share, workers=workers, progress=_bar("logs"))
+    if source == NAVSIM and data.suffix.lower() == ".csv" and not data.is_dir():
+        source = "csv"
+    if source != NAVSIM and (expect or share):
+        raise UserError(f"expect and shard are for NAVSIM logs; leave them out with source {source}")
+    found = index_data(
+        data,
+        out,
+        config,
+        source=source,
+        settings=_csv_settings(data, source, csv, source_settings),
+        protocol=protocol,
+        shard=share,
+        workers=workers,
+        progress=_bar("bytes" if source == "csv" else "logs"),
+    )
     if found is None:
         return f"{out}: the logs of shard {shard} were read; when all shards are done, run index without --shard"
     lines = [*found.notes, str(found.funnel)]
@@ -126,6 +139,16 @@ def index(
         lines.append(f"{len(found.problems)} problems, see {out / 'problems.txt'}")
     parts = ", ".join(f"{count:,} {name}" for name, count in found.frames.items())
     return _told([*lines, f"{out}: {parts}"], partly=broken > 0)
+
+
+def _csv_settings(data: Path, source: str, csv: CsvConfig, settings: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The settings of the source; those of a table are given one by one, as ``--csv.time``, or together."""
+    given = {name: value for name, value in vars(csv).items() if value != getattr(CsvConfig(), name)}
+    if not given:
+        return settings
+    if source != "csv":
+        raise UserError(f"{data} is no .csv file, so the csv settings are not for it; add --source csv if it holds one")
+    return given | (settings or {})
 
 
 def _told(lines: Sequence[str], *, partly: bool) -> str:
@@ -178,6 +201,8 @@ def prepare(
     from_archive: list[Path] | None = None,
     max_per_class: int | None = None,
     label: str = "brake",
+    source: str | None = None,
+    source_settings: dict[str, Any] | None = None,
     group: str | None = None,
     hook: str | None = None,
     hook_settings: dict[str, Any] | None = None,
@@ -197,6 +222,8 @@ def prepare(
         from_archive: archives (.tgz) to take the pictures from instead, without unpacking the rest; calls add up.
         max_per_class: largest number of pictures of a class in each part.
         label: label of the classes: brake (brake, not brake) or location; class folders have their own.
+        source: cifar10, folder, or the dotted path of your own source of pictures; by default what index looks like.
+        source_settings: settings of that source.
         group: for class folders, a regular expression with one group that finds in each path what is not to be cut, as
             a drive.
         hook: dotted path of a step of your choice on every full picture, such as roadstill.data.privacy.BlurBoxes,
@@ -206,79 +233,84 @@ def prepare(
         dev_images: number of CIFAR-10's training pictures that become dev: 5000 by default, 0 for none.
         workers: number of processes that draw and decode.
     """
-    from roadstill.data.indexing import hook_defaults, open_index
-    from roadstill.data.prepare import Incomplete, prepare_splits
-    from roadstill.data.privacy import hook_of
-    from roadstill.sources.cifar10.parts import find_cifar10
-    from roadstill.sources.folder import has_class_folders
-
     if hook is None and hook_settings:
         raise UserError("hook_settings are for a hook; name it with --hook")
-    if find_cifar10(index) is not None:
-        others = (
-            size_px not in (None, 32),
-            decode != "fast",
-            label != "brake",
-            sensors,
-            from_archive,
-            group,
-            hook,
-            shard,
-        )
-        if any(others):
-            raise UserError(f"{index} is CIFAR-10, whose pictures stay as they are; only max_per_class and dev_images "
-                            "apply")  # fmt: skip
-        return _prepared_cifar10(index, out, dev_images, max_per_class)
-    if dev_images is not None:
+    source = source or looks_like(index)
+    for_index = bool(sensors or from_archive or shard or label != "brake")
+    if source == "cifar10" and (size_px not in (None, 32) or decode != "fast" or hook or group or for_index):
+        raise UserError(f"{index} is CIFAR-10, whose pictures stay as they are; only max_per_class and dev_images are "
+                        "for it")  # fmt: skip
+    if source != "cifar10" and dev_images is not None:
         raise UserError("dev_images is for CIFAR-10; other data are split by drive or group")
     size_px = 128 if size_px is None else size_px
-    if has_class_folders(index):
-        if sensors or from_archive or shard or label != "brake":
-            raise UserError(f"{index} is a folder of class folders; sensors, from_archive, shard and label are for an "
-                            "index, made by index")  # fmt: skip
-        config = PictureConfig(size_px, decode, hook_of(hook, hook_settings) if hook else None)
-        return _prepared_folder(index, out, config, group, max_per_class, workers)
+    if source is not None:
+        if for_index:
+            raise UserError(f"{index} is no index but holds pictures; sensors, from_archive, shard and label are for "
+                            "an index")  # fmt: skip
+        settings = {"group": group, "dev_images": dev_images}
+        given = {key: value for key, value in settings.items() if value is not None} | (source_settings or {})
+        config = PictureConfig(size_px, decode, _hook(hook, hook_settings, {}))
+        return _prepared_pictures(source, index, given, out, config, max_per_class, workers)
     if group is not None:
         raise UserError("group is for folders of pictures; an index knows its drives")
-    known = open_index(index)
-    folder = sensors or (Path(known["sensors"]) if known["sensors"] else None)
-    data = Path(known["data"])
-    made_sets = prepare_splits(
+    if source_settings:
+        raise UserError("source_settings are for a source of pictures; name it with --source")
+    return _prepared_frames(
         index,
-        folder,
+        sensors,
         out,
-        config=PictureConfig(
-            size_px, decode, hook_of(hook, hook_settings, defaults=hook_defaults(known)) if hook else None
-        ),
+        lambda known: PictureConfig(size_px, decode, _hook(hook, hook_settings, known)),
         archives=from_archive or [],
         shard=Shard.parse(shard) if shard else None,
         max_per_class=max_per_class,
         label=label,
         workers=workers,
-        world=data if (data / "world.json").is_file() else None,
     )
-    if isinstance(made_sets, Incomplete):
-        ready = f"{out}: {made_sets.ready:,} of {made_sets.wanted:,} wanted pictures are ready"
-        more = "give the other archives or shards, or write the sets with what is there by a call without them"
-        return _told([*made_sets.problems, f"{ready}; {more}"], partly=bool(made_sets.problems))
-    return "\n".join(_sets_told(out, made_sets))
 
 
-def _prepared_folder(
-    folder: Path, out: Path, config: PictureConfig, group: str | None, max_per_class: int | None, workers: int
+def _hook(path: str | None, settings: dict[str, Any] | None, known: dict[str, Any]) -> NamedHook | None:
+    """The hook that the user names, if any; it may take what an index knows."""
+    return hook_of(path, settings, defaults=hook_defaults(known)) if path else None
+
+
+def _prepared_frames(
+    index: Path,
+    sensors: Path | None,
+    out: Path,
+    config_of: Callable[[dict[str, Any]], PictureConfig],
+    **settings: Any,
 ) -> str:
-    from roadstill.data.folders import prepare_folder
+    from roadstill.data.prepare import Incomplete, prepare_splits
 
-    found = prepare_folder(folder, out, config=config, group=group, max_per_class=max_per_class, workers=workers)
-    return "\n".join([*found.notes, *_sets_told(out, found.sets)])
+    known = open_index(index)
+    folder = sensors or (Path(known["sensors"]) if known["sensors"] else None)
+    data = Path(known["data"])
+    world = data if (data / "world.json").is_file() else None
+    made = prepare_splits(index, folder, out, config=config_of(known), world=world, **settings)
+    if isinstance(made, Incomplete):
+        ready = f"{out}: {made.ready:,} of {made.wanted:,} wanted pictures are ready"
+        more = "give the other archives or shards, or write the sets with what is there by a call without them"
+        return _told([*made.problems, f"{ready}; {more}"], partly=bool(made.problems))
+    return "\n".join(_sets_told(out, made))
 
 
-def _prepared_cifar10(path: Path, out: Path, dev_images: int | None, max_per_class: int | None) -> str:
-    from roadstill.data.cifar10 import DEV_IMAGES, prepare_cifar10
+def _prepared_pictures(
+    name: str,
+    data: Path,
+    settings: dict[str, Any],
+    out: Path,
+    config: PictureConfig,
+    max_per_class: int | None,
+    workers: int,
+) -> str:
+    from roadstill.data.cifar10 import DEV_IMAGES
 
-    wanted = DEV_IMAGES if dev_images is None else dev_images
-    found = prepare_cifar10(path, out, dev_images=wanted, max_per_class=max_per_class)
-    return "\n".join([*found.notes, *_sets_told(out, found.sets)])
+    if name == "cifar10":
+        settings = {"dev_images": DEV_IMAGES} | settings  # whatever the largest number of a class
+    parts = tuple(part for part in SPLITS if part != "dev" or settings.get("dev_images") != 0)
+    source = open_pictures_of(name, data, settings)
+    made = write_sets(source, name, out, SetRequest(parts, config, max_per_class, workers=workers))
+    return "\n".join([*source.notes, *_sets_told(out, made)])
 
 
 def _sets_told(out: Path, made_sets: Mapping[str, ImageSet]) -> list[str]:

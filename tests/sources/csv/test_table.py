@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from roadstill.cli import main
-from roadstill.data.indexing import IndexConfig, index_csv, open_index
+from roadstill.data.indexing import IndexConfig, index_data, open_index
 from roadstill.errors import UserError
 from roadstill.frames import open_frames
 from roadstill.frames.filters import FrameFilter
@@ -272,8 +272,8 @@ def refused(call, capsys):
         ([(n, n / 10, 5) for n in range(9)], ["--csv.time_unit", "ms"], "the unit is most likely s"),
         ([(n, 9 - n, 5) for n in range(9)], [], "row 2: the time goes back by 1 s"),
         ([(f"/x/{n}", n / 10, 5) for n in range(9)], [], "9 rows: the picture's path is another machine's"),
-        ([("a", 0, 5)], [], "not one frame; 1 row: no acceleration"),
-        ([], [], "not one frame; it has no rows"),
+        ([("a", 0, 5)], [], "no row gave a frame; 1 row: no acceleration"),
+        ([], [], "no row gave a frame; it has no rows"),
         ([("a", 0, 5)], ["--csv.speed", "sped"], "has no column 'sped' (closest: 'speed'); its columns are"),
         ([("a", 0, 5)], ["--csv.drive", "3"], "has no column '3'; its columns are image, time, speed; name the right"),
         ([("a", 0, 5)], ["--csv.preset", "udacity"], "has no column 'center'; its columns are image, time, speed"),
@@ -324,16 +324,16 @@ def test_files_that_are_no_tables(tmp_path, capsys):
 
 def test_a_failed_reading_keeps_the_index_of_before(tmp_path):
     table = write(tmp_path / "t.csv", drives(4, 12), "image,time,speed,run")
-    index_csv(table, tmp_path / "out", ALL, CsvConfig(drive="run"))
+    index_data(table, tmp_path / "out", ALL, source="csv", settings={"drive": "run"})
     before = files_of(tmp_path / "out")
     with table.open("a") as file:
         file.write("last.jpg,999,999,d9\n")
     with pytest.raises(UserError, match="row 49: the speed 999 mps"):
-        index_csv(table, tmp_path / "out", ALL, CsvConfig(drive="run"))
+        index_data(table, tmp_path / "out", ALL, source="csv", settings={"drive": "run"})
     assert files_of(tmp_path / "out") == before
     FrameStore(tmp_path / "other" / "frames").write("log", None, FrameStore(tmp_path / "out" / "frames").record("d0"))
     with pytest.raises(UserError, match="holds frames of another source"):
-        index_csv(table, tmp_path / "other", ALL, CsvConfig(drive="run"))
+        index_data(table, tmp_path / "other", ALL, source="csv", settings={"drive": "run"})
 
 
 # ---- the whole
@@ -341,9 +341,9 @@ def test_a_failed_reading_keeps_the_index_of_before(tmp_path):
 
 def test_equal_tables_give_equal_bytes_and_are_read_once(tmp_path, monkeypatch):
     table = write(tmp_path / "t.csv", drives(5, 12), "image,time,speed,run")
-    config = CsvConfig(drive="run")
-    found = index_csv(table, tmp_path / "one", ALL, config)
-    index_csv(table, tmp_path / "two", ALL, config)
+    by_run = {"source": "csv", "settings": {"drive": "run"}}
+    found = index_data(table, tmp_path / "one", ALL, **by_run)
+    index_data(table, tmp_path / "two", ALL, **by_run)
     assert files_of(tmp_path / "one") == files_of(tmp_path / "two")
     assert found.counts == {"logs": 5, "broken_logs": 0, "entries": 60, "broken_entries": 10}
     tokens = np.concatenate(
@@ -353,10 +353,10 @@ def test_equal_tables_give_equal_bytes_and_are_read_once(tmp_path, monkeypatch):
 
     monkeypatch.setattr("roadstill.sources.csv.table.read_rows", None)
     loose = IndexConfig(filter=FrameFilter(None, 1.0, None))
-    assert index_csv(table, tmp_path / "two", loose, config).frames != found.frames
+    assert index_data(table, tmp_path / "two", loose, **by_run).frames != found.frames
     monkeypatch.undo()
     FrameStore(tmp_path / "two" / "frames").path("d3").write_bytes(b"torn")
-    index_csv(table, tmp_path / "two", ALL, config)
+    index_data(table, tmp_path / "two", ALL, **by_run)
     assert files_of(tmp_path / "one") == files_of(tmp_path / "two")
 
 

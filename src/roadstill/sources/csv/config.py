@@ -97,6 +97,8 @@ class CsvConfig:
     delimiter: str = ","
 
     def __post_init__(self) -> None:
+        if self.root is not None:  # text in a recipe
+            object.__setattr__(self, "root", Path(self.root).expanduser())
         known = {"preset": CSV_PRESETS, "speed_unit": SPEED_UNITS_MPS, "accel_unit": ACCEL_UNITS_MPS2}
         for name, choices in known.items():
             if (value := getattr(self, name)) is not None and value not in choices:

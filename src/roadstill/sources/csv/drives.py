@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from roadstill.errors import UserError
 from roadstill.frames import SCHEMA, FrameTable
+from roadstill.frames.columns import stretches
 from roadstill.sources.csv.config import CsvConfig
 from roadstill.sources.csv.rows import ROWS, Tally
 from roadstill.sources.patterns import CONTROL
@@ -124,7 +125,7 @@ def frames_of(drive: str, rows: pa.Table, config: CsvConfig, tally: Tally, pictu
     if config.accel is None:
         accel = central_difference(time_us, speed, config.window_s, config.step_s)
     place = np.arange(len(rows))
-    first_of, last_of = _stretch(np.diff(time_us) > config.step_s * 1e6)
+    first_of, last_of = stretches(np.append(True, np.diff(time_us) > config.step_s * 1e6))
     columns: dict[str, Any] = {
         "token": [
             _token(drive, *pair) for pair in zip(time_us.tolist(), rows.column("image").to_pylist(), strict=True)
@@ -160,13 +161,6 @@ def _count(tally: Tally, reason: str, rows: pa.Table, places: NDArray[np.int64])
 def _without(rows: pa.Table, places: NDArray[np.int64], reason: str, tally: Tally) -> pa.Table:
     _count(tally, reason, rows, places)
     return rows.take(pa.array(np.setdiff1d(np.arange(len(rows)), places)))
-
-
-def _stretch(gap: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First and last place of the stretch without a gap that each place belongs to; ``gap[i]`` follows place i."""
-    edges = np.flatnonzero(np.concatenate([[True], gap, [True]]))
-    lengths = np.diff(edges)
-    return np.repeat(edges[:-1], lengths), np.repeat(edges[1:] - 1, lengths)
 
 
 def _token(drive: str, time_us: int, image: str) -> str:

@@ -12,16 +12,16 @@ import pyarrow as pa
 import pyarrow.csv
 
 from roadstill.errors import UserError
-from roadstill.frames import SCHEMA
+from roadstill.frames import SCHEMA, FrameTable
 from roadstill.frames.store import FrameStore, LogRecord
 from roadstill.runs import atomic_path, digest_file, digest_of, read_json, write_json
+from roadstill.sources.base import SOURCE_FILE
 from roadstill.sources.csv.config import CSV_PRESETS, CsvConfig
 from roadstill.sources.csv.drives import PictureNames, by_drive, cut_at_pauses, frames_of
 from roadstill.sources.csv.rows import Cleaner, Tally
 
 _FORMAT = 1
 _BLOCK = 1 << 17  # bytes of text at a time; some thirty blocks are read ahead
-_SOURCE = "_source.json"  # readers of a folder of Parquet pass by names that begin so
 
 
 def find_csv(data: Path) -> Path:
@@ -72,19 +72,19 @@ def read_csv(
         progress: called with (bytes read, bytes in all).
 
     Raises:
-        UserError: as `read_rows`; drives in pieces; a picture in two drives; not one frame; a folder of other frames.
+        UserError: as `read_rows`; drives in pieces; a picture in two drives; no frame at all; a folder of other frames.
     """
     about = {"format": _FORMAT, "columns": SCHEMA.names, "name": path.name, "config": config}
     key = digest_of({"file": digest_file(path), **about})
     if folder.exists():
-        if not (folder / _SOURCE).is_file():
+        if not (folder / SOURCE_FILE).is_file():
             raise UserError(f"{folder} holds frames of another source; index into another folder")
         if (known := _known(folder, key)) is not None:
             return known
     try:
         with atomic_path(folder) as temporary:
             record = _fill(path, FrameStore(temporary), config, progress)
-            write_json(temporary / _SOURCE, {"key": key} | asdict(record))
+            write_json(temporary / SOURCE_FILE, {"key": key} | asdict(record))
     finally:
         with suppress(OSError):
             folder.parent.rmdir()  # what was made for nothing is empty, and only that can be removed
@@ -93,7 +93,7 @@ def read_csv(
 
 def _known(folder: Path, key: str) -> CsvRecord | None:
     """What an earlier call read from the same table in the same way; None if it did not, or its files are damaged."""
-    known = read_json(folder / _SOURCE)
+    known = read_json(folder / SOURCE_FILE)
     if known.pop("key", None) != key:
         return None
     record, store = CsvRecord(**known), FrameStore(folder)
@@ -103,24 +103,42 @@ def _known(folder: Path, key: str) -> CsvRecord | None:
 
 
 def _fill(path: Path, store: FrameStore, config: CsvConfig, progress: Callable[[int, int], None] | None) -> CsvRecord:
-    tally, pictures = Tally(), PictureNames()
+    tally = Tally()
+    frames = drives = 0
+    for drive, made, rows in drives_of(path, config, tally, progress):
+        store.write(drive, made, LogRecord(0, rows, rows - len(made)))
+        frames, drives = frames + len(made), drives + 1
+    return CsvRecord(tally.rows, frames, drives, [f"{path.name}: {line}" for line in tally.lines()])
+
+
+def drives_of(
+    path: Path, config: CsvConfig, tally: Tally, progress: Callable[[int, int], None] | None = None
+) -> Iterator[tuple[str, FrameTable, int]]:
+    """Name, frames and number of rows of every drive that has frames, one drive in memory at a time.
+
+    Args:
+        path: the table.
+        config: resolved settings.
+        tally: counts the rows that give no frame.
+        progress: called with (bytes read, bytes in all).
+
+    Raises:
+        UserError: as `read_csv`.
+    """
+    pictures, frames = PictureNames(), 0
     tables = read_rows(path, config, tally, progress)
     if not config.names_drives:
         tables = cut_at_pauses(tables, path, config)
-    frames = drives = 0
     for drive, rows in by_drive(tables, path):
         made = frames_of(drive, rows, config, tally, pictures)
         if len(made):
-            store.write(drive, made, LogRecord(0, len(rows), len(rows) - len(made)))
-            frames, drives = frames + len(made), drives + 1
-    problems = [f"{path.name}: {line}" for line in tally.lines()]
+            frames += len(made)
+            yield drive, made, len(rows)
     if not frames:
-        reason = problems[0].removeprefix(f"{path.name}: ") if problems else "it has no rows"
-        raise UserError(f"{path}: not one frame; {reason}")
+        raise UserError(f"{path}: no row gave a frame; {next(iter(tally.lines()), 'it has no rows')}")
     if (twins := pictures.twins()) is not None:
         raise UserError(f"{path}: rows {twins[0]:,} and {twins[1]:,} belong to two drives, but name the same picture; "
                         "keep more of its path with --csv.keep_parts, or mend the drives")  # fmt: skip
-    return CsvRecord(tally.rows, frames, drives, problems)
 
 
 class Layout(NamedTuple):

@@ -1,0 +1,137 @@
+"""Pictures of a store, with labels and facts -> `ImageSet`; those that could not be read are counted and left out."""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roadstill.data.picture_store import PictureStore
+from roadstill.errors import UserError
+from roadstill.frames import COMMANDS, FrameTable
+from roadstill.images import BrokenImage
+from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
+from roadstill.runs import atomic_path
+
+FACTS = ("token", "log", "drive", "timestamp_us", "speed_mps", "accel_mps2", "location", "command", "image")
+LABELS = ("brake", "location")
+_ROWS = 4096  # frames whose facts are held at a time
+
+_log = logging.getLogger(__name__)
+
+
+def label_frames(frames: FrameTable, label: str) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """Class names in label order, and the label of every frame ``[n]``."""
+    if label not in LABELS:
+        raise UserError(f"label {label!r} is unknown; choose one of {', '.join(LABELS)}")
+    if label == "brake":
+        return frames.label.class_names, frames.labels
+    names, labels = np.unique(frames.column("location").astype(str), return_inverse=True)
+    return tuple(names.tolist()), labels.astype(np.int64)
+
+
+def write_set(
+    frames: FrameTable,
+    store: PictureStore,
+    sensors: Path | None,
+    out: Path,
+    *,
+    label: str,
+    about: Mapping[str, Any],
+    known: Mapping[str, Mapping[str, str]] | None = None,
+) -> ImageSet:
+    """The set of these frames from the pictures in a store; see `prepare`.
+
+    Args:
+        frames: what the set holds.
+        store: the pictures; it keeps them.
+        sensors: where pictures missing in the store are tried once more, to say why; None if there is no folder.
+        out: folder to write.
+        label: what the classes are.
+        about: what to remember in ``set.json``.
+        known: further facts, by token.
+
+    Raises:
+        UserError: no frame, or no picture.
+    """
+    if not len(frames):
+        raise UserError("there is no frame to prepare; loosen the filters")
+    class_names, labels = label_frames(frames, label)
+    more = known or {}
+    facts = (fact | dict(more.get(fact["token"], {})) for fact in _facts(frames))
+    rows = zip(facts, labels.tolist(), strict=True)
+    about = {"labels": str(frames.label) if label == "brake" else label, **about}
+    return write_pictures(rows, store, sensors, out, class_names=class_names, about=about)
+
+
+def write_pictures(
+    rows: Iterable[tuple[Mapping[str, Any], int]],
+    store: PictureStore,
+    sensors: Path | None,
+    out: Path,
+    *,
+    class_names: Sequence[str],
+    about: Mapping[str, Any],
+) -> ImageSet:
+    """The set of these pictures; missing ones are listed in ``missing.txt``.
+
+    Args:
+        rows: facts, ``image`` among them, and label of every picture, in the set's order.
+        store: as for `write_set`, like the rest.
+        sensors: the folder that images are relative to.
+        out: folder to write.
+        class_names: names of the classes, in label order.
+        about: what to remember in ``set.json``.
+
+    Raises:
+        UserError: no picture.
+    """
+    missing: list[str] = []
+    count = 0
+    with ImageSetWriter(out, class_names, store.config.size_px) as writer:
+        for fact, label in rows:
+            count += 1
+            if (reason := _missing(store, fact, sensors)) is None:
+                writer.add_file(store.path(fact["image"]), label, fact)
+            else:
+                missing.append(reason)
+        if len(missing) == count:
+            first = missing[0] if missing else "there are none"
+            raise UserError(f"none of the {count:,} pictures can be read; the first: {first}; {sensors} should hold "
+                            "them by the paths that the table or the logs give")  # fmt: skip
+        made = {key: value for key, value in store.about.items() if key != "size_px"}
+        writer.about.update({"crop": "centre square", "resize": "bicubic, antialiased"} | made)
+        writer.about.update({"missing": len(missing), **about})
+    if missing:
+        with atomic_path(out / "missing.txt") as temporary:
+            temporary.write_text("".join(line + "\n" for line in missing), encoding="utf-8")
+        _log.warning("%s of %s pictures cannot be read, see %s", len(missing), count, out / "missing.txt")
+    return open_imageset(out)
+
+
+def _missing(store: PictureStore, facts: Mapping[str, Any], sensors: Path | None) -> str | None:
+    """Why a picture is missing; ``None`` if it is there."""
+    image = facts["image"]
+    if store.has(image):
+        return None
+    why = store.noted(image)
+    if sensors is None:
+        why = why or "in none of the archives"
+    else:
+        try:
+            store.put(image, sensors / image, facts)
+        except BrokenImage as error:
+            why = why or " ".join(str(error).split())
+        else:
+            return None
+    return why if image in why else f"{image}: {why}"
+
+
+def _facts(frames: FrameTable) -> Iterator[dict[str, Any]]:
+    for start in range(0, len(frames), _ROWS):
+        part = frames.table.slice(start, _ROWS).select(FACTS)
+        for fact in part.to_pylist():
+            fact["command"] = COMMANDS[fact["command"]]
+            yield fact
