@@ -41,7 +41,7 @@ from roadstill.networks.interchange import (
 from roadstill.networks.kinds import Network, network_of
 from roadstill.runs import digest_file, read_json, require_folder, write_json
 from roadstill.schedules import NoiseSchedule, Progressive, linear
-from roadstill.weights import WEIGHTS, kind_of, local, shipped
+from roadstill.weights import WEIGHTS, diffusers_class, local, shipped
 
 FORMAT = "roadstill-checkpoint-1"
 BASE_FORMAT = "roadstill-generator-1"
@@ -77,7 +77,7 @@ def load_denoiser(
         found = _load_edm(path)
     elif path.is_file() or path.suffix in (".safetensors", ".pt", ".pth"):
         found = _load_foreign(path, objective) if _is_foreign(path) else _load_base(path)
-    elif kind_of(transformer_folder(path)) == DIFFUSERS_KIND:
+    elif diffusers_class(transformer_folder(path)) == DIFFUSERS_KIND:
         found = _load_foreign(path, objective)
     else:
         require_folder(path, "a checkpoint (a folder with trained.safetensors)")

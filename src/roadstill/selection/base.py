@@ -89,13 +89,13 @@ def select(images: ImageSet, method: Method, *, per_class: int, seed: int) -> Im
     Raises:
         UserError: a class has fewer than ``per_class`` images.
     """
-    chosen = choose_rows(
+    chosen = pick_rows(
         images, images.labels, images.class_names, method, per_class=per_class, seed=seed, where=str(images.root)
     )
     return images.subset(np.concatenate(chosen), **record(images, method, per_class=per_class, seed=seed))
 
 
-def choose_rows(
+def pick_rows(
     images: Any,
     labels: NDArray[np.int64],
     class_names: Sequence[str],
