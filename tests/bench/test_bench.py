@@ -49,7 +49,7 @@ def test_operations_are_counted_forward_and_backward():
 @pytest.fixture(params=[True, False], ids=["bfloat16", "single"])
 def knows_half(request, monkeypatch):
     """A processor with and without instructions for bfloat16."""
-    for module in ("bench.edm", "bench.generator", "bench.agent", "precision"):
+    for module in ("bench.edm", "bench.generator", "bench.agent", "learning.precision"):
         monkeypatch.setattr(f"roadstill.{module}.has_bfloat16", lambda kind: request.param)
     return request.param
 

@@ -42,13 +42,3 @@ def greys(folder, values, labels, size_px=8):
         for value, label in zip(values, labels, strict=True):
             writer.add(np.full((size_px, size_px, 3), value, np.uint8), label, {"token": f"t{value}"})
     return open_imageset(folder)
-
-
-class ByFeatures:
-    """A selector of someone's own that wants features."""
-
-    def __init__(self, features):
-        self.features = features
-
-    def choose(self, images, rows, *, count, rng):
-        return rows[np.argsort(self.features(images, rows)[:, 0])[:count]]

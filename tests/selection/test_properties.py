@@ -8,7 +8,8 @@ from toys import pictureless
 
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
-from roadstill.selection import SELECTORS, make_selector, makes_pictures, needs, select
+from roadstill.selection import S3, SELECTORS, check_settings, make_selector, makes_pictures, needs, select
+from roadstill.selection.base import describe
 from roadstill.selection.distinct import around_mean, distinct
 
 CHOOSERS = [name for name in SELECTORS if not makes_pictures(name)] + ["distinct:random", "distinct:s3"]
@@ -139,6 +140,42 @@ def test_names_that_are_none():
 
 
 def test_a_selector_of_ones_own_gets_what_its_constructor_names():
-    assert needs("toys.ByFeatures") == {"features"}
-    made = make_selector("toys.ByFeatures", {"features": lambda: lambda _, rows: -rows[:, None]})
+    assert needs("own_selectors.ByFeatures") == {"features"}
+    made = make_selector("own_selectors.ByFeatures", {"features": lambda: lambda _, rows: -rows[:, None]})
     assert select(pictureless([0] * 5), made, per_class=2, seed=0).files == ("4.png", "3.png")
+
+
+def test_settings_are_keyword_arguments_of_the_constructor():
+    tools = {"features": lambda: lambda _, rows: rows[:, None]}
+    made = make_selector("own_selectors.ByFeatures", tools, {"largest": True})
+    assert select(pictureless([0] * 5), made, per_class=2, seed=0).files == ("4.png", "3.png")
+    assert describe(made) == {"type": "ByFeatures", "column": 0, "largest": True}
+    inner = make_selector("distinct:0.5:s3", tools, {"groups": 7}).method
+    assert inner == S3(inner.features, groups=7)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "says"),
+    [
+        ("random", {"share": 1}, "has no setting 'share'; it takes no settings"),
+        ("s3", {"groups": "many"}, "groups is 'many', not int; it takes groups, near, far"),
+        ("s3", {"groups": True}, "groups is True, not int; it takes groups, near, far"),
+        ("distinct:s3", {"near": [1]}, r"near is \[1\], not float; it takes groups, near, far"),
+        ("dynamics", {"quota": "2"}, "quota is '2', not int | None; it takes quota"),
+        ("s3", {"groups": 0}, "groups is 0; at least 1 must be drawn; it takes groups, near, far"),
+        ("s3", {"features": None}, "has no setting 'features'; it takes groups, near, far"),
+        ("rded_stitched", {"factor": 1}, "has no setting 'factor'; it takes crops, pool"),
+        ("own_selectors.AtShare", None, "needs the setting share; it takes share"),
+        ("own_selectors.AtShare", {"share": "half"}, "share is 'half', not float; it takes share"),
+        ("own_selectors.ByFeatures", {"largest": 1}, "largest is 1, not bool; it takes column, largest"),
+    ],
+)
+def test_wrong_settings_are_refused_in_one_line(name, settings, says):
+    with pytest.raises(UserError, match=f"^selector '{name}':? {says.replace('|', chr(92) + '|')}$"):
+        check_settings(name, settings)
+
+
+def test_what_a_constructor_refuses_is_one_line_too():
+    check_settings("own_selectors.AtShare", {"share": 3})  # a user's class is made only when it is wanted
+    with pytest.raises(UserError, match=r"^selector 'own_selectors.AtShare': share is 3; it is from 0 to 1; it takes"):
+        make_selector("own_selectors.AtShare", {}, {"share": 3})

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from roadstill.agents.staged import StagedNetwork
 from roadstill.agents.weights import read_weights
 from roadstill.errors import UserError
-from roadstill.schedules import dotted
+from roadstill.names import dotted
 from roadstill.weights import local
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -21,7 +21,7 @@ from roadstill.agents.config import Precision
 from roadstill.agents.instance_norm import InstanceNorm
 from roadstill.agents.seeds import Trainer
 from roadstill.agents.training import build_network
-from roadstill.bench.timing import Row, in_turns, table
+from roadstill.bench.timing import in_turns, table_of
 from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
 from roadstill.learning.precision import has_bfloat16
 from roadstill.parallel import Workers
@@ -84,11 +84,10 @@ def _bench(case: _Case, pictures: int, seeds: int, rounds: int) -> str:
             }
             seconds = in_turns(works, rounds=rounds)
     items = case.images * config.steps * seeds
-    rows = [Row(name, found, items) for name, found in seconds.items()]
     ours, plain = (1000 * median(used[name][1:]) / items for name in (_OURS, _PLAIN))
     shared = f"processor time per picture: {ours:.2f} ms one after the other, {plain:.2f} ms in the plain loop"
     title = f"{case.title}, {case.size_px} px, {case.images} pictures in every step"
-    return table(title, rows, unit="pictures") + f"\n{shared}: {plain / ours:.2f}x"
+    return table_of(title, seconds, items, unit="pictures") + f"\n{shared}: {plain / ours:.2f}x"
 
 
 def _noted(used: list[float], work: Callable[[], object]) -> Callable[[], None]:

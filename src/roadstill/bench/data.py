@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from roadstill.bench.timing import Row, in_turns, table
+from roadstill.bench.timing import Row, in_turns, table, table_of
 from roadstill.data.picture_store import PictureConfig
 from roadstill.frames import FrameTable
 from roadstill.frames.filters import FrameFilter, SceneFilter
@@ -130,7 +130,7 @@ def bench_prepare(*, pictures: int = 24, rounds: int = 5) -> str:
         kilobytes = sum(path.stat().st_size for path in paths) / pictures / 1000
         psnr = [_psnr_db(path) for path in paths]
     tables = [
-        table(title, [Row(name, each, pictures) for name, each in found.items()], unit="pictures")
+        table_of(title, found, pictures, unit="pictures")
         for title, found in zip(("decoded, cropped, resized", "the same to PNG"), seconds, strict=True)
     ]
     return "\n".join(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 
 import torch
@@ -9,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from roadstill.adapters import Full, apply_adapters
-from roadstill.bench.generator import counted, latents_at
-from roadstill.bench.timing import Row, flops_of, in_turns, matmul_flops_per_s, table
+from roadstill.bench.steps import PlainStep, counted, latents_at, passes
+from roadstill.bench.timing import flops_of, in_turns, matmul_flops_per_s, table_of
 from roadstill.codecs.latents import LatentStore
 from roadstill.denoisers.base import Sampling
 from roadstill.denoisers.edm import EDMDenoiser
@@ -36,6 +37,7 @@ def bench_edm(
     """
     torch.manual_seed(0)
     clean, label = torch.randn(batch_size, *SHAPE) / 2, torch.arange(batch_size) % CLASSES
+    level = torch.zeros(batch_size)
     tables = [f"SongUNet of {sum(p.numel() for p in _network(config).parameters()):,} parameters, 32 px"]
     with TemporaryDirectory() as folder:
         latents = latents_at(Path(folder) / "latents", 4 * memory_size, SHAPE, CLASSES)
@@ -46,9 +48,9 @@ def bench_edm(
             roofs = matmul_flops_per_s(dtype), conv_flops_per_s(dtype)
             training = _training(config, latents, batch_size, memory_size, precision, Path(folder))
             works: dict[str, Callable[[], object]] = {
-                "network, forward and backward": _passes(config, clean, label, precision),
+                "network, forward and backward": passes(_network(config).train(), clean, level, label, precision),
                 f"our step, memories of {memory_size}": counted(training.take),
-                "baseline step, float32": _PlainStep(config, latents, batch_size, memory_size),
+                "baseline step, float32": _plain_step(config, latents, batch_size, memory_size),
             }
             flops = flops_of(works["network, forward and backward"])
             seconds = in_turns(works, rounds=rounds)
@@ -78,10 +80,10 @@ def conv_flops_per_s(dtype: torch.dtype, channels: int = 128, side: int = 16, ro
 def _table(
     title: str, seconds: dict[str, list[float]], items: int, flops: float, matmul: float, convolution: float
 ) -> str:
-    rows = [Row(name, each, items, None if "float32" in name else flops) for name, each in seconds.items()]
-    reached = flops * rows[0].rate / items
+    known = {name: flops for name in seconds if "float32" not in name}
+    reached = flops / median(next(iter(seconds.values())))
     return (
-        f"{table(title, rows, unit='images', roof=matmul)}\n"
+        f"{table_of(title, seconds, items, unit='images', flops=known, roof=matmul)}\n"
         f"first row: {reached / convolution:.0%} of a single convolution's rate "
         f"({convolution / 1e9:.0f} GFLOP/s; matmul {matmul / 1e9:.0f})"
     )
@@ -91,18 +93,6 @@ def _network(config: SongUNetConfig) -> SongUNet:
     network = fresh_network(config, input_size=SHAPE[1], in_channels=SHAPE[0], num_classes=CLASSES, seed=0)
     assert isinstance(network, SongUNet)
     return network
-
-
-def _passes(config: SongUNetConfig, clean: Tensor, label: Tensor, precision: str) -> Callable[[], None]:
-    network, level = _network(config).train(), torch.zeros(len(clean))
-
-    def work() -> None:
-        network.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-            out = network(clean, level, label)
-        out.float().square().mean().backward()
-
-    return work
 
 
 def _training(
@@ -133,36 +123,15 @@ def _drawing(config: SongUNetConfig, images: int, batch_size: int, precision: st
     return draw
 
 
-class _PlainStep:
-    """The step as one would first write it down."""
+def _plain_step(config: SongUNetConfig, latents: LatentStore, batch_size: int, memory_size: int) -> Callable[[], None]:
+    """A plain step of all weights, whose rows are copied one by one."""
+    network, generator = _network(config).train(), torch.Generator().manual_seed(0)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, foreach=False)
+    step = PlainStep(EDMDenoiser(network), optimizer, memory_size, weights=(8.0 / CLASSES, 16.0 / CLASSES))
 
-    def __init__(self, config: SongUNetConfig, latents: LatentStore, batch_size: int, memory_size: int) -> None:
-        self.network, self.latents = _network(config).train(), latents
-        self.denoiser, self.batch_size, self.size = EDMDenoiser(self.network), batch_size, memory_size
-        self.average = [parameter.detach().clone() for parameter in self.network.parameters()]
-        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=1e-3, foreach=False)
-        self.real: dict[int, list[Tensor]] = {}
-        self.pseudo: dict[int, list[Tensor]] = {}
-        self.generator = torch.Generator().manual_seed(0)
+    def work() -> None:
+        rows = torch.randint(len(latents), (batch_size,), generator=generator).tolist()
+        clean = torch.stack([latents.draw([row])[0] for row in rows])
+        step(clean, torch.tensor([int(latents.labels[row]) for row in rows]))
 
-    def __call__(self) -> None:
-        rows = torch.randint(len(self.latents), (self.batch_size,), generator=self.generator).tolist()
-        clean = torch.stack([self.latents.draw([row])[0] for row in rows])
-        label = torch.tensor([int(self.latents.labels[row]) for row in rows])
-        estimate = self.denoiser.estimate(clean, label, generator=self.generator)
-        loss = estimate.loss.mean()
-        for number in label.unique().tolist():
-            mine = label == number
-            for memory, weight, sign in ((self.real, 8.0, -1), (self.pseudo, 16.0, 1)):
-                if memory.get(number):
-                    known = torch.stack(memory[number]).flatten(1)
-                    cosines = F.cosine_similarity(estimate.clean[mine].flatten(1)[:, None], known[None], dim=2)
-                    loss = loss + weight * (cosines.max() if sign > 0 else 1 - cosines.min()) / CLASSES
-            for memory, new in ((self.real, clean[mine]), (self.pseudo, estimate.clean[mine].detach())):
-                memory[number] = [*memory.get(number, []), *new][-self.size :]
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
-        with torch.no_grad():
-            for average, now in zip(self.average, self.network.parameters(), strict=True):
-                average.mul_(0.9999).add_(now, alpha=1e-4)
+    return work

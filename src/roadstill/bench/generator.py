@@ -1,31 +1,29 @@
 """Benches of the generator: the fine-tuning step, sampling, encoding."""
 
 from collections.abc import Callable
-from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from roadstill.adapters import DiffFit, apply_adapters
-from roadstill.bench.timing import Row, flops_of, in_turns, matmul_flops_per_s, table
+from roadstill.bench.steps import PlainStep, counted, latents_at, passes
+from roadstill.bench.timing import flops_of, in_turns, matmul_flops_per_s, table_of
 from roadstill.codecs import PretrainedCodec
-from roadstill.codecs.latents import FORMAT, LatentStore, open_latents
+from roadstill.codecs.latents import LatentStore
 from roadstill.denoisers.base import Sampling
 from roadstill.denoisers.dit import DiTDenoiser
 from roadstill.generator.config import FinetuneConfig, Minimax
 from roadstill.generator.finetune import accelerator_of
 from roadstill.generator.step import Training
-from roadstill.learning.loops import write_tensors
 from roadstill.learning.precision import has_bfloat16
 from roadstill.networks.dit import DiT, dit
-from roadstill.runs import write_json
 from roadstill.schedules import linear
 
-CHANNELS, SIDE, CLASSES = 4, 32, 2  # Stable Diffusion's latents at 256 px; brake and not brake
+CHANNELS, SIDE, CLASSES = 4, 32, 2
+SHAPE = (CHANNELS, SIDE, SIDE)  # Stable Diffusion's latents at 256 px; brake and not brake
 
 
 def bench_finetune(backbone: str = "DiT-S/2", *, batch_size: int = 8, rounds: int = 3, memory_size: int = 64) -> str:
@@ -35,26 +33,26 @@ def bench_finetune(backbone: str = "DiT-S/2", *, batch_size: int = 8, rounds: in
     step, memories are lists of tensors, and the moving average covers all parameters.
     """
     torch.manual_seed(0)
-    clean, label = torch.randn(batch_size, CHANNELS, SIDE, SIDE), torch.arange(batch_size) % CLASSES
+    clean, label = torch.randn(batch_size, *SHAPE), torch.arange(batch_size) % CLASSES
     pixels = torch.rand(batch_size, 3, 8 * SIDE, 8 * SIDE) * 2 - 1
-    plain = _PlainStep(backbone, memory_size)
+    network = _network(backbone).train()
+    apply_adapters(network, [DiffFit()])
     with TemporaryDirectory() as folder:
-        latents = latents_at(Path(folder) / "latents", 4 * memory_size)
+        latents = latents_at(Path(folder) / "latents", 4 * memory_size, SHAPE, CLASSES)
         bare, ours = (_training(backbone, latents, batch_size, size, Path(folder)) for size in (None, memory_size))
         for criterion in ours.criteria.values():  # a full memory is the one that costs
             for _ in range(-(-memory_size * CLASSES // batch_size)):
                 criterion(clean, clean, label)
         works = {
-            "network, forward and backward": _passes(backbone, clean, label),
+            "network, forward and backward": passes(network, clean, torch.full((batch_size,), 500), label),
             "our step without criteria": counted(bare.take),
             f"our step, memories of {memory_size}": counted(ours.take),
-            "baseline step": lambda: plain(pixels, label),
+            "baseline step": _plain_step(backbone, memory_size, pixels, label),
         }
         seconds = in_turns(works, rounds=rounds)
     flops = {"network, forward and backward": flops_of(works["network, forward and backward"])}
-    rows = [Row(name, seconds[name], batch_size, flops.get(name)) for name in works]
     title = f"fine-tuning step, {backbone}, 256 px, batch {batch_size}"
-    return table(title, rows, unit="images", roof=matmul_flops_per_s())
+    return table_of(title, seconds, batch_size, unit="images", flops=flops, roof=matmul_flops_per_s())
 
 
 def bench_memory(backbone: str = "DiT-XL/2", *, batch_size: int = 2, steps: int = 2) -> str:
@@ -65,7 +63,7 @@ def bench_memory(backbone: str = "DiT-XL/2", *, batch_size: int = 2, steps: int 
     # What is held while nothing is trained yet belongs to the libraries.
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with TemporaryDirectory() as folder:
-        latents = latents_at(Path(folder) / "latents", 16)
+        latents = latents_at(Path(folder) / "latents", 16, SHAPE, CLASSES)
         training = _training(backbone, latents, batch_size, 64, Path(folder), gradient_checkpointing=True)
         for step in range(steps):
             training.take(step)
@@ -104,9 +102,8 @@ def bench_sample(backbone: str = "DiT-S/2", *, images: int = 20, steps: int = 50
     if has_bfloat16("cpu"):
         others["in bfloat16"] = draw(10, steps=3, mixed_precision="bf16")
     gaps = [f"{float((whole - other).abs().max() / whole.std()):.1g} {name}" for name, other in others.items()]
-    rows = [Row(name, each, images) for name, each in seconds.items()]
     return (
-        f"{table(f'sampling in batches of 10, {backbone}, 256 px', rows, unit='images')}\n"
+        f"{table_of(f'sampling in batches of 10, {backbone}, 256 px', seconds, images, unit='images')}\n"
         f"largest difference after 3 steps, in standard deviations of the latents: {', '.join(gaps)}"
     )
 
@@ -120,8 +117,9 @@ def bench_encode(*, images: int = 8, rounds: int = 2) -> str:
         "one by one": lambda: [codec.encode(one[None]) for one in pixels],
     }
     seconds = in_turns(works, rounds=rounds)
-    rows = [Row(name, seconds[name], images, flops_of(works[name])) for name in works]
-    return table("encoding, AutoencoderKL, 256 px", rows, unit="images", roof=matmul_flops_per_s())
+    flops = {name: flops_of(work) for name, work in works.items()}
+    title = "encoding, AutoencoderKL, 256 px"
+    return table_of(title, seconds, images, unit="images", flops=flops, roof=matmul_flops_per_s())
 
 
 def _network(backbone: str) -> DiT:
@@ -145,31 +143,6 @@ def _autoencoder() -> Any:
     ).eval()
 
 
-def _passes(backbone: str, clean: Tensor, label: Tensor) -> Any:
-    network = _network(backbone).train()
-    apply_adapters(network, [DiffFit()])
-    time = torch.full((len(clean),), 500)
-
-    def work() -> None:
-        network.zero_grad()
-        network(clean, time, label).square().mean().backward()
-
-    return work
-
-
-def latents_at(
-    folder: Path, num: int, shape: tuple[int, ...] = (CHANNELS, SIDE, SIDE), k: int = CLASSES
-) -> LatentStore:
-    """Random latents of ``k`` classes on disk."""
-    folder.mkdir()
-    write_tensors(folder / "moments-00000.safetensors", {"mean": torch.randn(num, *shape).half()})
-    write_tensors(folder / "labels.safetensors", {"labels": torch.arange(num) % k})
-    record = {"format": FORMAT, "class_names": [str(label) for label in range(k)], "shape": list(shape), "std": 0.1}
-    record |= {"num_rows": num, "shard_rows": num, "num_shards": 1, "digest": "bench", "about": {}}
-    write_json(folder / "latents.json", record)
-    return open_latents(folder)
-
-
 def _training(
     backbone: str, latents: LatentStore, batch_size: int, memory_size: int | None, folder: Path, **settings: Any
 ) -> Training:
@@ -185,44 +158,17 @@ def _training(
     return Training(DiTDenoiser(network, linear()), latents, config, 0, accelerator_of(config, folder))
 
 
-def counted(take: Callable[[int], None]) -> Callable[[], None]:
-    """A step that takes the next number each time."""
-    numbers = count()
-    return lambda: take(next(numbers))
+def _plain_step(backbone: str, memory_size: int, pixels: Tensor, label: Tensor) -> Callable[[], None]:
+    """A plain step that encodes its pictures first, and knows which parameters learn."""
+    autoencoder = _autoencoder()
+    network = _network(backbone).train()
+    apply_adapters(network, [DiffFit()])
+    optimizer = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad], lr=1e-3, fused=False)
+    step = PlainStep(DiTDenoiser(network, linear()), optimizer, memory_size, weights=(0.002, 0.008))
 
-
-class _PlainStep:
-    """The step as one would first write it down."""
-
-    def __init__(self, backbone: str, memory_size: int) -> None:
-        self.autoencoder = _autoencoder()
-        network = _network(backbone).train()
-        apply_adapters(network, [DiffFit()])
-        self.denoiser = DiTDenoiser(network, linear())
-        self.network, self.size = network, memory_size
-        self.average = [parameter.detach().clone() for parameter in network.parameters()]
-        self.optimizer = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad], lr=1e-3, fused=False)
-        self.real: dict[int, list[Tensor]] = {}
-        self.pseudo: dict[int, list[Tensor]] = {}
-        self.generator = torch.Generator().manual_seed(0)
-
-    def __call__(self, pixels: Tensor, label: Tensor) -> None:
+    def work() -> None:
         with torch.no_grad():
-            clean = self.autoencoder.encode(pixels).latent_dist.sample() * 0.18215
-        estimate = self.denoiser.estimate(clean, label, generator=self.generator)
-        loss = estimate.loss.mean()
-        for number in label.unique().tolist():
-            mine = label == number
-            for memory, weight, sign in ((self.real, 0.002, -1), (self.pseudo, 0.008, 1)):
-                if memory.get(number):
-                    known = torch.stack(memory[number]).flatten(1)
-                    cosines = F.cosine_similarity(estimate.clean[mine].flatten(1)[:, None], known[None], dim=2)
-                    loss = loss + weight * (cosines.max() if sign > 0 else 1 - cosines.min())
-            for memory, new in ((self.real, clean[mine]), (self.pseudo, estimate.clean[mine].detach())):
-                memory[number] = [*memory.get(number, []), *new][-self.size :]
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
-        with torch.no_grad():
-            for average, now in zip(self.average, self.network.parameters(), strict=True):
-                average.mul_(0.9999).add_(now, alpha=1e-4)
+            clean = autoencoder.encode(pixels).latent_dist.sample() * 0.18215
+        step(clean, label)
+
+    return work

@@ -69,3 +69,17 @@ def table(title: str, rows: Sequence[Row], *, unit: str, roof: float | None = No
         share = f"{row.flops / median(row.seconds) / roof:.0%}" if row.flops and roof else ""
         lines.append(f"{row.name:<44} {row.rate:>12.2f} {ratio:>7.2f}x {share:>10}")
     return "\n".join(lines)
+
+
+def table_of(
+    title: str,
+    seconds: Mapping[str, Sequence[float]],
+    items: int,
+    *,
+    unit: str,
+    flops: Mapping[str, float] | None = None,
+    roof: float | None = None,
+) -> str:
+    """The table of works that handle the same number of items, as `in_turns` timed them; see `Row` and `table`."""
+    rows = [Row(name, each, items, (flops or {}).get(name)) for name, each in seconds.items()]
+    return table(title, rows, unit=unit, roof=roof)

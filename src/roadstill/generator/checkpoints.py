@@ -41,8 +41,7 @@ from roadstill.networks.interchange import (
 from roadstill.networks.kinds import Network, network_of
 from roadstill.runs import digest_file, read_json, require_folder, write_json
 from roadstill.schedules import NoiseSchedule, linear
-from roadstill.weights import WEIGHTS, local, shipped
-from roadstill.weights import kind_of as diffusers_kind
+from roadstill.weights import WEIGHTS, diffusers_class, local, shipped
 
 FORMAT = "roadstill-checkpoint-1"
 BASE_FORMAT = "roadstill-generator-1"
@@ -78,7 +77,7 @@ def load_denoiser(
         found = _load_edm(path)
     elif path.is_file() or path.suffix in (".safetensors", ".pt", ".pth"):
         found = _load_foreign(path, objective) if _is_foreign(path) else _load_base(path)
-    elif diffusers_kind(transformer_folder(path)) == DIFFUSERS_KIND:
+    elif diffusers_class(transformer_folder(path)) == DIFFUSERS_KIND:
         found = _load_foreign(path, objective)
     else:
         require_folder(path, "a checkpoint (a folder with trained.safetensors)")

@@ -10,10 +10,10 @@ from torch import Tensor
 from roadstill.errors import UserError
 from roadstill.learning.loops import channels_last, require_names
 from roadstill.networks.songunet import STYLES, SongUNet
+from roadstill.sources.cifar10.batch import CLASS_NAMES
 from roadstill.sources.pickles.edm_pickle import Shell, read_edm_pickle
 
 CODEC = "pixels"
-CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _LARGEST = {"img_resolution": 1024, "in_channels": 64, "label_dim": 10_000, "augment_dim": 64, "model_channels": 2048,
             "num_blocks": 32}  # fmt: skip
 # What the published network takes where a file does not say.
@@ -66,8 +66,8 @@ def load_edm(path: Path) -> tuple[SongUNet, dict[str, Any]]:
     network.load_state_dict({name: tensor.float() for name, tensor in state.items()}, strict=True, assign=True)
     channels_last(network)
     facts: dict[str, Any] = {"label_dropout": float(settings["label_dropout"])}
-    if (network.num_classes, network.input_size) == (len(CIFAR10), 32):
-        facts["class_names"] = list(CIFAR10)
+    if (network.num_classes, network.input_size) == (len(CLASS_NAMES), 32):
+        facts["class_names"] = list(CLASS_NAMES)
     return network, facts
 
 

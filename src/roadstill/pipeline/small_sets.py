@@ -26,7 +26,7 @@ def make_small_sets(road: Road, workers: Workers) -> None:
         inputs = ["sets"] + (["encode"] if generated else []) + ([f"finetune-{tuned}"] if tuned else [])
         inputs += ["teacher"] if needs_teacher(arm, recipe.features) else []
         config: dict[str, Any] = {"kind": arm.kind, "per_class": road.per_class(name), "seed": seed}
-        config |= looked_at(road, arm)
+        config |= looked_at(road, arm) | picked_with(arm)
         if arm.refine:
             config |= {"refine": arm.refine, "agent": recipe.agent}
             config |= {"codec": recipe.codec, "decoder": recipe.decoder}
@@ -51,11 +51,11 @@ def make_small_set(road: Road, name: str, seed: int) -> None:
     out, per_class = road.folder / "arms" / name / f"seed{seed}", road.per_class(name)
     drawn = road.folder / "candidates" / name / f"seed{seed}" if arm.candidates > 1 or arm.refine else out
     if arm.kind != "generated":
-        made = pick(train, _selector(road, arm.kind), per_class=per_class, seed=seed, out=drawn)
+        made = pick(train, _selector(road, arm.kind, arm.settings), per_class=per_class, seed=seed, out=drawn)
     else:
         made = _generate_set(road, name, seed, drawn)
     if arm.candidates > 1:
-        among = _selector(road, arm.choose, among="candidates")
+        among = _selector(road, arm.choose, arm.choose_settings, among="candidates")
         made = pick(made, among, per_class=per_class, seed=seed, out=out)
     if arm.refine:
         refine(
@@ -77,6 +77,10 @@ def _generate_set(road: Road, name: str, seed: int, out: Path) -> ImageSet:
     recipe, arm, train = road.recipe, road.recipe.arms[name], road.split("train")
     tuned = name if arm.finetune else arm.of
     count = road.per_class(name) * arm.candidates
+    start = None
+    if arm.start:
+        begins = _selector(road, arm.start, arm.start_settings)
+        start = pick(train, begins, per_class=count, seed=seed, out=out)
     return generate(
         load_denoiser(road.folder / "finetune" / tuned if tuned else road.base),
         road.codec,
@@ -85,15 +89,27 @@ def _generate_set(road: Road, name: str, seed: int, out: Path) -> ImageSet:
         seed=seed,
         config=arm.sampling or recipe.sampling,
         out=out,
-        start=pick(train, _selector(road, arm.start), per_class=count, seed=seed, out=out) if arm.start else None,
+        start=start,
         teacher=road.teacher if arm.guided else None,
     )
 
 
-def _selector(road: Road, name: str, among: Literal["frames", "candidates"] = "frames") -> Picker:
+def _selector(
+    road: Road, name: str, settings: dict[str, Any] | None, among: Literal["frames", "candidates"] = "frames"
+) -> Picker:
     """What picks images, by its name in a recipe; candidates are held against the real frames."""
     real = {"reference": lambda: road.split("train")} if among == "candidates" else {}
-    return make_selector(name, road.tools | real)
+    return make_selector(name, road.tools | real, settings)
+
+
+def picked_with(arm: Arm) -> dict[str, Any]:
+    """The settings of an arm's selectors, as far as a recipe gives some: stages without any keep their digests."""
+    given = {
+        "settings": arm.settings,
+        "start_settings": arm.start_settings,
+        "choose_settings": arm.choose_settings,
+    }
+    return {name: settings for name, settings in given.items() if settings}
 
 
 def looked_at(road: Road, arm: Arm) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from roadstill.generator.refine import Refinement
 from roadstill.protocols import PROTOCOLS, ProtocolName
 from roadstill.recipes.spelling import in_groups, unrecorded
 from roadstill.runs import later
-from roadstill.selection.registry import find_selector, makes_pictures
+from roadstill.selection.registry import check_settings, makes_pictures
 
 Size = Literal["toy", "small", "full"]
 FeatureNetwork = Literal["agent", "pixels", "dit"]
@@ -67,6 +67,9 @@ class Arm:
             frames would.
         seeds: number of agents; the recipe's number if not given.
         per_class: images per class; the recipe's if not given.
+        settings: settings of the selector that ``kind`` names, by name; ``{"memory_size": 32}`` for "minimax".
+        start_settings: settings of the selector that ``start`` names.
+        choose_settings: settings of the selector that ``choose`` names.
     """
 
     kind: str
@@ -81,10 +84,16 @@ class Arm:
     refine: Refinement | None = None
     seeds: int | None = None
     per_class: int | None = None
+    settings: dict[str, Any] | None = later(None)
+    start_settings: dict[str, Any] | None = later(None)
+    choose_settings: dict[str, Any] | None = later(None)
 
     def __post_init__(self) -> None:
-        for name in self.picks:
-            find_selector(name)
+        for role, name, settings in self._roles:
+            if name is not None:
+                check_settings(name, settings)
+            elif settings:
+                raise UserError(f"{role} are for a selector, but the arm {self.label!r} has none there; leave them out")
         for other in (self.start, self.choose):
             if other is not None and makes_pictures(other):
                 raise UserError(f"{other!r} makes pictures, so it can be an arm's kind, but neither start nor choose")
@@ -92,12 +101,16 @@ class Arm:
     @property
     def picks(self) -> list[str]:
         """Names of the selectors that the arm uses."""
-        used = [
-            None if self.kind in ("generated", "full") else self.kind,
-            self.start,
-            self.choose if self.candidates > 1 else None,
+        return [name for _, name, _ in self._roles if name is not None]
+
+    @property
+    def _roles(self) -> list[tuple[str, str | None, dict[str, Any] | None]]:
+        """The field of each selector's settings, the selector's name if it is used, and its settings."""
+        return [
+            ("settings", None if self.kind in ("generated", "full") else self.kind, self.settings),
+            ("start_settings", self.start, self.start_settings),
+            ("choose_settings", self.choose if self.candidates > 1 else None, self.choose_settings),
         ]
-        return [name for name in used if name is not None]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from roadstill.selection.moment_group import MomentGroup
 from roadstill.selection.per_drive import PerDriveRandom
 from roadstill.selection.random import Random
 from roadstill.selection.rded import Rded, rded
-from roadstill.selection.registry import SELECTORS, make_selector, makes_pictures, needs
+from roadstill.selection.registry import SELECTORS, check_settings, make_selector, makes_pictures, needs
 from roadstill.selection.s3 import S3
 from roadstill.selection.uncertainty import Entropy, LeastConfidence, Margin
 
@@ -24,5 +24,5 @@ __all__ = [
     "S3", "SELECTORS", "CachedFeatures", "Confident", "Distinct", "Dynamics", "Entropy", "FacilityLocation",
     "Facts", "Features", "Forgetting", "Herding", "JointSelector", "KCenter", "Learnability", "LeastConfidence",
     "Maker", "Margin", "Medoids", "Minimax", "MomentGroup", "PerDriveRandom", "Picker", "PixelFeatures", "Random",
-    "Rded", "Selector", "make_selector", "makes_pictures", "needs", "pick", "rded", "select",
+    "Rded", "Selector", "check_settings", "make_selector", "makes_pictures", "needs", "pick", "rded", "select",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ pictures out of real ones.
 
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -89,13 +90,13 @@ def select(images: ImageSet, method: Method, *, per_class: int, seed: int) -> Im
     Raises:
         UserError: a class has fewer than ``per_class`` images.
     """
-    chosen = choose_rows(
+    chosen = pick_rows(
         images, images.labels, images.class_names, method, per_class=per_class, seed=seed, where=str(images.root)
     )
     return images.subset(np.concatenate(chosen), **record(images, method, per_class=per_class, seed=seed))
 
 
-def choose_rows(
+def pick_rows(
     images: Any,
     labels: NDArray[np.int64],
     class_names: Sequence[str],
@@ -157,10 +158,16 @@ def record(images: ImageSet, method: object, *, per_class: int, seed: int) -> di
 
 
 def describe(method: object) -> dict[str, Any]:
-    """A method's type and settings; what a record does not show (weights, other sets) is marked ``repr=False``."""
-    shown: dict[str, Any] = {}
+    """A method's type and settings.
+
+    Of a dataclass, those are its fields but for what is marked ``repr=False`` (weights, other sets); of another class,
+    the plain attributes that have the name of a parameter of its constructor.
+    """
     if is_dataclass(method):
         shown = {one.name: getattr(method, one.name) for one in fields(method) if one.repr}
+    else:
+        found = {name: getattr(method, name, None) for name in signature(type(method)).parameters}
+        shown = {name: value for name, value in found.items() if isinstance(value, (bool, int, float, str, list))}
     described = {name: describe(value) if is_dataclass(value) else plain(value) for name, value in shown.items()}
     return {"type": type(method).__name__} | described
 

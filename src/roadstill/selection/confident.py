@@ -5,13 +5,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from roadstill.imagesets import ImageSet
-from roadstill.selection.base import lowest
-from roadstill.selection.uncertainty import Predict, probabilities
+from roadstill.selection.uncertainty import LowestScore, Predict, own_class
 
 
 @dataclass(frozen=True)
-class Confident:
+class Confident(LowestScore):
     """The images to whose own class the teacher gives the highest probability.
 
     At few images per class the surest ones teach most; with many, they are too alike (method 8.7). The teacher must
@@ -25,9 +23,6 @@ class Confident:
     predict: Predict = field(repr=False)
     teacher: str = ""
 
-    def choose(
-        self, images: ImageSet, rows: NDArray[np.int64], *, count: int, rng: np.random.Generator
-    ) -> NDArray[np.int64]:
-        """See `Selector`; equal probabilities are put in a random order."""
-        found = probabilities(self.predict, images, rows)
-        return lowest(rows, -found[np.arange(len(rows)), images.labels[rows]], count=count, rng=rng)
+    def score(self, found: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+        """See `LowestScore`."""
+        return -own_class(found, labels)

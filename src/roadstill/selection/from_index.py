@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from roadstill.errors import UserError
 from roadstill.frames import CLASS_NAMES, BrakeLabel, frame_writers, stream_frames
 from roadstill.runs import atomic_path, digest_file, read_json, write_json
-from roadstill.selection.base import Method, choose_rows, describe
+from roadstill.selection.base import Method, describe, pick_rows
 
 _FACTS = ("timestamp_us", "speed_mps", "accel_mps2", "command")
 
@@ -98,7 +98,7 @@ def select_from_index(
         raise UserError(f"{index / 'index.json'} is not what `roadstill index` writes; index again")
     source = index / "train.parquet"
     facts = read_facts(source)
-    chosen = choose_rows(facts, facts.labels, CLASS_NAMES, method, per_class=per_class, seed=seed, where=str(source))
+    chosen = pick_rows(facts, facts.labels, CLASS_NAMES, method, per_class=per_class, seed=seed, where=str(source))
     rows = np.sort(np.concatenate(chosen))
     with atomic_path(out) as folder:
         folder.mkdir(parents=True)

@@ -1,12 +1,12 @@
 """Images that stand for the clusters of their class: k-means medoids, of real or of generated images."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roadstill.imagesets import ImageSet
+from roadstill.selection.features import Features, own_and_known
 
 
 @dataclass(frozen=True)
@@ -18,12 +18,12 @@ class Medoids:
     is the k-means line of method 8.5 and 8.17.
 
     Attributes:
-        features: ``[len(rows), d]`` of images of a set, such as `Agent.features`.
+        features: see `Features`.
         reference: set whose clusters count; the images themselves if not given.
         teacher: what the record says about the features' origin.
     """
 
-    features: Callable[[ImageSet, NDArray[np.int64]], NDArray[np.float32]] = field(repr=False)
+    features: Features = field(repr=False)
     reference: ImageSet | None = field(default=None, repr=False)
     teacher: str = ""
 
@@ -34,11 +34,8 @@ class Medoids:
         from scipy.optimize import linear_sum_assignment
         from sklearn.cluster import KMeans
 
-        own = self.features(images, rows).astype(np.float64)
-        known = own
-        if self.reference is not None:
-            label = int(images.labels[rows[0]])
-            known = self.features(self.reference, np.flatnonzero(self.reference.labels == label)).astype(np.float64)
+        pair = own_and_known(self.features, images, rows, self.reference)
+        own, known = (each.astype(np.float64) for each in pair)
         clusters = min(count, len(np.unique(known, axis=0)))
         found = KMeans(clusters, n_init=4, random_state=int(rng.integers(2**31))).fit(known)
         distances = found.transform(own)[:, np.arange(count) % clusters].T ** 2

@@ -12,7 +12,7 @@ from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
 from roadstill.runs import seed_of
 from roadstill.selection.base import record
-from roadstill.selection.uncertainty import Predict
+from roadstill.selection.uncertainty import Predict, nats
 
 _BATCH = 64
 
@@ -80,8 +80,7 @@ class Rded:
                 for picture, its in zip(pictures, boxes[part], strict=True)
                 for box in its
             ]
-            found = self.predict(np.stack(cut))[:, label].astype(np.float64)
-            losses[part] = -np.log(np.maximum(found, np.finfo(np.float32).tiny)).reshape(-1, self.crops)
+            losses[part] = nats(self.predict(np.stack(cut))[:, label]).reshape(-1, self.crops)
         best = losses.argmin(1)
         every = np.arange(len(rows))
         return boxes[every, best], losses[every, best]

@@ -1,14 +1,15 @@
 """All selectors by name, for recipes, the pipeline and the command line; one line here adds one everywhere.
 
 What a selector needs, it says by the names of its constructor's parameters: ``features`` (see `Features`), ``predict``
-(a trained teacher's probabilities), ``student`` (trains a small agent) and ``forgetting`` (counts of a training). A
-selector of one's own is named by its dotted path and gets the same.
+(a trained teacher's probabilities), ``student`` (trains a small agent) and ``forgetting`` (counts of a training). Its
+other parameters are settings. A selector of one's own is named by its dotted path and gets the same.
 """
 
 import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 from roadstill.errors import UserError
 from roadstill.selection.base import JointSelector, Maker, Picker, Selector
@@ -54,6 +55,7 @@ SELECTORS: Mapping[str, Callable[..., Any]] = {
 
 DISTINCT = "distinct"
 NEEDS = ("features", "predict", "student", "forgetting")
+_TOOLS = (*NEEDS, "teacher", "reference")
 
 Tools = Mapping[str, Callable[[], Any]]
 """What selectors may want, each behind a function that makes it on demand; also ``teacher`` and ``reference``."""
@@ -106,23 +108,93 @@ def makes_pictures(name: str) -> bool:
     return hasattr(kind.func if isinstance(kind, partial) else kind, "make")
 
 
-def make_selector(name: str, tools: Tools) -> Picker:
+def check_settings(name: str, settings: Mapping[str, Any] | None) -> None:
+    """Refuses what the selector cannot take before any work is done.
+
+    Args:
+        name: as `make_selector` has it.
+        settings: keyword arguments of its constructor; of what follows ``distinct:``, if that comes first.
+
+    Raises:
+        UserError: no such selector, a setting that it does not have, that it needs, or a value that it cannot take.
+    """
+    kind, _ = find_selector(name)
+    free, settings = _settings_of(kind), settings or {}
+    unknown = [repr(key) for key in settings if key not in free and not _takes_any(kind)]
+    missing = [key for key, each in free.items() if each.default is each.empty and key not in settings]
+    if unknown:
+        raise UserError(f"selector {name!r} has no setting {', '.join(unknown)}; {_takes(kind)}")
+    if missing:
+        raise UserError(f"selector {name!r} needs the setting {', '.join(missing)}; {_takes(kind)}")
+    for key, value in settings.items():
+        if key in free and not _fits(value, hint := free[key].annotation):
+            raise UserError(f"selector {name!r}: {key} is {value!r}, not {_type_name(hint)}; {_takes(kind)}")
+    if settings and kind in SELECTORS.values():  # ours look at nothing but their settings when they are made
+        wanted = dict.fromkeys(set(inspect.signature(kind).parameters) & set(NEEDS))
+        _made(name, kind, {**wanted, **settings})
+
+
+def make_selector(name: str, tools: Tools, settings: Mapping[str, Any] | None = None) -> Picker:
     """The selector of this name with what it needs.
 
     Args:
         name: of `SELECTORS`, one of those after ``distinct:``, or a dotted path.
         tools: see `Tools`; a function is called only for what this selector wants.
+        settings: further keyword arguments of its constructor.
 
     Raises:
-        UserError: no such selector, something that it needs is not among the tools, or what is named selects nothing.
+        UserError: no such selector, something that it needs is not among the tools, settings that it cannot take, or
+            what is named selects nothing.
     """
+    check_settings(name, settings)
     kind, threshold = find_selector(name)
     if lacking := sorted(needs(name) - set(tools)):
         raise UserError(f"selector {name!r} needs {' and '.join(lacking)}, which cannot be had here")
-    made = kind(**{each: tools[each]() for each in inspect.signature(kind).parameters if each in tools})
+    wanted = {each: tools[each]() for each in inspect.signature(kind).parameters if each in tools}
+    made = _made(name, kind, wanted | dict(settings or {}))
     if not isinstance(made, (Selector, JointSelector, Maker)) or (threshold is not None and isinstance(made, Maker)):
         raise UserError(f"selector {name!r} does not choose among images; it should have a method choose")
     if threshold is None or isinstance(made, Maker):
         return made
     origin = tools["teacher"]() if "teacher" in tools else ""
     return Distinct(made, tools["features"](), threshold, origin)
+
+
+def _made(name: str, kind: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+    try:
+        return kind(**arguments)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"selector {name!r}: {' '.join(str(error).split())}; {_takes(kind)}") from None
+
+
+def _settings_of(kind: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """What a user may set; what the name has set already (``rded_stitched``) is not among it."""
+    bound = kind.keywords if isinstance(kind, partial) else {}
+    return {
+        name: each
+        for name, each in inspect.signature(kind).parameters.items()
+        if name not in (*_TOOLS, *bound) and each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)
+    }
+
+
+def _takes_any(kind: Callable[..., Any]) -> bool:
+    return any(each.kind is each.VAR_KEYWORD for each in inspect.signature(kind).parameters.values())
+
+
+def _takes(kind: Callable[..., Any]) -> str:
+    return f"it takes {', '.join(_settings_of(kind)) or 'no settings'}"
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether the value is of the plain type that a parameter names; other annotations, and none, allow everything."""
+    if get_origin(hint) in (Union, UnionType):
+        return any(_fits(value, each) for each in get_args(hint))
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    if hint is float:
+        return type(value) in (int, float)
+    return hint not in (None, NoneType, bool, int, str) or type(value) is (hint or NoneType)
+
+
+def _type_name(hint: Any) -> str:
+    return hint.__name__ if inspect.isclass(hint) else str(hint)

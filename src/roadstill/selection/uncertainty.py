@@ -1,5 +1,6 @@
 """Images that a teacher is least sure about: the three scores of uncertainty sampling (Settles 2009)."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -44,14 +45,41 @@ def _in_batches(predict: Predict, images: ImageSet, rows: NDArray[np.int64]) -> 
     return np.concatenate([predict(images.pixels(part)) for part in parts])
 
 
+def nats(found: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The loss that a probability of the true class stands for; finite at 0."""
+    loss: NDArray[np.float64] = -np.log(np.maximum(found.astype(np.float64), np.finfo(np.float32).tiny))
+    return loss
+
+
 def cross_entropy(predict: Predict, images: ImageSet, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """The teacher's loss on each image, in nats, ``[len(rows)]``."""
-    right = probabilities(predict, images, rows)[np.arange(len(rows)), images.labels[rows]]
-    return -np.log(np.maximum(right, np.finfo(np.float32).tiny))
+    return nats(own_class(probabilities(predict, images, rows), images.labels[rows]))
+
+
+def own_class(found: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Each image's probability ``[n]`` of its own class, out of ``[n, k]``."""
+    return found[np.arange(len(labels)), labels]
+
+
+class LowestScore(ABC):
+    """A selector of the images with the lowest score of a teacher's probabilities; a subclass says the score."""
+
+    predict: Predict
+
+    @abstractmethod
+    def score(self, found: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Score ``[n]`` of probabilities ``[n, k]`` of images with these labels."""
+
+    def choose(
+        self, images: ImageSet, rows: NDArray[np.int64], *, count: int, rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """See `Selector`; equal scores are put in a random order."""
+        found = probabilities(self.predict, images, rows)
+        return lowest(rows, self.score(found, images.labels[rows]), count=count, rng=rng)
 
 
 @dataclass(frozen=True)
-class LeastConfidence:
+class LeastConfidence(LowestScore):
     """The images to whose own class the teacher gives the lowest probability.
 
     Attributes:
@@ -64,20 +92,15 @@ class LeastConfidence:
     correct: bool = False
     teacher: str = ""
 
-    def choose(
-        self, images: ImageSet, rows: NDArray[np.int64], *, count: int, rng: np.random.Generator
-    ) -> NDArray[np.int64]:
-        """See `Selector`; equal probabilities are put in a random order."""
-        found = probabilities(self.predict, images, rows)
-        own = found[np.arange(len(rows)), images.labels[rows]]
-        if self.correct:
-            # Behind those that are right stand the others, the least wrong first.
-            own = np.where(own >= found.max(1), own, 2 - own)
-        return lowest(rows, own, count=count, rng=rng)
+    def score(self, found: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+        """See `LowestScore`."""
+        own = own_class(found, labels)
+        # Behind those that are right stand the others, the least wrong first.
+        return np.where(own >= found.max(1), own, 2 - own) if self.correct else own
 
 
 @dataclass(frozen=True)
-class Margin:
+class Margin(LowestScore):
     """The images whose two most probable classes are nearest to each other (Scheffer et al. 2001).
 
     Attributes:
@@ -88,16 +111,14 @@ class Margin:
     predict: Predict = field(repr=False)
     teacher: str = ""
 
-    def choose(
-        self, images: ImageSet, rows: NDArray[np.int64], *, count: int, rng: np.random.Generator
-    ) -> NDArray[np.int64]:
-        """See `Selector`; equal margins are put in a random order."""
-        found = np.sort(probabilities(self.predict, images, rows), axis=1)
-        return lowest(rows, found[:, -1] - found[:, -2], count=count, rng=rng)
+    def score(self, found: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+        """See `LowestScore`."""
+        ascending = np.sort(found, axis=1)
+        return ascending[:, -1] - ascending[:, -2]
 
 
 @dataclass(frozen=True)
-class Entropy:
+class Entropy(LowestScore):
     """The images over whose classes the teacher's probabilities are most evenly spread.
 
     Attributes:
@@ -108,10 +129,7 @@ class Entropy:
     predict: Predict = field(repr=False)
     teacher: str = ""
 
-    def choose(
-        self, images: ImageSet, rows: NDArray[np.int64], *, count: int, rng: np.random.Generator
-    ) -> NDArray[np.int64]:
-        """See `Selector`; equal entropies are put in a random order."""
-        found = probabilities(self.predict, images, rows)
-        certainty = (found * np.log(np.maximum(found, np.finfo(np.float32).tiny))).sum(1)
-        return lowest(rows, certainty, count=count, rng=rng)
+    def score(self, found: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+        """See `LowestScore`."""
+        certainty: NDArray[np.float64] = -(found * nats(found)).sum(1)
+        return certainty

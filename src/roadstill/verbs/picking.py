@@ -16,6 +16,7 @@ def select(
     out: Path,
     *,
     method: str = "random",
+    settings: dict[str, Any] | None = None,
     from_index: bool = False,
     train_only: bool = False,
     teacher: Path | None = None,
@@ -35,6 +36,7 @@ def select(
             facility_location, minimax, moment_group, s3; by a teacher: confident, least_confidence,
             least_confidence_correct, margin, entropy, learnability, rded, rded_stitched; by training: forgetting.
             distinct:NAME leaves near-duplicates out first. A selector of yours: its dotted path.
+        settings: settings of the selector by name, such as '{"memory_size": 32}' for minimax; see docs/extend.md.
         from_index: whether to select among the frames of an index before any picture exists, by facts alone. The
             result is an index for prepare, and images.txt lists the pictures to fetch.
         train_only: whether the dev and test parts are left out; with from_index.
@@ -47,15 +49,16 @@ def select(
         seed: seed of the random choice.
     """
     if from_index:
-        return _from_index(images, out, method, per_class=per_class, seed=seed, train_only=train_only)
+        return _from_index(images, out, method, settings, per_class=per_class, seed=seed, train_only=train_only)
     from roadstill.agents import selector_tools
     from roadstill.imagesets import open_imageset
     from roadstill.runs import digest_file
-    from roadstill.selection import Maker, make_selector, needs, pick
+    from roadstill.selection import Maker, check_settings, make_selector, needs, pick
 
     if train_only:
         raise UserError("train_only belongs to from_index")
     wanted = needs(method)
+    check_settings(method, settings)
     source = open_imageset(images)
     asks = "predict" in wanted or (features == "agent" and "features" in wanted)
     if (teacher is None) == asks:
@@ -68,18 +71,27 @@ def select(
         watched=agent,
         features=_other_features(features, checkpoint, codec),
     )
-    chooser = make_selector(method, tools)
+    chooser = make_selector(method, tools, settings)
     made = pick(source, chooser, per_class=per_class, seed=seed, out=out)
     if not isinstance(chooser, Maker):
         made = made.save(out)
     return f"{out}: {len(made)} images by {method}, {per_class} per class"
 
 
-def _from_index(index: Path, out: Path, method: str, *, per_class: int, seed: int, train_only: bool) -> str:
+def _from_index(
+    index: Path,
+    out: Path,
+    method: str,
+    settings: dict[str, Any] | None,
+    *,
+    per_class: int,
+    seed: int,
+    train_only: bool,
+) -> str:
     from roadstill.selection import JointSelector, Selector, make_selector, needs
     from roadstill.selection.from_index import select_from_index
 
-    chooser = None if needs(method) else make_selector(method, {})
+    chooser = None if needs(method) else make_selector(method, {}, settings)
     if not isinstance(chooser, (Selector, JointSelector)):
         raise UserError(f"method {method} looks at pictures; from an index choose random, per_drive or dynamics")
     count = select_from_index(index, out, chooser, per_class=per_class, seed=seed, train_only=train_only)

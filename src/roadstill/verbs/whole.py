@@ -51,11 +51,8 @@ def run(
     from roadstill.report.verdicts import comparisons
     from roadstill.verbs.judge import table
 
-    given: dict[str, Any] = {"seeds": seeds, "data": data}
-    chosen = read_recipe(recipe, size, **{name: value for name, value in given.items() if value is not None})
-    folder = out or Path("runs") / (chosen.name if size is None else f"{chosen.name}-{size}")
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder} is a file; name a folder with --out")
+    chosen = read_recipe(recipe, size, **_given(seeds=seeds, data=data))
+    folder = _folder(out, chosen.name, size)
     found = run_recipe(chosen, folder, say=_progress, workers=workers)
     titles = [shown["title"] for shown in comparisons(folder) or []]
     source = chosen.pictures
@@ -91,10 +88,8 @@ def study(
     """
     from roadstill.pipeline.studies import recipes_of, run_study
 
-    given: dict[str, Any] = {"seeds": seeds, "data": data}
-    recipes = recipes_of(name, size, **{key: value for key, value in given.items() if value is not None})
-    stem = Path(name).stem if Path(name).is_file() else name
-    folder = out or Path("runs") / (stem if size is None else f"{stem}-{size}")
+    recipes = recipes_of(name, size, **_given(seeds=seeds, data=data))
+    folder = _folder(out, Path(name).stem if Path(name).is_file() else name, size)
     run_study(recipes, folder, say=_progress, workers=workers)
     return f"{(folder / 'study.md').read_text(encoding='utf-8')}{folder / 'study.md'}"
 
@@ -109,6 +104,23 @@ def report(run: Path) -> str:
     from roadstill.runs import require_folder
 
     return str(write_report(require_folder(run, "a run folder, made by run or demo")))
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """The options that the user gave, which replace a recipe's fields."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _folder(out: Path | None, name: str, size: str | None) -> Path:
+    """Where a run or a study goes.
+
+    Raises:
+        UserError: a file is in the way.
+    """
+    folder = out or Path("runs") / (name if size is None else f"{name}-{size}")
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file; name a folder with --out")
+    return folder
 
 
 def _progress(line: str) -> None:

@@ -50,7 +50,7 @@ def local(source: Path) -> Path:
         raise UserError(f"{name} does not exist here, and the hub did not give it either ({reason})") from None
 
 
-def kind_of(folder: Path) -> str | None:
+def diffusers_class(folder: Path) -> str | None:
     """The class that a diffusers model folder names, if it is one."""
     path = folder / "config.json"
     found = read_json(path) if path.is_file() else None
@@ -66,7 +66,7 @@ def open_model(folder: Path, kinds: Sequence[str]) -> Any:
     import diffusers
     import torch
 
-    kind = kind_of(folder)
+    kind = diffusers_class(folder)
     if kind is None or kind not in kinds:
         raise UserError(f"{folder} is no model folder of diffusers with one of {', '.join(kinds)} in its config.json")
     if not (folder / WEIGHTS).is_file():

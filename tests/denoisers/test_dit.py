@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from roadstill.denoisers.base import Denoiser, Sampling, SolverNoise, TeacherGuidance
+from roadstill.denoisers.base import Denoiser, Sampling
 from roadstill.denoisers.diffusion import (
     add_noise,
     ancestral_step,
@@ -155,54 +155,6 @@ def test_guidance_acts_inside_its_interval_only(network):
     assert len(seen) == 9
 
 
-def test_a_picture_depends_on_its_seed_and_not_on_its_batch(golden):
-    denoiser = DiTDenoiser(network_of(golden("sampling_loop").weights("trained.")), linear())
-    label, seeds = torch.tensor([0, 1, 2, 1]), [11, 12, 13, 14]
-    for solver, eta in (("ddpm", 0.0), ("ddim", 0.5)):
-        sampling = Sampling(guidance=2.0, steps=6, solver=solver, noise=SolverNoise(eta))
-        together = denoiser.generate(label, seeds=seeds, sampling=sampling)
-        alone = torch.cat([denoiser.generate(label[i : i + 1], seeds=[seeds[i]], sampling=sampling) for i in range(4)])
-        torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
-        other = denoiser.generate(label, seeds=[11, 12, 13, 15], sampling=sampling)
-        assert torch.equal(together[:3], other[:3])
-        assert (together[3] - other[3]).abs().max() > 0.01
-
-
-def test_generating_leaves_the_training_mode_and_needs_no_gradient(network):
-    network.train()
-    latents = DiTDenoiser(network, linear()).generate(torch.tensor([1]), seeds=[1], sampling=Sampling(steps=2))
-    assert network.training
-    assert not latents.requires_grad
-    assert latents.shape == (1, 4, 8, 8)
-
-
-class Oracle(torch.nn.Module):
-    """Knows one clean latent, so that its noise estimate is exact."""
-
-    in_channels, input_size, num_classes = 4, 8, 2
-
-    def __init__(self, clean, schedule):
-        super().__init__()
-        self.clean = torch.nn.Parameter(clean)
-        self.schedule = schedule
-
-    def forward(self, z, t, y):
-        signal = self.schedule.alpha_bar[t].float().reshape(-1, 1, 1, 1)
-        return (z - signal.sqrt() * self.clean) / (1 - signal).sqrt()
-
-
-@pytest.mark.parametrize("solver", ["ddpm", "ddim", "dpm"])
-def test_exact_noise_gives_the_clean_latent_back(solver):
-    schedule = NoiseSchedule.of(linear())
-    clean = torch.randn(1, 4, 8, 8, generator=seeded())
-    denoiser = DiTDenoiser(Oracle(clean, schedule), schedule)
-    estimate = denoiser.estimate(clean.expand(6, -1, -1, -1), torch.zeros(6, dtype=torch.int64), generator=seeded())
-    torch.testing.assert_close(estimate.clean, clean.expand(6, -1, -1, -1), rtol=0, atol=1e-3)
-    assert estimate.loss.max() < 1e-6
-    out = denoiser.generate(torch.tensor([0]), seeds=[1], sampling=Sampling(guidance=1.0, steps=20, solver=solver))
-    torch.testing.assert_close(out, clean.detach(), rtol=0, atol=2e-2)
-
-
 def test_the_variational_term_does_not_train_the_noise_channels(network):
     denoiser = DiTDenoiser(network, linear())
     heads = {}
@@ -231,17 +183,6 @@ def test_label_dropout_draws_once_per_sample_and_only_in_training(network):
     assert (rows[2] == 1).all()
 
 
-def test_a_stored_generator_state_resumes_exactly(network):
-    denoiser, generator = DiTDenoiser(network, linear()), seeded(3)
-    clean, label = torch.randn(4, 4, 8, 8), torch.tensor([0, 1, 2, 0])
-    denoiser.estimate(clean, label, generator=generator)
-    state = generator.get_state()
-    unbroken = denoiser.estimate(clean, label, generator=generator)
-    resumed = denoiser.estimate(clean, label, generator=torch.Generator().set_state(state))
-    assert torch.equal(unbroken.t, resumed.t)
-    assert torch.equal(unbroken.loss, resumed.loss)
-
-
 def test_progressive_schedules_advance_and_share_the_network(network):
     denoiser = DiTDenoiser(network, Progressive())
     assert isinstance(denoiser, Denoiser)
@@ -265,36 +206,7 @@ def test_label_rows_are_looked_up_and_checked(network):
 
 
 def test_mistakes_are_named(network):
-    denoiser = DiTDenoiser(network, linear())
-    with pytest.raises(UserError, match="1 seeds for 2 labels"):
-        denoiser.generate(torch.tensor([0, 1]), seeds=[1])
-    with pytest.raises(UserError, match="solver 'euler'"):
-        denoiser.generate(torch.tensor([0]), seeds=[1], sampling=Sampling(solver="euler"))
     with pytest.raises(UserError, match="guidance_interval is"):
         Sampling(guidance_interval=(0.6, 0.4))
     with pytest.raises(UserError, match="label_dropout"):
         DiTDenoiser(network, linear(), label_dropout=1.5)
-
-
-@pytest.mark.parametrize(("interval", "moved"), [((0.0, 1.0), True), ((0.0, 0.0), True), ((0.2, 1.0), False)])
-def test_a_guide_moves_the_clean_estimate_by_shares_of_the_noise_that_is_left(interval, moved):
-    schedule = NoiseSchedule.of(linear())
-    clean = torch.randn(1, 4, 8, 8, generator=seeded())
-    seen = []
-
-    def guide(estimate):
-        seen.append(estimate)
-        return torch.ones_like(estimate)
-
-    out = DiTDenoiser(Oracle(clean, schedule), schedule).generate(
-        torch.tensor([0]),
-        seeds=[1],
-        sampling=Sampling(guidance=1.0, steps=11, solver="ddim", teacher=TeacherGuidance(0.3, interval)),
-        guide=guide,
-    )
-    assert len(seen) == {(0.0, 1.0): 11, (0.0, 0.0): 1, (0.2, 1.0): 9}[interval]
-    # What earlier steps moved is forgotten where the network knows the truth; the last step's move stays.
-    for estimate in seen:
-        torch.testing.assert_close(estimate, clean.detach(), rtol=0, atol=2e-2)
-    left = 0.3 * float((1 - schedule.respaced(11).alpha_bar[0]).sqrt())
-    torch.testing.assert_close(out, clean.detach() + moved * left, rtol=0, atol=1e-4)

@@ -1,0 +1,98 @@
+"""What the benches of training steps share: latents on disk, a network's bare passes, and the plainly written step."""
+
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from roadstill.codecs.latents import FORMAT, LatentStore, open_latents
+from roadstill.denoisers.labelled import LabelledDenoiser
+from roadstill.learning.loops import write_tensors
+from roadstill.runs import write_json
+
+
+def latents_at(folder: Path, num: int, shape: tuple[int, ...], num_classes: int) -> LatentStore:
+    """Random latents of ``num_classes`` classes on disk."""
+    folder.mkdir()
+    write_tensors(folder / "moments-00000.safetensors", {"mean": torch.randn(num, *shape).half()})
+    write_tensors(folder / "labels.safetensors", {"labels": torch.arange(num) % num_classes})
+    record = {
+        "format": FORMAT,
+        "class_names": [str(label) for label in range(num_classes)],
+        "shape": list(shape),
+        "std": 0.1,
+        "num_rows": num,
+        "shard_rows": num,
+        "num_shards": 1,
+        "digest": "bench",
+        "about": {},
+    }
+    write_json(folder / "latents.json", record)
+    return open_latents(folder)
+
+
+def counted(take: Callable[[int], None]) -> Callable[[], None]:
+    """A step that takes the next number each time."""
+    numbers = count()
+    return lambda: take(next(numbers))
+
+
+def passes(network: nn.Module, clean: Tensor, time: Tensor, label: Tensor, precision: str = "no") -> Callable[[], None]:
+    """A network's forward and backward pass, and nothing else."""
+
+    def work() -> None:
+        network.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            out = network(clean, time, label)
+        out.float().square().mean().backward()
+
+    return work
+
+
+class PlainStep:
+    """The step as one would first write it down: memories are lists, the moving average goes weight by weight.
+
+    Args:
+        denoiser: what learns; the moving average covers all of its network's parameters.
+        optimizer: that of the parameters that learn.
+        memory_size: latents of each class that each memory keeps.
+        weights: those of representativeness and diversity.
+    """
+
+    def __init__(
+        self,
+        denoiser: LabelledDenoiser,
+        optimizer: torch.optim.Optimizer,
+        memory_size: int,
+        *,
+        weights: tuple[float, float],
+    ) -> None:
+        self.denoiser, self.optimizer, self.size, self.weights = denoiser, optimizer, memory_size, weights
+        self.average = [parameter.detach().clone() for parameter in denoiser.network.parameters()]
+        self.real: dict[int, list[Tensor]] = {}
+        self.pseudo: dict[int, list[Tensor]] = {}
+        self.generator = torch.Generator().manual_seed(0)
+
+    def __call__(self, clean: Tensor, label: Tensor) -> None:
+        """One step on clean latents ``[b, c, h, w]`` with labels ``[b]``."""
+        representativeness, diversity = self.weights
+        estimate = self.denoiser.estimate(clean, label, generator=self.generator)
+        loss = estimate.loss.mean()
+        for number in label.unique().tolist():
+            mine = label == number
+            for memory, weight, sign in ((self.real, representativeness, -1), (self.pseudo, diversity, 1)):
+                if memory.get(number):
+                    known = torch.stack(memory[number]).flatten(1)
+                    cosines = F.cosine_similarity(estimate.clean[mine].flatten(1)[:, None], known[None], dim=2)
+                    loss = loss + weight * (cosines.max() if sign > 0 else 1 - cosines.min())
+            for memory, new in ((self.real, clean[mine]), (self.pseudo, estimate.clean[mine].detach())):
+                memory[number] = [*memory.get(number, []), *new][-self.size :]
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        with torch.no_grad():
+            for average, now in zip(self.average, self.denoiser.network.parameters(), strict=True):
+                average.mul_(0.9999).add_(now, alpha=1e-4)

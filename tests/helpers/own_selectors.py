@@ -1,0 +1,27 @@
+"""Selectors as a user would write them, for tests to name by dotted path."""
+
+import numpy as np
+
+
+class ByFeatures:
+    """Wants features; may take the largest or the smallest of a column."""
+
+    def __init__(self, features, column=0, largest: bool = False):
+        self.features, self.column, self.largest = features, column, largest
+
+    def choose(self, images, rows, *, count, rng):
+        found = self.features(images, rows)[:, self.column]
+        return rows[np.argsort(-found if self.largest else found)[:count]]
+
+
+class AtShare:
+    """Cannot be made without its setting."""
+
+    def __init__(self, share: float):
+        if not 0 <= share <= 1:
+            raise ValueError(f"share is {share}; it is from 0 to 1")
+        self.share = share
+
+    def choose(self, images, rows, *, count, rng):
+        first = round(self.share * (len(rows) - count))
+        return rows[first : first + count]

@@ -1,0 +1,44 @@
+"""Small sets are made anew for other settings of their selectors, and for nothing else."""
+
+import pytest
+from made import picture_set
+
+from roadstill.imagesets import open_imageset
+from roadstill.pipeline import Road
+from roadstill.pipeline.jobs import workers_of
+from roadstill.pipeline.small_sets import make_small_sets
+from roadstill.recipes import Arm, Recipe
+from roadstill.runs import read_json
+
+
+@pytest.fixture
+def made(tmp_path):
+    """Makes the sets of a recipe in one folder, and returns the stages that were not done yet."""
+    picture_set(tmp_path / "sets" / "train", 12, px=16)
+
+    def make(arms):
+        said = []
+        road = Road(Recipe("r", arms, per_class=2, features="pixels"), tmp_path, said.append, workers=1)
+        road.stage("sets", {})
+        with workers_of(road) as workers:
+            make_small_sets(road, workers)
+        return said[1:]
+
+    return make
+
+
+def test_other_settings_make_only_the_sets_that_they_are_for(made, tmp_path):
+    arms = {"random": Arm("random", "x"), "s3": Arm("s3", "y", settings={"groups": 3})}
+    assert len(made(arms)) == 6
+    assert open_imageset(tmp_path / "arms" / "s3" / "seed1").about["method"]["groups"] == 3
+    assert made(arms) == []
+    again = made(arms | {"s3": Arm("s3", "y", settings={"groups": 4})})
+    assert sorted(again) == [f"set-s3-{seed}" for seed in range(3)]
+    assert open_imageset(tmp_path / "arms" / "s3" / "seed1").about["method"]["groups"] == 4
+
+
+def test_a_stage_without_settings_has_the_key_that_it_had_before_there_were_any(made, tmp_path):
+    made({"random": Arm("random", "x")})
+    stage = read_json(tmp_path / "stages" / "set-random-1" / "stage.json")
+    assert stage["key"] == "82950ce0efdd12cd"
+    assert stage["config"] == {"kind": "random", "per_class": 2, "seed": 1}
