@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from roadstill.errors import UserError
-from roadstill.world.drive import DriveSpec, drives_of, schedule, simulate
+from roadstill.world.drive import drives_of, schedule, simulate
 from roadstill.world.logrun import LogRun
 from roadstill.world.routes import Bend, Route
 from roadstill.world.scene import CAUSES, LIGHTS, WEATHERS
+from roadstill.world.spec import DriveSpec
 from roadstill.world.towns import DEMO_TOWNS, PRETRAIN_TOWNS, TOWNS, WORLD_GROUPS
 from roadstill.world.traffic import DT_S, Car, Passer, step_lane
 

@@ -5,42 +5,13 @@ Everything follows from ``(seed, index)`` of a drive: the same drive is simulate
 
 import math
 import random
-from dataclasses import dataclass
 
 from roadstill.errors import UserError
 from roadstill.runs import seed_of
-from roadstill.world.logrun import FRAME_S, LogRun
+from roadstill.world.logrun import LogRun
 from roadstill.world.scene import Scene
+from roadstill.world.spec import FRAME_S, LOG_FRAMES, LOGS, SHORT_LOGS, DriveSpec
 from roadstill.world.towns import WORLD_GROUPS
-
-LOG_FRAMES = (40, 60)
-LOGS = (3, 5)
-SHORT_LOGS = (14, 13)
-"""Frames of two more logs in a world of one drive: just a window of 14 frames, and none. Such a world serves to try
-readers out; where there are drives to split and to train on, these logs would only change what was measured before."""
-
-
-@dataclass(frozen=True)
-class DriveSpec:
-    """One drive: all that is needed to simulate it.
-
-    Attributes:
-        seed: of the world.
-        index: of the drive in the world.
-        town: a name from ``TOWNS``.
-        light: from ``scene.LIGHTS``, constant over the drive.
-        weather: from ``scene.WEATHERS``, constant over the drive.
-        frames: frames per log; empty: drawn.
-        more: frames of further logs behind those that are drawn.
-    """
-
-    seed: int
-    index: int
-    town: str
-    light: str
-    weather: str
-    frames: tuple[int, ...] = ()
-    more: tuple[int, ...] = ()
 
 
 def drives_of(group: str, drives: int, seed: int, frames: tuple[int, ...] = ()) -> list[DriveSpec]:

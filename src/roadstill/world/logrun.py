@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from roadstill.runs import seed_of
 from roadstill.world.capture import scene_of
@@ -12,13 +11,10 @@ from roadstill.world.episodes import Episode
 from roadstill.world.following import Curve, CutIn, Queue, SlowLead
 from roadstill.world.routes import Route, layout_of
 from roadstill.world.scene import Layout, Scene, Town
+from roadstill.world.spec import FRAME_S, DriveSpec
 from roadstill.world.towns import PARKING_STRIP_M, TOWNS
 from roadstill.world.traffic import DT_S, Car, Passer, cyclists, person, step_lane, strollers, walkers_beside
 
-if TYPE_CHECKING:
-    from roadstill.world.drive import DriveSpec
-
-FRAME_S = 0.5
 TICKS = 5
 START_M = 60.0
 KINDS: dict[type[Episode], float] = {
@@ -36,7 +32,7 @@ KINDS: dict[type[Episode], float] = {
 class LogRun:
     """One log in the making: the road with its episodes, the traffic, and the ego."""
 
-    def __init__(self, drive: "DriveSpec", number: int, frames: int) -> None:
+    def __init__(self, drive: DriveSpec, number: int, frames: int) -> None:
         self.drive, self.number, self.frames = drive, number, frames
         self.rng = random.Random(seed_of("log", drive.seed, drive.index, drive.town, number))
         self.town: Town = TOWNS[drive.town]

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from roadstill.world.drive import FRAME_S, LOG_FRAMES, LOGS, SHORT_LOGS, DriveSpec
+from roadstill.world.spec import FRAME_S, LOG_FRAMES, LOGS, SHORT_LOGS, DriveSpec
 from roadstill.world.towns import TOWNS
 
 MAP_VERSION = "nuplan-maps-v1.0"
