@@ -2,14 +2,10 @@
 
 import random
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from roadstill.world.episodes import Episode
+from roadstill.world.episodes import Episode, Traffic
 from roadstill.world.scene import TrafficLight
 from roadstill.world.traffic import FOREVER_S, Car, Passer, crossing, person, track_of
-
-if TYPE_CHECKING:
-    from roadstill.world.logrun import LogRun
 
 CROSS_KINDS = ("car", "car", "car", "van", "van", "truck", "bus")
 
@@ -28,14 +24,14 @@ class Crossroads(Episode):
         self.turns_in = rng.random() < 0.45
         self.far_m = rng.uniform(48.0, 80.0) if rng.random() < 0.6 else FOREVER_S
 
-    def begin(self, run: "LogRun") -> None:
+    def begin(self, run: Traffic) -> None:
         """The stream crosses; he goes behind the last one."""
         last = run.t + self.rng.uniform(2.6, 5.0)
         last = self._cross(run, run.t + 0.3, last)
         self.free_s, self.clear_s = last + 1.0 - run.delay_s, last + 1.5
         self._wait(run, self.free_s)
 
-    def tick(self, run: "LogRun") -> None:
+    def tick(self, run: Traffic) -> None:
         """Also lets traffic cross while he is still far, and a car turn in ahead of him when he may go."""
         room = self.site_m - run.front_m
         if self.far_m < room < self.far_m + 5.0:
@@ -46,7 +42,7 @@ class Crossroads(Episode):
             self._turn_in(run)
         super().tick(run)
 
-    def _wait(self, run: "LogRun", from_s: float) -> None:
+    def _wait(self, run: Traffic, from_s: float) -> None:
         """The next ones on the crossing road arrive too late and stand at their stop line."""
         for direction in (-1, 1):
             if self.rng.random() < 0.6:
@@ -54,7 +50,7 @@ class Crossroads(Episode):
                 car = crossing(self.rng, self.crossroads_m or 0.0, stop + edge / 4.0, direction, 4.0, "car")
                 run.passers.append(replace(car, stop_s=stop, to_s=FOREVER_S))
 
-    def _turn_in(self, run: "LogRun") -> None:
+    def _turn_in(self, run: Traffic) -> None:
         """A car from the side street is ahead of him when he starts, lamps off."""
         place = (self.crossroads_m or 0.0) + self.rng.uniform(4.0, 9.0)
         if any(abs(car.p - place) < 12 for car in run.lanes[run.lane]):
@@ -63,7 +59,7 @@ class Crossroads(Episode):
         car.want, car.acc, car.d_to, car.d_rate = 17.0, self.rng.uniform(2.6, 3.2), run.lane_d(run.lane), 1.8
         run.lanes[run.lane].append(car)
 
-    def _cross(self, run: "LogRun", first_s: float, last_s: float) -> float:
+    def _cross(self, run: Traffic, first_s: float, last_s: float) -> float:
         latest = first_s
         for direction in (-1, 1):
             speed, t = self.rng.uniform(5.0, 8.5), first_s + self.rng.uniform(0.0, 0.8)
@@ -95,7 +91,7 @@ class RedLight(Crossroads):
         self.early_m = rng.uniform(48, 58) if rng.random() < 0.35 else 0.0
         self.people: list[Passer] = []
 
-    def prepare(self, run: "LogRun") -> None:
+    def prepare(self, run: Traffic) -> None:
         """People wait at the crosswalk."""
         for _ in range(self.rng.randrange(1, 6)):
             side = self.rng.choice((-1, 1))
@@ -105,7 +101,7 @@ class RedLight(Crossroads):
             self.people.append(standing)
         run.passers.extend(self.people)
 
-    def tick(self, run: "LogRun") -> None:
+    def tick(self, run: Traffic) -> None:
         """Begins late (the amber catches him) or early (red from afar)."""
         if self.early_m and not self.passive and self.begun_s == FOREVER_S:
             room = self.site_m - run.front_m
@@ -118,7 +114,7 @@ class RedLight(Crossroads):
                 return
         super().tick(run)
 
-    def begin(self, run: "LogRun") -> None:
+    def begin(self, run: Traffic) -> None:
         """Red for about as long as he needs to brake."""
         v, room = run.v, self.site_m - run.front_m
         coast = max(0.0, (room - v * v / (2 * self.brake_mps2)) / max(v, 1.0) - 0.8)
@@ -153,7 +149,7 @@ class Pedestrians(Episode):
         self.people: list[Passer] = []
         self.things: list[Passer] = []
 
-    def prepare(self, run: "LogRun") -> None:
+    def prepare(self, run: Traffic) -> None:
         """People wait at the kerb, or the things of the roadworks lie there."""
         kerb = run.half_m + 0.7
         for index in range(2 if self.works else self.rng.randrange(3, 8)):
@@ -172,7 +168,7 @@ class Pedestrians(Episode):
                 self.things.append(Passer(track_of(self.rng), kind, "works", colour, s, edge, 0.0, 0.0, yaw_rad=yaw))
         run.passers.extend(self.people + self.things)
 
-    def begin(self, run: "LogRun") -> None:
+    def begin(self, run: Traffic) -> None:
         """They step out."""
         if self.works:
             self._close_lane(run)
@@ -180,7 +176,7 @@ class Pedestrians(Episode):
         free = self._walk(run, self.people, run.t, run.t + self.rng.uniform(4.5, 7.0), all_go=True)
         self.free_s, self.clear_s = free - run.delay_s + 0.1, free + 1.5
 
-    def _close_lane(self, run: "LogRun") -> None:
+    def _close_lane(self, run: Traffic) -> None:
         """Two workers carry barriers across our half and back again."""
         stay, reach = self.rng.uniform(2.5, 5.0), run.half_m - 0.2
         self.free_s = run.t

@@ -6,14 +6,45 @@ comfort, so that what it brakes for is near in the picture.
 """
 
 import random
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from roadstill.world.routes import Bend
 from roadstill.world.scene import TrafficLight
-from roadstill.world.traffic import FOREVER_S, Passer
+from roadstill.world.traffic import FOREVER_S, Car, Passer
 
-if TYPE_CHECKING:
-    from roadstill.world.logrun import LogRun
+
+class Traffic(Protocol):
+    """What an episode may know and change of the log that it happens in.
+
+    Attributes:
+        lanes: cars of our direction, lane by lane from the centre line outwards; episodes add and remove some.
+        passers: people, things and crossing vehicles; episodes add and remove some.
+        lane: number of the ego's lane.
+        half_m: width of our lanes together.
+        delay_s: reaction time of the ego's driver.
+        t: time since the simulation of the log began.
+    """
+
+    lanes: list[list[Car]]
+    passers: list[Passer]
+    lane: int
+    half_m: float
+    delay_s: float
+    t: float
+
+    @property
+    def v(self) -> float:
+        """Speed of the ego."""
+
+    @property
+    def front_m(self) -> float:
+        """Arc length of the ego's front bumper."""
+
+    def lane_d(self, lane: int) -> float:
+        """Offset of a lane of our direction."""
+
+    def lead(self) -> Car | None:
+        """The nearest car ahead in the ego's lane."""
 
 
 class Episode:
@@ -35,13 +66,13 @@ class Episode:
         self.crosswalks_m: tuple[float, ...] = ()
         self.stop_line_m: float | None = None
 
-    def prepare(self, run: "LogRun") -> None:
+    def prepare(self, run: Traffic) -> None:
         """Sets up what is there from the beginning."""
 
-    def begin(self, run: "LogRun") -> None:
+    def begin(self, run: Traffic) -> None:
         """Lets the episode happen; must set ``free_s`` and ``clear_s``."""
 
-    def tick(self, run: "LogRun") -> None:
+    def tick(self, run: Traffic) -> None:
         """Begins when the ego is at comfortable braking distance, with nobody between."""
         if self.passive or self.begun_s < FOREVER_S:
             self.wary = self.begun_s <= run.t < self.begun_s + self.notice_s
@@ -79,7 +110,7 @@ class Episode:
         """The sharp curve that the road takes here, if any."""
         return None
 
-    def _walk(self, run: "LogRun", people: list[Passer], earliest_s: float, latest_s: float, all_go: bool) -> float:
+    def _walk(self, run: Traffic, people: list[Passer], earliest_s: float, latest_s: float, all_go: bool) -> float:
         """Sends people over the road; those who cannot leave our half in time stay. Returns when our half is free."""
         free = earliest_s
         stayed: list[Passer] = []

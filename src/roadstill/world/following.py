@@ -1,14 +1,10 @@
 """Episodes in the own lane: the tail of a jam, slow and cutting-in cars, and sharp curves."""
 
 import random
-from typing import TYPE_CHECKING
 
-from roadstill.world.episodes import Episode
+from roadstill.world.episodes import Episode, Traffic
 from roadstill.world.routes import Bend
 from roadstill.world.traffic import FOREVER_S, Car
-
-if TYPE_CHECKING:
-    from roadstill.world.logrun import LogRun
 
 
 class InLane(Episode):
@@ -34,7 +30,7 @@ class Queue(InLane):
         self.cars: list[Car] = []
         self.release_mps = rng.uniform(0.5, 4.5)
 
-    def tick(self, run: "LogRun") -> None:
+    def tick(self, run: Traffic) -> None:
         """Stands when he is far, dissolves front first when he is slow."""
         room = self.site_m - run.front_m
         if self.begun_s == FOREVER_S and not self.passive:
@@ -51,7 +47,7 @@ class Queue(InLane):
             car.want = 0.0 if run.t < self.free_s + 0.25 * (self.rows - 1 - index % self.rows) else 16.5
             car.foot = car.want == 0.0 or (car.v < 3.0 and car.accel < 0.8)
 
-    def _stand(self, run: "LogRun") -> None:
+    def _stand(self, run: Traffic) -> None:
         self.rows = self.rng.randrange(3, 5)
         for k, lane in enumerate(run.lanes):
             s = self.site_m + 2.5 + self.rng.uniform(-1.0, 1.0) * (k != run.lane)
@@ -78,7 +74,7 @@ class SlowLead(InLane):
         self.brake_s = FOREVER_S
         self.low_mps, self.hold_s = rng.uniform(0.0, 3.0), rng.uniform(2.0, 4.0)
 
-    def tick(self, run: "LogRun") -> None:
+    def tick(self, run: Traffic) -> None:
         """Pulls out, brakes when he is near, pulls away when he has slowed down."""
         if self.passive:
             return
@@ -99,7 +95,7 @@ class SlowLead(InLane):
         if calm and run.t > self.brake_s + self.hold_s and self.free_s == FOREVER_S:
             self.free_s, car.want, car.acc, car.foot = run.t, 17.0, self.rng.uniform(2.9, 3.6), False
 
-    def _pull_out(self, run: "LogRun") -> None:
+    def _pull_out(self, run: Traffic) -> None:
         room = self.site_m - run.front_m
         if room > 50.0:
             return
@@ -118,7 +114,7 @@ class CutIn(SlowLead):
 
     cause = "cut_in"
 
-    def _pull_out(self, run: "LogRun") -> None:
+    def _pull_out(self, run: Traffic) -> None:
         room = self.site_m - run.front_m
         v = run.v
         reach = 6.0 + v * v / (2 * 2.4) + (run.delay_s - 0.2) * v
@@ -159,7 +155,7 @@ class Curve(InLane):
         """The curve itself."""
         return Bend(self.site_m - 1.0, self.radius_m, self.sign * self.angle_rad)
 
-    def tick(self, run: "LogRun") -> None:
+    def tick(self, run: Traffic) -> None:
         """He knows the road."""
         self.wary = 0.0 < self.site_m - run.front_m < 50.0
 
