@@ -74,7 +74,7 @@ def test_ego_place_speed_and_acceleration_agree():
         run = LogRun(spec, 0, 40)
         for _ in range(200):
             v, (x, y, _) = run.v, run.route.at(run.s, run.offset)
-            run._tick()
+            run.tick()
             assert run.driver.accel == pytest.approx((run.v - v) / DT_S)
             to_x, to_y, _ = run.route.at(run.s, run.offset)
             assert math.hypot(to_x - x, to_y - y) == pytest.approx((v + run.v) / 2 * DT_S, abs=0.02)

@@ -2,18 +2,15 @@
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from roadstill.runs import seed_of
+from roadstill.world.logrun import LogRun
 from roadstill.world.routes import SIZES_M
 from roadstill.world.scene import RoadObject, Scene
 from roadstill.world.visible import Placed, see
 
-if TYPE_CHECKING:
-    from roadstill.world.logrun import LogRun
 
-
-def scene_of(run: "LogRun", frame: int) -> Scene:
+def scene_of(run: LogRun, frame: int) -> Scene:
     """The scene that a camera at the ego sees now, with its facts."""
     x, y, yaw = run.route.at(run.s, run.offset)
     placed = list(_placed(run))
@@ -42,7 +39,7 @@ def scene_of(run: "LogRun", frame: int) -> Scene:
     )  # fmt: skip
 
 
-def _cause(run: "LogRun", facts: dict[str, float | str | bool]) -> str:
+def _cause(run: LogRun, facts: dict[str, float | str | bool]) -> str:
     accel = run.driver.accel
     if abs(accel) < 1.0:
         return "cruise"
@@ -55,7 +52,7 @@ def _cause(run: "LogRun", facts: dict[str, float | str | bool]) -> str:
     return "road_cleared" if run.driver.lifted_s < 4.0 else "open_road"
 
 
-def _placed(run: "LogRun") -> Iterator[Placed]:
+def _placed(run: LogRun) -> Iterator[Placed]:
     low, high = run.s - 35.0, run.s + 120.0
     for cars, sign in ((run.lanes, 1), (run.oncoming, -1)):
         for lane in cars:

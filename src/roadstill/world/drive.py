@@ -8,6 +8,7 @@ import random
 
 from roadstill.errors import UserError
 from roadstill.runs import seed_of
+from roadstill.world.capture import scene_of
 from roadstill.world.logrun import LogRun
 from roadstill.world.scene import Scene
 from roadstill.world.spec import FRAME_S, LOG_FRAMES, LOGS, SHORT_LOGS, DriveSpec
@@ -46,7 +47,9 @@ def simulate(drive: DriveSpec) -> list[Scene]:
     """The key frames of all logs of a drive, 2 Hz, in time order; ``facts`` say which log and frame each one is."""
     scenes: list[Scene] = []
     for number, (start_s, count) in enumerate(schedule(drive)):
-        for frame, scene in enumerate(LogRun(drive, number, count).scenes()):
+        run = LogRun(drive, number, count)
+        for frame in run.key_frames():
+            scene = scene_of(run, frame)
             scene.facts["time_s"] = start_s + frame * FRAME_S
             scenes.append(scene)
     return scenes

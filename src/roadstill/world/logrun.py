@@ -4,13 +4,12 @@ import random
 from collections.abc import Iterator
 
 from roadstill.runs import seed_of
-from roadstill.world.capture import scene_of
 from roadstill.world.crossings import Crossroads, Pedestrians, RedLight
 from roadstill.world.driver import FRONT_M, Driver, Hazard
 from roadstill.world.episodes import Episode
 from roadstill.world.following import Curve, CutIn, Queue, SlowLead
 from roadstill.world.routes import Route, layout_of
-from roadstill.world.scene import Layout, Scene, Town
+from roadstill.world.scene import Layout, Town
 from roadstill.world.spec import FRAME_S, DriveSpec
 from roadstill.world.towns import PARKING_STRIP_M, TOWNS
 from roadstill.world.traffic import DT_S, Car, Passer, cyclists, person, step_lane, strollers, walkers_beside
@@ -154,7 +153,8 @@ class LogRun:
         walker.stop_s, walker.from_s = walker.go_s - 2 * start / pace, self.t
         self.passers.append(walker)
 
-    def _tick(self) -> None:
+    def tick(self) -> None:
+        """Moves everything on by ``DT_S``."""
         if self.driver.accel > 0.9 and self.t > self.calm_s:
             self.calm_s = self.t + self.rng.uniform(4.0, 10.0)
             self._jaywalk()
@@ -202,11 +202,11 @@ class LogRun:
         kappa = self.route.curvature(self.s)
         self.s += self.driver.tick(self.s, hazards, wary, cruise) / (1.0 - kappa * self.offset)
 
-    def scenes(self) -> Iterator[Scene]:
-        """Runs the log and yields its key frames."""
+    def key_frames(self) -> Iterator[int]:
+        """Runs the log; yields the number of each key frame while everything stands as it is at that moment."""
         for _ in range(self.rng.randrange(3)):
-            self._tick()
+            self.tick()
         for frame in range(self.frames):
-            yield scene_of(self, frame)
+            yield frame
             for _ in range(TICKS):
-                self._tick()
+                self.tick()
