@@ -12,13 +12,23 @@ FRONT_M = 4.05  # from the rear axle to the front bumper
 
 
 class Hazard(NamedTuple):
-    """Something ahead that limits the speed: its place, its speed, why it is there, the least gap to keep."""
+    """Something ahead that limits the speed.
+
+    Attributes:
+        s_m: arc length of it.
+        speed_mps: speed of it, or at which to pass it.
+        cause: reason why it is there.
+        keep_m: least gap to keep.
+        fixed: whether it is a place on the road, not a vehicle.
+        leaving: whether it is a vehicle that pulls away.
+    """
 
     s_m: float
     speed_mps: float
     cause: str
     keep_m: float
-    headway: float = 1.0  # times his own headway
+    fixed: bool = False
+    leaving: bool = False
 
 
 class Driver:
@@ -70,15 +80,15 @@ class Driver:
         room = max(gap - hazard.keep_m, 0.05)
         need = max(0.0, closing) ** 2 / (2 * room)
         if (
-            hazard.speed_mps < 0.5 or hazard.cause == "curve"
+            hazard.speed_mps < 0.5 or hazard.fixed
         ):  # stopping for something that stands: constant deceleration, once it is worth it
             if v < 0.4 and room < 2.0 and hazard.speed_mps < 0.5:
                 return -2.0
             need = min(need, 2.9) if hazard.speed_mps > 0.5 else need
             return -need * 1.04 if need > 1.15 or (self.accel < -0.8 and need > 0.5) else min(0.45, room * 0.2 - 0.6)
-        near = hazard.keep_m + v * self.headway_s * hazard.headway
+        near = hazard.keep_m + v * self.headway_s * (1.8 if hazard.leaving else 1.0)
         near += v * closing / (2 * math.sqrt(self.acc * self.comfort))
         follow = self.acc * (1.0 - (v / max(cruise_mps, 1.0)) ** 4 - (max(near, 0.0) / max(gap, 0.5)) ** 2)
-        if hazard.headway > 1.0 and need < 2.0:
+        if hazard.leaving and need < 2.0:
             return max(follow, -0.6)  # it pulls away: no more than lifting the foot
         return max(follow, -max(0.6, need * 1.15))  # no hard braking before it is needed

@@ -8,6 +8,7 @@ comfort, so that what it brakes for is near in the picture.
 import random
 from typing import Protocol
 
+from roadstill.world.driver import Hazard
 from roadstill.world.routes import Bend
 from roadstill.world.scene import TrafficLight
 from roadstill.world.traffic import FOREVER_S, Car, Passer
@@ -35,6 +36,18 @@ class Traffic(Protocol):
     @property
     def v(self) -> float:
         """Speed of the ego."""
+
+    @property
+    def accel(self) -> float:
+        """Acceleration of the ego."""
+
+    @property
+    def cause(self) -> str:
+        """What the ego last braked for."""
+
+    @property
+    def s(self) -> float:
+        """Arc length of the ego's rear axle."""
 
     @property
     def front_m(self) -> float:
@@ -92,9 +105,22 @@ class Episode:
             self.begun_s = run.t
             self.begin(run)
 
-    def wall(self, t_s: float) -> tuple[float, float] | None:
-        """Where the ego has to stop at time ``t_s`` and how fast that place moves."""
-        return (self.site_m, 0.0) if self.begun_s + self.notice_s <= t_s < self.free_s else None
+    def wall(self, t_s: float) -> float | None:
+        """Arc length at which the ego and its neighbours have to stop at a time."""
+        return self.site_m if self.begun_s + self.notice_s <= t_s < self.free_s else None
+
+    def hazards(self, run: Traffic) -> list[Hazard]:
+        """What the ego has to brake for; cars are not among them, the ego sees them by itself."""
+        wall = self.wall(run.t)
+        return [] if wall is None or wall <= run.front_m - 1.5 else [Hazard(wall, 0.0, self.cause, 0.6)]
+
+    def cruise(self, run: Traffic) -> float | None:
+        """The speed that the ego drives here if nothing is in its way; None where the episode has no say."""
+        return self.cruise_mps if self.site_m > run.front_m else None
+
+    def turn(self, last: int) -> int:
+        """The way that the road turns last (1 left, -1 right), given the way that it turned before this episode."""
+        return last
 
     def oncoming_wall(self, t_s: float) -> float | None:
         """Arc length at which oncoming cars have to stop."""

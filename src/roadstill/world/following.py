@@ -2,6 +2,7 @@
 
 import random
 
+from roadstill.world.driver import Hazard
 from roadstill.world.episodes import Episode, Traffic
 from roadstill.world.routes import Bend
 from roadstill.world.traffic import FOREVER_S, Car
@@ -10,7 +11,7 @@ from roadstill.world.traffic import FOREVER_S, Car
 class InLane(Episode):
     """What is ahead in the lane is there as a car or as the road itself; nobody else has to stop."""
 
-    def wall(self, t_s: float) -> tuple[float, float] | None:
+    def wall(self, t_s: float) -> float | None:
         """None: the cars themselves are in the way."""
         return None
 
@@ -57,6 +58,7 @@ class Queue(InLane):
                 car = Car(self.rng, kind, 0.0, run.lane_d(k), 0.0, "queue")
                 car.p = s + car.half_m
                 s += car.length_m + self.rng.uniform(1.6, 2.8)
+                car.cause = self.cause
                 car.want, car.acc, car.lit = 0.0, self.rng.uniform(2.6, 3.2), True
                 lane.append(car)
                 self.cars.append(car)
@@ -129,6 +131,7 @@ class CutIn(SlowLead):
         car = Car(self.rng, self.rng.choice(("car", "car", "van")), self.site_m + 1, -side, 3.2, "cut_in")
         car.want, car.dec, car.d_to, car.d_rate = self.rng.uniform(0.5, 2.2), 1.2, run.lane_d(run.lane), 2.2
         car.foot = car.lit = True
+        car.cause = self.cause
         run.lanes[run.lane].append(car)
         self.car, self.begun_s, self.brake_s = car, run.t, run.t
 
@@ -159,6 +162,23 @@ class Curve(InLane):
         """He knows the road."""
         self.wary = 0.0 < self.site_m - run.front_m < 50.0
 
-    def limit(self, rear_m: float) -> bool:
-        """Whether the ego is in the curve (its rear axle before the last third)."""
-        return self.site_m - 4.0 <= rear_m + 4.0 and rear_m < self.bend().end_m - 9.0
+    def turn(self, last: int) -> int:
+        """To the other side than the curve before."""
+        self.sign = -last
+        return self.sign
+
+    def hazards(self, run: Traffic) -> list[Hazard]:
+        """The curve's beginning, once it is worth braking for."""
+        room = self.site_m - run.front_m
+        if room <= 0:
+            return []
+        need = (run.v**2 - self.corner_mps**2) / (2 * max(room, 0.5))
+        if need > 1.5 or (run.cause == self.cause and run.accel < -0.8):
+            return [Hazard(self.site_m, self.corner_mps, self.cause, -1.0, fixed=True)]
+        return []
+
+    def cruise(self, run: Traffic) -> float | None:
+        """Slowly through the curve, up to its last third."""
+        if self.site_m <= run.front_m and run.s < self.bend().end_m - 9.0:
+            return self.corner_mps + 0.6
+        return super().cruise(run)

@@ -4,10 +4,9 @@ import random
 from collections.abc import Iterator
 
 from roadstill.runs import seed_of
-from roadstill.world.crossings import Crossroads, Pedestrians, RedLight
 from roadstill.world.driver import FRONT_M, Driver, Hazard
 from roadstill.world.episodes import Episode
-from roadstill.world.following import Curve, CutIn, Queue, SlowLead
+from roadstill.world.kinds import KINDS
 from roadstill.world.routes import Route, layout_of
 from roadstill.world.scene import Layout, Town
 from roadstill.world.spec import FRAME_S, DriveSpec
@@ -16,16 +15,6 @@ from roadstill.world.traffic import DT_S, Car, Passer, cyclists, person, step_la
 
 TICKS = 5
 START_M = 60.0
-KINDS: dict[type[Episode], float] = {
-    RedLight: 0.20,
-    Pedestrians: 0.17,
-    Queue: 0.20,
-    SlowLead: 0.13,
-    CutIn: 0.09,
-    Crossroads: 0.12,
-    Curve: 0.20,
-}
-"""How often each kind occurs."""
 
 
 class LogRun:
@@ -63,6 +52,16 @@ class LogRun:
         return self.driver.v
 
     @property
+    def accel(self) -> float:
+        """Acceleration of the ego."""
+        return self.driver.accel
+
+    @property
+    def cause(self) -> str:
+        """What the ego last braked for."""
+        return self.driver.cause
+
+    @property
     def front_m(self) -> float:
         """Arc length of the front bumper."""
         return self.s + FRONT_M
@@ -88,9 +87,7 @@ class LogRun:
         while place < reach:
             cruise = rng.uniform(8.5, 13.5)
             episode = rng.choices(kinds, weights=weights)[0](rng, place, cruise)
-            if isinstance(episode, Curve):
-                sign = -sign
-                episode.sign = sign
+            sign = episode.turn(sign)
             self.episodes.append(episode)
             place += episode.after_m + cruise**2 * 0.85 / 2.9 + cruise**2 / 4.0 + rng.uniform(4, 26)
         self.current = 0
@@ -162,8 +159,7 @@ class LogRun:
         for episode in near:
             episode.tick(self)
         t = self.t
-        walls = [wall for e in near if (wall := e.wall(t)) is not None]
-        own = [place for place, _ in walls]
+        own = [place for e in near if (place := e.wall(t)) is not None]
         for cars in self.lanes:
             if cars:
                 step_lane(cars, own, self.route)
@@ -175,29 +171,16 @@ class LogRun:
         self.t += DT_S
 
     def _drive(self, near: list[Episode]) -> None:
-        hazards, wary, cruise = [], False, 12.0
-        t = self.t
+        hazards: list[Hazard] = []
+        wary, cruise = False, 12.0
         for episode in reversed(near):
-            wall = episode.wall(t)
-            if wall is not None and wall[0] > self.front_m - 1.5:
-                hazards.append(Hazard(wall[0], wall[1], episode.cause, 0.6))
+            hazards += episode.hazards(self)
             wary = wary or episode.wary
-            if episode.site_m > self.front_m:
-                cruise = episode.cruise_mps
-            if isinstance(episode, Curve):
-                room = episode.site_m - self.front_m
-                if room > 0:
-                    if (self.v**2 - episode.corner_mps**2) / (2 * max(room, 0.5)) > 1.5 or (
-                        self.driver.cause == "curve" and self.driver.accel < -0.8
-                    ):
-                        hazards.append(Hazard(episode.site_m, episode.corner_mps, "curve", -1.0))
-                elif episode.limit(self.s):
-                    cruise = episode.corner_mps + 0.6
+            cruise = episode.cruise(self) or cruise
         lead = self.lead()
         if lead is not None:
             gap = lead.p - lead.half_m - self.front_m
-            cause = {"queue": "queue", "cut_in": "cut_in"}.get(lead.role, "lead_brakes")
-            hazards.append(Hazard(lead.p - lead.half_m, lead.v, cause, 2.2, 1.8 if lead.accel > 0.5 else 1.0))
+            hazards.append(Hazard(lead.p - lead.half_m, lead.v, lead.cause, 2.2, leaving=lead.accel > 0.5))
             wary = wary or (lead.lit and gap < 55.0)
         kappa = self.route.curvature(self.s)
         self.s += self.driver.tick(self.s, hazards, wary, cruise) / (1.0 - kappa * self.offset)

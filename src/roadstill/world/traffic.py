@@ -21,6 +21,7 @@ class Car:
     __slots__ = (
         "acc",
         "accel",
+        "cause",
         "colour",
         "d",
         "d_rate",
@@ -48,6 +49,7 @@ class Car:
         self.p, self.d, self.v, self.accel, self.yaw = p, d, v, 0.0, 0.0
         self.want, self.acc, self.dec = max(v, 4.0), rng.uniform(1.5, 2.2), 3.0
         self.d_to, self.d_rate, self.lit = d, 1.5, False
+        self.cause = "lead_brakes"  # why the ego brakes when this car is ahead of it
         self.foot = False  # keeps the brake pressed lightly, whatever the speed
 
     def step(self, gap_m: float, ahead_mps: float) -> None:
