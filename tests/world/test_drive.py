@@ -73,11 +73,11 @@ def test_ego_place_speed_and_acceleration_agree():
     for spec in drives_of("demo", 3, 8):
         run = LogRun(spec, 0, 40)
         for _ in range(200):
-            v, (x, y, _) = run.v, run.route.at(run.s, run.offset)
+            before_mps, (x, y, _) = run.speed_mps, run.route.at(run.rear_axle_m, run.offset_m)
             run.tick()
-            assert run.driver.accel == pytest.approx((run.v - v) / DT_S)
-            to_x, to_y, _ = run.route.at(run.s, run.offset)
-            assert math.hypot(to_x - x, to_y - y) == pytest.approx((v + run.v) / 2 * DT_S, abs=0.02)
+            assert run.accel_mps2 == pytest.approx((run.speed_mps - before_mps) / DT_S)
+            to_x, to_y, _ = run.route.at(run.rear_axle_m, run.offset_m)
+            assert math.hypot(to_x - x, to_y - y) == pytest.approx((before_mps + run.speed_mps) / 2 * DT_S, abs=0.02)
 
 
 def test_boxes_move_as_fast_as_they_say(drives):
@@ -158,14 +158,14 @@ def test_a_lane_stops_at_a_wall_and_goes_on():
     cars = [Car(rng, "car", p, -1.7, 8.0, "neighbour") for p in (0.0, 15.0)]
     for _ in range(150):
         step_lane(cars, [60.0])
-    front, behind = max(c.p for c in cars), min(c.p for c in cars)
+    front, behind = max(c.progress_m for c in cars), min(c.progress_m for c in cars)
     assert 50.0 < front + 2.25 <= 61.0
     assert behind + 2.25 < front - 2.25
-    assert all(c.v < 0.5 and c.lit for c in cars)
+    assert all(c.speed_mps < 0.5 and c.braking for c in cars)
     for _ in range(40):
         step_lane(cars, [])
-    assert max(c.p for c in cars) > 65.0
-    assert not any(c.lit for c in cars)
+    assert max(c.progress_m for c in cars) > 65.0
+    assert not any(c.braking for c in cars)
 
 
 def test_a_passer_stands_goes_and_stands_again():

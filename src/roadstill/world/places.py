@@ -3,13 +3,13 @@
 import math
 from dataclasses import dataclass
 
-from roadstill.world.spec import FRAME_S, LOG_FRAMES, LOGS, SHORT_LOGS, DriveSpec
+from roadstill.world.spec import FRAME_S, LOG_FRAMES, LOGS, SHORT_LOGS, TOP_MPS, DriveSpec
 from roadstill.world.towns import TOWNS
 
 MAP_VERSION = "nuplan-maps-v1.0"
 IDS_PER_ROAD = 100_000
 _COLUMNS = 64
-_SPARE_M = 700.0  # a road is longer than its log's frames at 13 m/s by at most this
+_SPARE_M = 700.0  # a road is longer than its log's frames at ``TOP_MPS`` by at most this
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Place:
 def place_of(spec: DriveSpec, number: int) -> Place:
     """The place of one log of a drive: in a grid so wide that no two roads meet, whatever way they turn."""
     logs, frames = max(len(spec.frames), LOGS[1] + len(SHORT_LOGS)), max(*spec.frames, LOG_FRAMES[1], 0)
-    tile_m = 1000.0 * math.ceil(2 * (frames * FRAME_S * 13.0 + _SPARE_M) / 1000.0)
+    tile_m = 1000.0 * math.ceil(2 * (frames * FRAME_S * TOP_MPS + _SPARE_M) / 1000.0)
     location = TOWNS[spec.town].location
     row, column = divmod(spec.index, _COLUMNS)
     east, north = LOCATIONS[location].origin_m

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 FRAME_S = 0.5
 """Time between two key frames: logs are kept at 2 Hz."""
 
+TOP_MPS = 13.0
+"""No ego drives faster than this on average: roads are made as long as their logs last at this speed, and more."""
+
 LOG_FRAMES = (40, 60)
 """Least and greatest number of frames of a log whose length is drawn."""
 
