@@ -18,6 +18,12 @@ from roadstill.world.towns import WORLD_GROUPS
 def drives_of(group: str, drives: int, seed: int, frames: tuple[int, ...] = ()) -> list[DriveSpec]:
     """The drives of a world.
 
+    Args:
+        group: key of ``WORLD_GROUPS``.
+        drives: number of drives.
+        seed: seed of the world.
+        frames: number of frames of each log; drawn if empty.
+
     Raises:
         UserError: if there is no such group.
     """

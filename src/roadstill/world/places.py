@@ -17,8 +17,8 @@ class Location:
     """One of nuPlan's maps.
 
     Attributes:
-        version: of the genuine map, part of the file's path.
-        zone: UTM zone, northern hemisphere.
+        version: version of the genuine map, part of the file's path.
+        zone: UTM zone on the northern hemisphere.
         origin_m: easting and northing of the first tile.
     """
 
@@ -40,9 +40,9 @@ class Place:
     """Where a log's road lies and how its features are numbered.
 
     Attributes:
-        location: a key of ``LOCATIONS``.
+        location: key of ``LOCATIONS``.
         origin_m: easting and northing where the road begins.
-        first_id: it and the next ``IDS_PER_ROAD`` belong to this road.
+        first_id: first of the ``IDS_PER_ROAD`` ids that belong to this road.
     """
 
     location: str

@@ -18,7 +18,7 @@ FOREVER_S = 1e9
 """A time that never comes."""
 
 HARDEST_BRAKING_MPS2 = 6.0
-"""What nobody exceeds, not even in an emergency."""
+"""Greatest deceleration, even in an emergency."""
 
 # The intelligent driver model of all cars but the ego.
 _SPEED_GAIN_PER_S = 1.2  # acceleration per m/s that is missing from the desired speed
