@@ -3,12 +3,13 @@
 import random
 from dataclasses import replace
 
-from roadstill.world.episodes import CLEAR_M, KERB_M, Episode, Traffic
+from roadstill.world.episodes import AWAY_MPS, CLEAR_M, KERB_M, Episode, Traffic
 from roadstill.world.scene import TrafficLight
 from roadstill.world.traffic import FOREVER_S, Car, Passer, crossing, track_of, waiting
 
 CROSS_KINDS = ("car", "car", "car", "van", "van", "truck", "bus")  # as often as they stand here
 LONG_KINDS = ("truck", "bus")
+_RIGHT, _LEFT = -1, 1
 STOP_LINE_M = 0.8  # from the front bumper to the line, standing
 
 # Crossing traffic.
@@ -16,16 +17,21 @@ _SPACING_M = 8.0
 _LONG_SPACING_M = 14.0
 _LATE_MPS = 4.0  # speed of those who arrive too late and stop
 _LATE_SHARE = 0.6
+_FAR_BAND_M = 5.0  # wider than the ego drives in a tick, so that it is not missed
 
 # Cars that turn in ahead of the ego.
 _TURN_IN_MPS = 4.0
 _TURN_IN_ASIDE_M = -2.6  # it comes from the right
 _TURN_IN_ROOM_M = 12.0
-_AWAY_MPS = 17.0  # so fast that it keeps speeding up while it is near
+_TURN_IN_S = 0.8  # so long before the ego may go
+_TURN_IN_EGO_MPS = 6.0  # if the ego is slower than this
 
+# Red lights.
 _SIGNAL_M = 9.5  # from the middle of a crossroads to the signal beyond it
-_ALMOST_STOPPED_MPS = 6.0
-_RIGHT, _LEFT = -1, 1
+_EARLY_WARY_M = 12.0
+_EARLY_LEAST_MPS = 6.0
+_AMBER_M = 40.0  # nearer, a light that was meant to turn red early may still turn late
+_SHORTEST_RED_S = 3.2
 
 # Roadworks.
 _WORKS_SHARE = 0.35
@@ -42,31 +48,33 @@ class Crossroads(Episode):
     cause = "cross_traffic"
     notice_s = 0.5
     after_m = 30.0
+    middle_m = 11.5  # from the site to the middle of the crossroads
     crossroads_m: float
     stop_line_m: float
 
     def __init__(self, rng: random.Random, site_m: float, cruise_mps: float) -> None:
         super().__init__(rng, site_m, cruise_mps)
-        self.crossroads_m = site_m + 11.5
+        self.crossroads_m = site_m + self.middle_m
         self.stop_line_m = site_m + STOP_LINE_M
         self.turns_in = rng.random() < 0.45
+        # the distance at which traffic crosses for the first time, while it does not concern the ego
         self.far_m = rng.uniform(48.0, 80.0) if rng.random() < 0.6 else FOREVER_S
 
     def begin(self, traffic: Traffic) -> None:
         """The stream crosses; the ego goes behind the last one."""
         last_s = traffic.time_s + self.rng.uniform(2.6, 5.0)
         last_s = self._cross(traffic, traffic.time_s + 0.3, last_s)
-        # the ego reacts late: it may go a little before the last one has left our half
+        # the ego reacts late, and so may be told early; the last one has left our half after a second
         self.free_s, self.clear_s = last_s + 1.0 - traffic.delay_s, last_s + 1.5
         self._wait(traffic, self.free_s)
 
     def tick(self, traffic: Traffic) -> None:
         """Also lets traffic cross while the ego is still far, and a car turn in ahead of it when it may go."""
         room_m, time_s = self.site_m - traffic.front_m, traffic.time_s
-        if self.far_m < room_m < self.far_m + 5.0:
+        if self.far_m < room_m < self.far_m + _FAR_BAND_M:
             self.far_m = FOREVER_S
             self._cross(traffic, time_s + 0.8, time_s + self.rng.uniform(1.5, 2.6))
-        about_to_go = self.free_s - 0.8 < time_s < self.free_s and traffic.speed_mps < _ALMOST_STOPPED_MPS
+        about_to_go = self.free_s - _TURN_IN_S < time_s < self.free_s and traffic.speed_mps < _TURN_IN_EGO_MPS
         if self.turns_in and about_to_go and room_m > -1.0:
             self.turns_in = False
             self._turn_in(traffic)
@@ -90,7 +98,7 @@ class Crossroads(Episode):
             return
         kind = self.rng.choice(("car", "car", "van"))
         car = Car(self.rng, kind, place_m, lane_m + _TURN_IN_ASIDE_M, _TURN_IN_MPS, "turned_in")
-        car.desired_mps, car.max_accel_mps2 = _AWAY_MPS, self.rng.uniform(2.6, 3.2)
+        car.desired_mps, car.max_accel_mps2 = AWAY_MPS, self.rng.uniform(2.6, 3.2)
         car.target_offset_m, car.lateral_mps = lane_m, 1.8
         lane.append(car)
 
@@ -114,10 +122,11 @@ class RedLight(Crossroads):
     cause = "red_light"
     notice_s = 0.0
     after_m = 34.0
+    middle_m = 15.5
 
     def __init__(self, rng: random.Random, site_m: float, cruise_mps: float) -> None:
         super().__init__(rng, site_m, cruise_mps)
-        self.crossroads_m = site_m + 15.5
+        # one on either side of the crossroads, beyond the stop line
         self.crosswalks_m = (site_m + 4.0, site_m + 27.0)
         self.far_m = FOREVER_S  # nobody crosses while it is green
         self.amber_s = 0.8
@@ -138,12 +147,12 @@ class RedLight(Crossroads):
         """Begins late (the ego meets the amber) or early (red from afar)."""
         if self.early_m and not self.passive and self.begun_s == FOREVER_S:
             room_m, lead = self.site_m - traffic.front_m, traffic.lead()
-            self.wary = room_m < self.early_m + 12.0
-            first = lead is None or lead.progress_m - 3 > self.site_m + CLEAR_M
-            if room_m < self.early_m and traffic.speed_mps > 6.0 and first:
+            self.wary = room_m < self.early_m + _EARLY_WARY_M
+            first = lead is None or lead.progress_m - 3 > self.site_m + CLEAR_M  # 3 m: about half of any car
+            if room_m < self.early_m and traffic.speed_mps > _EARLY_LEAST_MPS and first:
                 self.begun_s = traffic.time_s
                 self.begin(traffic)
-            if room_m > 40.0:  # too far for the amber
+            if room_m > _AMBER_M:
                 return
         super().tick(traffic)
 
@@ -151,11 +160,12 @@ class RedLight(Crossroads):
         """Red for about as long as the ego needs to brake."""
         time_s, speed_mps, room_m = traffic.time_s, traffic.speed_mps, self.site_m - traffic.front_m
         braking_m = speed_mps * speed_mps / (2 * self.brake_mps2)
+        # the time until it must brake, less that for seeing the light
         coast_s = max(0.0, (room_m - braking_m) / max(speed_mps, 1.0) - 0.8)
-        # from a little less than the time to a standstill, so that it is still rolling, to more
-        red_s = max(3.2, coast_s + speed_mps / self.brake_mps2 * self.rng.uniform(0.7, 1.35))
+        # then less than the time to a standstill, so that it is still rolling, or more
+        red_s = max(_SHORTEST_RED_S, coast_s + speed_mps / self.brake_mps2 * self.rng.uniform(0.7, 1.35))
         self.green_s = time_s + red_s
-        if self.rng.random() < 0.7:
+        if self.rng.random() < 0.7:  # else nobody comes from the sides
             self._cross(traffic, time_s + 0.9, self.green_s - 0.7)
         self._walk(traffic, self.people, time_s + 0.3, self.green_s)
         self.free_s, self.clear_s = self.green_s - traffic.delay_s + 0.1, self.green_s
@@ -220,7 +230,7 @@ class Pedestrians(Episode):
         width_m = traffic.half_road_m - 0.2
         self.free_s = begin_s
         for index, mover in enumerate([*self.people, *self.things[:_BARRIERS]]):
-            # the workers go to the middle of our half and near the centre line, the barriers evenly in between
+            # one worker goes a third of the way, one almost to the centre line; the barriers stand a quarter apart
             goal_m = width_m * (0.35 + 0.5 * index if index < 2 else 0.25 * (index - 1))
             stop_s = begin_s + goal_m / _CARRY_MPS
             out = replace(mover, across_mps=_CARRY_MPS, go_s=begin_s, stop_s=stop_s, to_s=end_s)

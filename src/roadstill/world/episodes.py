@@ -19,6 +19,9 @@ KERB_M = 0.7
 CLEAR_M = 12.0
 """A lead car whose tail is that far beyond the site is out of the way."""
 
+AWAY_MPS = 17.0
+"""Desired speed of a car that pulls away: so fast that it keeps speeding up while the ego can see it."""
+
 # When an episode begins: with room for comfortable braking, and this.
 _SPARE_S = 0.3
 _SPARE_M = 2.0

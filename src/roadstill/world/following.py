@@ -3,7 +3,7 @@
 import random
 
 from roadstill.world.driver import BRAKING_MPS2, Hazard
-from roadstill.world.episodes import Episode, Traffic
+from roadstill.world.episodes import AWAY_MPS, Episode, Traffic
 from roadstill.world.routes import Bend
 from roadstill.world.traffic import FOREVER_S, Car
 
@@ -22,7 +22,6 @@ _SLOW_LEAD_CLEAR_M = 90.0
 _SLOW_SOONEST_S = 1.5
 _SLOW_LATEST_S = 9.0  # it brakes then even if the ego is not near
 _SLOW_PATIENCE_S = 3.0
-_AWAY_MPS = 17.0  # so fast that it keeps speeding up while it is near
 
 # Cars that cut in.
 _CUT_IN_MPS2 = 2.4  # the ego's braking for which it leaves room
@@ -147,7 +146,7 @@ class SlowLead(InLane):
         calm = traffic.speed_mps < car.speed_mps + 1.0 or time_s > held_s + _SLOW_PATIENCE_S
         if calm and time_s > held_s and self.free_s == FOREVER_S:
             self.free_s, car.brake_held = time_s, False
-            car.desired_mps, car.max_accel_mps2 = _AWAY_MPS, self.rng.uniform(2.9, 3.6)
+            car.desired_mps, car.max_accel_mps2 = AWAY_MPS, self.rng.uniform(2.9, 3.6)
 
     def _pull_out(self, traffic: Traffic) -> None:
         if self.site_m - traffic.front_m > _SLOW_PULLS_OUT_M:
