@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from roadstill.world.driver import FRONT_M
 from roadstill.world.episodes import Episode
-from roadstill.world.traffic import DT_S, Car, Passer
+from roadstill.world.passers import Passer
+from roadstill.world.traffic import DT_S, Car
 
 LANE_M = 3.5
 

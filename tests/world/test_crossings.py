@@ -7,7 +7,8 @@ from fake_traffic import FakeTraffic
 
 from roadstill.world.crossings import Crossroads, Pedestrians, RedLight
 from roadstill.world.episodes import KERB_M
-from roadstill.world.traffic import DT_S, FOREVER_S, Car
+from roadstill.world.passers import FOREVER_S
+from roadstill.world.traffic import DT_S, Car
 
 SITE_M = 100.0
 

@@ -7,7 +7,8 @@ import pytest
 from fake_traffic import FakeTraffic
 
 from roadstill.world.episodes import CLEAR_M, KERB_M, Episode
-from roadstill.world.traffic import DT_S, FOREVER_S, Car, waiting
+from roadstill.world.passers import FOREVER_S, waiting
+from roadstill.world.traffic import DT_S, Car
 
 
 class Barrier(Episode):

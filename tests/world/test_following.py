@@ -8,7 +8,8 @@ from fake_traffic import FakeTraffic
 
 from roadstill.world.driver import BRAKING_MPS2
 from roadstill.world.following import Curve, CutIn, Queue, SlowLead
-from roadstill.world.traffic import DT_S, FOREVER_S, Car
+from roadstill.world.passers import FOREVER_S
+from roadstill.world.traffic import DT_S, Car
 
 SITE_M = 150.0
 

@@ -8,8 +8,8 @@ from roadstill.world.drive import drives_of
 from roadstill.world.episodes import Episode
 from roadstill.world.kinds import KINDS
 from roadstill.world.logrun import LogRun
+from roadstill.world.passers import FOREVER_S
 from roadstill.world.scene import CAUSES
-from roadstill.world.traffic import FOREVER_S
 
 
 class Bollard(Episode):

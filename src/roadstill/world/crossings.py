@@ -4,8 +4,10 @@ import random
 from dataclasses import replace
 
 from roadstill.world.episodes import AWAY_MPS, CLEAR_M, KERB_M, Episode, Traffic
+from roadstill.world.passers import FOREVER_S, Passer, crossing, waiting
+from roadstill.world.routes import track_of
 from roadstill.world.scene import TrafficLight
-from roadstill.world.traffic import FOREVER_S, Car, Passer, crossing, track_of, waiting
+from roadstill.world.traffic import Car
 
 CROSS_KINDS = ("car", "car", "car", "van", "van", "truck", "bus")  # as often as they stand here
 LONG_KINDS = ("truck", "bus")

@@ -9,9 +9,10 @@ import random
 from typing import Protocol
 
 from roadstill.world.driver import Hazard
+from roadstill.world.passers import FOREVER_S, Passer
 from roadstill.world.routes import Bend
 from roadstill.world.scene import TrafficLight
-from roadstill.world.traffic import FOREVER_S, Car, Passer
+from roadstill.world.traffic import Car
 
 KERB_M = 0.7
 """Distance from the outermost lane at which people wait to cross."""

@@ -4,8 +4,9 @@ import random
 
 from roadstill.world.driver import BRAKING_MPS2, Hazard
 from roadstill.world.episodes import AWAY_MPS, Episode, Traffic
+from roadstill.world.passers import FOREVER_S
 from roadstill.world.routes import Bend
-from roadstill.world.traffic import FOREVER_S, Car
+from roadstill.world.traffic import Car
 
 # Jams. A jam stands before the ego can see it, and only if no car between would hide it.
 _QUEUE_STANDS_M = 115.0

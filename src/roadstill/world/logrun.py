@@ -7,11 +7,12 @@ from roadstill.runs import seed_of
 from roadstill.world.driver import FRONT_M, Driver, Hazard
 from roadstill.world.episodes import Episode
 from roadstill.world.kinds import KINDS
+from roadstill.world.passers import Passer, cyclists, person, strollers, walkers_beside
 from roadstill.world.routes import Route, layout_of
 from roadstill.world.scene import Layout, Town
 from roadstill.world.spec import FRAME_S, TOP_MPS, DriveSpec
 from roadstill.world.towns import PARKING_STRIP_M, TOWNS
-from roadstill.world.traffic import DT_S, Car, Passer, cyclists, person, step_lane, strollers, walkers_beside
+from roadstill.world.traffic import DT_S, Car, step_lane
 
 TICKS = round(FRAME_S / DT_S)
 """Ticks from one key frame to the next."""
