@@ -1,4 +1,4 @@
-"""Whatever moves or can be switched: road users, barriers and traffic lights, with the lamps that shine."""
+"""Everything that moves or can be switched: road users, barriers and traffic lights, with the lamps that shine."""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -21,10 +21,10 @@ class Glow:
     """Light around a lamp, seen only where the lamp itself is.
 
     Attributes:
-        centre_m: ``[3]`` in world axes.
-        colour: of the light.
-        radius_m: where it has faded to about a tenth.
-        strength: 0..1, peak brightness that is added.
+        centre_m: position ``[3]`` in world axes.
+        colour: colour of the light.
+        radius_m: distance at which it has faded to about a tenth.
+        strength: peak brightness that is added, 0..1.
     """
 
     centre_m: Floats

@@ -5,46 +5,24 @@ Everything follows from ``(seed, index)`` of a drive: the same drive is simulate
 
 import math
 import random
-from dataclasses import dataclass
 
 from roadstill.errors import UserError
 from roadstill.runs import seed_of
-from roadstill.world.logrun import FRAME_S, LogRun
+from roadstill.world.capture import scene_of
+from roadstill.world.logrun import LogRun
 from roadstill.world.scene import Scene
+from roadstill.world.spec import FRAME_S, LOG_FRAMES, LOGS, SHORT_LOGS, DriveSpec
 from roadstill.world.towns import WORLD_GROUPS
-
-LOG_FRAMES = (40, 60)
-LOGS = (3, 5)
-SHORT_LOGS = (14, 13)
-"""Frames of two more logs in a world of one drive: just a window of 14 frames, and none. Such a world serves to try
-readers out; where there are drives to split and to train on, these logs would only change what was measured before."""
-
-
-@dataclass(frozen=True)
-class DriveSpec:
-    """One drive: all that is needed to simulate it.
-
-    Attributes:
-        seed: of the world.
-        index: of the drive in the world.
-        town: a name from ``TOWNS``.
-        light: from ``scene.LIGHTS``, constant over the drive.
-        weather: from ``scene.WEATHERS``, constant over the drive.
-        frames: frames per log; empty: drawn.
-        more: frames of further logs behind those that are drawn.
-    """
-
-    seed: int
-    index: int
-    town: str
-    light: str
-    weather: str
-    frames: tuple[int, ...] = ()
-    more: tuple[int, ...] = ()
 
 
 def drives_of(group: str, drives: int, seed: int, frames: tuple[int, ...] = ()) -> list[DriveSpec]:
     """The drives of a world.
+
+    Args:
+        group: key of ``WORLD_GROUPS``.
+        drives: number of drives.
+        seed: seed of the world.
+        frames: number of frames of each log; drawn if empty.
 
     Raises:
         UserError: if there is no such group.
@@ -75,7 +53,9 @@ def simulate(drive: DriveSpec) -> list[Scene]:
     """The key frames of all logs of a drive, 2 Hz, in time order; ``facts`` say which log and frame each one is."""
     scenes: list[Scene] = []
     for number, (start_s, count) in enumerate(schedule(drive)):
-        for frame, scene in enumerate(LogRun(drive, number, count).scenes()):
+        run = LogRun(drive, number, count)
+        for frame in run.key_frames():
+            scene = scene_of(run, frame)
             scene.facts["time_s"] = start_s + frame * FRAME_S
             scenes.append(scene)
     return scenes

@@ -1,25 +1,54 @@
-"""Episodes in the own lane: the tail of a jam, slow and cutting-in cars, and sharp curves."""
+"""Episodes in our lane: the tail of a jam, slow cars and cars that cut in, and sharp curves."""
 
 import random
-from typing import TYPE_CHECKING
 
-from roadstill.world.episodes import Episode
+from roadstill.world.driver import BRAKING_MPS2, Hazard
+from roadstill.world.episodes import AWAY_MPS, Episode, Traffic
+from roadstill.world.passers import FOREVER_S
 from roadstill.world.routes import Bend
-from roadstill.world.traffic import FOREVER_S, Car
+from roadstill.world.traffic import Car
 
-if TYPE_CHECKING:
-    from roadstill.world.logrun import LogRun
+# Jams. A jam stands before the ego can see it, and only if no car between would hide it.
+_QUEUE_STANDS_M = 115.0
+_QUEUE_TOO_NEAR_M = 55.0
+_QUEUE_LEAD_CLEAR_M = 70.0
+_QUEUE_DISSOLVES_M = 60.0
+_QUEUE_MPS = 16.5
+_ROW_DELAY_S = 0.25  # from one row to the one behind it
+_CLEARED_M = (40.0, 60.0)  # behind and ahead of the tail; other cars there make way for the jam
+
+# Slow cars.
+_SLOW_PULLS_OUT_M = 50.0
+_SLOW_LEAD_CLEAR_M = 90.0
+_SLOW_SOONEST_S = 1.5
+_SLOW_LATEST_S = 9.0  # it brakes then even if the ego is not near
+_SLOW_PATIENCE_S = 3.0
+
+# Cars that cut in.
+_CUT_IN_MPS2 = 2.4  # the ego's braking for which it leaves room
+_CUT_IN_ROOM_M = 6.0
+_CUT_IN_WARY_S = 0.8
+_CUT_IN_LEAST_MPS = 5.0
+_CUT_IN_LEAD_CLEAR_M = 60.0
+
+# Curves.
+_CURVE_BEGINS_M = 1.0  # before the site
+_CURVE_WARY_M = 50.0
+_CURVE_BRAKING_MPS2 = 1.5  # deceleration needed at which it is worth braking
+_CURVE_GAP_M = -1.0  # the right speed is reached a little inside
+_CURVE_LAST_M = 9.0  # before its end, where the ego speeds up again
+_CURVE_SPARE_MPS = 0.6  # faster than the speed at its beginning
 
 
 class InLane(Episode):
     """What is ahead in the lane is there as a car or as the road itself; nobody else has to stop."""
 
-    def wall(self, t_s: float) -> tuple[float, float] | None:
+    def wall(self, time_s: float) -> float | None:
         """None: the cars themselves are in the way."""
         return None
 
-    def oncoming_wall(self, t_s: float) -> float | None:
-        """None."""
+    def oncoming_wall(self, time_s: float) -> float | None:
+        """None: the other half of the road is free."""
         return None
 
 
@@ -32,42 +61,51 @@ class Queue(InLane):
     def __init__(self, rng: random.Random, site_m: float, cruise_mps: float) -> None:
         super().__init__(rng, site_m, cruise_mps)
         self.cars: list[Car] = []
+        self.rows = 0
         self.release_mps = rng.uniform(0.5, 4.5)
 
-    def tick(self, run: "LogRun") -> None:
-        """Stands when he is far, dissolves front first when he is slow."""
-        room = self.site_m - run.front_m
+    def tick(self, traffic: Traffic) -> None:
+        """Stands when the ego is far, dissolves front first when the ego is slow."""
+        room_m, time_s = self.site_m - traffic.front_m, traffic.time_s
         if self.begun_s == FOREVER_S and not self.passive:
-            if room < 115.0:
-                lead = run.lead()
-                self.passive = room < 55.0 or (lead is not None and lead.p < self.site_m + 70.0)
+            if room_m < _QUEUE_STANDS_M:
+                lead = traffic.lead()
+                hidden = lead is not None and lead.progress_m < self.site_m + _QUEUE_LEAD_CLEAR_M
+                self.passive = room_m < _QUEUE_TOO_NEAR_M or hidden
                 if not self.passive:
-                    self.begun_s = run.t
-                    self._stand(run)
+                    self.begun_s = time_s
+                    self._stand(traffic)
             return
-        if self.cars and self.free_s == FOREVER_S and run.v < self.release_mps and room < 60:
-            self.free_s = run.t
+        slow = traffic.speed_mps < self.release_mps
+        if self.cars and self.free_s == FOREVER_S and slow and room_m < _QUEUE_DISSOLVES_M:
+            self.free_s = time_s
         for index, car in enumerate(self.cars):
-            car.want = 0.0 if run.t < self.free_s + 0.25 * (self.rows - 1 - index % self.rows) else 16.5
-            car.foot = car.want == 0.0 or (car.v < 3.0 and car.accel < 0.8)
+            rows_ahead = self.rows - 1 - index % self.rows
+            stands = time_s < self.free_s + _ROW_DELAY_S * rows_ahead
+            car.desired_mps = 0.0 if stands else _QUEUE_MPS
+            car.brake_held = stands or (car.speed_mps < 3.0 and car.accel_mps2 < 0.8)
 
-    def _stand(self, run: "LogRun") -> None:
+    def _stand(self, traffic: Traffic) -> None:
         self.rows = self.rng.randrange(3, 5)
-        for k, lane in enumerate(run.lanes):
-            s = self.site_m + 2.5 + self.rng.uniform(-1.0, 1.0) * (k != run.lane)
-            lane[:] = [car for car in lane if not s - 40 < car.p < s + 60]
+        behind_m, ahead_m = _CLEARED_M
+        for number, lane in enumerate(traffic.lanes):
+            # the tail of the ego's lane is at the site, that of the other lanes a little nearer or farther
+            tail_m = self.site_m + 2.5 + self.rng.uniform(-1.0, 1.0) * (number != traffic.lane)
+            lane[:] = [car for car in lane if not tail_m - behind_m < car.progress_m < tail_m + ahead_m]
             for row in range(self.rows):
+                # the rearmost is no truck: it would hide all others
                 kind = self.rng.choice(("car", "car", "car", "van", "truck" if row else "car"))
-                car = Car(self.rng, kind, 0.0, run.lane_d(k), 0.0, "queue")
-                car.p = s + car.half_m
-                s += car.length_m + self.rng.uniform(1.6, 2.8)
-                car.want, car.acc, car.lit = 0.0, self.rng.uniform(2.6, 3.2), True
+                car = Car(self.rng, kind, 0.0, traffic.lane_offset_m(number), 0.0, "queue")
+                car.progress_m = tail_m + car.half_m
+                tail_m += car.length_m + self.rng.uniform(1.6, 2.8)
+                car.desired_mps, car.max_accel_mps2 = 0.0, self.rng.uniform(2.6, 3.2)
+                car.braking, car.cause = True, self.cause
                 lane.append(car)
                 self.cars.append(car)
 
 
 class SlowLead(InLane):
-    """A car pulls out far ahead, he comes up to it, it brakes; then it pulls away."""
+    """A car pulls out far ahead, the ego comes up to it, it brakes; then it pulls away."""
 
     cause = "lead_brakes"
     after_m = 25.0
@@ -78,39 +116,52 @@ class SlowLead(InLane):
         self.brake_s = FOREVER_S
         self.low_mps, self.hold_s = rng.uniform(0.0, 3.0), rng.uniform(2.0, 4.0)
 
-    def tick(self, run: "LogRun") -> None:
-        """Pulls out, brakes when he is near, pulls away when he has slowed down."""
+    def tick(self, traffic: Traffic) -> None:
+        """Pulls out, brakes when the ego is near, pulls away when the ego has slowed down."""
         if self.passive:
             return
         if self.car is None:
-            self._pull_out(run)
-            return
-        car, gap = self.car, self.car.p - self.car.half_m - run.front_m
-        if self.brake_s == FOREVER_S:
-            near = gap < 9.0 + 0.9 * run.v
-            self.wary = gap < 14.0 + 1.6 * run.v
-            car.foot = car.foot or (gap < 45.0 and run.v > car.v + 1.0 and run.t > self.begun_s + 1.5)
-            if near or run.t > self.begun_s + 9.0:
-                self.brake_s = run.t
-                car.want, car.dec, car.foot = self.low_mps, self.rng.uniform(2.6, 4.0), True
-            return
-        self.wary = False
-        calm = run.v < car.v + 1.0 or run.t > self.brake_s + self.hold_s + 3.0
-        if calm and run.t > self.brake_s + self.hold_s and self.free_s == FOREVER_S:
-            self.free_s, car.want, car.acc, car.foot = run.t, 17.0, self.rng.uniform(2.9, 3.6), False
+            self._pull_out(traffic)
+        elif self.brake_s == FOREVER_S:
+            self._lead(traffic, self.car)
+        else:
+            self.wary = False
+            self._leave(traffic, self.car)
 
-    def _pull_out(self, run: "LogRun") -> None:
-        room = self.site_m - run.front_m
-        if room > 50.0:
+    def _lead(self, traffic: Traffic, car: Car) -> None:
+        """Drives ahead of the ego until it is near."""
+        gap_m, time_s, speed_mps = car.tail_m - traffic.front_m, traffic.time_s, traffic.speed_mps
+        near = gap_m < 9.0 + 0.9 * speed_mps
+        self.wary = gap_m < 14.0 + 1.6 * speed_mps
+        closing = speed_mps > car.speed_mps + 1.0
+        touches_brake = gap_m < 45.0 and closing and time_s > self.begun_s + _SLOW_SOONEST_S
+        car.brake_held = car.brake_held or touches_brake
+        if near or time_s > self.begun_s + _SLOW_LATEST_S:
+            self.brake_s = time_s
+            car.desired_mps, car.max_decel_mps2 = self.low_mps, self.rng.uniform(2.6, 4.0)
+            car.brake_held = True
+
+    def _leave(self, traffic: Traffic, car: Car) -> None:
+        """Holds its low speed for a while and until the ego is as slow, then pulls away."""
+        time_s, held_s = traffic.time_s, self.brake_s + self.hold_s
+        calm = traffic.speed_mps < car.speed_mps + 1.0 or time_s > held_s + _SLOW_PATIENCE_S
+        if calm and time_s > held_s and self.free_s == FOREVER_S:
+            self.free_s, car.brake_held = time_s, False
+            car.desired_mps, car.max_accel_mps2 = AWAY_MPS, self.rng.uniform(2.9, 3.6)
+
+    def _pull_out(self, traffic: Traffic) -> None:
+        if self.site_m - traffic.front_m > _SLOW_PULLS_OUT_M:
             return
-        if run.lead() is not None and run.lead().p < run.front_m + 90:  # type: ignore[union-attr]
+        if _lead_within(traffic, _SLOW_LEAD_CLEAR_M):
             self.passive = True
             return
-        side = run.half_m + 1.1 if run.lane == len(run.lanes) - 1 else -run.lane_d(run.lane + 1)
-        car = Car(self.rng, self.rng.choice(("car", "car", "van", "truck")), self.site_m + 4, -side, 3.0, "lead")
-        car.want, car.acc, car.d_to, car.d_rate = self.rng.uniform(4.5, 7.0), 2.0, run.lane_d(run.lane), 1.6
-        run.lanes[run.lane].append(car)
-        self.car, self.begun_s = car, run.t
+        lane_m, from_m = traffic.lane_offset_m(traffic.lane), _neighbour_offset_m(traffic, 1.1)
+        kind = self.rng.choice(("car", "car", "van", "truck"))
+        car = Car(self.rng, kind, self.site_m + 4, from_m, 3.0, "lead")
+        car.desired_mps, car.max_accel_mps2 = self.rng.uniform(4.5, 7.0), 2.0
+        car.target_offset_m, car.lateral_mps, car.cause = lane_m, 1.6, self.cause
+        traffic.lanes[traffic.lane].append(car)
+        self.car, self.begun_s = car, traffic.time_s
 
 
 class CutIn(SlowLead):
@@ -118,27 +169,27 @@ class CutIn(SlowLead):
 
     cause = "cut_in"
 
-    def _pull_out(self, run: "LogRun") -> None:
-        room = self.site_m - run.front_m
-        v = run.v
-        reach = 6.0 + v * v / (2 * 2.4) + (run.delay_s - 0.2) * v
-        self.wary = room < reach + 0.8 * v
-        if room > reach:
+    def _pull_out(self, traffic: Traffic) -> None:
+        room_m, speed_mps = self.site_m - traffic.front_m, traffic.speed_mps
+        reach_m = _CUT_IN_ROOM_M + speed_mps * speed_mps / (2 * _CUT_IN_MPS2) + (traffic.delay_s - 0.2) * speed_mps
+        self.wary = room_m < reach_m + _CUT_IN_WARY_S * speed_mps
+        if room_m > reach_m:
             return
-        if v < 5.0 or (run.lead() is not None and run.lead().p < run.front_m + 60):  # type: ignore[union-attr]
+        if speed_mps < _CUT_IN_LEAST_MPS or _lead_within(traffic, _CUT_IN_LEAD_CLEAR_M):
             self.passive = True
             self.wary = False
             return
-        side = run.half_m + 0.2 if run.lane == len(run.lanes) - 1 else -run.lane_d(run.lane + 1)
-        car = Car(self.rng, self.rng.choice(("car", "car", "van")), self.site_m + 1, -side, 3.2, "cut_in")
-        car.want, car.dec, car.d_to, car.d_rate = self.rng.uniform(0.5, 2.2), 1.2, run.lane_d(run.lane), 2.2
-        car.foot = car.lit = True
-        run.lanes[run.lane].append(car)
-        self.car, self.begun_s, self.brake_s = car, run.t, run.t
+        lane_m, from_m = traffic.lane_offset_m(traffic.lane), _neighbour_offset_m(traffic, 0.2)
+        car = Car(self.rng, self.rng.choice(("car", "car", "van")), self.site_m + 1, from_m, 3.2, "cut_in")
+        car.desired_mps, car.max_decel_mps2 = self.rng.uniform(0.5, 2.2), 1.2
+        car.target_offset_m, car.lateral_mps, car.cause = lane_m, 2.2, self.cause
+        car.brake_held = car.braking = True
+        traffic.lanes[traffic.lane].append(car)
+        self.car, self.begun_s, self.brake_s = car, traffic.time_s, traffic.time_s
 
 
 class Curve(InLane):
-    """The road bends sharply: he slows down before it and speeds up after it."""
+    """The road bends sharply: the ego slows down before it and speeds up after it."""
 
     cause = "curve"
 
@@ -155,14 +206,43 @@ class Curve(InLane):
         """Up to where the road is straight again."""
         return (self.bend().end_m - self.site_m) + 3.0
 
+    def turn(self, last: int) -> int:
+        """To the other side than the curve before, so that the road does not run into itself."""
+        self.sign = -last
+        return self.sign
+
     def bend(self) -> Bend:
         """The curve itself."""
-        return Bend(self.site_m - 1.0, self.radius_m, self.sign * self.angle_rad)
+        return Bend(self.site_m - _CURVE_BEGINS_M, self.radius_m, self.sign * self.angle_rad)
 
-    def tick(self, run: "LogRun") -> None:
-        """He knows the road."""
-        self.wary = 0.0 < self.site_m - run.front_m < 50.0
+    def tick(self, traffic: Traffic) -> None:
+        """The ego anticipates the curve."""
+        self.wary = 0.0 < self.site_m - traffic.front_m < _CURVE_WARY_M
 
-    def limit(self, rear_m: float) -> bool:
-        """Whether the ego is in the curve (its rear axle before the last third)."""
-        return self.site_m - 4.0 <= rear_m + 4.0 and rear_m < self.bend().end_m - 9.0
+    def hazards(self, traffic: Traffic) -> list[Hazard]:
+        """The beginning of the curve, once it is worth braking for."""
+        room_m = self.site_m - traffic.front_m
+        if room_m <= 0:
+            return []
+        need_mps2 = (traffic.speed_mps**2 - self.corner_mps**2) / (2 * max(room_m, 0.5))
+        brakes = traffic.cause == self.cause and traffic.accel_mps2 < BRAKING_MPS2
+        if need_mps2 > _CURVE_BRAKING_MPS2 or brakes:
+            return [Hazard(self.site_m, self.corner_mps, self.cause, _CURVE_GAP_M, fixed=True)]
+        return []
+
+    def cruise(self, traffic: Traffic) -> float | None:
+        """Slowly through the curve, up to its last third."""
+        inside = self.site_m <= traffic.front_m and traffic.rear_axle_m < self.bend().end_m - _CURVE_LAST_M
+        return self.corner_mps + _CURVE_SPARE_MPS if inside else super().cruise(traffic)
+
+
+def _lead_within(traffic: Traffic, far_m: float) -> bool:
+    """Whether a car is ahead of the ego, with its middle nearer than ``far_m``."""
+    lead = traffic.lead()
+    return lead is not None and lead.progress_m < traffic.front_m + far_m
+
+
+def _neighbour_offset_m(traffic: Traffic, kerb_m: float) -> float:
+    """Offset of the lane to the right of the ego's, or of a place ``kerb_m`` beyond the outermost lane."""
+    outermost = traffic.lane == len(traffic.lanes) - 1
+    return -(traffic.half_road_m + kerb_m) if outermost else traffic.lane_offset_m(traffic.lane + 1)

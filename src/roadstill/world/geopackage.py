@@ -51,7 +51,7 @@ class Layer:
     """One table of features.
 
     Attributes:
-        geometry: POINT, LINESTRING or POLYGON.
+        geometry: type, POINT, LINESTRING or POLYGON.
         fields: SQL type of each column besides ``fid`` and ``geom``.
     """
 
@@ -63,8 +63,8 @@ def blob_of(geometry: str, lonlat: NDArray[np.float64]) -> bytes:
     """A geometry as GeoPackage stores it.
 
     Args:
-        geometry: LINESTRING, or POLYGON (one ring, closed here).
-        lonlat: ``[n, 2]`` degrees.
+        geometry: type, LINESTRING or POLYGON (one ring, closed here).
+        lonlat: longitudes and latitudes ``[n, 2]`` in degrees.
     """
     points = lonlat if geometry == "LINESTRING" else np.concatenate([lonlat, lonlat[:1]])
     # "GP", version 0, flags: little-endian, no envelope; then the reference system
@@ -77,8 +77,8 @@ class GeoPackage:
     """A file that grows row by row; the work of the database stays within its page cache.
 
     Args:
-        path: of the new file.
-        layers: by name.
+        path: path of the new file.
+        layers: layers by name.
         meta: rows of a table ``meta`` (key, value).
     """
 

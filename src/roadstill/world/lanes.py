@@ -11,7 +11,7 @@ from roadstill.world.geopackage import Value
 
 Floats = NDArray[np.float64]
 
-SPEED_LIMIT_MPS = 13.9  # 50 km/h; nobody wants to be faster
+SPEED_LIMIT_MPS = 13.9  # 50 km/h; the ego never wants to be faster
 _DASHED, _SOLID, _UNSEEN = 0, 2, 3  # nuPlan's boundary types
 _STRAIGHT, _LEFT, _RIGHT = 0, 1, 2  # its turn types
 _TURNS = {1: _RIGHT, 2: _STRAIGHT, 3: _LEFT}  # by how many legs further on, counter-clockwise
@@ -67,10 +67,10 @@ class Street:
     """How a street lies and is divided.
 
     Attributes:
-        at: points ``[..., 2]`` for distances along it and offsets to its left, both of any shape.
+        at: function that gives points ``[..., 2]`` for distances along it and offsets to its left, of any shape.
         lanes_each_way: number of lanes on either side of the middle.
-        lane_width_m: of each.
-        beside: layer and width of what follows on either side, from the lanes outwards.
+        lane_width_m: width of each lane.
+        beside: layers and widths of what follows on either side, from the lanes outwards.
     """
 
     at: Callable[[ArrayLike, ArrayLike], Floats]
@@ -89,7 +89,7 @@ class Leg:
 
 
 def ring(left_m: Floats, right_m: Floats) -> Floats:
-    """The outline, counter-clockwise, of what lies between two lines of the same direction."""
+    """The outline, counter-clockwise, of the area between two lines of the same direction."""
     return np.concatenate([right_m, left_m[::-1]])
 
 
@@ -146,10 +146,10 @@ def join(sheet: Sheet, legs: Sequence[Leg], crossroads: int, stop: str) -> list[
     """Adds the connectors of a crossroads: right turn, straight on and left turn from every leg.
 
     Args:
-        sheet: takes the features.
-        legs: four in counter-clockwise order.
+        sheet: features of the road, to which these are added.
+        legs: four streets in counter-clockwise order.
         crossroads: id of the intersection.
-        stop: id of the stop polygon at whose light the first leg stops, or nothing.
+        stop: id of the stop polygon at whose light the first leg stops; empty without a light.
 
     Returns:
         Right turn, straight on and left turn from the first leg.

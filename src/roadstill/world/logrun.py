@@ -2,215 +2,258 @@
 
 import random
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from roadstill.runs import seed_of
-from roadstill.world.capture import scene_of
-from roadstill.world.crossings import Crossroads, Pedestrians, RedLight
 from roadstill.world.driver import FRONT_M, Driver, Hazard
 from roadstill.world.episodes import Episode
-from roadstill.world.following import Curve, CutIn, Queue, SlowLead
+from roadstill.world.kinds import KINDS
+from roadstill.world.passers import Passer, cyclists, person, strollers, walkers_beside
 from roadstill.world.routes import Route, layout_of
-from roadstill.world.scene import Layout, Scene, Town
+from roadstill.world.scene import Layout, Town
+from roadstill.world.spec import FRAME_S, TOP_MPS, DriveSpec
 from roadstill.world.towns import PARKING_STRIP_M, TOWNS
-from roadstill.world.traffic import DT_S, Car, Passer, cyclists, person, step_lane, strollers, walkers_beside
+from roadstill.world.traffic import DT_S, Car, step_lane
 
-if TYPE_CHECKING:
-    from roadstill.world.drive import DriveSpec
+TICKS = round(FRAME_S / DT_S)
+"""Ticks from one key frame to the next."""
 
-FRAME_S = 0.5
-TICKS = 5
 START_M = 60.0
-KINDS: dict[type[Episode], float] = {
-    RedLight: 0.20,
-    Pedestrians: 0.17,
-    Queue: 0.20,
-    SlowLead: 0.13,
-    CutIn: 0.09,
-    Crossroads: 0.12,
-    Curve: 0.20,
-}
-"""How often each kind occurs."""
+"""Arc length at which the ego starts: there is road behind it, too."""
+
+# The road and the space between episodes, in which the ego gathers speed and brakes again.
+_MORE_ROAD_M = 160.0  # beyond the last frame, as far as one can see
+_FIRST_SITE_M = (24.0, 65.0)
+_GATHERED = 0.85  # share of the cruising speed's energy
+_GATHERING_MPS2 = 1.45
+_BRAKING_MPS2 = 2.0
+_FREE_M = (4.0, 26.0)
+
+# Ranges in which things exist, measured from the rear axle of the ego.
+_EPISODE_BEHIND_M, _EPISODE_AHEAD_M = 60.0, 130.0
+_FAR_M = 150.0  # where oncoming cars appear and cars of our direction disappear
+_FILL_AHEAD_M = 90.0  # neighbours at the beginning
+_ONCOMING_GONE_M = 40.0
+_ONCOMING_ROOM_M = 140.0  # the last one must be nearer before another appears
+_BEHIND_M = 45.0
+_NEIGHBOUR_M, _NEIGHBOUR_ROOM_M = 112.0, 95.0  # where neighbours appear, if all others are nearer than the second
+_NEIGHBOUR_CHANCE = 0.012  # per tick and lane
+
+# People who cross far ahead.
+_JAYWALK_MPS2 = 0.9  # they cross while the ego speeds up by more than this
+_JAYWALK_EVERY_S = (4.0, 10.0)
+_JAYWALK_M = (66.0, 84.0)
+_JAYWALK_FREE_M = (-6.0, 30.0)  # nobody crosses in this range around the site of an episode
+_JAYWALK_EDGE_M = 0.8
+
+_FREE_CRUISE_MPS = 12.0  # with no episode ahead
+_LEAD_GAP_M = 2.2  # to the lead car, standing
+_LEAVES_MPS2 = 0.5  # a lead car that speeds up by this pulls away
+_LIT_M = 55.0  # brake lamps nearer than this make the driver wary
 
 
 class LogRun:
-    """One log in the making: the road with its episodes, the traffic, and the ego."""
+    """One log in the making: the road with its episodes, the traffic, and the ego.
 
-    def __init__(self, drive: "DriveSpec", number: int, frames: int) -> None:
+    Args:
+        drive: drive that the log belongs to.
+        number: number of the log in the drive.
+        frames: number of key frames.
+
+    Attributes:
+        lane: number of the ego's lane, 0 being next to the centre line.
+        half_road_m: width of our lanes together.
+        rear_axle_m: arc length of the ego's rear axle.
+        offset_m: offset of the ego from the centre line.
+        time_s: time since the simulation began.
+        delay_s: reaction time of the ego's driver.
+        lanes: cars of our direction, lane by lane.
+        oncoming: cars of the other direction, lane by lane.
+        passers: people, things and crossing vehicles.
+        episodes: what happens along the road, in its order.
+        stop_lines_m: arc lengths of the stop lines.
+        route: road of the log, for quick look-ups.
+        layout: still part of the scenes.
+    """
+
+    def __init__(self, drive: DriveSpec, number: int, frames: int) -> None:
         self.drive, self.number, self.frames = drive, number, frames
         self.rng = random.Random(seed_of("log", drive.seed, drive.index, drive.town, number))
         self.town: Town = TOWNS[drive.town]
         rng, town = self.rng, self.town
-        self.half_m = town.lanes_each_way * town.lane_width_m
+        self.half_road_m = town.lanes_each_way * town.lane_width_m
         self.lane = rng.randrange(town.lanes_each_way)
-        self.s, self.t = START_M, 0.0
+        self.rear_axle_m, self.time_s = START_M, 0.0
         self.driver = Driver(rng, rng.uniform(3.5, 10.0))
         self.delay_s = self.driver.delay_s
-        self.offset = self.lane_d(self.lane)
+        self.offset_m = self.lane_offset_m(self.lane)
         self._plan()
-        reach = self.route.road.length_m
-        edge = self.half_m + PARKING_STRIP_M + town.pavement_width_m / 2
-        every = 16.0 if town.building_share > 0.6 else 30.0
-        self.passers: list[Passer] = strollers(rng, 0.0, reach, edge, every) + cyclists(rng, 0.0, reach, self.half_m)
-        self.passers += walkers_beside(rng, 0.0, reach, self.half_m)
+        self._people()
         self.lanes: list[list[Car]] = [[] for _ in range(town.lanes_each_way)]
         self.oncoming: list[list[Car]] = [[] for _ in range(town.lanes_each_way)]
-        self.calm_s = rng.uniform(0.0, 4.0)
-        self.spacing = rng.uniform(22, 60)
+        self._calm_until_s = rng.uniform(0.0, 4.0)
+        self._oncoming_spacing_m = rng.uniform(22, 60)
         for lane in range(town.lanes_each_way):
             self._fill(lane)
         for episode in self.episodes:
             episode.prepare(self)
 
     @property
-    def v(self) -> float:
-        """Speed of the ego."""
-        return self.driver.v
+    def front_m(self) -> float:
+        """Arc length of the ego's front bumper."""
+        return self.rear_axle_m + FRONT_M
 
     @property
-    def front_m(self) -> float:
-        """Arc length of the front bumper."""
-        return self.s + FRONT_M
+    def speed_mps(self) -> float:
+        """Speed of the ego."""
+        return self.driver.speed_mps
 
-    def lane_d(self, lane: int) -> float:
+    @property
+    def accel_mps2(self) -> float:
+        """Acceleration of the ego."""
+        return self.driver.accel_mps2
+
+    @property
+    def cause(self) -> str:
+        """What the ego last braked for."""
+        return self.driver.cause
+
+    def lane_offset_m(self, lane: int) -> float:
         """Offset of a lane of our direction, 0 being next to the centre line."""
         return -(lane + 0.5) * self.town.lane_width_m
 
     def lead(self) -> Car | None:
-        """The nearest car ahead in our lane."""
-        front, best = self.front_m - 1.0, None
-        for car in self.lanes[self.lane]:
-            if car.p - car.half_m > front and (best is None or car.p < best.p):
-                best = car
-        return best
+        """The nearest car ahead in the ego's lane."""
+        from_m = self.front_m - 1.0  # a car that the ego has come too near to is still ahead of it
+        ahead = [car for car in self.lanes[self.lane] if car.tail_m > from_m]
+        return min(ahead, key=lambda car: car.progress_m, default=None)
+
+    def key_frames(self) -> Iterator[int]:
+        """Runs the log; yields the number of each key frame while everything stands as it is at that moment."""
+        for _ in range(self.rng.randrange(3)):
+            self.tick()
+        for frame in range(self.frames):
+            yield frame
+            for _ in range(TICKS):
+                self.tick()
+
+    def tick(self) -> None:
+        """Moves everything on by ``DT_S``."""
+        if self.accel_mps2 > _JAYWALK_MPS2 and self.time_s > self._calm_until_s:
+            self._calm_until_s = self.time_s + self.rng.uniform(*_JAYWALK_EVERY_S)
+            self._jaywalk()
+        near = [e for e in self.episodes if -_EPISODE_BEHIND_M < e.site_m - self.rear_axle_m < _EPISODE_AHEAD_M]
+        for episode in near:
+            episode.tick(self)
+        walls_m = [wall_m for e in near if (wall_m := e.wall(self.time_s)) is not None]
+        for cars in self.lanes:
+            step_lane(cars, walls_m, self.route)
+        walls_m = [-wall_m for e in near if (wall_m := e.oncoming_wall(self.time_s)) is not None]
+        for cars in self.oncoming:
+            step_lane(cars, walls_m, self.route, -1)
+        self._flow()
+        self._drive(near)
+        self.time_s += DT_S
 
     def _plan(self) -> None:
+        """Draws the episodes, and the road that has room for them."""
         rng = self.rng
-        reach = START_M + self.frames * FRAME_S * 13.0 + 160.0
+        end_m = START_M + self.frames * FRAME_S * TOP_MPS + _MORE_ROAD_M
         kinds, weights = list(KINDS), list(KINDS.values())
         self.episodes: list[Episode] = []
-        place, sign = START_M + rng.uniform(24, 65), rng.choice((-1, 1))
-        while place < reach:
-            cruise = rng.uniform(8.5, 13.5)
-            episode = rng.choices(kinds, weights=weights)[0](rng, place, cruise)
-            if isinstance(episode, Curve):
-                sign = -sign
-                episode.sign = sign
+        site_m, turn = START_M + rng.uniform(*_FIRST_SITE_M), rng.choice((-1, 1))
+        while site_m < end_m:
+            cruise_mps = rng.uniform(8.5, 13.5)
+            episode = rng.choices(kinds, weights=weights)[0](rng, site_m, cruise_mps)
+            turn = episode.turn(turn)
             self.episodes.append(episode)
-            place += episode.after_m + cruise**2 * 0.85 / 2.9 + cruise**2 / 4.0 + rng.uniform(4, 26)
-        self.current = 0
-        bends = [bend for episode in self.episodes if (bend := episode.bend()) is not None]
-        self.route: Route = Route(rng, place + 160.0, bends)
-        roads = [e.crossroads_m for e in self.episodes if e.crossroads_m is not None]
-        walks = [m for e in self.episodes for m in e.crosswalks_m]
-        self.stop_lines = [e.stop_line_m for e in self.episodes if e.stop_line_m is not None]
-        lights = [light.stop_line_s_m for e in self.episodes for light in e.signals(0.0)]
-        self.layout: Layout = layout_of(rng, self.town, self.route, roads, walks, self.stop_lines, lights)
+            gather_m = cruise_mps**2 * _GATHERED / (2 * _GATHERING_MPS2)
+            brake_m = cruise_mps**2 / (2 * _BRAKING_MPS2)
+            site_m += episode.after_m + gather_m + brake_m + rng.uniform(*_FREE_M)
+        bends = [bend for e in self.episodes if (bend := e.bend()) is not None]
+        self.route: Route = Route(rng, site_m + _MORE_ROAD_M, bends)
+        crossroads_m = [e.crossroads_m for e in self.episodes if e.crossroads_m is not None]
+        crosswalks_m = [place_m for e in self.episodes for place_m in e.crosswalks_m]
+        self.stop_lines_m = [e.stop_line_m for e in self.episodes if e.stop_line_m is not None]
+        signals_m = [light.stop_line_s_m for e in self.episodes for light in e.signals(0.0)]
+        self.layout: Layout = layout_of(
+            rng, self.town, self.route, crossroads_m, crosswalks_m, self.stop_lines_m, signals_m
+        )
+
+    def _people(self) -> None:
+        """Puts people and cyclists beside the road."""
+        rng, town, end_m = self.rng, self.town, self.route.road.length_m
+        pavement_m = self.half_road_m + PARKING_STRIP_M + town.pavement_width_m / 2
+        every_m = 16.0 if town.building_share > 0.6 else 30.0
+        self.passers: list[Passer] = strollers(rng, 0.0, end_m, pavement_m, every_m)
+        self.passers += cyclists(rng, 0.0, end_m, self.half_road_m)
+        self.passers += walkers_beside(rng, 0.0, end_m, self.half_road_m)
 
     def _fill(self, lane: int) -> None:
         """Puts the first oncoming cars and neighbours on the road."""
-        p = -(self.s + 150.0)
-        while p < -(self.s - 30):
-            self._oncoming(lane, p)
-            p += 8 + self.rng.expovariate(1 / self.spacing)
+        progress_m = -(self.rear_axle_m + _FAR_M)
+        while progress_m < -(self.rear_axle_m - 30):
+            self._oncoming(lane, progress_m)
+            progress_m += 8 + self.rng.expovariate(1 / self._oncoming_spacing_m)
         if lane != self.lane:
-            s = self.s - 30.0
-            while s < self.s + 90:
+            s_m = self.rear_axle_m - 30.0
+            while s_m < self.rear_axle_m + _FILL_AHEAD_M:
                 if self.rng.random() < 0.5:
-                    self._neighbour(lane, s)
-                s += self.rng.uniform(16, 50)
+                    self._neighbour(lane, s_m)
+                s_m += self.rng.uniform(16, 50)
 
-    def _oncoming(self, lane: int, p: float) -> None:
+    def _oncoming(self, lane: int, progress_m: float) -> None:
         kind = self.rng.choices(("car", "van", "truck", "bus"), weights=(75, 13, 7, 5))[0]
-        car = Car(self.rng, kind, p, -self.lane_d(lane), self.rng.uniform(7, 12), "oncoming")
-        car.want = car.v
+        car = Car(self.rng, kind, progress_m, -self.lane_offset_m(lane), self.rng.uniform(7, 12), "oncoming")
+        car.desired_mps = car.speed_mps
         self.oncoming[lane].append(car)
 
-    def _neighbour(self, lane: int, s: float) -> None:
+    def _neighbour(self, lane: int, s_m: float) -> None:
         kind = self.rng.choices(("car", "van", "truck"), weights=(80, 13, 7))[0]
-        car = Car(self.rng, kind, s, self.lane_d(lane), self.rng.uniform(6, 11), "neighbour")
-        car.want = self.rng.uniform(9, 13)
+        car = Car(self.rng, kind, s_m, self.lane_offset_m(lane), self.rng.uniform(6, 11), "neighbour")
+        car.desired_mps = self.rng.uniform(9, 13)
         self.lanes[lane].append(car)
 
     def _flow(self) -> None:
         """Drops what is out of sight and lets new cars come in far away."""
+        ego_m = self.rear_axle_m
         for lane, cars in enumerate(self.oncoming):
-            if cars and cars[0].p > 40.0 - self.s:
+            if cars and cars[0].progress_m > _ONCOMING_GONE_M - ego_m:
                 cars.pop(0)
-            if not cars or cars[-1].p > -(self.s + 140.0):
-                self._oncoming(lane, -(self.s + 150.0) - self.rng.expovariate(1 / self.spacing))
+            if not cars or cars[-1].progress_m > -(ego_m + _ONCOMING_ROOM_M):
+                farther_m = self.rng.expovariate(1 / self._oncoming_spacing_m)
+                self._oncoming(lane, -(ego_m + _FAR_M) - farther_m)
         for lane, cars in enumerate(self.lanes):
-            if cars and (cars[-1].p < self.s - 45.0 or cars[0].p > self.s + 150.0):
-                cars[:] = [car for car in cars if self.s - 45.0 < car.p < self.s + 150.0]
-            if lane != self.lane and self.rng.random() < 0.012 and all(car.p < self.s + 95 for car in cars):
-                self._neighbour(lane, self.s + 112.0)
+            cars[:] = [car for car in cars if ego_m - _BEHIND_M < car.progress_m < ego_m + _FAR_M]
+            if lane != self.lane and self.rng.random() < _NEIGHBOUR_CHANCE:
+                if all(car.progress_m < ego_m + _NEIGHBOUR_ROOM_M for car in cars):
+                    self._neighbour(lane, ego_m + _NEIGHBOUR_M)
 
     def _jaywalk(self) -> None:
-        """Someone crosses far ahead and is gone before he comes: people on the road alone do not mean braking."""
-        place = self.s + self.rng.uniform(66.0, 84.0)
-        walls = (e.site_m for e in self.episodes)
-        if any(-6.0 < place - site < 30.0 for site in walls):
+        """Someone crosses far ahead and is gone before the ego comes: people alone do not mean braking."""
+        place_m = self.rear_axle_m + self.rng.uniform(*_JAYWALK_M)
+        before_m, after_m = _JAYWALK_FREE_M
+        if any(before_m < place_m - e.site_m < after_m for e in self.episodes):
             return
-        start = -self.half_m - 0.8
-        pace = self.rng.uniform(1.7, 2.3)
-        walker = person(self.rng, "jaywalker", place, start, 0.0, pace)
-        walker.go_s = self.t + self.rng.uniform(0.0, 0.5)
-        walker.stop_s, walker.from_s = walker.go_s - 2 * start / pace, self.t
+        kerb_m = -self.half_road_m - _JAYWALK_EDGE_M
+        pace_mps = self.rng.uniform(1.7, 2.3)
+        walker = person(self.rng, "jaywalker", place_m, kerb_m, 0.0, pace_mps)
+        walker.go_s = self.time_s + self.rng.uniform(0.0, 0.5)
+        walker.stop_s, walker.from_s = walker.go_s - 2 * kerb_m / pace_mps, self.time_s
         self.passers.append(walker)
 
-    def _tick(self) -> None:
-        if self.driver.accel > 0.9 and self.t > self.calm_s:
-            self.calm_s = self.t + self.rng.uniform(4.0, 10.0)
-            self._jaywalk()
-        near = [e for e in self.episodes if -60.0 < e.site_m - self.s < 130.0]
-        for episode in near:
-            episode.tick(self)
-        t = self.t
-        walls = [wall for e in near if (wall := e.wall(t)) is not None]
-        own = [place for place, _ in walls]
-        for cars in self.lanes:
-            if cars:
-                step_lane(cars, own, self.route)
-        facing = [-place for e in near if (place := e.oncoming_wall(t)) is not None]
-        for cars in self.oncoming:
-            step_lane(cars, facing, self.route, -1)
-        self._flow()
-        self._drive(near)
-        self.t += DT_S
-
     def _drive(self, near: list[Episode]) -> None:
-        hazards, wary, cruise = [], False, 12.0
-        t = self.t
-        for episode in reversed(near):
-            wall = episode.wall(t)
-            if wall is not None and wall[0] > self.front_m - 1.5:
-                hazards.append(Hazard(wall[0], wall[1], episode.cause, 0.6))
+        """Moves the ego on, by what it can see now."""
+        hazards: list[Hazard] = []
+        wary, cruise_mps = False, _FREE_CRUISE_MPS
+        for episode in reversed(near):  # the nearest one decides about the speed
+            hazards += episode.hazards(self)
             wary = wary or episode.wary
-            if episode.site_m > self.front_m:
-                cruise = episode.cruise_mps
-            if isinstance(episode, Curve):
-                room = episode.site_m - self.front_m
-                if room > 0:
-                    if (self.v**2 - episode.corner_mps**2) / (2 * max(room, 0.5)) > 1.5 or (
-                        self.driver.cause == "curve" and self.driver.accel < -0.8
-                    ):
-                        hazards.append(Hazard(episode.site_m, episode.corner_mps, "curve", -1.0))
-                elif episode.limit(self.s):
-                    cruise = episode.corner_mps + 0.6
+            cruise_mps = episode.cruise(self) or cruise_mps
         lead = self.lead()
         if lead is not None:
-            gap = lead.p - lead.half_m - self.front_m
-            cause = {"queue": "queue", "cut_in": "cut_in"}.get(lead.role, "lead_brakes")
-            hazards.append(Hazard(lead.p - lead.half_m, lead.v, cause, 2.2, 1.8 if lead.accel > 0.5 else 1.0))
-            wary = wary or (lead.lit and gap < 55.0)
-        kappa = self.route.curvature(self.s)
-        self.s += self.driver.tick(self.s, hazards, wary, cruise) / (1.0 - kappa * self.offset)
-
-    def scenes(self) -> Iterator[Scene]:
-        """Runs the log and yields its key frames."""
-        for _ in range(self.rng.randrange(3)):
-            self._tick()
-        for frame in range(self.frames):
-            yield scene_of(self, frame)
-            for _ in range(TICKS):
-                self._tick()
+            leaves = lead.accel_mps2 > _LEAVES_MPS2
+            hazards.append(Hazard(lead.tail_m, lead.speed_mps, lead.cause, _LEAD_GAP_M, leaving=leaves))
+            wary = wary or (lead.braking and lead.tail_m - self.front_m < _LIT_M)
+        driven_m = self.driver.tick(self.rear_axle_m, hazards, wary, cruise_mps)
+        # arc length counts on the centre line: in a bend to the left the ego, right of it, has the longer way
+        self.rear_axle_m += driven_m / (1.0 - self.route.curvature(self.rear_axle_m) * self.offset_m)

@@ -16,18 +16,19 @@ import pyarrow.parquet as pq
 
 from roadstill.errors import UserError
 from roadstill.runs import atomic_path, read_json, seed_of, write_json
-from roadstill.world.drive import FRAME_S, DriveSpec, drives_of, schedule, simulate
+from roadstill.world.drive import drives_of, schedule, simulate
 from roadstill.world.maps import MapWriter
 from roadstill.world.openscene import Naming, frames_of
 from roadstill.world.pickles import write_log
 from roadstill.world.places import place_of
 from roadstill.world.roadmap import RoadMap
 from roadstill.world.scene import Scene
+from roadstill.world.spec import FRAME_S, DriveSpec
 
 SPLIT = "mini"
 FORMAT = 1
 RESERVED_SEED = 9000
-"""Worlds from this seed on are kept for a last confirmation; nobody develops or tests on them."""
+"""Worlds from this seed on are kept for a last confirmation, and never used for development or tests."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +62,14 @@ def write_world(
     """Simulates drives and writes ``navsim_logs/mini/*.pkl``, ``maps``, ``facts.parquet`` and ``world.json``.
 
     Args:
-        out: new or empty folder.
-        drives: how many.
-        seed: of the world.
-        group: towns, light and weather, a key of ``WORLD_GROUPS``.
-        width_px: of the pictures, which are only named here; 16:9 if not given.
-        height_px: of the pictures.
-        frames: number of frames of each log of a drive; empty: 3 to 5 logs of 40 to 60 frames.
-        reserved: allows a seed that is kept for the last confirmation.
+        out: new or empty folder for the world.
+        drives: number of drives.
+        seed: seed of everything random.
+        group: key of ``WORLD_GROUPS``, which stands for towns, light and weather.
+        width_px: width of the pictures, which are only named here; 16:9 if not given.
+        height_px: height of the pictures.
+        frames: number of frames of each log of a drive; 3 to 5 logs of 40 to 60 frames if empty.
+        reserved: whether a seed that is kept for the last confirmation is allowed.
 
     Raises:
         UserError: for a folder in use, a reserved seed, or sizes that make no sense.
@@ -125,9 +126,9 @@ def scenes_of(
     """Image path (relative to ``sensor_blobs/mini``) and scene of every frame, simulated again drive by drive.
 
     Args:
-        root: a written world.
-        drives: only these drives (indices).
-        logs: only these logs (names); drives without any of them are not simulated.
+        root: folder of a written world.
+        drives: indices of the wanted drives; all if not given.
+        logs: names of the wanted logs; drives without any of them are not simulated.
     """
     for spec in read_world(root).specs():
         if drives is not None and spec.index not in drives:

@@ -66,7 +66,7 @@ class MapWriter:
     """Writes all four maps, road by road; a location without drives gets an empty one, as readers open all four.
 
     Args:
-        root: the folder ``maps``, made here.
+        root: folder ``maps``, made here.
     """
 
     def __init__(self, root: Path) -> None:

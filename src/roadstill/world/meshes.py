@@ -21,12 +21,12 @@ class Mesh:
     """Vertices and triangles.
 
     Attributes:
-        points: ``[n, 3]`` metres.
-        normals: ``[n, 3]`` unit vectors.
-        colours: ``[n, 3]`` albedo (of a lamp: emitted light).
-        kinds: uint8 ``[n]``, GROUND, SOLID or LAMP.
-        slots: uint8 ``[n]``, FIXED or what an object's own colour or lamps replace.
-        triangles: int32 ``[m, 3]``.
+        points: positions ``[n, 3]`` in metres.
+        normals: unit vectors ``[n, 3]``.
+        colours: albedo ``[n, 3]`` (of a lamp: emitted light).
+        kinds: GROUND, SOLID or LAMP, uint8 ``[n]``.
+        slots: FIXED, or the slot that an object's own colour or lamps replace, uint8 ``[n]``.
+        triangles: vertex numbers int32 ``[m, 3]``.
     """
 
     points: Floats
@@ -67,7 +67,7 @@ def quads(corners: ArrayLike, colours: ArrayLike, *, kind: int = SOLID, slot: in
     """Flat four-cornered faces ``[n, 4, 3]``, counter-clockwise seen from outside.
 
     Args:
-        corners: the faces, in metres.
+        corners: corners of the faces, in metres.
         colours: one colour ``[3]``, one a face ``[n, 3]`` or one a corner ``[n, 4, 3]``.
         kind: GROUND, SOLID or LAMP.
         slot: FIXED or the slot that may recolour these faces.

@@ -12,7 +12,7 @@ from roadstill.runs import seed_of
 from roadstill.world.roadmap import RoadMap
 from roadstill.world.scene import RoadObject, Scene
 
-FOCAL_SHARE = 1545 / 1080  # of the picture's height
+FOCAL_SHARE = 1545 / 1080  # focal length per height of the picture
 CAMERA_YAW_DEG = {
     "CAM_F0": 0, "CAM_L0": 55, "CAM_R0": -55, "CAM_L1": 110, "CAM_R1": -110, "CAM_L2": 140, "CAM_R2": -140,
     "CAM_B0": 180,

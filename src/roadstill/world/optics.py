@@ -38,9 +38,9 @@ def reflect_wet(picture: Floats, ground: Floats, strength: Floats) -> Floats:
     """Mirrors what stands on a wet road about its foot, column by column, blurred up and down.
 
     Args:
-        picture: ``[h, w, 3]``.
+        picture: colours ``[h, w, 3]``.
         ground: share of ground ``[h, w]`` in each pixel.
-        strength: how much a row reflects ``[h]``.
+        strength: share that each row ``[h]`` reflects.
     """
     height = picture.shape[0]
     rows = np.arange(height)[:, None]

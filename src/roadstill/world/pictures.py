@@ -1,4 +1,4 @@
-"""Draws the pictures of a written world: only those asked for, only those that are missing, in several processes."""
+"""Draws the pictures of a written world: only those that are asked for and missing, in several processes."""
 
 import multiprocessing
 from collections.abc import Callable, Sequence
@@ -27,17 +27,17 @@ def draw_pictures(
     """Draws the missing pictures of a world; the files do not depend on ``workers`` or on what was drawn before.
 
     Args:
-        root: folder that ``write_world`` made.
-        images: paths relative to ``sensor_blobs/mini`` as in the logs; all of the world's if ``None``.
-        workers: processes; 1 draws in this one.
-        quality: of the JPEG files, 1 to 95.
-        progress: called with the numbers of pictures drawn so far and to draw.
+        root: folder of a written world.
+        images: paths relative to ``sensor_blobs/mini``, as in the logs; all of the world if not given.
+        workers: number of processes; 1 draws in this one.
+        quality: quality of the JPEG files, 1 to 95.
+        progress: function that is called with the numbers of pictures drawn so far and to draw.
 
     Returns:
-        How many pictures were drawn.
+        The number of pictures drawn.
 
     Raises:
-        UserError: an image that this world does not have, or a number out of range.
+        UserError: if this world does not have an image, or a number is out of range.
     """
     if workers < 1 or not 1 <= quality <= 95:
         raise UserError(f"workers {workers}, quality {quality}: take at least one worker and a quality from 1 to 95")

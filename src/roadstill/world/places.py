@@ -3,13 +3,13 @@
 import math
 from dataclasses import dataclass
 
-from roadstill.world.drive import FRAME_S, LOG_FRAMES, LOGS, SHORT_LOGS, DriveSpec
+from roadstill.world.spec import FRAME_S, LOG_FRAMES, LOGS, SHORT_LOGS, TOP_MPS, DriveSpec
 from roadstill.world.towns import TOWNS
 
 MAP_VERSION = "nuplan-maps-v1.0"
 IDS_PER_ROAD = 100_000
 _COLUMNS = 64
-_SPARE_M = 700.0  # a road is longer than its log's frames at 13 m/s by at most this
+_SPARE_M = 700.0  # a road is longer than its log's frames at ``TOP_MPS`` by at most this
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,8 @@ class Location:
     """One of nuPlan's maps.
 
     Attributes:
-        version: of the genuine map, part of the file's path.
-        zone: UTM zone, northern hemisphere.
+        version: version of the genuine map, part of the file's path.
+        zone: UTM zone on the northern hemisphere.
         origin_m: easting and northing of the first tile.
     """
 
@@ -40,9 +40,9 @@ class Place:
     """Where a log's road lies and how its features are numbered.
 
     Attributes:
-        location: a key of ``LOCATIONS``.
+        location: key of ``LOCATIONS``.
         origin_m: easting and northing where the road begins.
-        first_id: it and the next ``IDS_PER_ROAD`` belong to this road.
+        first_id: first of the ``IDS_PER_ROAD`` ids that belong to this road.
     """
 
     location: str
@@ -53,7 +53,7 @@ class Place:
 def place_of(spec: DriveSpec, number: int) -> Place:
     """The place of one log of a drive: in a grid so wide that no two roads meet, whatever way they turn."""
     logs, frames = max(len(spec.frames), LOGS[1] + len(SHORT_LOGS)), max(*spec.frames, LOG_FRAMES[1], 0)
-    tile_m = 1000.0 * math.ceil(2 * (frames * FRAME_S * 13.0 + _SPARE_M) / 1000.0)
+    tile_m = 1000.0 * math.ceil(2 * (frames * FRAME_S * TOP_MPS + _SPARE_M) / 1000.0)
     location = TOWNS[spec.town].location
     row, column = divmod(spec.index, _COLUMNS)
     east, north = LOCATIONS[location].origin_m

@@ -67,7 +67,7 @@ class Renderer:
         supersample: samples per pixel along each axis.
 
     Raises:
-        UserError: a size or the number of samples is not positive.
+        UserError: if a size or the number of samples is not positive.
     """
 
     def __init__(self, width_px: int, height_px: int, supersample: int = 2) -> None:

@@ -16,15 +16,15 @@ from roadstill.world.towns import PARKING_STRIP_M
 
 SIDE_LANE_M = 3.8  # crossing traffic drives 1.9 m from the middle
 SIDE_REACH_M = 45.0  # farther out, side streets before and after a bend could meet
-_SAG_M, _LONGEST_M = 0.04, 15.0  # of the chords that stand for curved lines
-_LIGHTS, _PLAIN = 1, 0  # nuPlan's types of intersections
+_SAG_M, _LONGEST_M = 0.04, 15.0  # greatest error and length of the chords that stand for curved lines
+_LIGHTS, _PLAIN = 1, 0  # nuPlan's types of intersections,
 _STOP_AT_LIGHT, _YIELD = 2, 4  # and of stop polygons
 
 
 @dataclass(frozen=True)
 class _Crossing:
     centre_m: float
-    half_m: float  # whoever stands at the line is not on it yet
+    half_m: float  # such that a vehicle at the stop line is not on it yet
     stop_m: float
 
 
@@ -32,14 +32,14 @@ class RoadMap:
     """Lanes, crossroads and roadsides of one log, in the metres of its map.
 
     Args:
-        layout: of the log's scenes.
-        place: where the road lies.
+        layout: layout of the log's scenes.
+        place: location of the road on earth.
 
     Attributes:
         location: name of the map.
-        shift_m: ``[2]``, takes a point of the simulation to the map.
+        shift_m: vector ``[2]`` from a point of the simulation to the same point of the map.
         features: rows for the map's layers, ids ascending within each layer.
-        lit: by the arc length of a stop line, the lane connectors that begin there.
+        lit: ids of the lane connectors that begin at a stop line, by its arc length.
     """
 
     def __init__(self, layout: Layout, place: Place) -> None:
@@ -54,7 +54,7 @@ class RoadMap:
         self._build()
 
     def route(self, s_m: float) -> list[str]:
-        """The blocks (lane groups and connectors by turns) from the one at ``s_m`` to the end of the road."""
+        """The blocks (alternately lane groups and connectors) from the one at ``s_m`` to the end of the road."""
         return self._blocks[max(bisect_right(self._starts_m, s_m) - 1, 0) :]
 
     def _build(self) -> None:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 LIGHTS = ("day", "dusk", "night")
 WEATHERS = ("clear", "overcast", "rain", "fog")
 CAUSES = (
-    "open_road", "light_green", "lead_pulls_away", "road_cleared",  # he accelerates for these
-    "lead_brakes", "queue", "red_light", "pedestrian", "cut_in", "cross_traffic", "curve",  # he brakes for these
+    "open_road", "light_green", "lead_pulls_away", "road_cleared",  # the ego accelerates for these
+    "lead_brakes", "queue", "red_light", "pedestrian", "cut_in", "cross_traffic", "curve",  # the ego brakes for these
     "cruise",
 )  # fmt: skip
 
@@ -60,7 +60,7 @@ class RoadObject:
     speed_mps: float
     colour: tuple[float, float, float]
     braking: bool = False  # brake lamps lit
-    phase: float = 0.0  # of the walking cycle, 0..1
+    phase: float = 0.0  # share of the walking cycle, 0..1
     role: str = ""  # lead, queue, oncoming, crossing, parked, cut_in, bystander ...
 
 
@@ -78,8 +78,8 @@ class Road:
     """The centre line of a drive, sampled at equal steps of arc length.
 
     Attributes:
-        points_m: float64 ``[n, 2]``.
-        yaw_rad: float64 ``[n]``, unwrapped.
+        points_m: positions, float64 ``[n, 2]``.
+        yaw_rad: headings, float64 ``[n]``, unwrapped.
         step_m: arc length between samples.
     """
 

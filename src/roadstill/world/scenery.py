@@ -24,8 +24,8 @@ class Chunk:
     """The standing things of one stretch of road.
 
     Attributes:
-        mesh: all of them.
-        lamps_m: ``[k, 3]`` street lamps.
+        mesh: mesh of all of them.
+        lamps_m: positions of the street lamps ``[k, 3]``.
     """
 
     mesh: Mesh

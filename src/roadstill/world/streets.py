@@ -13,7 +13,7 @@ CROSSING_HALF_M = 9.0  # nothing stands within this of the centre of a crossroad
 SIDE_HALF_M = 5.5  # half the carriageway of a side street
 SIDE_REACH_M = 90.0  # how far side streets reach from the centre line
 CROSSWALK_HALF_M = 1.6
-STOP_HALF_M = 0.3  # of a stop line
+STOP_HALF_M = 0.3  # half the depth of a stop line
 _KERB_M = 0.14
 _STEP_M = 2.5
 _MARK_Z, _STRIPE_Z = 0.012, 0.018
@@ -21,7 +21,7 @@ _MARK_Z, _STRIPE_Z = 0.012, 0.018
 
 @dataclass(frozen=True)
 class Band:
-    """What of a layout lies between two arc lengths, and where its edges are."""
+    """The part of a layout between two arc lengths, and where its edges are."""
 
     layout: Layout
     start_m: float
@@ -43,7 +43,7 @@ class Band:
         return (np.abs(np.asarray(s_m)[..., None] - centres) < CROSSING_HALF_M).any(-1)
 
     def inside(self, places_m: ArrayLike) -> list[float]:
-        """Those of the places that lie in this band."""
+        """The places that lie in this band."""
         return [s for s in np.asarray(places_m, float).ravel().tolist() if self.start_m <= s < self.end_m]
 
 
@@ -64,10 +64,10 @@ def strip(road: Road, s_m: ArrayLike, offsets_m: ArrayLike, z_m: ArrayLike, colo
 
     Args:
         road: the centre line.
-        s_m: ``[r]`` ascending.
-        offsets_m: ``[c]`` descending (from left to right).
-        z_m: height, one or ``[c]``.
-        colours: ``[3]``, ``[c, 3]`` or ``[r, c, 3]``.
+        s_m: arc lengths ``[r]``, ascending.
+        offsets_m: offsets ``[c]``, descending (from left to right).
+        z_m: heights, one or ``[c]``.
+        colours: albedo ``[3]``, ``[c, 3]`` or ``[r, c, 3]``.
     """
     s, offsets = np.asarray(s_m, float), np.asarray(offsets_m, float)
     rows, columns = len(s), len(offsets)

@@ -1,7 +1,7 @@
 """The towns of the built-in world, and which of them, in which light and weather, make which set of drives.
 
 Towns for pretraining and towns for the demonstration are disjoint, and their light and weather hardly overlap: a
-generator that was pretrained on the one group must not have seen the other.
+generator that was pretrained on one group must not have seen the other.
 """
 
 import random

@@ -1,186 +1,160 @@
-"""Everything that moves besides the ego: cars that follow each other, and passers-by on a fixed course.
+"""Cars that follow each other, with their lanes and the length of a tick.
 
-Positions are road coordinates: arc length along the centre line and offset to its left. A car's ``p`` is its progress
+Positions are road coordinates: arc length along the centre line and offset to its left. A car's ``progress_m`` counts
 in its own direction (arc length, or minus arc length for oncoming cars), so that both directions share one code.
 """
 
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from roadstill.world.routes import CAR_COLOURS, SIZES_M, Route, track_of
 
 DT_S = 0.1
-FOREVER_S = 1e9
+"""Length of one tick."""
+
+HARDEST_BRAKING_MPS2 = 6.0
+"""Greatest deceleration, even in an emergency."""
+
+# The intelligent driver model of all cars but the ego.
+_SPEED_GAIN_PER_S = 1.2  # acceleration per m/s that is missing from the desired speed
+_HEADWAY_S = 1.1
+_STANDSTILL_GAP_M = 2.5
+_TWICE_ROOT_COMFORT = 2.83  # 2 sqrt(b) with a comfortable deceleration b of 2 m/s^2
+_LOOK_AHEAD_M = 80.0  # farther cars do not matter
+_LEAST_GAP_M = 0.3  # keeps the model finite
+
+_LAMP_MPS2 = -0.5  # braking harder than this shows
+_STANDING_MPS = 0.3
+_FULL_SHIFT_MPS = 2.5  # slower cars change lanes more slowly
+
+_BEYOND_WALL_M = 1.5  # at a wall they keep that much less than behind a car
+_TOO_CLOSE_M = 0.2
+_LATE_BRAKING_MPS2 = 4.5  # who would have to brake harder drives on
 
 
 class Car:
-    """A car in a lane that keeps its distance from whatever is ahead (IDM) and otherwise does as its script wants."""
+    """A car in a lane that keeps its distance from whatever is ahead (IDM) and otherwise does as its script wants.
+
+    Attributes:
+        progress_m: progress of its centre in its own direction.
+        offset_m: offset of its centre from the centre line.
+        speed_mps: speed along the road.
+        accel_mps2: acceleration in the last tick.
+        yaw_rad: heading relative to its own direction along the road.
+        desired_mps: speed that it drives on a free road.
+        max_accel_mps2: limit of its acceleration.
+        max_decel_mps2: limit of braking down to the desired speed; it brakes harder for what is ahead.
+        target_offset_m: offset that it moves to.
+        lateral_mps: greatest speed to the side on the way there.
+        braking: whether the brake lamps are lit.
+        brake_held: whether the brake is pressed lightly, whatever the speed.
+        cause: reason why the ego brakes when this car is ahead of it.
+    """
 
     __slots__ = (
-        "acc",
-        "accel",
+        "accel_mps2",
+        "brake_held",
+        "braking",
+        "cause",
         "colour",
-        "d",
-        "d_rate",
-        "d_to",
-        "dec",
-        "foot",
+        "desired_mps",
         "half_m",
         "height_m",
         "kind",
+        "lateral_mps",
         "length_m",
-        "lit",
-        "p",
+        "max_accel_mps2",
+        "max_decel_mps2",
+        "offset_m",
+        "progress_m",
         "role",
+        "speed_mps",
+        "target_offset_m",
         "track",
-        "v",
-        "want",
         "width_m",
-        "yaw",
-    )  # fmt: skip
+        "yaw_rad",
+    )
 
-    def __init__(self, rng: random.Random, kind: str, p: float, d: float, v: float, role: str) -> None:
+    def __init__(
+        self, rng: random.Random, kind: str, progress_m: float, offset_m: float, speed_mps: float, role: str
+    ) -> None:
         self.track, self.kind, self.role, self.colour = track_of(rng), kind, role, rng.choice(CAR_COLOURS)
         self.length_m, self.width_m, self.height_m = SIZES_M[kind]
         self.half_m = self.length_m / 2
-        self.p, self.d, self.v, self.accel, self.yaw = p, d, v, 0.0, 0.0
-        self.want, self.acc, self.dec = max(v, 4.0), rng.uniform(1.5, 2.2), 3.0
-        self.d_to, self.d_rate, self.lit = d, 1.5, False
-        self.foot = False  # keeps the brake pressed lightly, whatever the speed
-
-    def step(self, gap_m: float, ahead_mps: float) -> None:
-        """One tick: speed towards ``want``, less for what is ``gap_m`` ahead; brake lamps go with deceleration."""
-        v = self.v
-        accel = min(self.acc, max(-self.dec, (self.want - v) * 1.2))
-        if gap_m < 80.0:
-            near = 2.5 + v * 1.1 + v * (v - ahead_mps) / (2.83 * math.sqrt(self.acc))
-            if near > 0:
-                accel -= self.acc * (near / max(gap_m, 0.3)) ** 2
-        new = max(0.0, v + max(accel, -6.0) * DT_S)
-        self.accel = (new - v) / DT_S
-        self.p += (v + new) / 2 * DT_S
-        self.v = new
-        self.lit = self.foot or self.accel < -0.5 or (new < 0.3 and accel < 0.3)
-        if self.d != self.d_to:
-            most = self.d_rate * min(1.0, new / 2.5) * DT_S
-            move = min(most, max(-most, self.d_to - self.d))
-            self.d += move
-            self.yaw = math.atan2(move / DT_S, max(new, 0.5))
-        else:
-            self.yaw = 0.0
-
-
-def step_lane(lane: list[Car], walls_p: Sequence[float], route: Route | None = None, sign: int = 1) -> None:
-    """One tick of all cars of a lane; at a wall (a red light, people on a crosswalk) the first one stops.
-
-    ``p`` counts along the centre line: on the outer side of a bend of ``route`` it grows more slowly than they drive.
-    """
-    lane.sort(key=lambda car: -car.p)
-    ahead: Car | None = None
-    for car in lane:
-        front = car.p + car.half_m
-        gap, speed = (1e9, 0.0) if ahead is None else (ahead.p - ahead.half_m - front, ahead.v)
-        for wall in walls_p:
-            room = wall - front + 1.5
-            if 0.2 < room < gap and car.v * car.v < 9.0 * room:
-                gap, speed = room, 0.0
-        before = car.p
-        car.step(gap, speed)
-        if route is not None:
-            car.p = before + (car.p - before) / (1.0 - route.curvature(before * sign) * car.d)
-        ahead = car
-
-
-@dataclass
-class Passer:
-    """Someone or something on a fixed course: stands, goes straight from ``go_s`` to ``stop_s``, stands again."""
-
-    track: str
-    kind: str
-    role: str
-    colour: tuple[float, float, float]
-    s_m: float
-    d_m: float
-    along_mps: float
-    across_mps: float
-    go_s: float = -FOREVER_S
-    stop_s: float = FOREVER_S
-    origin_s: float = 0.0  # when it is at (s_m, d_m), if it goes from ever
-    yaw_rad: float | None = None  # fixed heading relative to the road
-    from_s: float = -FOREVER_S  # exists from here
-    to_s: float = FOREVER_S
-    phase: float = 0.0
-
-    def place(self, t_s: float) -> tuple[float, float, float]:
-        """Arc length, offset and speed at a time."""
-        start = self.go_s if self.go_s > -FOREVER_S else self.origin_s
-        going = min(t_s, self.stop_s) - start
-        if self.go_s > -FOREVER_S and going < 0:
-            going = 0.0
-        speed = math.hypot(self.along_mps, self.across_mps) if self.go_s <= t_s < self.stop_s else 0.0
-        return self.s_m + self.along_mps * going, self.d_m + self.across_mps * going, speed
+        self.progress_m, self.offset_m, self.yaw_rad = progress_m, offset_m, 0.0
+        self.speed_mps, self.accel_mps2 = speed_mps, 0.0
+        self.desired_mps = max(speed_mps, 4.0)
+        self.max_accel_mps2, self.max_decel_mps2 = rng.uniform(1.5, 2.2), 3.0
+        self.target_offset_m, self.lateral_mps = offset_m, 1.5
+        self.braking = self.brake_held = False
+        self.cause = "lead_brakes"
 
     @property
-    def heading_rad(self) -> float:
-        """Heading relative to the road's yaw."""
-        return math.atan2(self.across_mps, self.along_mps) if self.yaw_rad is None else self.yaw_rad
+    def tail_m(self) -> float:
+        """Progress of its rear end."""
+        return self.progress_m - self.half_m
+
+    def step(self, gap_m: float, ahead_mps: float) -> None:
+        """Moves it by one tick.
+
+        Args:
+            gap_m: distance from its front to what is ahead.
+            ahead_mps: speed of what is ahead.
+        """
+        before_mps = self.speed_mps
+        accel_mps2 = (self.desired_mps - before_mps) * _SPEED_GAIN_PER_S
+        accel_mps2 = min(self.max_accel_mps2, max(-self.max_decel_mps2, accel_mps2))
+        if gap_m < _LOOK_AHEAD_M:
+            closing_mps = before_mps - ahead_mps
+            wanted_m = _STANDSTILL_GAP_M + before_mps * _HEADWAY_S
+            wanted_m += before_mps * closing_mps / (_TWICE_ROOT_COMFORT * math.sqrt(self.max_accel_mps2))
+            if wanted_m > 0:
+                accel_mps2 -= self.max_accel_mps2 * (wanted_m / max(gap_m, _LEAST_GAP_M)) ** 2
+        after_mps = max(0.0, before_mps + max(accel_mps2, -HARDEST_BRAKING_MPS2) * DT_S)
+        self.accel_mps2 = (after_mps - before_mps) / DT_S
+        self.progress_m += (before_mps + after_mps) / 2 * DT_S
+        self.speed_mps = after_mps
+        # a car that stands keeps its foot on the brake until it wants to go
+        stands = after_mps < _STANDING_MPS and accel_mps2 < 0.3
+        self.braking = self.brake_held or self.accel_mps2 < _LAMP_MPS2 or stands
+        self._shift()
+
+    def _shift(self) -> None:
+        """Moves it sideways towards its target."""
+        if self.offset_m == self.target_offset_m:
+            self.yaw_rad = 0.0
+            return
+        most_m = self.lateral_mps * min(1.0, self.speed_mps / _FULL_SHIFT_MPS) * DT_S
+        shift_m = min(most_m, max(-most_m, self.target_offset_m - self.offset_m))
+        self.offset_m += shift_m
+        self.yaw_rad = math.atan2(shift_m / DT_S, max(self.speed_mps, 0.5))  # a standing car does not turn on the spot
 
 
-CLOTHES = (
-    (0.70, 0.16, 0.14), (0.14, 0.22, 0.48), (0.12, 0.12, 0.14), (0.86, 0.84, 0.80), (0.80, 0.66, 0.16),
-    (0.22, 0.42, 0.24), (0.45, 0.30, 0.20), (0.50, 0.50, 0.55),
-)  # fmt: skip
+def step_lane(lane: list[Car], walls_m: Sequence[float], route: Route | None = None, sign: int = 1) -> None:
+    """Moves all cars of a lane by one tick; at a wall (a red light, people on a crosswalk) the first one stops.
 
+    Progress counts along the centre line: on the outer side of a bend it grows more slowly than the cars drive.
 
-def person(rng: random.Random, role: str, s_m: float, d_m: float, along_mps: float, across_mps: float) -> Passer:
-    """A pedestrian, by default on the way for ever."""
-    return Passer(
-        track_of(rng), "pedestrian", role, rng.choice(CLOTHES), s_m, d_m, along_mps, across_mps, phase=rng.random()
-    )
-
-
-def strollers(rng: random.Random, from_m: float, to_m: float, offset_m: float, every_m: float) -> list[Passer]:
-    """People who walk along both pavements at ``offset_m`` from the centre line, and a few who stand."""
-    people = []
-    for side in (-1, 1):
-        s = from_m + rng.uniform(0, every_m)
-        while s < to_m:
-            speed = rng.choice((-1, 1)) * rng.uniform(0.9, 1.6) if rng.random() < 0.8 else 0.01
-            people.append(person(rng, "bystander", s, side * (offset_m + rng.uniform(-0.6, 0.6)), speed, 0.0))
-            s += rng.expovariate(1 / every_m) + 1.0
-    return people
-
-
-def walkers_beside(rng: random.Random, from_m: float, to_m: float, edge_m: float) -> list[Passer]:
-    """People on the carriageway along the far kerb: in both classes, so that people alone do not mean braking."""
-    people = []
-    s = from_m + rng.uniform(0, 60)
-    while s < to_m:
-        people.append(person(rng, "beside", s, edge_m - rng.uniform(0.3, 0.9), rng.choice((-1.2, 0.01, 1.2)), 0.0))
-        s += rng.expovariate(1 / 45) + 2.0
-    return people
-
-
-def cyclists(rng: random.Random, from_m: float, to_m: float, edge_m: float) -> list[Passer]:
-    """Cyclists at the edge of the outermost lane, on either side, each in the direction of its side."""
-    riders = []
-    for side in (-1, 1):
-        s = from_m + rng.uniform(0, 150)
-        while s < to_m:
-            rider = person(rng, "cyclist", s, side * (edge_m + rng.uniform(0.5, 1.0)), -side * rng.uniform(3, 5.5), 0.0)
-            rider.kind = "bicycle"
-            riders.append(rider)
-            s += rng.expovariate(1 / 110) + 10
-    return riders
-
-
-def crossing(rng: random.Random, at_m: float, pass_s: float, direction: int, speed_mps: float, kind: str) -> Passer:
-    """A vehicle on the crossing road that is over our centre line at ``pass_s``; it keeps right there as we do."""
-    lane = 1.9 * direction  # going left (direction 1) its lane is the farther one
-    far_s = 48.0 / speed_mps
-    return Passer(
-        track_of(rng), kind, "crossing", rng.choice(CAR_COLOURS), at_m + lane, 0.0, 0.0, direction * speed_mps,
-        origin_s=pass_s, from_s=pass_s - far_s, to_s=pass_s + far_s,
-    )  # fmt: skip
+    Args:
+        lane: cars of the lane; sorted here, the foremost first.
+        walls_m: progress at which the cars have to stop.
+        route: road whose bends count; none if not given.
+        sign: direction of the lane, 1 along the road and -1 against it.
+    """
+    lane.sort(key=lambda car: -car.progress_m)
+    ahead: Car | None = None
+    for car in lane:
+        front_m = car.progress_m + car.half_m
+        gap_m, ahead_mps = (1e9, 0.0) if ahead is None else (ahead.tail_m - front_m, ahead.speed_mps)
+        for wall_m in walls_m:
+            room_m = wall_m - front_m + _BEYOND_WALL_M
+            can_stop = car.speed_mps * car.speed_mps < 2 * _LATE_BRAKING_MPS2 * room_m
+            if _TOO_CLOSE_M < room_m < gap_m and can_stop:
+                gap_m, ahead_mps = room_m, 0.0
+        before_m = car.progress_m
+        car.step(gap_m, ahead_mps)
+        if route is not None:
+            driven_m = car.progress_m - before_m
+            car.progress_m = before_m + driven_m / (1.0 - route.curvature(before_m * sign) * car.offset_m)
+        ahead = car

@@ -30,11 +30,11 @@ def lonlat_of(points_m: ArrayLike, zone: int) -> NDArray[np.float64]:
     1912; coefficients as in Karney 2011, "Transverse Mercator with an accuracy of a few nanometers").
 
     Args:
-        points_m: ``[n, 2]`` easting and northing.
-        zone: 1 to 60.
+        points_m: eastings and northings ``[n, 2]``.
+        zone: UTM zone, 1 to 60.
 
     Returns:
-        float64 ``[n, 2]`` degrees, WGS 84.
+        Longitudes and latitudes, float64 ``[n, 2]`` in degrees, WGS 84.
     """
     points = np.asarray(points_m, dtype=np.float64)
     along = points[:, 1] / (_SCALE * _RECTIFYING_M)

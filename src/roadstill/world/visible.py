@@ -1,4 +1,4 @@
-"""What the picture of a scene shows, in numbers: the facts named ``see_*``.
+"""What can be seen in the picture of a scene, in numbers: the facts named ``see_*``.
 
 Only what lies inside the centre square of the picture (38.5 degrees) counts. These facts serve to measure how well
 braking can be told from one picture at all; no agent ever gets them.
@@ -27,7 +27,7 @@ class Placed(NamedTuple):
 
     thing: RoadObject
     s_m: float
-    d_m: float
+    offset_m: float
     along: bool  # belongs to our direction of travel
 
 
@@ -45,16 +45,16 @@ def see(
     Args:
         placed: moving objects near the ego.
         lights: signals of our direction.
-        route: the road.
-        pose: x, y, yaw of the rear axle, its arc length and its offset.
+        route: road of the log.
+        pose: position and yaw of the rear axle, its arc length and its offset.
         half_road_m: width of our lanes together.
         lane_width_m: width of one lane.
         stop_lines_m: arc lengths of the stop lines.
     """
-    x, y, yaw, s, d = pose
+    x, y, yaw, ego_m, offset_m = pose
     cosine, sine = math.cos(yaw), math.sin(yaw)
     facts = dict.fromkeys(_COUNTS, 0.0) | dict.fromkeys(_DISTANCES, FAR_M)
-    for thing, _, at_d, along in placed:
+    for thing, _, at_m, along in placed:
         dx, dy = thing.x_m - x, thing.y_m - y
         forward = dx * cosine + dy * sine - CAMERA_M
         if not 0.5 < forward < FAR_M:
@@ -64,36 +64,36 @@ def see(
             continue
         kind = thing.kind
         if kind == "pedestrian":
-            _person(facts, forward, at_d, d, half_road_m)
+            _person(facts, forward, at_m, offset_m, half_road_m)
         elif kind in VEHICLES:
             if thing.role == "crossing":
-                if abs(at_d) < half_road_m + 9.0:
+                if abs(at_m) < half_road_m + 9.0:
                     facts["see_crossing"] += 1
                     if forward < facts["see_crossing_m"]:
                         facts["see_crossing_m"], facts["see_crossing_aside_m"] = forward, left
             elif along:
-                _ahead(facts, thing, forward, at_d - d, lane_width_m)
+                _ahead(facts, thing, forward, at_m - offset_m, lane_width_m)
             else:
                 facts["see_oncoming"] += 1
         elif kind == "barrier":
-            if at_d > -half_road_m:
+            if at_m > -half_road_m:
                 facts["see_barrier_m"] = min(facts["see_barrier_m"], forward)
         elif kind == "bicycle":
             facts["see_cyclists"] += 1
-    facts |= _signal(lights, s)
-    camera_s = s + CAMERA_M
-    lines = [line - camera_s for line in stop_lines_m if 1.0 < line - camera_s < FAR_M]
+    facts |= _signal(lights, ego_m)
+    camera_m = ego_m + CAMERA_M
+    lines = [line - camera_m for line in stop_lines_m if 1.0 < line - camera_m < FAR_M]
     facts["see_stop_line_m"] = min(lines, default=FAR_M)
     for far in (10, 20, 30, 45):
-        facts[f"see_bend_{far}m"] = route.ahead(s, d, far)
+        facts[f"see_bend_{far}m"] = route.ahead(ego_m, offset_m, far)
     return facts
 
 
-def _person(facts: dict[str, float], forward: float, at_d: float, d: float, half_m: float) -> None:
-    if abs(at_d) < half_m:
+def _person(facts: dict[str, float], forward: float, at_m: float, offset_m: float, half_m: float) -> None:
+    if abs(at_m) < half_m:
         facts["see_people_road"] += 1
         if forward < facts["see_people_m"]:
-            facts["see_people_m"], facts["see_people_aside_m"] = forward, at_d - d
+            facts["see_people_m"], facts["see_people_aside_m"] = forward, at_m - offset_m
     elif forward < 45.0:
         facts["see_crowd"] += 1
 
@@ -115,10 +115,10 @@ def _ahead(facts: dict[str, float], thing: RoadObject, forward: float, aside: fl
         facts["see_beside_m"] = min(facts["see_beside_m"], rear)
 
 
-def _signal(lights: Sequence[TrafficLight], s: float) -> dict[str, float]:
+def _signal(lights: Sequence[TrafficLight], ego_m: float) -> dict[str, float]:
     facts = {"see_light": 0.0, "see_light_m": FAR_M}
     for light in lights:
-        away = light.s_m - s - CAMERA_M
+        away = light.s_m - ego_m - CAMERA_M
         if 6.0 < away < facts["see_light_m"]:
             state = {"green": 1.0, "amber": 2.0, "red": 3.0, "red_amber": 3.0}[light.state]
             facts = {"see_light": state, "see_light_m": away}

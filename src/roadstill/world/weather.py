@@ -1,7 +1,7 @@
 """Light and weather: how bright surfaces are, what colour the sky has, how far one sees.
 
 A look depends on light, weather and the layout's seed (direction of the sun, clouds) alone, never on what happens on
-the road: else brightness would give the label away.
+the road: otherwise brightness would give the label away.
 """
 
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ class Look:
         sun_towards: unit vector to the sun.
         above: light from the sky on level surfaces.
         below: light from the ground on surfaces that look down.
-        zenith: sky overhead.
-        horizon: sky at the horizon.
+        zenith: colour of the sky overhead.
+        horizon: colour of the sky at the horizon.
         haze: colour into which distance fades.
-        sight_m: distance at which 63 % have faded.
-        wet: 0 dry, 1 raining.
-        dark: 0 day, 0.5 dusk, 1 night: lamps shine.
+        sight_m: distance at which 63 % of the light has faded.
+        wet: wetness, 0 dry, 1 raining.
+        dark: darkness, 0 by day, 0.5 at dusk, 1 at night, when lamps shine.
         cloud: share of clouds in the sky.
     """
 
