@@ -113,7 +113,7 @@ KINDS = {
         walks=({"steps": 20, "solver": "ddpm"}, {"steps": 20, "solver": "ddim"}, {"steps": 20, "solver": "dpm"}),
         gap=2e-2,
         estimate_gap=1e-3,
-        draws=({"steps": 6, "solver": "ddpm"}, {"steps": 6, "solver": "ddim", "eta": 0.5}),
+        draws=({"steps": 6, "solver": "ddpm"}, {"steps": 6, "solver": "ddim", "noise": SolverNoise(eta=0.5)}),
         last=lambda network: network.final_layer.linear.weight,
     ),
     "sit": Kind(
