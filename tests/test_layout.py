@@ -12,6 +12,7 @@ NO_ROOM = {"helpers", "golden", "docs", "end_to_end"}
 ACROSS_MODULES = {
     "test_floors.py",
     "test_layout.py",
+    "test_public.py",
     "data/test_hooks.py",
     "denoisers/test_every_denoiser.py",
     "generator/test_edm_training.py",

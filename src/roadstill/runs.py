@@ -68,6 +68,21 @@ def regrouped(kind: type, settings: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
+def grouped_name(kind: Any, name: str, *, is_group: bool = False) -> str:
+    """The name that a setting of a dataclass has now: ``ema_decay`` -> ``ema.decay``; any other name as it is.
+
+    Args:
+        kind: dataclass that the setting is, or was, a field of.
+        name: name as it was given.
+        is_group: whether a whole group is given under the name, which may also be the old name of one of its settings.
+    """
+    for each in fields(kind):
+        for inner in fields(each.metadata["kind"]) if "flat" in each.metadata else ():
+            if name == each.metadata["flat"].get(inner.name, inner.name) and not (is_group and name == each.name):
+                return f"{each.name}.{inner.name}"
+    return name
+
+
 def plain(value: Any, *, grouped: bool = False) -> Any:
     """Dataclasses, paths and tuples as what JSON can hold; a dataclass keeps its type's name under ``type``.
 

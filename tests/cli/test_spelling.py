@@ -1,5 +1,7 @@
 """Options as people type them."""
 
+import json
+
 import pytest
 
 from roadstill.cli import main, verb_function
@@ -58,3 +60,33 @@ def test_all_spellings_reach_the_verb(capsys):
     ):
         assert main(["params", "--backbone", "DiT-XL/2", *typed, "--json"]) == 0
         assert "3287840" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("typed", "now"),
+    [
+        (["--tuning.ema-decay", "0.5"], ["--tuning.ema.decay", "0.5"]),
+        (["--tuning.ema=off"], ["--tuning.ema.mode=off"]),
+        (["--tuning.ema", '{"mode": "off"}'], ["--tuning.ema", '{"mode": "off"}']),
+        (["--tuning.label_rows", "3", "5"], ["--tuning.labels.rows", "[3, 5]"]),
+        (["--tuning.diversity", "16"], ["--tuning.minimax.diversity", "16"]),
+        (["--tuning.minimax.diversity", "16"], ["--tuning.minimax.diversity", "16"]),
+    ],
+)
+def test_settings_in_a_group_are_found_under_their_old_names(typed, now):
+    assert said("finetune", "in", "out", *typed) == ["in", "out", *now]
+
+
+def test_files_of_settings_that_are_older_than_their_groups_are_read(tmp_path):
+    whole, tuning = tmp_path / "all.yaml", tmp_path / "tuning.yaml"
+    whole.write_text("seed: 3\ntuning: {steps: 1, ema: reference, diversity: 0.5}\n")
+    tuning.write_text("{steps: 1, labels: {dropout: 0.2}, label_rows: [1, 0]}\n")
+    words = said("finetune", "in", "out", "--config", str(whole), "--tuning", str(tuning))
+    assert json.loads(words[3]) == {
+        "seed": 3,
+        "tuning": {"steps": 1, "ema": {"mode": "reference"}, "minimax": {"diversity": 0.5}},
+    }
+    assert json.loads(words[5]) == {"steps": 1, "labels": {"dropout": 0.2, "rows": [1, 0]}}
+    tuning.write_text("{steps: 1, labels: {dropout: 0.2}}\n")
+    assert said("finetune", "in", "out", f"--tuning={tuning}")[2:] == [f"--tuning={tuning}"]
+    assert said("finetune", "in", "out", "--config", "nowhere.yaml")[2:] == ["--config", "nowhere.yaml"]

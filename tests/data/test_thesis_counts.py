@@ -8,7 +8,7 @@ from roadstill.frames.filters import Funnel, FunnelRow
 
 
 def rows(*names):
-    return tuple(FunnelRow(name, 100 - step, 60 - step, 40) for step, name in enumerate(names))
+    return tuple(FunnelRow(name, 100 - step, {"not_brake": 60 - step, "brake": 40}) for step, name in enumerate(names))
 
 
 RULES = ("all scenes", "command == straight", "|accel_mps2| > 1", "speed_mps >= 3")

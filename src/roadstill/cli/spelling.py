@@ -7,6 +7,10 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
+import yaml
+
+from roadstill.runs import grouped_name, regrouped
+
 _BOTH_SPELLINGS = ("config", "print_config")  # the parser's own options
 
 
@@ -16,7 +20,7 @@ def completed(function: Callable[..., Any], arguments: Sequence[str]) -> list[st
     ``--flag`` stands for ``--flag true``; ``--names a b`` and ``--names a,b`` for ``--names '["a", "b"]'``; hyphens for
     underscores. All this holds for options within a configuration, too (``--sampling.guidance-interval 0,0.5``). Words
     before the first option are one list if that is what the function takes first. A configuration that has named forms
-    takes their names: ``--agent dc``.
+    takes their names: ``--agent dc``. Settings that have moved into a group are also found under their old names.
     """
     hints = get_type_hints(function)
     out: list[str] = []
@@ -28,11 +32,11 @@ def completed(function: Callable[..., Any], arguments: Sequence[str]) -> list[st
     while rest:
         word = rest.pop(0)
         name, equals, value = word.removeprefix("--").partition("=")
-        name = name.replace("-", "_")
+        name = _in_group(name.replace("-", "_"), value if equals else next(iter(rest), ""), hints)
         if not word.startswith("--") or name.partition(".")[0] not in (*hints, *_BOTH_SPELLINGS):
             out.append(word)
             continue
-        hint = hint_at(name, hints)
+        hint = hints if name == "config" else hint_at(name, hints)
         if equals:
             out.append(f"--{name}={_value([value], hint)}")
             continue
@@ -65,8 +69,34 @@ def item_of(hint: Any) -> Any:
     return get_args(lists[0])[0] if lists else None
 
 
+def _in_group(name: str, value: str, hints: Mapping[str, Any]) -> str:
+    """An option within a configuration by the name that it has now: ``tuning.ema_decay`` -> ``tuning.ema.decay``."""
+    first, dot, setting = name.partition(".")
+    kind = hints.get(first)
+    if not dot or not is_dataclass(kind):
+        return name
+    return f"{first}.{grouped_name(kind, setting, is_group=value.startswith('{'))}"
+
+
+def _file_in_groups(path: str, hint: Any) -> str:
+    """A file of options, or of a configuration's settings; as JSON if settings in it stand without their group."""
+    try:
+        given = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        kinds = hint if isinstance(hint, Mapping) else {"": hint}
+        found = given if isinstance(hint, Mapping) else {"": given}
+        read = {
+            name: regrouped(kinds[name], part) if isinstance(part, dict) and is_dataclass(kinds.get(name)) else part
+            for name, part in found.items()
+        }
+    except (OSError, ValueError, AttributeError, yaml.YAMLError):
+        return path  # the parser says what is wrong
+    return path if read == found else json.dumps(read if isinstance(hint, Mapping) else read[""])
+
+
 def _value(words: Sequence[str], hint: Any) -> str:
     """What was typed for an option as one word: a list as JSON, a configuration's name as what it stands for."""
+    if isinstance(hint, Mapping) or (is_dataclass(hint) and not words[0].startswith("{")):
+        words = [_file_in_groups(words[0], hint)]
     if (item := item_of(hint)) is not None:
         return _listed(words, item)
     named: Mapping[str, Any] = getattr(hint, "NAMED", {})

@@ -262,7 +262,7 @@ def read_recipe(source: str, size: Size | None = None, **overrides: Any) -> Reci
     for name, arm in recipe.arms.items():
         if arm.of is not None and (arm.of not in recipe.arms or not recipe.arms[arm.of].finetune):
             raise UserError(f"{path}: arm {name!r} is of {arm.of!r}, which is no arm with a fine-tuning")
-    if recipe.baseline not in recipe.arms:
+    if recipe.baseline not in {name.partition("@")[0] for name in recipe.arms}:  # a run's recipe has <arm>@<budget>
         raise UserError(f"{path}: baseline {recipe.baseline!r} is not one of the arms {', '.join(recipe.arms)}")
     return at_budgets(recipe)
 
@@ -310,7 +310,9 @@ def _completed(fields: dict[str, Any]) -> dict[str, Any]:
                 arms[name] = arm | {"finetune": _overlay(shared, arm["finetune"])}
     # A recipe that is like another and lacks some of its arms does not want their figures either.
     thesis = {
-        key: text for key, text in (fields.get("thesis") or {}).items() if key.partition("@")[0] in {*arms, "majority"}
+        key: text
+        for key, text in (fields.get("thesis") or {}).items()
+        if key.partition("@")[0] in {"majority", *(name.partition("@")[0] for name in arms)}
     }
     return {key: value for key, value in fields.items() if key != "finetune"} | {"arms": arms, "thesis": thesis}
 
