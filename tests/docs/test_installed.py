@@ -60,8 +60,9 @@ def test_every_file_that_the_package_reads_is_in_the_wheel(site):
 
 def test_examples_of_extend_run_in_order(site, tmp_path):
     script = f"import roadstill\nassert roadstill.__file__ == {str(site / 'roadstill' / '__init__.py')!r}\n"
-    for block in blocks(ROOT / "docs" / "extend.md", "python"):
-        name = re.match(r"# (\w+\.py)\n", block)
+    page = ROOT / "docs" / "extend.md"
+    for block in blocks(page, "yaml") + blocks(page, "python"):
+        name = re.match(r"# (\w+\.(py|yaml))\n", block)
         if name:
             assert len(block.splitlines()) < 50
             (tmp_path / name.group(1)).write_text(block, encoding="utf-8")

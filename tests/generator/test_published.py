@@ -19,5 +19,5 @@ def test_the_documented_commands_are_the_presets(name, out):
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(FinetuneConfig, "tuning")
     words = [word for word in shlex.split(line)[6:]]
-    parsed = parser.instantiate_classes(parser.parse_args(words)).tuning
+    parsed = parser.instantiate(parser.parse_args(words)).tuning
     assert parsed == MINIMAX_CIFAR10[name]

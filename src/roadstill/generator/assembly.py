@@ -1,7 +1,7 @@
 """What is built from the settings of a training: a denoiser with its adapters, a schedule, criteria."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from roadstill.adapters import Full, apply_adapters, merge, renew_labels
 from roadstill.codecs.latents import LatentStore
 from roadstill.criteria import Diversity, Representativeness
+from roadstill.denoisers.base import Origin
 from roadstill.denoisers.kinds import kind_of, kinds_of
 from roadstill.denoisers.labelled import LabelledDenoiser
 from roadstill.errors import UserError
@@ -132,6 +133,30 @@ def check_kind(config: FinetuneConfig, kind: type[LabelledDenoiser]) -> None:
         raise UserError(
             f"loss_reduction: sum and augment are for EDM, but the network predicts {kind.objective}; leave them out"
         )
+
+
+def opened(network: Network, schedule: NoiseSchedule | None, about: Mapping[str, Any], digest: str) -> LabelledDenoiser:
+    """The denoiser of a file, ready for sampling.
+
+    Args:
+        network: network with its weights.
+        schedule: its noise schedule, for kinds that need one.
+        about: what the file records: objective, settings, and what `Origin` holds.
+        digest: digest of the file.
+    """
+    kind = kind_of(type(network), about.get("objective"))
+    settings = {name: about[name] for name in kind.keywords if name in about}
+    denoiser = kind.of(network.eval().requires_grad_(False), schedule, settings)
+    denoiser.origin = Origin(
+        digest=digest,
+        class_names=tuple(about.get("class_names") or ()),
+        codec=about.get("codec"),
+        latents=about.get("latents"),
+        class_mean=about.get("class_mean"),
+        step=about.get("step"),
+        schedule_assumed=bool(about.get("schedule_assumed")),
+    )
+    return denoiser
 
 
 def plain_network(denoiser: LabelledDenoiser) -> Network:

@@ -18,30 +18,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from roadstill import adapters as known_adapters
 from roadstill.adapters import Adapter, apply_adapters, load_trained, renew_labels
-from roadstill.denoisers.base import Origin
 from roadstill.denoisers.kinds import kind_of
 from roadstill.denoisers.labelled import LabelledDenoiser
 from roadstill.errors import UserError
-from roadstill.generator.assembly import Assembly, plain_network
-from roadstill.generator.edm_weights import CODEC, load_edm
+from roadstill.generator.assembly import Assembly, opened, plain_network
+from roadstill.generator.foreign import is_foreign, load_foreign
 from roadstill.generator.step import Training
-from roadstill.learning.loops import METADATA, read_tensors, require_names, write_tensors
-from roadstill.networks.interchange import (
-    DIFFUSERS_KIND,
-    betas_beside,
-    load_dit,
-    open_diffusers_dit,
-    transformer_folder,
-)
+from roadstill.learning.loops import read_tensors, require_names, write_tensors
 from roadstill.networks.kinds import Network, network_of
 from roadstill.runs import digest_file, read_json, require_folder, write_json
-from roadstill.schedules import NoiseSchedule, linear
-from roadstill.weights import WEIGHTS, diffusers_class, local, shipped
+from roadstill.schedules import NoiseSchedule
+from roadstill.weights import local, shipped
 
 FORMAT = "roadstill-checkpoint-1"
 BASE_FORMAT = "roadstill-generator-1"
@@ -73,49 +64,16 @@ def load_denoiser(
     if which not in ("ema", "trained"):
         raise UserError(f"which is {which!r}; choose ema or trained")
     path = shipped("dit.safetensors") if path is None else local(path)
-    if path.suffix == ".pkl":
-        found = _load_edm(path)
-    elif path.is_file() or path.suffix in (".safetensors", ".pt", ".pth"):
-        found = _load_foreign(path, objective) if _is_foreign(path) else _load_base(path)
-    elif diffusers_class(transformer_folder(path)) == DIFFUSERS_KIND:
-        found = _load_foreign(path, objective)
+    if is_foreign(path):
+        found = load_foreign(path, objective)
+    elif path.is_file() or path.suffix == ".safetensors":
+        found = _load_base(path)
     else:
         require_folder(path, "a checkpoint (a folder with trained.safetensors)")
         found = _load_checkpoint(path, which, base)
     if objective not in (None, found.objective):
         raise UserError(f"{path} predicts {found.objective}, not {objective}")
     return found
-
-
-def _load_edm(path: Path) -> LabelledDenoiser:
-    network, facts = load_edm(path)
-    about = {"network": network.config, "guided_channels": None, "label_rows": None, "codec": CODEC} | facts
-    return _opened(network, None, about, digest_file(path))
-
-
-def _is_foreign(path: Path) -> bool:
-    if path.suffix in (".pt", ".pth"):
-        return True
-    try:
-        with safe_open(path, framework="pt") as file:
-            return METADATA not in (file.metadata() or {})
-    except (SafetensorError, OSError):
-        return False  # the reader that follows says what is wrong
-
-
-def _load_foreign(path: Path, objective: str | None) -> LabelledDenoiser:
-    network = open_diffusers_dit(path) if path.is_dir() else load_dit(path)
-    about: dict[str, Any] = {
-        "objective": objective,
-        "label_dropout": 0.1,
-        # What the reference does to the four channels of Stable Diffusion's latents.
-        "guided_channels": 3 if network.in_channels == 4 else None,
-        "label_rows": None,
-    }
-    weights = transformer_folder(path) / WEIGHTS if path.is_dir() else path
-    betas = betas_beside(path) if path.is_dir() else None
-    about["schedule_assumed"] = betas is None
-    return _opened(network, NoiseSchedule.of(linear() if betas is None else betas), about, digest_file(weights))
 
 
 def _load_base(path: Path) -> LabelledDenoiser:
@@ -130,7 +88,7 @@ def _load_base(path: Path) -> LabelledDenoiser:
         if tensor.shape != wanted[name].shape or not tensor.isfinite().all():
             raise UserError(f"{path}: {name} has a wrong shape or holds numbers that are not finite; it is damaged")
     network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, strict=False)
-    return _opened(network, schedule, about, digest_file(path))
+    return opened(network, schedule, about, digest_file(path))
 
 
 def _load_checkpoint(folder: Path, which: str, base: Path | None) -> LabelledDenoiser:
@@ -151,7 +109,7 @@ def _load_checkpoint(folder: Path, which: str, base: Path | None) -> LabelledDen
     if about["fresh_labels"] is not None:
         renew_labels(network, about["fresh_labels"])
     load_trained(network, averaged if which == "ema" else trained)
-    return _opened(network, schedule, about | {"class_mean": class_mean}, digest_file(path))
+    return opened(network, schedule, about | {"class_mean": class_mean}, digest_file(path))
 
 
 def _network_of_base(folder: Path, about: Mapping[str, Any], moved: Path | None) -> Network:
@@ -192,25 +150,6 @@ def schedule_tensors(schedule: NoiseSchedule | None) -> dict[str, Tensor]:
     if schedule is None:
         return {}
     return dict(zip(SCHEDULE, (schedule.betas, schedule.timesteps), strict=True))
-
-
-def _opened(
-    network: Network, schedule: NoiseSchedule | None, about: Mapping[str, Any], digest: str
-) -> LabelledDenoiser:
-    """The denoiser that a file is of, ready for sampling, with what the file says of itself."""
-    kind = kind_of(type(network), about.get("objective"))
-    settings = {name: about[name] for name in kind.keywords if name in about}
-    denoiser = kind.of(network.eval().requires_grad_(False), schedule, settings)
-    denoiser.origin = Origin(
-        digest=digest,
-        class_names=tuple(about.get("class_names") or ()),
-        codec=about.get("codec"),
-        latents=about.get("latents"),
-        class_mean=about.get("class_mean"),
-        step=about.get("step"),
-        schedule_assumed=bool(about.get("schedule_assumed")),
-    )
-    return denoiser
 
 
 def save_checkpoint(

@@ -1,0 +1,69 @@
+"""Generators that others trained: DiT and SiT in the original layout or as diffusers folders, and EDM's pickles."""
+
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from roadstill.denoisers.labelled import LabelledDenoiser
+from roadstill.generator.assembly import opened
+from roadstill.generator.edm_weights import CODEC, load_edm
+from roadstill.learning.loops import METADATA
+from roadstill.networks.interchange import (
+    DIFFUSERS_KIND,
+    betas_beside,
+    load_dit,
+    open_diffusers_dit,
+    transformer_folder,
+)
+from roadstill.runs import digest_file
+from roadstill.schedules import NoiseSchedule, linear
+from roadstill.weights import WEIGHTS, diffusers_class
+
+
+def is_foreign(path: Path) -> bool:
+    """Whether a file or folder is not of this package's making."""
+    if path.suffix in (".pkl", ".pt", ".pth"):
+        return True
+    if not path.is_file():
+        return diffusers_class(transformer_folder(path)) == DIFFUSERS_KIND
+    try:
+        with safe_open(path, framework="pt") as file:
+            return METADATA not in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False  # the reader that follows says what is wrong
+
+
+def load_foreign(path: Path, objective: str | None) -> LabelledDenoiser:
+    """Opens a generator that others trained.
+
+    Args:
+        path: DiT or SiT weights in the original layout (``.pt``, safetensors), a diffusers folder, or a pickle of EDM
+            (``.pkl``), of which no code is run.
+        objective: what a DiT's network predicts, ``noise`` (the default) or ``velocity``.
+
+    Raises:
+        UserError: another format, or tensors that do not fit.
+    """
+    return _load_edm(path) if path.suffix == ".pkl" else _load_dit(path, objective)
+
+
+def _load_edm(path: Path) -> LabelledDenoiser:
+    network, facts = load_edm(path)
+    about = {"network": network.config, "guided_channels": None, "label_rows": None, "codec": CODEC} | facts
+    return opened(network, None, about, digest_file(path))
+
+
+def _load_dit(path: Path, objective: str | None) -> LabelledDenoiser:
+    network = open_diffusers_dit(path) if path.is_dir() else load_dit(path)
+    about: dict[str, Any] = {
+        "objective": objective,
+        "label_dropout": 0.1,
+        # What the reference does to the four channels of Stable Diffusion's latents.
+        "guided_channels": 3 if network.in_channels == 4 else None,
+        "label_rows": None,
+    }
+    weights = transformer_folder(path) / WEIGHTS if path.is_dir() else path
+    betas = betas_beside(path) if path.is_dir() else None
+    about["schedule_assumed"] = betas is None
+    return opened(network, NoiseSchedule.of(linear() if betas is None else betas), about, digest_file(weights))

@@ -1,0 +1,137 @@
+"""Recipes on disk: a YAML file and its sizes, laid over the recipe that it is like, checked field by field."""
+
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from roadstill.errors import UserError
+from roadstill.recipes.recipe import Recipe
+from roadstill.recipes.spelling import in_groups, unrecorded
+
+Size = Literal["toy", "small", "full"]
+
+
+def shipped_recipes() -> list[str]:
+    """Names of the recipes that come with the package."""
+    return sorted(
+        path.name.removesuffix(".yaml") for path in files("roadstill.recipes").iterdir() if path.name.endswith(".yaml")
+    )
+
+
+def read_recipe(source: str, size: Size | None = None, **overrides: Any) -> Recipe:
+    """Reads a shipped recipe by name, or a YAML file by path.
+
+    Args:
+        source: name or path.
+        size: which entry of ``sizes`` to lay over the recipe.
+        overrides: top-level fields that replace the recipe's.
+
+    Raises:
+        UserError: no such recipe, no such size, a misspelt key or a value of the wrong type.
+    """
+    path, fields = _read(source)
+    sizes = _wanted(fields.pop("sizes", None))
+    if size is not None:
+        if size not in sizes:
+            raise UserError(f"{path} has no size {size!r}; it has {', '.join(sizes) or 'none'}")
+        left_out = {name for name, arm in (fields.get("arms") or {}).items() if arm is None}
+        fields = _overlay(fields, sizes[size])
+        if left_out:  # an arm that this recipe does not want stays out at every size
+            fields["arms"] = {name: arm for name, arm in fields["arms"].items() if name not in left_out}
+    recipe = parse_recipe(_completed(fields) | overrides, where=str(path))
+    for name, arm in recipe.arms.items():
+        if arm.of is not None and (arm.of not in recipe.arms or not recipe.arms[arm.of].finetune):
+            raise UserError(f"{path}: arm {name!r} is of {arm.of!r}, which is no arm with a fine-tuning")
+    if recipe.baseline not in {name.partition("@")[0] for name in recipe.arms}:  # a run's recipe has <arm>@<budget>
+        raise UserError(f"{path}: baseline {recipe.baseline!r} is not one of the arms {', '.join(recipe.arms)}")
+    return at_budgets(recipe)
+
+
+def recipe_sizes(source: str) -> list[str]:
+    """The sizes that a recipe has; errors as `read_recipe`."""
+    return list(_wanted(_read(source)[1].get("sizes")))
+
+
+def _wanted(entries: dict[str, Any] | None) -> dict[str, Any]:
+    """Arms or sizes without those that are null, which a recipe like another one does not want."""
+    return {name: entry for name, entry in (entries or {}).items() if entry is not None}
+
+
+def _read(source: str, depth: int = 4) -> tuple[Path, dict[str, Any]]:
+    """The file and its fields, laid over those of the recipe that it is ``like``."""
+    path = Path(source)
+    if source in shipped_recipes():
+        path = Path(str(files("roadstill.recipes") / f"{source}.yaml"))
+    elif not path.is_file():
+        raise UserError(f"there is no recipe {source!r}; give a YAML file or one of {', '.join(shipped_recipes())}")
+    try:
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(fields, dict):
+        raise UserError(f"{path} holds no recipe; it should be a mapping with the fields of a recipe")
+    fields = in_groups(unrecorded(fields, Recipe))
+    if (like := fields.pop("like", None)) is not None:
+        if not depth:
+            raise UserError(f"{path} is like a recipe that is like a recipe ... without end")
+        fields = _overlay(_read(str(like), depth - 1)[1], fields)
+    return path, fields
+
+
+def _completed(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields with what all fine-tunings share put under each arm's own, and without arms that are null."""
+    shared, arms = fields.get("finetune"), fields.get("arms")
+    if not isinstance(arms, dict):
+        return fields
+    arms = _wanted(arms)
+    if shared is not None:
+        for name, arm in arms.items():
+            if isinstance(arm, dict) and arm.get("finetune") is not None:
+                arms[name] = arm | {"finetune": _overlay(shared, arm["finetune"])}
+    # A recipe that is like another and lacks some of its arms does not want their figures either.
+    thesis = {
+        key: text
+        for key, text in (fields.get("thesis") or {}).items()
+        if key.partition("@")[0] in {"majority", *(name.partition("@")[0] for name in arms)}
+    }
+    return {key: value for key, value in fields.items() if key != "finetune"} | {"arms": arms, "thesis": thesis}
+
+
+def at_budgets(recipe: Recipe) -> Recipe:
+    """The recipe with every small arm at each of its budgets."""
+    if not recipe.budgets:
+        return recipe
+    first, arms = recipe.budgets[0], {}
+    for name, arm in recipe.arms.items():
+        if arm.kind == "full":
+            arms[name] = arm
+            continue
+        of = arm.of and f"{arm.of}@{first}"
+        for budget in recipe.budgets:
+            again = replace(arm, finetune=None, of=f"{name}@{first}") if arm.finetune else replace(arm, of=of)
+            arms[f"{name}@{budget}"] = replace(arm if arm.finetune and budget == first else again, per_class=budget)
+    return replace(recipe, arms=arms, budgets=())
+
+
+def parse_recipe(fields: dict[str, Any], *, where: str) -> Recipe:
+    """Checks names and types of all fields, nested ones too."""
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(Recipe, "recipe")
+    try:
+        # Without defaults: the classes have them, and laying them under every nested field takes four times as long.
+        parsed = parser.instantiate(parser.parse_object({"recipe": fields}, defaults=False))
+    except ArgumentError as error:
+        raise UserError(f"{where}: {' '.join(str(error).split())}") from None
+    recipe: Recipe = parsed.recipe
+    return recipe
+
+
+def _overlay(below: Any, above: Any) -> Any:
+    if isinstance(below, dict) and isinstance(above, dict):
+        return below | {key: _overlay(below.get(key), value) for key, value in above.items()}
+    return above

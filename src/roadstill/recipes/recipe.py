@@ -1,0 +1,223 @@
+"""`Recipe`: what one experiment consists of."""
+
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from roadstill.agents import AgentConfig
+from roadstill.data.indexing import IndexConfig
+from roadstill.data.sources import NAVSIM, find_source
+from roadstill.denoisers.base import Sampling
+from roadstill.errors import UserError
+from roadstill.generator.config import FinetuneConfig
+from roadstill.generator.refine import Refinement
+from roadstill.protocols import PROTOCOLS, ProtocolName
+from roadstill.runs import later
+from roadstill.selection.registry import check_settings, makes_pictures
+
+FeatureNetwork = Literal["agent", "pixels", "dit"]
+
+
+@dataclass(frozen=True)
+class World:
+    """The built-in world as the source of frames.
+
+    Attributes:
+        drives: number of drives, several logs each.
+        seed: of the world; 9000 and above are reserved for confirmation.
+        group: "demo" or "pretrain": towns, lights and weathers.
+        height_px: of the pictures, 16:9.
+    """
+
+    drives: int = 24
+    seed: int = 1
+    group: str = "demo"
+    height_px: int = 144
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One column of the comparison: a way to get a small set.
+
+    Attributes:
+        kind: a name of `roadstill.selection.SELECTORS` picks real frames ("random", "per_drive", "medoids", ...), and
+            so does the dotted path of a selector of yours; "generated" draws from a generator, "full" takes all frames.
+        label: how tables name it.
+        finetune: adapters and criteria; without it, a generated arm draws from the base as it was shipped.
+        of: another generated arm whose checkpoint this one draws from, instead of a fine-tuning of its own.
+        start: how the real frames are picked that a generated arm's images start from, noised by the sampling's
+            strength; without it they start from pure noise.
+        guided: whether a teacher trained on the train part leads a generated arm's images to their classes.
+        sampling: the recipe's if not given.
+        candidates: so many times the images are made, and a teacher trained on the train part chooses among them.
+        choose: how: "confident" keeps the candidates of whose class the teacher is surest, "medoids" those nearest to
+            the clusters of the real frames; any other selector by its name, too.
+        refine: moves the images, however they were made, until training on them pulls an agent where all training
+            frames would.
+        seeds: number of agents; the recipe's number if not given.
+        per_class: images per class; the recipe's if not given.
+        settings: settings of the selector that ``kind`` names, by name; ``{"memory_size": 32}`` for "minimax".
+        start_settings: settings of the selector that ``start`` names.
+        choose_settings: settings of the selector that ``choose`` names.
+    """
+
+    kind: str
+    label: str
+    finetune: FinetuneConfig | None = None
+    of: str | None = None
+    start: str | None = None
+    guided: bool = False
+    sampling: Sampling | None = None
+    candidates: int = 1
+    choose: str = "confident"
+    refine: Refinement | None = None
+    seeds: int | None = None
+    per_class: int | None = None
+    settings: dict[str, Any] | None = later(None)
+    start_settings: dict[str, Any] | None = later(None)
+    choose_settings: dict[str, Any] | None = later(None)
+
+    def __post_init__(self) -> None:
+        for role, name, settings in self._roles:
+            if name is not None:
+                check_settings(name, settings)
+            elif settings:
+                raise UserError(f"{role} are for a selector, but the arm {self.label!r} has none there; leave them out")
+        for other in (self.start, self.choose):
+            if other is not None and makes_pictures(other):
+                raise UserError(f"{other!r} makes pictures, so it can be an arm's kind, but neither start nor choose")
+
+    @property
+    def picks(self) -> list[str]:
+        """Names of the selectors that the arm uses."""
+        return [name for _, name, _ in self._roles if name is not None]
+
+    @property
+    def _roles(self) -> list[tuple[str, str | None, dict[str, Any] | None]]:
+        """The field of each selector's settings, the selector's name if it is used, and its settings."""
+        return [
+            ("settings", None if self.kind in ("generated", "full") else self.kind, self.settings),
+            ("start_settings", self.start, self.start_settings),
+            ("choose_settings", self.choose if self.candidates > 1 else None, self.choose_settings),
+        ]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One experiment.
+
+    Attributes:
+        name: also the name of the run folder.
+        arms: by a short name that serves as folder name.
+        world: source of the frames if ``data`` is not given.
+        data: folder of NAVSIM logs and sensors, or what ``source`` says.
+        source: what reads ``data``: "navsim" or "csv", whose frames are indexed; "cifar10" or "folder" (class folders),
+            whose pictures are taken as they are; or the dotted path of one of yours, see `roadstill.data.sources`.
+        source_settings: settings of the source, as the fields of `roadstill.sources.csv.config.CsvConfig`.
+        group: of class folders, see `roadstill.data.folders.prepare_folder`.
+        index: which frames count, and how they are split.
+        protocol: who may look at which part, see `roadstill.protocols`.
+        test_index: the test part as a selection of its own; what the index's preset holds back is dev then. The honest
+            protocol on NAVSIM is ``index: {preset: navtrain}`` with ``test_index: {preset: navtest}``.
+        image_px: side of the prepared pictures.
+        hook: dotted path of a step that every full picture passes before it is cropped, see `roadstill.data.privacy`.
+        hook_settings: of the hook; its logs are those of ``data`` if it wants some.
+        max_per_class: most train / dev / test images of a class; all if not given.
+        per_class: images per class of a small set (IPC).
+        budgets: several numbers of images per class instead: every small arm is made at each, as ``<arm>@<number>``;
+            fine-tunings are shared, and each budget is compared by itself.
+        seeds: paired seeds: each draws or generates its own sets and trains its own agents.
+        sampling: of the generated arms that have none of their own.
+        codec: a codec file, or a diffusers autoencoder (folder or hub name); the shipped one if not given.
+        decoder: a second diffusers autoencoder that decodes what the first one encodes.
+        base: a base generator, as ``roadstill/edm-cifar10``; the shipped one for driving if not given.
+        pretrain: trains the base from scratch on the train part instead.
+        agent: of the small arms.
+        full_agent: of the full arm, of the teacher that some arms need, and of the training whose forgetting counts.
+        others: further agents by name, each with tables of its own: the fields in which they differ from the two above
+            (another network, soft labels from the teacher, augmentation).
+        judged_on: "test", or "dev" for recipes that serve to choose: the test part then stays shut.
+        looks: how often each training is looked at on the part that its protocol watches, the last step included.
+        features: what selectors look at that need features: "agent" (the teacher's backbone), "pixels" (shrunk
+            pictures) or "dit" (the base generator's middle block).
+        baseline: the arm that verdicts compare with.
+        cluster_by: what the interval resamples: "log" or "drive".
+        thesis: the thesis' figures by ``arm@images per class``, by arm for all images, and for the ``majority`` line;
+            tables print them too.
+    """
+
+    name: str
+    arms: dict[str, Arm]
+    world: World = field(default_factory=World)
+    data: str | None = None
+    source: str = NAVSIM
+    source_settings: dict[str, Any] | None = later(None)
+    group: str | None = None
+    index: IndexConfig = field(default_factory=IndexConfig)
+    protocol: ProtocolName = "honest"
+    test_index: IndexConfig | None = None
+    image_px: int = 128
+    hook: str | None = None
+    hook_settings: dict[str, Any] | None = None
+    max_per_class: int | None = None
+    per_class: int = 10
+    budgets: tuple[int, ...] = ()
+    seeds: int = 3
+    sampling: Sampling = field(default_factory=Sampling)
+    codec: str | None = None
+    decoder: str | None = None
+    base: str | None = None
+    pretrain: FinetuneConfig | None = None
+    agent: AgentConfig = field(default_factory=AgentConfig)
+    full_agent: AgentConfig = field(default_factory=AgentConfig)
+    others: dict[str, dict[str, Any]] = field(default_factory=dict)
+    judged_on: Literal["test", "dev"] = "test"
+    looks: int = 4
+    features: FeatureNetwork = "agent"
+    baseline: str = "random"
+    cluster_by: Literal["log", "drive"] = "log"
+    thesis: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        find_source(self.source)
+        if self.test_index and self.source != NAVSIM:
+            raise UserError(f"test_index is a selection of NAVSIM's; leave it out with source {self.source}")
+        if self.hook_settings and self.hook is None:
+            raise UserError("hook_settings are for a hook; name it with the field hook")
+        if (fewest := min([self.seeds, *(arm.seeds or self.seeds for arm in self.arms.values())])) < 3:
+            raise UserError(f"seeds is {fewest}; a verdict needs at least 3, better 10 or more")
+        if self.pretrain and (self.base or self.pretrain.network is None):
+            raise UserError("pretrain makes the base: leave base out, and give pretrain a network")
+        if self.judged_on == "dev" and PROTOCOLS[self.protocol].watched != "dev":
+            raise UserError(f"protocol {self.protocol} has no dev part to judge on; take honest")
+        if self.looks < 1:
+            raise UserError(f"looks is {self.looks}; the last step is one of them, so it is at least 1")
+        for other in self.others:
+            if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", other):
+                raise UserError(f"others: {other!r} becomes a folder's name; take small letters, digits and hyphens")
+            self.agent_of(other), self.agent_of(other, full=True)
+
+    @property
+    def pictures(self) -> str:
+        """What the recipe's pictures are, in the words of tables."""
+        if self.data is None:
+            return "synthetic pictures of the built-in world"
+        return {NAVSIM: "genuine driving data", "cifar10": "CIFAR-10"}.get(self.source, self.data)
+
+    def agent_of(self, other: str | None = None, *, full: bool = False) -> AgentConfig:
+        """The agent of a small arm or of the full one, as it is or as one of ``others``.
+
+        Raises:
+            UserError: a field that agents do not have, or a value that it cannot have.
+        """
+        agent = self.full_agent if full else self.agent
+        if other is None:
+            return agent
+        fields = self.others[other]
+        if fields.get("weights") is not None:
+            fields = fields | {"weights": Path(fields["weights"])}
+        try:
+            return replace(agent, **fields)
+        except TypeError as error:
+            raise UserError(f"others: {other}: {error}; it holds fields of an agent") from None
