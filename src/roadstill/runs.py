@@ -187,7 +187,7 @@ def read_json(path: Path) -> Any:
 
 
 def require_folder(path: Path, what: str) -> Path:
-    """The path itself if it is a folder with something in it, else a ``UserError`` that says what was looked for."""
+    """The path itself if it is a folder with something in it, else a ``UserError`` that names what was expected."""
     if not path.exists():
         raise UserError(f"{path} does not exist; it should be {what}")
     if not path.is_dir():
@@ -198,7 +198,7 @@ def require_folder(path: Path, what: str) -> Path:
 
 
 def require_file(path: Path, what: str) -> Path:
-    """The path itself if it is a file, else a ``UserError`` that says what was looked for."""
+    """The path itself if it is a file, else a ``UserError`` that names what was expected."""
     if not path.is_file():
         raise UserError(f"{path} is no file; it should be {what}")
     return path

@@ -66,6 +66,6 @@ def test_the_grid_leaves_the_test_part_shut(run, tmp_path, capsys):
 
 def test_it_says_what_it_wants_before_any_work(tmp_path, capsys):
     assert main(["run", "cifar10-table-4.1", "--size", "toy", "--out", str(tmp_path / "run")]) == 2
-    assert "say where it lies with --data" in capsys.readouterr().err
+    assert "give its folder with --data" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
     assert read_recipe("cifar10-table-4.1", "full").base == "edm-cifar10-32x32-cond-ve.pkl"

@@ -34,9 +34,9 @@ class Codec(nn.Module, ABC):
     """An autoencoder; latents outside are normalised.
 
     Attributes:
-        digest: of the file that it came from; tells latents of different codecs apart.
-        decoder_digest: of the file of another autoencoder that decodes; ``None`` if there is none.
-        channels: of a latent.
+        digest: digest of the file that it came from; tells latents of different codecs apart.
+        decoder_digest: digest of another autoencoder's file, if that one decodes; else ``None``.
+        channels: number of channels of a latent.
         downsampling: pixels per latent cell, along one side.
     """
 

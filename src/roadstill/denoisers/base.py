@@ -13,7 +13,7 @@ from roadstill.runs import group, later
 from roadstill.schedules import NoiseSchedule
 
 GUIDANCE, STEPS = 4.0, 50
-"""What sampling takes if neither the user nor the generator's kind says otherwise."""
+"""Defaults of sampling that neither the user nor the kind of generator overrides."""
 
 IN_MEMORY = "in memory"
 
@@ -52,7 +52,7 @@ class Origin:
         latents: digest of the latents that it was trained on, if known.
         class_mean: mean latents of its classes, ``[k, c, h, w]``, if known.
         step: number of optimiser steps that it has seen, if known.
-        schedule_assumed: whether its file does not say the noise schedule.
+        schedule_assumed: whether its file does not record the noise schedule.
     """
 
     digest: str = IN_MEMORY
@@ -105,7 +105,7 @@ class Sampling:
             EDM.
         guidance_interval: part of the chain that is guided, 0 its clean and 1 its noisy end (Kynkäänniemi et al. 2024).
         steps: steps of the respaced chain; if not given, 50, and 18 for EDM.
-        solver: of noise predictors ``ddpm`` (ancestral, the reference), ``ddim`` or ``dpm`` (DPM-Solver++ 2M, fewest
+        solver: solver of noise predictors ``ddpm`` (ancestral, the reference), ``ddim`` or ``dpm`` (DPM-Solver++ 2M, fewest
             steps); of velocity predictors and EDM ``heun`` or ``euler``; the first one if not given.
         noise: fresh noise of solvers that add some.
         strength: with start pictures, the share of the chain they are noised by: 1 keeps almost nothing of them, 0.2
@@ -113,9 +113,9 @@ class Sampling:
         from_class_mean: starts from the class's mean latent under as much noise as the chain's noisy end has. That is
             pure noise but for schedules such as spoon-cosine, which keep some signal there, as training does then.
         schedule: noise schedule by name; that of the checkpoint if not given. Another one is refused, except for
-            weights that do not say theirs (original DiT files count as linear).
+            weights that do not record theirs (original DiT files count as linear).
         force_schedule: takes another schedule than the checkpoint's.
-        teacher: how a teacher leads the drawing.
+        teacher: strength and interval of a teacher's guidance.
         batch_size: pictures at once; has no influence on what they look like.
         mixed_precision: ``no``, or ``bf16``: the network computes in half precision, about twice as fast where the
             machine has it and in single precision where not; the pictures differ a little.
@@ -167,7 +167,7 @@ class Denoiser(Protocol):
 
     Attributes:
         solvers: names that `Sampling.solver` may have, the default first.
-        origin: where it comes from.
+        origin: file that it comes from.
         schedule: noise schedule of a discrete chain; None for kinds that have none.
     """
 

@@ -87,7 +87,7 @@ class EDMDenoiser(LabelledDenoiser):
     Args:
         network: see `LabelledDenoiser`; it is told c_noise. One with ``augment_dim`` is told which pictures are
             mirrored, one with ``dropout`` gets a seed for it.
-        label_dropout: see `LabelledDenoiser`; without it there is no guidance.
+        label_dropout: see `LabelledDenoiser`; guidance needs it.
         guided_channels: see `LabelledDenoiser`.
         label_rows: see `LabelledDenoiser`.
         loss_reduction: ``sum`` over pixels and channels (EDM) or their ``mean``.

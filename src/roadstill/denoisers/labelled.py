@@ -16,7 +16,7 @@ from roadstill.schedules import NoiseSchedule, Progressive
 
 Ask = Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor | None]]
 """(noisy latents, what the network is told as time ``[b]``, place in the chain from 0, clean, to 1, noisy) -> the
-network's prediction under guidance and teacher, and what it says besides."""
+network's prediction under guidance and teacher, and its variance logits if it has some."""
 
 
 class LabelledDenoiser(ABC):
@@ -26,23 +26,23 @@ class LabelledDenoiser(ABC):
         network: ``network(z [b, c, h, w], t [b], y [b]) -> [b, c or 2c, h, w]`` with the attributes ``in_channels``,
             ``input_size`` and ``num_classes`` (row ``num_classes`` = no label).
         label_dropout: probability that a training sample loses its label.
-        guided_channels: how many leading latent channels guidance moves; 3 is what the reference does to four-channel
+        guided_channels: number of leading latent channels that guidance moves; 3 is what the reference does to four-channel
             latents, ``None`` means all.
         label_rows: the network's class row of each label; ``None`` means label = row.
 
     Attributes:
         solvers: names that `Sampling.solver` may have, the default first.
-        objective: what its kind of network predicts.
+        objective: name of what its kind of network predicts.
         networks: classes of networks that can learn to.
         needs_schedule: whether it walks a discrete chain of noise levels.
         compares_noise: whether its estimates hold a noise estimate (`Estimate.rough`).
         keywords: settings, besides network and schedule, that make a denoiser of it again.
-        reductions: how its loss may be reduced, the default first.
+        reductions: ways in which its loss may be reduced, the default first.
         churns: whether its solvers know churn.
         guidance: guidance of a sampling that names none.
         steps: likewise.
         schedule: the noise schedule of a discrete chain, if it has one.
-        origin: where it comes from.
+        origin: file that it comes from.
     """
 
     solvers: ClassVar[tuple[str, ...]]
@@ -219,7 +219,7 @@ class LabelledDenoiser(ABC):
         return mixed, None if logits is None else logits.chunk(2)[0]
 
     def _predict(self, x: Tensor, time: Tensor, rows: Tensor) -> tuple[Tensor, Tensor | None]:
-        """What the network says of noisy latents ``[b, c, h, w]``, and what it says besides, if it does."""
+        """The network's prediction for noisy latents ``[b, c, h, w]``, and its variance logits if it has some."""
         out = self.network(x, time, rows).float()
         channels = self.latent_shape[0]
         return out[:, :channels], out[:, channels:] if out.shape[1] > channels else None

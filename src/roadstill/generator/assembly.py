@@ -141,7 +141,7 @@ def opened(network: Network, schedule: NoiseSchedule | None, about: Mapping[str,
     Args:
         network: network with its weights.
         schedule: its noise schedule, for kinds that need one.
-        about: what the file records: objective, settings, and what `Origin` holds.
+        about: facts that the file records: objective, settings, and those of `Origin`.
         digest: digest of the file.
     """
     kind = kind_of(type(network), about.get("objective"))

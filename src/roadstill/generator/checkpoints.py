@@ -53,9 +53,9 @@ def load_denoiser(
             layout (``.pt``, safetensors); a diffusers DiT (folder or hub name); a pickle of EDM (``.pkl``), of which no
             code is run; ``None`` is the shipped base.
         which: ``ema`` or ``trained`` tensors of a checkpoint; a base file has one set of weights only.
-        base: where the checkpoint's base lies now, if it has moved.
-        objective: what weights of others predict: ``noise`` (DiT, the default) or ``velocity`` (SiT); ours know, and
-            EDM's predict ``denoised`` pictures.
+        base: path of the checkpoint's base, if it has moved.
+        objective: prediction target of weights of others: ``noise`` (DiT, the default) or ``velocity`` (SiT); our own
+            record it, and EDM's predict ``denoised`` pictures.
 
     Raises:
         UserError: nothing there, another format, tensors that do not fit, a base that is not the recorded one,
@@ -119,7 +119,7 @@ def _network_of_base(folder: Path, about: Mapping[str, Any], moved: Path | None)
     elif moved is None and record["path"] != SHIPPED:
         moved = folder / record["path"]
         if not moved.exists():
-            raise UserError(f"{folder}: its base {record['path']} is not there; say where it lies now (base)")
+            raise UserError(f"{folder}: its base {record['path']} is missing; give its present path (base)")
     found = load_denoiser(moved, objective=about.get("objective"))
     if found.origin.digest != record["digest"]:
         raise UserError(
@@ -166,7 +166,7 @@ def save_checkpoint(
     Args:
         folder: checkpoint folder.
         training: training that goes on, or has ended.
-        assembly: what it began with.
+        assembly: denoiser that it began with.
         base: the base as `record_base` names it, if there is one.
         class_mean: mean latents of the classes, ``[k, c, h, w]``.
         steps_done: number of optimiser steps so far.
@@ -236,7 +236,7 @@ def record_base(folder: Path, base: Path | None, digest: str) -> dict[str, str]:
 def adapter_record(adapter: Adapter) -> dict[str, Any]:
     """An adapter as JSON: its type's name and its settings."""
     if not is_dataclass(adapter) or not hasattr(known_adapters, type(adapter).__name__):
-        raise UserError(f"adapter {adapter!r} is not one of roadstill.adapters, so a checkpoint could not name it")
+        raise UserError(f"adapter {adapter!r} is not one of roadstill.adapters; checkpoints record only those")
     return {"type": type(adapter).__name__} | asdict(adapter)
 
 

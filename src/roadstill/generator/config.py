@@ -27,7 +27,7 @@ class Minimax:
         gather_memories: under several processes, whether each remembers the whole batch or, as in the reference, its
             own share; the extreme is taken over the process's own share either way.
         reduce: ``pairs`` (reference) or ``samples`` (the text's equation).
-        estimate: what the criteria compare: ``clean``, the estimate of the clean latent (reference), or
+        estimate: latents that the criteria compare: ``clean``, the estimate of the clean latent (reference), or
             ``zt_minus_eps``, the noisy latent minus the noise estimate (the thesis' text).
         t_max: applies the criteria to samples at steps (of EDM: noise levels) up to this one only; ``None`` to all.
     """
@@ -61,7 +61,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Ema:
-    """The moving average of what learns.
+    """The moving average of the trained parameters.
 
     Attributes:
         mode: ``warmup`` (decay min(decay, (1 + s) / (10 + s))), ``reference`` (always decay) or ``off``.
@@ -77,10 +77,10 @@ class Ema:
 
 @dataclass(frozen=True)
 class Labels:
-    """How classes are drawn, and what the network is told of them.
+    """In which order classes are drawn, and which rows of the label table stand for them.
 
     Attributes:
-        balanced: every class takes its turn, whatever its share of the data.
+        balanced: whether every class takes its turn, whatever its share of the data.
         rows: the network's class row of each label; ``None`` means label = row. With ``init: mean`` those whose mean
             the new rows start from, such as a table's street scenes (semantic initialisation).
         init: ``base`` keeps the base's label table, ``mean`` starts a new one from its mean row.
@@ -98,7 +98,7 @@ class Labels:
 
 @dataclass(frozen=True)
 class EDMTraining:
-    """What only EDM has.
+    """Settings that only EDM has.
 
     Attributes:
         loss_reduction: ``sum`` over pixels and channels (the default) or ``mean``. The criteria's weights are weighed
@@ -125,10 +125,10 @@ class FinetuneConfig:
         warmup_steps: steps of linear rise.
         lr_decay: ``none`` or ``cosine``.
         clip: largest gradient norm; ``None`` does not clip.
-        adapters: what learns. From scratch it must be ``Full()`` alone.
+        adapters: choice of what learns; from scratch it must be ``Full()`` alone.
         network: sizes of a network to train from scratch, a DiT or one of EDM's U-Nets; ``None`` adapts the base.
-        objective: what the network predicts, ``noise`` (DiT), ``velocity`` (SiT) or ``denoised`` pictures (EDM); if not
-            given, what the base does, and what the network's kind does from scratch or from weights of others.
+        objective: prediction target of the network: ``noise`` (DiT), ``velocity`` (SiT) or ``denoised`` pictures (EDM);
+            if not given, that of the base, and the usual one of the network from scratch or from weights of others.
         schedule: ``linear``, ``cosine:2``, ``spoon_cosine:2``, ``progressive:6,5,4,3,2`` (phases may be ``linear``), or
             the dotted path of a function that returns betas. ``progressive:thesis`` and ``progressive:drivedit`` are
             presets; ``progressive:6,2@4000`` gives each phase but the last 4,000 steps instead of an equal share.
@@ -138,8 +138,8 @@ class FinetuneConfig:
         criteria: further terms: dotted path of a class or of a function ``(estimate, clean, label) -> scalar`` -> its
             weight, or its weight and settings.
         ema: the moving average.
-        labels: how classes are drawn, and what the network is told of them.
-        edm: what only EDM has.
+        labels: order of the classes, and the rows of the label table.
+        edm: settings that only EDM has.
         guided_channels: leading latent channels that guidance moves; ``None`` means all, the reference has 3 of 4.
         mixed_precision: ``no``, or ``bf16`` where the machine computes in it.
         gradient_accumulation: parts that a batch is computed in.

@@ -1,4 +1,4 @@
-"""EDM's published pickles as networks of ours: settings and tensors are taken, code is not."""
+"""EDM's published pickles as `SongUNet`: settings and tensors are read, code is never run."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -32,7 +32,7 @@ _STYLES = {
 
 
 def load_edm(path: Path) -> tuple[SongUNet, dict[str, Any]]:
-    """The moving average in a pickle of EDM, and what the file says of label dropout and classes.
+    """The moving average in a pickle of EDM, and its label dropout and class names.
 
     Raises:
         UserError: a file that names anything but a network's parts, another kind of network, settings that this one
@@ -78,9 +78,9 @@ def _part(shell: Shell, name: str) -> Shell | None:
 
 
 def _settings(given: Any, path: Path) -> dict[str, Any]:
-    """The network's keywords, checked: a file decides no size that its tensors do not bear out."""
+    """The network's keywords, checked: sizes in the file must agree with its tensors."""
     if type(given) is not dict:
-        raise UserError(f"{path} does not say its network's settings; it is damaged")
+        raise UserError(f"{path} does not record its network's settings; it is damaged")
     known = {"img_resolution", "in_channels", "out_channels", *_DEFAULTS}
     if unknown := sorted(str(name)[:80] for name in given if name not in known):
         raise UserError(f"{path}: its network has the setting {unknown[0]!r}, which this one does not have")
@@ -93,7 +93,9 @@ def _settings(given: Any, path: Path) -> dict[str, Any]:
         if type(values) not in (list, tuple) or len(values) > 8 or any(type(value) is not int for value in values):
             raise UserError(f"{path}: {name} is {str(values)[:80]}; it should be up to 8 numbers")
     if not settings["label_dim"] or not all(1 <= mult <= 16 for mult in settings["channel_mult"]):
-        raise UserError(f"{path}: its network is told no class, or is too wide; only conditional ones are read")
+        raise UserError(
+            f"{path}: its network is unconditional, or wider than supported; only class-conditional networks are read"
+        )
     for name in ("dropout", "label_dropout"):
         if type(settings[name]) not in (int, float) or not 0 <= settings[name] <= 1:
             raise UserError(f"{path}: {name} is {str(settings[name])[:80]}; it should be 0 to 1")

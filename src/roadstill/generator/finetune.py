@@ -33,11 +33,11 @@ def finetune(latents: LatentStore, *, base: Path | None, out: Path, config: Fine
     """Trains a generator; a second call with the same arguments goes on where the first one stopped.
 
     Args:
-        latents: what is learned.
+        latents: training data.
         base: base file or checkpoint folder; ``None`` is the shipped base, or no base if ``config.network`` is given.
         out: the checkpoint folder.
         config: see `FinetuneConfig`.
-        seed: of everything random.
+        seed: seed of everything random.
 
     Returns:
         ``out``.

@@ -31,7 +31,7 @@ def is_foreign(path: Path) -> bool:
         with safe_open(path, framework="pt") as file:
             return METADATA not in (file.metadata() or {})
     except (SafetensorError, OSError):
-        return False  # the reader that follows says what is wrong
+        return False  # the reader that follows reports what is wrong
 
 
 def load_foreign(path: Path, objective: str | None) -> LabelledDenoiser:
@@ -40,7 +40,7 @@ def load_foreign(path: Path, objective: str | None) -> LabelledDenoiser:
     Args:
         path: DiT or SiT weights in the original layout (``.pt``, safetensors), a diffusers folder, or a pickle of EDM
             (``.pkl``), of which no code is run.
-        objective: what a DiT's network predicts, ``noise`` (the default) or ``velocity``.
+        objective: prediction target of a DiT: ``noise`` (the default) or ``velocity``.
 
     Raises:
         UserError: another format, or tensors that do not fit.

@@ -46,7 +46,7 @@ def generate(
         seed: seed of the set; image ``index`` of class ``label`` depends on (seed, label, index) and on nothing else.
         config: see `Sampling`.
         out: folder of the image set.
-        label_rows: what the denoiser is told for each label, if not the label itself.
+        label_rows: class row of the denoiser for each label, if not the label itself.
         start: real pictures to start from instead of pure noise: image ``index`` of a class begins as the class's
             picture number ``index``, in turn, noised by ``config.strength`` (D4M, Su et al. 2024).
         teacher: an agent towards whose idea of each class the pictures are led by ``config.teacher.guidance``.
@@ -104,13 +104,13 @@ class _Drawing:
         denoiser: generator with the noise schedule that it walks.
         codec: codec of its latents.
         names: names of the classes.
-        rows: what the denoiser is told for each label.
+        rows: class row of the denoiser for each label.
         per_class: pictures per class.
         seed: seed of the set.
         config: sampling with guidance and steps said.
         start: the picture that each one starts from, class by class, if there are any.
         teacher: agent that leads the drawing, if there is one.
-        record: what the set says of how it was made.
+        record: facts on how the set was made, for `set.json`.
     """
 
     denoiser: Denoiser

@@ -38,7 +38,7 @@ def towards(teacher: Teacher, codec: Codec, labels: Tensor) -> Guide:
 
     Args:
         teacher: judges the decoded pictures.
-        codec: of the latents.
+        codec: codec of the latents.
         labels: wanted classes ``[b]``.
     """
 

@@ -21,8 +21,8 @@ TIMES = (0, 50, 100, 150, 200)
 def draw_noising(images: ImageSet, codec: Codec, folder: Path, *, times: Sequence[int] = TIMES, seed: int = 0) -> None:
     """Writes ``noising_<schedule>.png`` (tiles in a row) for linear, Scos^2 and Scos^6, and ``noising.json``.
 
-    The picture is the hardest braking one, or the first if none says; the noise is the same everywhere, so tiles differ
-    by schedule alone. Each tile is decoded from the noised latent divided by its signal share: what the network would
+    The picture is that of the hardest braking, or the first if none records an acceleration; the noise is the same
+    everywhere, so tiles differ by schedule alone. Each tile is decoded from the noised latent divided by its signal share: what the network would
     have to see through.
     """
     hardest = int(np.argmin([fact.get("accel_mps2", 0.0) for fact in images.facts]))

@@ -1,10 +1,10 @@
-"""Settings of others by name, for minimax fine-tuning of EDM on CIFAR-10; docs/weights.md has them as commands."""
+"""Published hyperparameters of minimax fine-tuning of EDM on CIFAR-10; docs/weights.md has them as commands."""
 
 from roadstill.adapters import DiffFit
 from roadstill.generator.config import EDMTraining, Ema, FinetuneConfig, Labels, Minimax
 
 MINIMAX_CIFAR10 = {
-    # Thesis, table of hyper-parameters: "SongUNet-ncsnpp", 4 GPUs. Its weights fit a loss that is summed.
+    # Thesis, table of hyper-parameters: "SongUNet-ncsnpp", 4 GPUs. Its weights are tuned for a summed loss.
     "thesis": FinetuneConfig(
         steps=15_600,
         batch_size=256,

@@ -1,4 +1,4 @@
-"""`refine`: moves the latents of a small set until training on it pulls an agent where the whole set would.
+"""`refine`: optimises the latents of a small set so that training on it matches training on the whole set.
 
 Two objectives, both on the features that the untrained agent (with its pretrained weights) has of the pictures:
 
@@ -36,13 +36,13 @@ class Refinement:
 
     Attributes:
         steps: steps of Adam on the latents.
-        learning_rate: of it, in standard deviations of the latents.
+        learning_rate: learning rate of Adam, in standard deviations of the latents.
         gradients: weight of the first objective, 1 - cosine of the gradients.
         regression: weight of the second, mean squared error.
         closeness: weight of the mean squared distance from the latents at the start.
-        heads: random heads per step.
+        heads: number of random heads per step.
         head_scale: largest spread of a head's logits.
-        ridge: of the regression, as a share of the kernel's mean diagonal.
+        ridge: strength of the regression's ridge, as a share of the kernel's mean diagonal.
         real_batch: real images per step.
         real_images: most real images that are looked at, in equal shares of the classes.
         batch_size: pictures that are differentiated at once; larger sets take a second forward pass, not more memory.
@@ -82,11 +82,11 @@ def refine(
 
     Args:
         images: the small set to begin with, generated or picked.
-        real: what it stands for: the train part.
-        codec: of the latents that move.
-        agent: whose features count, untrained but with its initial weights.
+        real: set that it stands for: the train part.
+        codec: codec of the latents that move.
+        agent: agent whose features are matched, untrained but with its initial weights.
         config: see `Refinement`.
-        seed: of the random heads and the real batches.
+        seed: seed of the random heads and the real batches.
         out: folder of the refined set.
         cache: spares the frozen stages' work on the real images if they were seen before.
 
@@ -189,9 +189,9 @@ def ridge_error(ours: Tensor, labels: Tensor, theirs: Tensor, their_labels: Tens
 
     Args:
         ours: features of the small set, ``[n, d]``.
-        labels: of the small set, ``[n]``.
+        labels: labels of the small set, ``[n]``.
         theirs: features of real images, ``[m, d]``.
-        their_labels: of the real images, ``[m]``.
+        their_labels: labels of the real images, ``[m]``.
         ridge: share of the kernel's mean diagonal.
     """
     k = int(torch.maximum(labels.max(), their_labels.max())) + 1

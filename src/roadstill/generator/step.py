@@ -23,18 +23,18 @@ class Training:
 
     Args:
         denoiser: its network goes to the accelerator's device.
-        latents: what is learned.
+        latents: training data.
         config: see `FinetuneConfig`.
-        seed: of everything random.
+        seed: seed of everything random.
         accelerator: as `accelerator_of` makes it.
 
     Attributes:
-        names: of what learns.
-        weights: of the same.
-        averaged: moving average by name; empty if it is off.
-        criteria: with their memories.
+        names: names of the parameters that learn.
+        weights: the same parameters.
+        averaged: their moving average by name; empty if it is off.
+        criteria: criteria with their memories.
         optimizer: AdamW, as accelerate wraps it.
-        meter: what the next line of the log will say.
+        meter: sums for the next line of the log.
 
     Raises:
         UserError: a batch that does not divide into the parts of all processes.

@@ -1,4 +1,4 @@
-"""The whole road of a recipe, stage by stage; a stage whose inputs and settings are unchanged is not run again.
+"""The whole pipeline of a recipe, stage by stage; a stage whose inputs and settings are unchanged is not run again.
 
 A run folder::
 
@@ -35,7 +35,7 @@ def run_recipe(
     """Runs every stage of a recipe that is not done.
 
     Args:
-        recipe: what to do.
+        recipe: experiment to run.
         folder: the run folder.
         say: takes one line of progress.
         workers: processes for pictures, fine-tunings, small sets and agents.

@@ -23,7 +23,7 @@ def require_data(recipe: Recipe) -> None:
         UserError: the recipe is for another source and names no data.
     """
     if recipe.source != NAVSIM and recipe.data is None:
-        raise UserError(f"recipe {recipe.name} reads the source {recipe.source}; say where it lies with --data")
+        raise UserError(f"recipe {recipe.name} reads the source {recipe.source}; give its folder with --data")
 
 
 def make_world(road: Road) -> None:

@@ -34,6 +34,6 @@ def workers_of(road: Road) -> Workers:
 
 
 def do_all(road: Road, workers: Workers, jobs: Sequence[Job]) -> None:
-    """Does the jobs, several at a time; says each one's stage when it is done."""
+    """Runs the jobs, several at a time, and reports each one's stage when it is done."""
     for *_, stage in workers.each("do", jobs):
         road.say(stage.folder.name)

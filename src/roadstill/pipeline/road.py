@@ -1,4 +1,4 @@
-"""`Road`: one recipe on its way through a run folder, and what all its stages share."""
+"""`Road`: one recipe in its run folder, and what all its stages share."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -28,10 +28,10 @@ def runs_folder(other: str | None) -> str:
 
 @dataclass
 class Road:
-    """One recipe on its way through a run folder.
+    """One recipe in its run folder.
 
     Attributes:
-        recipe: what to do.
+        recipe: experiment to run.
         folder: the run folder.
         say: takes one line of progress.
         workers: processes for pictures, fine-tunings, small sets and agents.

@@ -31,7 +31,7 @@ class Row:
         agent: which of the recipe's agents; empty for the one that the headline is of.
         per_class: images per class; None for all.
         arm: its name.
-        label: how tables name it.
+        label: name of the arm in tables.
         seeds: number of agents.
         budget: images, bytes and optimiser steps; None where the runs do not say.
         balanced_accuracy: mean and standard deviation.
@@ -40,9 +40,9 @@ class Row:
         accuracy: mean and standard deviation.
         auroc: mean and standard deviation.
         word: the verdict, empty for the baseline.
-        difference: to the baseline, with the ends of its interval; None for the baseline.
+        difference: difference to the baseline, with the ends of its interval; None for the baseline.
         ranking: DD-Ranking's scores by name.
-        thesis: what the thesis has there, in its own words.
+        thesis: the thesis' figure, as it is written there.
     """
 
     recipe: str

@@ -91,7 +91,7 @@ def _completed(fields: dict[str, Any]) -> dict[str, Any]:
         for name, arm in arms.items():
             if isinstance(arm, dict) and arm.get("finetune") is not None:
                 arms[name] = arm | {"finetune": _overlay(shared, arm["finetune"])}
-    # A recipe that is like another and lacks some of its arms does not want their figures either.
+    # A recipe that leaves out arms of the one it is like does not want their figures either.
     thesis = {
         key: text
         for key, text in (fields.get("thesis") or {}).items()

@@ -25,9 +25,9 @@ class World:
 
     Attributes:
         drives: number of drives, several logs each.
-        seed: of the world; 9000 and above are reserved for confirmation.
+        seed: seed of the world; 9000 and above are reserved for confirmation.
         group: "demo" or "pretrain": towns, lights and weathers.
-        height_px: of the pictures, 16:9.
+        height_px: height of the pictures, which are 16:9.
     """
 
     drives: int = 24
@@ -42,19 +42,19 @@ class Arm:
 
     Attributes:
         kind: a name of `roadstill.selection.SELECTORS` picks real frames ("random", "per_drive", "medoids", ...), and
-            so does the dotted path of a selector of yours; "generated" draws from a generator, "full" takes all frames.
-        label: how tables name it.
+            so does the dotted path of your own selector; "generated" draws from a generator, "full" takes all frames.
+        label: name of the arm in tables.
         finetune: adapters and criteria; without it, a generated arm draws from the base as it was shipped.
         of: another generated arm whose checkpoint this one draws from, instead of a fine-tuning of its own.
-        start: how the real frames are picked that a generated arm's images start from, noised by the sampling's
-            strength; without it they start from pure noise.
+        start: selector of the real frames that a generated arm's images start from, noised by the sampling's strength;
+            without it they start from pure noise.
         guided: whether a teacher trained on the train part leads a generated arm's images to their classes.
-        sampling: the recipe's if not given.
-        candidates: so many times the images are made, and a teacher trained on the train part chooses among them.
-        choose: how: "confident" keeps the candidates of whose class the teacher is surest, "medoids" those nearest to
-            the clusters of the real frames; any other selector by its name, too.
-        refine: moves the images, however they were made, until training on them pulls an agent where all training
-            frames would.
+        sampling: sampling of a generated arm; the recipe's if not given.
+        candidates: number of images that are made for each one kept; a teacher trained on the train part chooses.
+        choose: selector among the candidates: "confident" keeps those of whose class the teacher is surest, "medoids"
+            those nearest to the clusters of the real frames; any other selector works, too.
+        refine: optimisation of the images, however they were made, so that training on them matches training on all
+            frames.
         seeds: number of agents; the recipe's number if not given.
         per_class: images per class; the recipe's if not given.
         settings: settings of the selector that ``kind`` names, by name; ``{"memory_size": 32}`` for "minimax".
@@ -108,41 +108,41 @@ class Recipe:
     """One experiment.
 
     Attributes:
-        name: also the name of the run folder.
-        arms: by a short name that serves as folder name.
+        name: name of the recipe, and of its run folder.
+        arms: arms by a short name that serves as folder name.
         world: source of the frames if ``data`` is not given.
-        data: folder of NAVSIM logs and sensors, or what ``source`` says.
-        source: what reads ``data``: "navsim" or "csv", whose frames are indexed; "cifar10" or "folder" (class folders),
-            whose pictures are taken as they are; or the dotted path of one of yours, see `roadstill.data.sources`.
+        data: folder of NAVSIM logs and sensors, or whatever ``source`` reads.
+        source: reader of ``data``: "navsim" or "csv", whose frames are indexed; "cifar10" or "folder" (class folders),
+            whose pictures are taken as they are; or the dotted path of your own, see `roadstill.data.sources`.
         source_settings: settings of the source, as the fields of `roadstill.sources.csv.config.CsvConfig`.
-        group: of class folders, see `roadstill.data.folders.prepare_folder`.
-        index: which frames count, and how they are split.
-        protocol: who may look at which part, see `roadstill.protocols`.
-        test_index: the test part as a selection of its own; what the index's preset holds back is dev then. The honest
-            protocol on NAVSIM is ``index: {preset: navtrain}`` with ``test_index: {preset: navtest}``.
+        group: pattern that finds what is not to be cut in class folders, see `roadstill.data.folders.prepare_folder`.
+        index: rules by which frames count, and by which they are split.
+        protocol: rule on who may look at which part, see `roadstill.protocols`.
+        test_index: selection of the test part, if it has one of its own; what the index's preset holds back is then dev.
+            The honest protocol on NAVSIM is ``index: {preset: navtrain}`` with ``test_index: {preset: navtest}``.
         image_px: side of the prepared pictures.
         hook: dotted path of a step that every full picture passes before it is cropped, see `roadstill.data.privacy`.
-        hook_settings: of the hook; its logs are those of ``data`` if it wants some.
+        hook_settings: settings of the hook; logs, if it takes some, are those of ``data``.
         max_per_class: most train / dev / test images of a class; all if not given.
         per_class: images per class of a small set (IPC).
         budgets: several numbers of images per class instead: every small arm is made at each, as ``<arm>@<number>``;
             fine-tunings are shared, and each budget is compared by itself.
         seeds: paired seeds: each draws or generates its own sets and trains its own agents.
-        sampling: of the generated arms that have none of their own.
+        sampling: sampling of the generated arms that have none of their own.
         codec: a codec file, or a diffusers autoencoder (folder or hub name); the shipped one if not given.
         decoder: a second diffusers autoencoder that decodes what the first one encodes.
         base: a base generator, as ``roadstill/edm-cifar10``; the shipped one for driving if not given.
-        pretrain: trains the base from scratch on the train part instead.
-        agent: of the small arms.
-        full_agent: of the full arm, of the teacher that some arms need, and of the training whose forgetting counts.
+        pretrain: training of the base from scratch on the train part, instead.
+        agent: agent of the small arms.
+        full_agent: agent of the full arm, also the teacher of some arms and the agent whose forgetting is counted.
         others: further agents by name, each with tables of its own: the fields in which they differ from the two above
             (another network, soft labels from the teacher, augmentation).
-        judged_on: "test", or "dev" for recipes that serve to choose: the test part then stays shut.
-        looks: how often each training is looked at on the part that its protocol watches, the last step included.
-        features: what selectors look at that need features: "agent" (the teacher's backbone), "pixels" (shrunk
-            pictures) or "dit" (the base generator's middle block).
+        judged_on: "test", or "dev" for recipes that serve to choose: the test part is then not opened.
+        looks: number of evaluations of each training on the part that its protocol watches, the last step included.
+        features: features that selectors use: "agent" (the teacher's backbone), "pixels" (shrunk pictures)
+            or "dit" (the base generator's middle block).
         baseline: the arm that verdicts compare with.
-        cluster_by: what the interval resamples: "log" or "drive".
+        cluster_by: unit that the interval resamples: "log" or "drive".
         thesis: the thesis' figures by ``arm@images per class``, by arm for all images, and for the ``majority`` line;
             tables print them too.
     """

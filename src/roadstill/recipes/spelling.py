@@ -35,7 +35,7 @@ def unrecorded(value: Any, kind: type) -> Any:
     """Fields without the names of types that records have; where a recipe needs one, as a class path.
 
     Args:
-        value: what a YAML file holds.
+        value: value read from a YAML file.
         kind: dataclass that it is of.
     """
     if isinstance(value, list):
