@@ -26,7 +26,7 @@ class LabelledDenoiser(ABC):
         network: ``network(z [b, c, h, w], t [b], y [b]) -> [b, c or 2c, h, w]`` with the attributes ``in_channels``,
             ``input_size`` and ``num_classes`` (row ``num_classes`` = no label).
         label_dropout: probability that a training sample loses its label.
-        guided_channels: number of leading latent channels that guidance moves; 3 is what the reference does to four-channel
+        guided_channels: number of leading latent channels that guidance moves; the reference takes 3 of four-channel
             latents, ``None`` means all.
         label_rows: the network's class row of each label; ``None`` means label = row.
 

@@ -22,8 +22,8 @@ def draw_noising(images: ImageSet, codec: Codec, folder: Path, *, times: Sequenc
     """Writes ``noising_<schedule>.png`` (tiles in a row) for linear, Scos^2 and Scos^6, and ``noising.json``.
 
     The picture is that of the hardest braking, or the first if none records an acceleration; the noise is the same
-    everywhere, so tiles differ by schedule alone. Each tile is decoded from the noised latent divided by its signal share: what the network would
-    have to see through.
+    everywhere, so tiles differ by schedule alone. Each tile is decoded from the noised
+    latent divided by its signal share: what the network would have to see through.
     """
     hardest = int(np.argmin([fact.get("accel_mps2", 0.0) for fact in images.facts]))
     clean = codec.encode(from_pixels(torch.from_numpy(images.pixels([hardest])))).mean

@@ -118,7 +118,7 @@ class Recipe:
         group: pattern that finds what is not to be cut in class folders, see `roadstill.data.folders.prepare_folder`.
         index: rules by which frames count, and by which they are split.
         protocol: rule on who may look at which part, see `roadstill.protocols`.
-        test_index: selection of the test part, if it has one of its own; what the index's preset holds back is then dev.
+        test_index: selection of the test part, if that has its own; dev is then what the index's preset holds back.
             The honest protocol on NAVSIM is ``index: {preset: navtrain}`` with ``test_index: {preset: navtest}``.
         image_px: side of the prepared pictures.
         hook: dotted path of a step that every full picture passes before it is cropped, see `roadstill.data.privacy`.
