@@ -106,7 +106,7 @@ class Sampling:
         guidance_interval: part of the chain that is guided, 0 its clean and 1 its noisy end (Kynkäänniemi et al. 2024).
         steps: steps of the respaced chain; if not given, 50, and 18 for EDM.
         solver: solver of the chain: of noise predictors ``ddpm`` (ancestral, the reference), ``ddim`` or ``dpm``
-            (DPM-Solver++ 2M, fewest steps); of velocity predictors and EDM ``heun`` or ``euler``; the first one if not given.
+            (DPM-Solver++ 2M, fewest steps), of velocity predictors and EDM ``heun`` or ``euler``; by default the first.
         noise: fresh noise of solvers that add some.
         strength: with start pictures, the share of the chain they are noised by: 1 keeps almost nothing of them, 0.2
             redraws details.
