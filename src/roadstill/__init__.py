@@ -15,15 +15,17 @@ if TYPE_CHECKING:
     from roadstill.adapters import Adapter, BitFit, DiffFit, Full, LoRA, apply_adapters, merge, parameter_ledger
     from roadstill.agents import Agent, AgentConfig, open_agent, train_agent
     from roadstill.codecs import Codec, load_codec
+    from roadstill.codecs.config import CodecTraining
     from roadstill.codecs.latents import LatentStore, encode_imageset, open_latents
-    from roadstill.codecs.training import CodecTraining, pretrain_codec
+    from roadstill.codecs.training import pretrain_codec
     from roadstill.criteria import Criterion, Diversity, MeanAlignment, Representativeness
     from roadstill.data.folders import import_folder
     from roadstill.data.indexing import IndexConfig, index_data
     from roadstill.data.picture_store import PictureConfig
     from roadstill.data.prepare import prepare_splits
     from roadstill.data.privacy import BlurBoxes
-    from roadstill.denoisers.base import Denoiser, Estimate, Sampling
+    from roadstill.data.sources import PictureSource, SetRequest
+    from roadstill.denoisers.base import Denoiser, Estimate, Origin, Sampling, SolverNoise, TeacherGuidance
     from roadstill.errors import UserError
     from roadstill.evaluation import (
         Comparison,
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from roadstill.frames import BrakeLabel, FrameTable, open_frames
     from roadstill.frames.filters import FrameFilter, SceneFilter
     from roadstill.generator.checkpoints import export_base, load_denoiser
-    from roadstill.generator.config import FinetuneConfig
+    from roadstill.generator.config import EDMTraining, Ema, FinetuneConfig, Labels, Minimax, Term
     from roadstill.generator.finetune import finetune
     from roadstill.generator.generate import generate
     from roadstill.generator.refine import Refinement, refine
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from roadstill.report import write_report
     from roadstill.schedules import NoiseSchedule, Progressive, cosine, linear, read_schedule, spoon_cosine
     from roadstill.selection import SELECTORS, JointSelector, Maker, Selector, make_selector, pick, select
+    from roadstill.sources.base import FrameSource
 
 __version__ = "0.1.0"
 __all__ = [
@@ -71,23 +74,30 @@ __all__ = [
     "Denoiser",
     "DiffFit",
     "Diversity",
+    "EDMTraining",
+    "Ema",
     "Estimate",
     "Evaluation",
     "FinetuneConfig",
     "FrameFilter",
+    "FrameSource",
     "FrameTable",
     "Full",
     "ImageSet",
     "ImageSetWriter",
     "IndexConfig",
     "JointSelector",
+    "Labels",
     "LatentStore",
     "LoRA",
     "Maker",
     "MeanAlignment",
+    "Minimax",
     "NetworkConfig",
     "NoiseSchedule",
+    "Origin",
     "PictureConfig",
+    "PictureSource",
     "Progressive",
     "Recipe",
     "Refinement",
@@ -96,7 +106,11 @@ __all__ = [
     "Sampling",
     "SceneFilter",
     "Selector",
+    "SetRequest",
+    "SolverNoise",
     "SongUNetConfig",
+    "TeacherGuidance",
+    "Term",
     "UNet2DConfig",
     "UserError",
     "Verdict",
@@ -142,14 +156,16 @@ _PUBLIC = {
     "agents": ("Agent", "AgentConfig", "open_agent", "train_agent"),
     "codecs": ("Codec", "load_codec"),
     "codecs.latents": ("LatentStore", "encode_imageset", "open_latents"),
-    "codecs.training": ("CodecTraining", "pretrain_codec"),
+    "codecs.config": ("CodecTraining",),
+    "codecs.training": ("pretrain_codec",),
     "criteria": ("Criterion", "Diversity", "MeanAlignment", "Representativeness"),
     "data.folders": ("import_folder",),
     "data.indexing": ("IndexConfig", "index_data"),
     "data.picture_store": ("PictureConfig",),
     "data.prepare": ("prepare_splits",),
     "data.privacy": ("BlurBoxes",),
-    "denoisers.base": ("Denoiser", "Estimate", "Sampling"),
+    "data.sources": ("PictureSource", "SetRequest"),
+    "denoisers.base": ("Denoiser", "Estimate", "Origin", "Sampling", "SolverNoise", "TeacherGuidance"),
     "errors": ("UserError",),
     "evaluation": (
         "Comparison",
@@ -167,7 +183,7 @@ _PUBLIC = {
     "frames": ("BrakeLabel", "FrameTable", "open_frames"),
     "frames.filters": ("FrameFilter", "SceneFilter"),
     "generator.checkpoints": ("export_base", "load_denoiser"),
-    "generator.config": ("FinetuneConfig",),
+    "generator.config": ("EDMTraining", "Ema", "FinetuneConfig", "Labels", "Minimax", "Term"),
     "generator.finetune": ("finetune",),
     "generator.generate": ("generate",),
     "generator.refine": ("Refinement", "refine"),
@@ -179,6 +195,7 @@ _PUBLIC = {
     "report": ("write_report",),
     "schedules": ("NoiseSchedule", "Progressive", "cosine", "linear", "read_schedule", "spoon_cosine"),
     "selection": ("SELECTORS", "JointSelector", "Maker", "Selector", "make_selector", "pick", "select"),
+    "sources.base": ("FrameSource",),
 }
 _MODULE_OF = {name: f"roadstill.{module}" for module, names in _PUBLIC.items() for name in names}
 
