@@ -122,8 +122,8 @@ def generate(
         per_class: number of images per class.
         seed: seed of the noise; image i of class c depends on the seed, c and i alone.
         start: image set of real pictures to start from instead of pure noise; see sampling.strength.
-        teacher: agent made by train, which guides the images towards their classes; see sampling.teacher_guidance.
-        sampling: guidance, steps, solver, strength, teacher_guidance.
+        teacher: agent made by train, which guides the images towards their classes; see sampling.teacher.guidance.
+        sampling: guidance, steps, solver, strength, guidance by a teacher.
     """
     from roadstill.agents import open_agent
     from roadstill.codecs import load_codec
