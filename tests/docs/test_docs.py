@@ -5,12 +5,14 @@ import inspect
 import re
 import shlex
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 from pages import PAGES, ROOT, blocks
 
 import roadstill
 from roadstill.cli import VERBS, completed, verb_function
+from roadstill.cli.spelling import hint_at
 from roadstill.moved import MOVED
 
 REFERENCE = sorted((ROOT / "docs" / "reference").glob("*.md"))
@@ -34,8 +36,23 @@ def test_command_fits_its_verb(line):
     required = [name for name, given in parameters.items() if given.default is inspect.Parameter.empty]
     options = [word for word in words if word.startswith("--")]
     assert {option[2:].split(".")[0] for option in options} <= set(parameters) - set(required)
+    assert [option for option in options if not taken_by(verb, option)] == []
     values = [word for word in words if not word.startswith("--")]
     assert len(values) == len(required) + len(options)
+
+
+def taken_by(verb: str, option: str) -> bool:
+    """Whether a verb has an option, be it one within a configuration such as ``--tuning.labels.rows``."""
+    name = option.removeprefix("--").replace("-", "_")
+    return name in ("help", "config") or hint_at(name, get_type_hints(verb_function(verb))) is not None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_options_in_the_text_exist(page):
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    spans = [span for span in re.findall(r"`([^`]+)`", text) if span.startswith(("--", "roadstill "))]
+    options = {option for span in spans for option in re.findall(r"--[a-z][\w.-]*", span)}
+    assert [option for option in options if not any(taken_by(verb, option) for verb in VERBS)] == []
 
 
 def test_make_targets_exist():
