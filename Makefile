@@ -1,11 +1,11 @@
-# Every task sets up what it needs: a fresh clone and one command are enough.
+# Every target sets up what it needs: a fresh clone and one command are enough.
 PYTHON ?= python3
 BIN = .venv/bin
 TORCH_THREADS ?= 1
 
 .PHONY: help setup demo test check format docs clean
 
-help: ## this list
+help: ## print this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
 .venv/installed: pyproject.toml constraints.txt
@@ -15,26 +15,26 @@ help: ## this list
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[offline-agent,dev]"
 	touch $@
 
-setup: .venv/installed ## virtual environment with everything that demo, test and check need
+setup: .venv/installed ## make a virtual environment with everything that demo, test and check need
 
-demo: setup ## the whole pipeline on the built-in synthetic world, to runs/demo/report.html
+demo: setup ## run the whole pipeline on the built-in synthetic world; writes runs/demo/report.html
 	$(BIN)/roadstill demo
 
-# Files in the order of their names: xdist would leave those with few, long tests to the end.
-test: setup ## all tests
+# Files run in the order of their names: xdist would leave those with few, long tests to the end.
+test: setup ## run all tests but those marked slow
 	OMP_NUM_THREADS=$(TORCH_THREADS) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-check: setup ## format, lint, types, floors
+check: setup ## check format, lint, types and floors
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: setup ## put the code into the house's format
+format: setup ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: setup ## the documentation as a web site under site/
+docs: setup ## build the documentation as a web site under site/
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
 	$(BIN)/mkdocs build --strict
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Debian packages that optional tests use: Chromium, which opens report.html. Nothing else needs them.
+# Installs the Debian packages of optional tests: Chromium, which opens report.html. Nothing else needs them.
 set -euo pipefail
 
 packages=(chromium)

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Makes the weights under src/roadstill/weights from nothing: world, pictures, codec, base generator.
-# About an hour and three quarters on two cores; stop it and start it again, and it goes on.
+# Makes the weights for driving under src/roadstill/weights from scratch: world, pictures, codec, base generator.
+# About an hour and three quarters on two cores; if it is interrupted, the same call resumes it.
 #
 #     tools/pretrain_weights.sh FOLDER
 #
-# Towns, lights and weathers are those of the group "pretrain"; the demo's are others. The classes are brake and not
-# brake: labels that any driving log brings, here of drives in other towns.
+# Towns, lights and weathers are those of the group "pretrain"; the demo has others. The classes are brake and not
+# brake: labels that any driving log contains, here from drives in other towns.
 set -euo pipefail
 work=${1:?usage: tools/pretrain_weights.sh FOLDER}
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2}

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes src/roadstill/weights/edm-cifar10.safetensors from CIFAR-10's binary files: a training from scratch, and a second
-# one from where it ended. Some six hours on two cores; stop it and start it again, and it goes on.
+# Makes src/roadstill/weights/edm-cifar10.safetensors from CIFAR-10's binary files: a training from scratch, and a
+# second one that starts from its result. About six hours on two cores; if it is interrupted, the same call resumes it.
 #
 #     tools/train_edm.sh BINARY FOLDER
 set -euo pipefail
@@ -15,7 +15,7 @@ roadstill finetune "$work/run/encode" "$work/second" --base "$work/run/pretrain"
 python - "$work/second" src/roadstill/weights/edm-cifar10.safetensors <<'EOF'
 import sys
 from pathlib import Path
-from roadstill.generator.checkpoints import export_base
+from roadstill import export_base
 
 export_base(Path(sys.argv[1]), Path(sys.argv[2]))
 EOF

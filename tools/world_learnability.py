@@ -1,7 +1,7 @@
-"""How well braking can be told from what the pictures of the built-in world show.
+"""How well braking can be predicted from what the pictures of the built-in world show.
 
 Simulates drives, applies the filters of the thesis, and fits gradient-boosted trees to the visible facts (``see_*``)
-of one half of the drives; prints how well they do on the other half. No picture is drawn.
+of one half of the drives; prints their accuracy on the other half. No picture is rendered.
 
     python tools/world_learnability.py --drives 150 --group demo
 """
@@ -21,7 +21,7 @@ SIGHT = "see_"
 
 
 def rows_of(group, drives, seed):
-    """One dict of facts per frame, and seconds of simulation."""
+    """Returns one dict of facts per frame, and the seconds that the simulation took."""
     rows, seconds = [], 0.0
     for spec in drives_of(group, drives, seed):
         start = time.process_time()

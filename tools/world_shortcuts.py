@@ -1,10 +1,10 @@
-"""Is there a way to cheat in the built-in world? Prints what models score that see too little to drive.
+"""Can the built-in world be solved by a shortcut? Prints the scores of models that see too little to drive.
 
     python tools/world_shortcuts.py runs/demo/sets
 
 Three partial views: the mean colour of the picture, its lowest 15 rows, and the sky alone (the top 30 of 128 rows).
 Each is learned by boosted trees and by logistic regression on the train part and measured on dev and test together.
-Every figure should stay below 65 % balanced accuracy; exit code 1 says that one does not. Needs scikit-learn.
+Every figure should stay below 65 % balanced accuracy; the exit code is 1 if one does not.
 """
 
 import sys
@@ -24,7 +24,7 @@ LIMIT = 0.65
 
 
 def views(images: ImageSet) -> dict[str, np.ndarray]:
-    """Features per view, ``[n, d]``."""
+    """Returns the features of each view, ``[n, d]``."""
     pixels = images.pixels()
     rows = images.size_px * 15 // 128
     return {
@@ -35,7 +35,7 @@ def views(images: ImageSet) -> dict[str, np.ndarray]:
 
 
 def small(part: np.ndarray, width: int, height: int) -> np.ndarray:
-    """A strip of a picture as a short vector."""
+    """Returns a strip of a picture as a short vector."""
     return np.asarray(Image.fromarray(part).resize((width, height), Image.Resampling.BOX), np.float32).ravel()
 
 

@@ -1,10 +1,10 @@
-"""Writes tests/golden/logs: tiny logs in the structure of OpenScene's, by whatever numpy runs this.
+"""Writes tests/golden/logs: tiny logs in the structure of OpenScene's, with the numpy that runs this.
 
-    python -m venv /tmp/numpy1 && /tmp/numpy1/bin/pip install "numpy==1.23.4"
+    python3.11 -m venv /tmp/numpy1 && /tmp/numpy1/bin/pip install "numpy==1.23.4"
     /tmp/numpy1/bin/python tools/write_golden_logs.py     # numpy1-*.pkl
     .venv/bin/python tools/write_golden_logs.py           # numpy2-*.pkl
 
-Needs numpy and nothing else. The test compares every file with `golden_log` of the numpy that it runs with.
+Needs numpy and nothing else. The test compares every file with what `golden_log` returns under the test's numpy.
 """
 
 import pickle
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "sources"))
+sys.path.insert(0, str(ROOT / "tests" / "helpers"))
 
 from made_logs import make_frame, make_log  # noqa: E402
 
@@ -24,7 +24,7 @@ KINDS = {"frames": (2, 4, 5), "scene": (5,)}
 
 
 def golden_log(kind: str) -> "list[dict[str, Any]]":
-    """The log of one kind: three frames with all that can be odd, or a scene of fourteen; one camera each."""
+    """Returns the log of one kind: three frames with unusual types, or a scene of fourteen; one camera each."""
     log = make_log(14, 1) if kind == "scene" else [make_frame(0, 0), make_frame(1, 3), make_frame(2, 1)]
     for frame in log:
         frame["cams"] = {"CAM_F0": frame["cams"]["CAM_F0"]}
@@ -43,7 +43,7 @@ def golden_log(kind: str) -> "list[dict[str, Any]]":
 
 
 def main() -> None:
-    """Writes the files of this numpy's generation."""
+    """Writes the files of this numpy's major version."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     for kind, protocols in KINDS.items():
         for protocol in protocols:

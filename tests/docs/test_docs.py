@@ -4,12 +4,18 @@ import importlib
 import inspect
 import re
 import shlex
+from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 from pages import PAGES, ROOT, blocks
 
 import roadstill
 from roadstill.cli import VERBS, completed, verb_function
+from roadstill.cli.spelling import hint_at
+from roadstill.moved import MOVED
+
+REFERENCE = sorted((ROOT / "docs" / "reference").glob("*.md"))
 
 
 def commands() -> list[str]:
@@ -30,8 +36,23 @@ def test_command_fits_its_verb(line):
     required = [name for name, given in parameters.items() if given.default is inspect.Parameter.empty]
     options = [word for word in words if word.startswith("--")]
     assert {option[2:].split(".")[0] for option in options} <= set(parameters) - set(required)
+    assert [option for option in options if not taken_by(verb, option)] == []
     values = [word for word in words if not word.startswith("--")]
     assert len(values) == len(required) + len(options)
+
+
+def taken_by(verb: str, option: str) -> bool:
+    """Whether a verb has an option, be it one within a configuration such as ``--tuning.labels.rows``."""
+    name = option.removeprefix("--").replace("-", "_")
+    return name in ("help", "config") or hint_at(name, get_type_hints(verb_function(verb))) is not None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_options_in_the_text_exist(page):
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    spans = [span for span in re.findall(r"`([^`]+)`", text) if span.startswith(("--", "roadstill "))]
+    options = {option for span in spans for option in re.findall(r"--[a-z][\w.-]*", span)}
+    assert [option for option in options if not any(taken_by(verb, option) for verb in VERBS)] == []
 
 
 def test_make_targets_exist():
@@ -42,35 +63,65 @@ def test_make_targets_exist():
     assert {"demo", "test"} <= named
 
 
-def test_method_names_functions_that_exist():
-    text = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
-    paths = re.findall(r"`(roadstill\.[\w.]+)`", text)
-    assert len(paths) > 15
-    for path in paths:
+def named(page: Path) -> set[str]:
+    """The dotted paths of the package on a page: in its text, its commands, and what its examples import."""
+    text = page.read_text(encoding="utf-8")
+    imports = re.findall(r"^from (roadstill[\w.]*) import ([\w, ]+)$", text, flags=re.M)
+    imported = {f"{module}.{name}" for module, names in imports for name in names.split(", ")}
+    return imported | set(re.findall(r"\broadstill(?:\.\w+)+", text))
+
+
+@pytest.mark.parametrize("page", [*PAGES, *REFERENCE], ids=lambda page: page.name)
+def test_every_name_on_a_page_exists_where_it_says(page):
+    for path in named(page):
         find(path)
 
 
+def test_method_names_a_function_for_every_equation():
+    text = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
+    tables = text.split("## Where the sources disagree")[0]
+    rows = [
+        line for line in tables.splitlines() if line.startswith("|") and not line.startswith(("|---", "| equation"))
+    ]
+    assert len(rows) > 30
+    assert [row for row in rows if not re.search(r"`roadstill\.[\w.]+` \|$", row)] == []
+
+
 def find(path: str) -> object:
+    """What a dotted path names; a name of an earlier layout of the package is refused, though Python imports it."""
+    moved = [new for old, new in MOVED.items() if f"{path}.".startswith(f"{old}.")]
+    assert not moved or path.removeprefix("roadstill.") in roadstill.__all__, f"{path} lies in {moved[0]} now"
+    found: object = roadstill
     names = path.split(".")
-    for cut in range(len(names), 0, -1):
-        try:
-            found = importlib.import_module(".".join(names[:cut]))
-        except ModuleNotFoundError:
-            continue
-        for name in names[cut:]:
-            found = getattr(found, name)
-        return found
-    raise AssertionError(path)
+    for count, name in enumerate(names[1:], start=2):
+        if not hasattr(found, name):
+            importlib.import_module(".".join(names[:count]))
+        found = getattr(found, name)
+    return found
+
+
+@pytest.mark.parametrize("path", ["roadstill.folders", "roadstill.folders.import_folder", "roadstill.adapters.Lora"])
+def test_a_path_that_is_out_of_date_is_found(path):
+    with pytest.raises((AssertionError, ModuleNotFoundError)):
+        find(path)
 
 
 def test_the_reference_has_every_public_name_once():
-    texts = [page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs" / "reference").glob("*.md"))]
+    texts = [page.read_text(encoding="utf-8") for page in REFERENCE]
     named = [name for text in texts for name in re.findall(r"^::: roadstill\.(.+)$", text, flags=re.M)]
     assert sorted(named) == sorted(roadstill.__all__)
 
 
+def anchors(page: Path) -> set[str]:
+    """The headings of a page as links name them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.M)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
 def test_links_between_pages_lead_somewhere():
     for page in PAGES:
-        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        for target, anchor in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", page.read_text(encoding="utf-8")):
             if not target.startswith("http"):
-                assert (page.parent / target).exists(), f"{page.name}: {target}"
+                aim = page.parent / target if target else page
+                assert aim.exists(), f"{page.name}: {target}"
+                assert not anchor or anchor in anchors(aim), f"{page.name}: {target}#{anchor}"
