@@ -58,33 +58,12 @@ def generate(
         UserError: no class names, label rows, start pictures or a teacher that do not fit, a codec or noise schedule
             that the denoiser was not trained with, class means that it does not know.
     """
-    names = tuple(class_names or denoiser.origin.class_names)
-    rows = tuple(label_rows if label_rows is not None else range(len(names)))
-    _check(names, rows, per_class, denoiser.origin, codec)
-    if teacher is not None and tuple(teacher.class_names) != names:
-        raise UserError(f"the teacher knows the classes {', '.join(teacher.class_names)}, not {', '.join(names)}")
-    denoiser = _scheduled(denoiser, config)
-    config = _settled(denoiser, config, names, start)
-    record = {
-        "method": "generated",
-        "seed": seed,
-        "per_class": per_class,
-        "label_rows": rows,
-        "checkpoint": denoiser.origin.digest,
-        "codec": codec.digest,
-        "decoder": codec.decoder_digest,
-        "sampling": plain(config),
-        "latents": denoiser.origin.latents,
-        "start": None if start is None else start.digest,
-        "teacher": None if teacher is None else teacher.digest,
-    }
-    begin = None if start is None else _starts(start, names, per_class)
-    drawing = _Drawing(denoiser, codec, names, rows, per_class, seed, config, begin, teacher, record)
+    drawing = _plan(denoiser, codec, class_names, per_class, seed, config, label_rows, start, teacher)
     # A killed run leaves its pictures here, and the same call goes on from them.
     part = out.with_name(f".{out.name}.unfinished")
     rank, world, wait = _processes()
     known = denoiser.origin.digest != IN_MEMORY
-    if rank == 0 and not (known and part.is_dir() and read_json(part / "key.json") == plain(record)):
+    if rank == 0 and not (known and part.is_dir() and read_json(part / "key.json") == plain(drawing.record)):
         shutil.rmtree(part, ignore_errors=True)
     wait()
     for batch in drawing.batches[rank::world]:
@@ -134,6 +113,42 @@ class _Drawing:
         """The same in batches."""
         told, size = self.told, self.config.batch_size
         return [told[at : at + size] for at in range(0, len(told), size)]
+
+
+def _plan(
+    denoiser: Denoiser,
+    codec: Codec,
+    class_names: Sequence[str] | None,
+    per_class: int,
+    seed: int,
+    config: Sampling,
+    label_rows: Sequence[int] | None,
+    start: ImageSet | None,
+    teacher: Teacher | None,
+) -> _Drawing:
+    """Checks everything before any work; see `generate`."""
+    names = tuple(class_names or denoiser.origin.class_names)
+    rows = tuple(label_rows if label_rows is not None else range(len(names)))
+    _check(names, rows, per_class, denoiser.origin, codec)
+    if teacher is not None and tuple(teacher.class_names) != names:
+        raise UserError(f"the teacher knows the classes {', '.join(teacher.class_names)}, not {', '.join(names)}")
+    denoiser = _scheduled(denoiser, config)
+    config = _settled(denoiser, config, names, start)
+    record = {
+        "method": "generated",
+        "seed": seed,
+        "per_class": per_class,
+        "label_rows": rows,
+        "checkpoint": denoiser.origin.digest,
+        "codec": codec.digest,
+        "decoder": codec.decoder_digest,
+        "sampling": plain(config),
+        "latents": denoiser.origin.latents,
+        "start": None if start is None else start.digest,
+        "teacher": None if teacher is None else teacher.digest,
+    }
+    begin = None if start is None else _starts(start, names, per_class)
+    return _Drawing(denoiser, codec, names, rows, per_class, seed, config, begin, teacher, record)
 
 
 def _check(names: Sequence[str], rows: Sequence[int], per_class: int, origin: Origin, codec: Codec) -> None:
