@@ -192,7 +192,7 @@ def test_resnet18_takes_weights_in_torchvisions_names(tmp_path):
     for name, value in source.stages.state_dict().items():
         assert torch.equal(value, network.stages.state_dict()[name]), name
     torch.save(dict(list(theirs.items())[5:]), tmp_path / "torn.pth")
-    with pytest.raises(UserError, match="does not hold a ResNet-18"):
+    with pytest.raises(UserError, match="does not contain a ResNet-18"):
         resnet18(2, tmp_path / "torn.pth", trained=True)
 
 

@@ -132,7 +132,7 @@ def test_a_folder_without_weights_starts_random_and_refuses_pickles(tmp_path):
     with pytest.raises(UserError, match="random weights; give weights"):
         build(name, 16, freeze=1)
     (tmp_path / "model" / "pytorch_model.bin").write_bytes(b"")
-    with pytest.raises(UserError, match="only safetensors are read"):
+    with pytest.raises(UserError, match="only safetensors files are read"):
         build(name, 16)
 
 
@@ -174,10 +174,10 @@ def test_a_model_of_timm_is_a_backbone(timm, tmp_path):
     assert torch.equal(network.stages[0].conv.weight, whole.conv.weight)
     assert network.head.weight.shape == (2, 5)
     assert not build("timm:tiny", 16).pretrained
-    with pytest.raises(UserError, match=r"timm cannot make 'huge': Unknown model"):
+    with pytest.raises(UserError, match=r"timm cannot build 'huge': Unknown model"):
         build("timm:huge", 16)
     torch.save(whole.state_dict(), tmp_path / "tiny.pth")
-    with pytest.raises(UserError, match=r"no \.safetensors file"):
+    with pytest.raises(UserError, match=r"is not a \.safetensors file"):
         build("timm:tiny", 16, weights=tmp_path / "tiny.pth")
 
 
@@ -222,10 +222,10 @@ def test_a_network_of_ones_own_trains_from_the_seed_alone(tmp_path):
         ("convnet-6", 32, "at least 64 px, not 32"),
         ("resnet-ap10", 8, "at least 16 px"),
         ("convnet-3", None, "set image_px"),
-        ("no_such_module.network", 32, "cannot be made: no 'no_such_module.network'"),
+        ("no_such_module.network", 32, "cannot be built: no 'no_such_module.network'"),
         ("transformers:/no/such/folder", 32, r"neither a folder with a config\.json nor"),
         (f"{__name__}.wide", 32, r"features \[b, d\]"),
-        (f"{__name__}.unasked", 32, "cannot be made"),
+        (f"{__name__}.unasked", 32, "cannot be built"),
     ],
 )
 def test_names_that_lead_nowhere_give_one_line(name, px, message):

@@ -23,5 +23,5 @@ def test_agents_side_by_side_are_the_ones_trained_alone(tmp_path, workers):
 
 def test_each_agent_has_its_own_seed(tmp_path):
     images = picture_set(tmp_path / "set", 4)
-    with pytest.raises(UserError, match="one of its own"):
+    with pytest.raises(UserError, match="each agent needs its own"):
         train_agents(images, config=SMALL, seeds=[1, 1], out=tmp_path / "agents")

@@ -96,7 +96,7 @@ def test_a_teacher_writes_its_probabilities_beside_the_images(images, tmp_path):
     np.testing.assert_array_equal(found, teacher.predict_set(images))
     assert "soft_label" not in open_imageset(images.root).facts[0]
     assert equal(state(saved, SOFT), state(soft, SOFT))
-    with pytest.raises(UserError, match="the teacher knows the classes"):
+    with pytest.raises(UserError, match="the teacher has the classes"):
         soften(replace(images, class_names=("a", "b")), teacher)
 
 

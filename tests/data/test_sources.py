@@ -73,7 +73,7 @@ def test_a_strangers_source_in_a_recipe(data, tmp_path):
     assert set(open_imageset(out / "sets" / "test").column("location")) == {"Bonn"}
     page = (out / "report.html").read_text()
     assert "Filter funnel" in page
-    assert "came as they are" not in page
+    assert "were taken as they are" not in page
     assert yaml.safe_load((out / "recipe.yaml").read_text())["source_settings"] == {"location": "Bonn"}
 
 
@@ -112,7 +112,7 @@ def test_ones_own_pictures_need_no_index(tmp_path, capsys):
     out = run_toy(tmp_path, source=own, data=str(tmp_path), protocol="literature")
     assert sorted(path.name for path in (out / "sets").iterdir()) == ["test", "train"]
     page = (out / "report.html").read_text()
-    assert "came as they are" in page
+    assert "were taken as they are" in page
     assert "Filter funnel" not in page
     assert call("index", tmp_path, tmp_path / "index", "--source", own) == 2
     assert "needs no index; call roadstill prepare" in capsys.readouterr().err

@@ -252,9 +252,9 @@ def test_it_answers_whatever_is_damaged(damage, tmp_path, monkeypatch, capsys):
         "logs_are_pipes": "no log can be read",
         "no_list": "holds",
         "no_frames": "good_frames: 0",
-        "pictures": "cannot be looked at (UnidentifiedImageError",
-        "maps": "cannot be looked at (DatabaseError",
-        "packages": "cannot be looked at (OSError: torch is broken badly)",
+        "pictures": "cannot be examined (UnidentifiedImageError",
+        "maps": "cannot be examined (DatabaseError",
+        "packages": "cannot be examined (OSError: torch is broken badly)",
         "weights": "codec: damaged",
         "environment": "is not a folder",
     }

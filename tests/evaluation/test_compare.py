@@ -170,7 +170,7 @@ def test_an_arm_without_enough_pairs_or_on_other_images_is_refused():
         compare(arms, baseline="c")
     with pytest.raises(UserError, match="other images"):
         compare({"a": world.runs("a", range(3)), "b": World(10).runs("b", range(3))}, baseline="a")
-    with pytest.raises(UserError, match="do not say their drive"):
+    with pytest.raises(UserError, match="do not record their drive"):
         compare(arms, baseline="a", cluster_by="drive")
 
 

@@ -23,5 +23,5 @@ def test_worked_by_hand():
 def test_percent_is_refused():
     with pytest.raises(ValueError, match="not as 60"):
         label_robust_score(90.0, 60.0, 70.0, 65.0)
-    with pytest.raises(ValueError, match="no fraction"):
+    with pytest.raises(ValueError, match="is not a fraction"):
         augmentation_robust_score(0.7, 0.6, 0.58, 0.60, weight=2)

@@ -329,7 +329,7 @@ def test_not_a_run_folder(tmp_path):
     with pytest.raises(UserError, match="is empty"):
         write_report(tmp_path)
     (tmp_path / "notes.txt").write_text("hello")
-    with pytest.raises(UserError, match="holds no part of a run"):
+    with pytest.raises(UserError, match="contains no part of a run"):
         write_report(tmp_path)
     assert not (tmp_path / "report.html").exists()
 
@@ -365,7 +365,7 @@ def test_thesis_figures_stand_beside_their_arm_if_there_are_any(tmp_path):
     write_json(tmp_path / "comparison.json", compared)
     page = write_report(tmp_path).read_text()
     assert "90.78" in page
-    assert "majority line is our arithmetic" not in page
+    assert "majority line is computed from" not in page
 
 
 def test_figure_is_drawn_alike_twice_and_follows_the_page_colours():
@@ -418,10 +418,10 @@ def test_a_sheet_says_how_its_pictures_came_to_be():
         return sheets._origin(_Set(facts, about))
 
     assert origin([{"token": "a"}]) == "frames of the training part"
-    assert origin([{"token": "a"}, {"guidance": 4.0}]) == "frames and painted images"
-    assert origin([{"guidance": 4.0}]) == "painted by the generator"
+    assert origin([{"token": "a"}, {"guidance": 4.0}]) == "real frames and generated images"
+    assert origin([{"guidance": 4.0}]) == "generated"
     begun = origin([{"guidance": 4.0, "strength": 0.4}], method={"type": "Confident", "teacher": "abc"})
-    assert begun == "painted by the generator over real frames, noised by 40% of the chain, chosen by a teacher"
+    assert begun == "generated from real frames noised by 40% of the chain, chosen by a teacher"
 
 
 class _Set(list):

@@ -152,7 +152,7 @@ def test_the_verb_and_prepare_take_it_from_there(index, tmp_path, capsys):
     assert "looks at pictures; from an index choose random, per_drive or dynamics" in told.err
     code, told = call("select", "--from_index", index, out, "--per_class", 5000)
     assert code == 2
-    assert "5000 images per class are asked for" in told.err
+    assert "5000 images per class were requested" in told.err
     code, told = call("select", tmp_path / "sets" / "train", out, "--train_only")
     assert code == 2
     assert "train_only belongs to from_index" in told.err

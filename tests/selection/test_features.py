@@ -114,8 +114,8 @@ def test_the_middle_block_needs_a_fitting_generator(tmp_path):
     made, codec = denoiser()
     with pytest.raises(UserError, match="prepare pictures of the size"):
         MiddleFeatures(made, codec)(greys(tmp_path / "set", [0], [0], size_px=64), np.array([0]))
-    with pytest.raises(UserError, match="the schedule has 1000"):
+    with pytest.raises(UserError, match="to below the schedule's 1000 steps"):
         MiddleFeatures(made, codec, step=1000)
     other, codec = denoiser(SiTDenoiser)
-    with pytest.raises(UserError, match="take those of an agent"):
+    with pytest.raises(UserError, match="use an agent's features instead"):
         MiddleFeatures(other, codec)

@@ -130,12 +130,12 @@ def test_names_that_are_none():
     for name in ("best", "distinct:best", "no_module.Best", "distinct", "roadstill.errors"):
         with pytest.raises(UserError, match="is unknown; choose one of random"):
             needs(name)
-    with pytest.raises(UserError, match="'much' is no cosine"):
+    with pytest.raises(UserError, match="'much' is not a number"):
         needs("distinct:much:random")
     assert make_selector("distinct:0.5:random", {"features": lambda: None}).threshold == 0.5
-    with pytest.raises(UserError, match="should have a method choose"):
+    with pytest.raises(UserError, match="must have a method choose"):
         make_selector("pathlib.PurePath", {})
-    with pytest.raises(UserError, match="should have a method choose"):
+    with pytest.raises(UserError, match="must have a method choose"):
         make_selector("distinct:rded", {"predict": lambda: None, "features": lambda: None})
 
 
@@ -162,7 +162,7 @@ def test_settings_are_keyword_arguments_of_the_constructor():
         ("s3", {"groups": True}, "groups is True, not int; it takes groups, near, far"),
         ("distinct:s3", {"near": [1]}, r"near is \[1\], not float; it takes groups, near, far"),
         ("dynamics", {"quota": "2"}, "quota is '2', not int | None; it takes quota"),
-        ("s3", {"groups": 0}, "groups is 0; at least 1 must be drawn; it takes groups, near, far"),
+        ("s3", {"groups": 0}, "groups is 0; it must be at least 1; it takes groups, near, far"),
         ("s3", {"features": None}, "has no setting 'features'; it takes groups, near, far"),
         ("rded_stitched", {"factor": 1}, "has no setting 'factor'; it takes crops, pool"),
         ("own_selectors.AtShare", None, "needs the setting share; it takes share"),

@@ -81,7 +81,7 @@ def test_the_seed_decides(tmp_path):
 
 
 def test_too_few_candidates_and_odd_sizes_are_the_users_to_mend(images, tmp_path):
-    with pytest.raises(UserError, match="2 images of 4 crops per class take 8 candidates, but class 'class0' has 5"):
+    with pytest.raises(UserError, match="2 images of 4 crops per class need 8 candidates, but class 'class0' has 5"):
         rded(images, brightness, per_class=2, seed=0, out=tmp_path / "out", factor=2)
     assert (
         len(Rded(brightness, pool=2).make(images, per_class=3, seed=0, out=tmp_path / "pool")) == 6

@@ -28,14 +28,14 @@ class Agent:
     """A trained classifier of pictures.
 
     Attributes:
-        config: how it was trained.
-        network: the stages and the linear layer, in evaluation mode.
-        class_names: one per probability.
+        config: settings of its training.
+        network: stages and linear layer, in evaluation mode.
+        class_names: names of the classes, one per probability.
         size_px: side of the pictures that it was trained on, as stored.
         about: seed, digest of the image set, origin of the initial weights, last training loss.
-        chosen: the agent at the step that was best on dev, where training was given one; never the headline.
-        cache: where inputs of whole sets are kept.
-        known: probabilities of whole sets that training has just looked at, by the set's digest.
+        chosen: agent at the step that was best on dev, if training was given dev; never the headline.
+        cache: memory for the inputs of whole sets.
+        known: probabilities of whole sets that training has just evaluated, by the set's digest.
     """
 
     config: AgentConfig
@@ -66,7 +66,7 @@ class Agent:
         """Probabilities ``[n, k]`` of pictures ``[n, s, s, 3]``.
 
         Raises:
-            UserError: pictures of another size than in training, and no ``image_px`` that brings them to one.
+            UserError: pictures of another size than in training, and no ``image_px`` to resize them to.
         """
         self._check_size(pixels.shape[1])
         out = np.empty((len(pixels), len(self.class_names)), np.float32)
@@ -78,7 +78,7 @@ class Agent:
         return out
 
     def predict_set(self, images: ImageSet) -> NDArray[np.float32]:
-        """Probabilities ``[n, k]`` of a whole set; what the frozen stages make of it is computed once per cache."""
+        """Probabilities ``[n, k]`` of a whole set; the frozen stages' output is computed once per cache."""
         self._check_size(images.size_px)
         if images.digest in self.known:
             return self.known[images.digest]
@@ -86,7 +86,7 @@ class Agent:
 
     @torch.no_grad()
     def features(self, images: ImageSet, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """What the last layer sees of the named images, ``[len(rows), d]``."""
+        """Input of the last layer for the named images, ``[len(rows), d]``."""
         self._check_size(images.size_px)
         inputs = Inputs(images, self.network, self.config.image_px, self.cache)
         parts = np.array_split(rows, max(1, -(-len(rows) // _PREDICT_BATCH)))
@@ -95,12 +95,12 @@ class Agent:
     def _check_size(self, size_px: int) -> None:
         if self.config.image_px is None and size_px != self.size_px:
             raise UserError(
-                f"the agent was trained on {self.size_px} px pictures and is asked about {size_px} px ones; "
+                f"the agent was trained on {self.size_px} px pictures, but these have {size_px} px; "
                 f"prepare both alike or set image_px"
             )
 
     def save(self, folder: Path) -> Path:
-        """Writes ``agent.json``, ``network.safetensors`` and perhaps ``chosen``, such a folder itself, atomically."""
+        """Writes ``agent.json``, ``network.safetensors`` and, if there is one, the folder ``chosen``, atomically."""
         record = {
             "format": FORMAT,
             "config": {name: value for name, value in plain(self.config).items() if name != "type"},
@@ -132,7 +132,7 @@ def probabilities(network: StagedNetwork, inputs: Inputs) -> NDArray[np.float32]
 
 
 def open_agent(folder: Path, *, cache: FeatureCache | None = None) -> Agent:
-    """Opens what `Agent.save` wrote.
+    """Opens an agent that `Agent.save` wrote.
 
     A network named by dotted path is imported; nothing else in the folder is run.
 
@@ -149,7 +149,7 @@ def open_agent(folder: Path, *, cache: FeatureCache | None = None) -> Agent:
         names, size_px, about = tuple(record["class_names"]), int(record["size_px"]), dict(record["about"])
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{folder / 'agent.json'} is damaged ({error}); train the agent again") from None
-    made_from = record.get("made_from") or {}  # never None: opening an agent fetches nothing
+    made_from = record.get("made_from") or {}  # never None: opening an agent downloads nothing
     network = make_network(
         config.network, len(names), size_px=config.image_px or size_px, trained=False, made_from=made_from
     )

@@ -1,7 +1,7 @@
-"""What happens to a batch of pictures before an agent sees it; all of it a function of seed and step.
+"""Augmentation of a batch of pictures before an agent trains on it; a function of seed and step alone.
 
-Pictures are normalised already, so that 0, with which crops and cutouts are filled, is their mean (except with
-``normalise: unit``, where it is black). Every picture draws numbers of its own.
+Pictures are normalised already, so that 0, which fills crops and cutouts, is their mean (except with
+``normalise: unit``, where it is black). Every picture has its own random numbers.
 """
 
 import math
@@ -21,9 +21,9 @@ class Mixed(NamedTuple):
     """A batch after CutMix.
 
     Attributes:
-        pictures: ``[b, 3, s, s]``.
-        partner: which picture of the batch gave each one its patch, ``[b]``.
-        share: of the pixels that remain the picture's own.
+        pictures: mixed pictures ``[b, 3, s, s]``.
+        partner: index in the batch of the picture that each one's patch comes from, ``[b]``.
+        share: share of the pixels that remain the picture's own.
     """
 
     pictures: Tensor
@@ -32,7 +32,7 @@ class Mixed(NamedTuple):
 
 
 def draws(seed: int) -> Generator:
-    """The stream of one step."""
+    """Random stream of one step."""
     return torch.Generator().manual_seed(seed)
 
 
@@ -40,28 +40,28 @@ def dsa(pictures: Tensor, generator: Generator) -> Tensor:
     """One of six changes, drawn for the whole batch, as Zhao and Bilen train on distilled sets.
 
     Args:
-        pictures: ``[b, 3, s, s]``.
-        generator: of all numbers.
+        pictures: batch ``[b, 3, s, s]``.
+        generator: source of all random numbers.
     """
     which = int(torch.randint(len(_DSA), (), generator=generator))
     return _DSA[which](pictures, generator)
 
 
 def flip_crop(pictures: Tensor, generator: Generator) -> Tensor:
-    """Flip in one half of the cases, and a shift by up to an eighth of the side, filled with 0."""
+    """A flip in half of the cases, and a shift by up to an eighth of the side, filled with 0."""
     return crop(flip(pictures, generator), generator)
 
 
 def cutmix(pictures: Tensor, generator: Generator, probability: float = 1.0) -> Mixed | None:
     """A patch of another picture of the batch in each picture, the same place in all (Yun et al. 2019, CutMix).
 
-    The patch's share of the area is uniform, as Beta(1, 1) is, and its middle anywhere; what hangs over is cut off,
-    and the share counted anew. Returns None in the steps that are not mixed.
+    The patch's share of the area is uniform, as Beta(1, 1) is, and its centre lies anywhere; what lies outside is cut
+    off, and the share is computed again. Returns None in the steps that are not mixed.
 
     Args:
-        pictures: ``[b, 3, s, s]``.
-        generator: of all numbers.
-        probability: that a step is mixed.
+        pictures: batch ``[b, 3, s, s]``.
+        generator: source of all random numbers.
+        probability: probability that a step is mixed.
     """
     mixes, area, row, column = torch.rand(4, generator=generator).tolist()
     partner = torch.randperm(len(pictures), generator=generator)
@@ -77,7 +77,7 @@ def cutmix(pictures: Tensor, generator: Generator, probability: float = 1.0) -> 
 
 
 def colour(pictures: Tensor, generator: Generator) -> Tensor:
-    """Brightness, saturation and contrast."""
+    """Random changes of brightness, saturation and contrast."""
     bright, satur, contr = (_uniform(pictures, generator) for _ in range(3))
     pictures = pictures + (bright - 0.5) * _BRIGHTNESS
     grey = pictures.mean(1, keepdim=True)
@@ -97,7 +97,7 @@ def crop(pictures: Tensor, generator: Generator) -> Tensor:
 
 
 def cutout(pictures: Tensor, generator: Generator) -> Tensor:
-    """A square of half the side becomes 0; its middle lies anywhere, so that it may hang over."""
+    """Sets a square of half the side to 0; its centre lies anywhere, so part of it may lie outside."""
     side = pictures.shape[2]
     length = int(side * _CUTOUT + 0.5)
     middle = torch.randint(0, side + 1 - length % 2, (2, len(pictures), 1), generator=generator)
@@ -108,12 +108,12 @@ def cutout(pictures: Tensor, generator: Generator) -> Tensor:
 
 
 def flip(pictures: Tensor, generator: Generator) -> Tensor:
-    """Left becomes right in one half of the cases."""
+    """Mirrors left and right in half of the cases."""
     return torch.where(_uniform(pictures, generator) < _FLIP, pictures.flip(3), pictures)
 
 
 def scale(pictures: Tensor, generator: Generator) -> Tensor:
-    """Width and height times a number of their own between 1/1.2 and 1.2."""
+    """Scales width and height by separate factors between 1/1.2 and 1.2."""
     low = 1 / _SCALE
     wide, high = (torch.rand(2, len(pictures), generator=generator) * (_SCALE - low) + low).unbind()
     zero = torch.zeros_like(wide)
@@ -121,7 +121,7 @@ def scale(pictures: Tensor, generator: Generator) -> Tensor:
 
 
 def rotate(pictures: Tensor, generator: Generator) -> Tensor:
-    """A turn by up to 15 degrees."""
+    """Rotates by up to 15 degrees."""
     angle = (torch.rand(len(pictures), generator=generator) - 0.5) * 2 * math.radians(_ROTATE_DEGREES)
     zero = torch.zeros_like(angle)
     return _warp(pictures, torch.stack([angle.cos(), -angle.sin(), zero, angle.sin(), angle.cos(), zero], 1))
@@ -131,7 +131,7 @@ _DSA: tuple[Callable[[Tensor, Generator], Tensor], ...] = (colour, crop, cutout,
 
 
 def _warp(pictures: Tensor, matrices: Tensor) -> Tensor:
-    """Each picture through its 2 x 3 matrix ``[b, 6]``, filled with 0."""
+    """Transforms each picture by its 2 x 3 matrix ``[b, 6]``, filled with 0."""
     grid = F.affine_grid(matrices.view(-1, 2, 3).to(pictures.device), list(pictures.shape), align_corners=True)
     return F.grid_sample(pictures, grid, align_corners=True)
 

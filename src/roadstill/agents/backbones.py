@@ -1,4 +1,4 @@
-"""A backbone of someone else as an agent: one stage (so that ``freeze`` is 0 or 1) and a new linear layer."""
+"""Third-party backbones as agents: one stage (so that ``freeze`` is 0 or 1) and a new linear layer."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,25 +17,25 @@ _OWN = ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 
 
 def own_network(path: str, num_classes: int, size_px: int, weights: Path | None, *, trained: bool) -> StagedNetwork:
-    """A network of the user's own.
+    """A network that the user provides.
 
     Args:
         path: dotted path of a function ``(size_px) -> nn.Module``; the module turns pictures ``[b, 3, s, s]``
-            (from [0, 1], 0.5 taken off, divided by 0.25) into features ``[b, d]``.
+            (from [0, 1], minus 0.5, divided by 0.25) into features ``[b, d]``.
         num_classes: number of logits.
         size_px: side of the pictures.
         weights: safetensors file with the module's state; random if not given.
         trained: False leaves the weights random, for a caller that loads others right away.
 
     Raises:
-        UserError: no such function, no module, weights that do not fit.
+        UserError: an unknown function, a result that is not a module, or weights that do not fit.
     """
     try:
         network = dotted(path)(size_px)
     except (ValueError, TypeError) as error:
-        raise UserError(f"the agent network {path!r} cannot be made: {one_line(error)}") from None
+        raise UserError(f"the agent network {path!r} cannot be built: {one_line(error)}") from None
     if not isinstance(network, nn.Module):
-        raise UserError(f"the agent network {path!r} gave a {type(network).__name__}; it should give an nn.Module")
+        raise UserError(f"the agent network {path!r} returned a {type(network).__name__}; it must return an nn.Module")
     if trained and weights is not None:
         load_safetensors(network, weights)
     return staged(network, path, num_classes, size_px, norm=_OWN, weights=weights if trained else None)
@@ -45,9 +45,9 @@ def load_safetensors(network: nn.Module, weights: Path, *, leave_out: tuple[str,
     """Loads a state strictly.
 
     Args:
-        network: takes the state.
+        network: module that takes the state.
         weights: safetensors file, folder with ``model.safetensors``, or hub name.
-        leave_out: beginnings of the names that are not wanted: the classifier's.
+        leave_out: prefixes of the tensor names to skip: the classifier's.
 
     Raises:
         UserError: another format, missing or unexpected tensors.
@@ -55,7 +55,7 @@ def load_safetensors(network: nn.Module, weights: Path, *, leave_out: tuple[str,
     path = local(weights)
     path = path / "model.safetensors" if path.is_dir() else path
     if path.suffix != ".safetensors":
-        raise UserError(f"{path} is no .safetensors file; other formats may run code and are not read here")
+        raise UserError(f"{path} is not a .safetensors file; other formats may run code and are not read here")
     state = {name: value for name, value in read_weights(path).items() if not name.startswith(leave_out)}
     try:
         network.load_state_dict(state)
@@ -72,18 +72,18 @@ def staged(
     norm: tuple[Sequence[float], Sequence[float]],
     weights: Path | None,
 ) -> StagedNetwork:
-    """One stage, and a linear layer as wide as what the network gives of an empty picture.
+    """One stage, and a linear layer whose width is that of the network's features for an empty picture.
 
     Args:
-        network: pictures ``[b, 3, s, s]`` -> features ``[b, d]``.
-        what: its name in messages.
+        network: module from pictures ``[b, 3, s, s]`` to features ``[b, d]``.
+        what: name of the network in messages.
         num_classes: number of logits.
         size_px: side of the pictures.
         norm: mean and standard deviation of the pictures, per channel.
-        weights: where its weights came from, if they are trained.
+        weights: source of its weights, if they are trained.
 
     Raises:
-        UserError: it does not take such pictures, or gives something else.
+        UserError: the network does not take such pictures, or returns something else.
     """
     try:
         with torch.no_grad():
@@ -91,7 +91,7 @@ def staged(
     except (RuntimeError, ValueError, TypeError, AssertionError) as error:
         raise UserError(f"{what} does not take {size_px} px pictures (set image_px): {one_line(error)}") from None
     if not isinstance(features, Tensor) or features.ndim != 2:
-        raise UserError(f"{what} should turn pictures [b, 3, s, s] into features [b, d]")
+        raise UserError(f"{what} must turn pictures [b, 3, s, s] into features [b, d]")
     return StagedNetwork(
         [network],
         features=features.shape[1],
@@ -104,5 +104,5 @@ def staged(
 
 
 def one_line(what: object) -> str:
-    """Another library's message, short enough for ours."""
+    """Another library's message on one line, shortened to fit into ours."""
     return " ".join(str(what).split())[:200]

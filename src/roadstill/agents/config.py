@@ -18,42 +18,44 @@ Precision = Literal["no", "bf16"]
 
 @dataclass(frozen=True)
 class AgentConfig:
-    """How an agent is trained; the defaults are the thesis' for a distilled set, but for the network.
+    """How an agent is trained; except for the network, the defaults are the thesis' for a distilled set.
 
     Attributes:
-        network: "efficientnet-lite0" (ImageNet weights from a package), "resnet18" (the thesis' agent; bring the
-            weights), "convnet" (small, from scratch); of the literature and from scratch: "convnet-3" to "convnet-6",
+        network: "efficientnet-lite0" (ImageNet weights from a package), "resnet18" (the thesis' agent; give its
+            weights), "convnet" (small, from scratch); from the literature and from scratch: "convnet-3" to "convnet-6",
             "resnet-ap10", "resnet18-instance"; "timm:<name>", "transformers:<folder or hub name>", or the dotted path
             of your own function ``(size_px) -> nn.Module``.
         weights: initial weights; the network's own if not given.
-        image_px: side to which pictures are brought before the network; as stored if not given.
+        image_px: side to which pictures are resized for the network; as stored if not given.
         steps: optimiser steps, the same for every arm.
-        batch_size: never more than the set; drawn without replacement in each epoch, the short last batch is kept.
-        learning_rate: at the beginning; constant without ``decay_at``.
-        weight_decay: of the optimiser: decoupled in AdamW, added to the gradient in SGD.
-        freeze: leading stages (stem, then blocks) that stay as they are, BatchNorm included; 0 trains everything.
+        batch_size: images per batch, never more than the set; drawn without replacement in each epoch, the short last
+            batch is kept.
+        learning_rate: learning rate at the beginning; constant without ``decay_at``.
+        weight_decay: weight decay of the optimiser: decoupled in AdamW, added to the gradient in SGD.
+        freeze: leading stages (stem, then blocks) that are not trained, BatchNorm included; 0 trains everything.
         batch_norm: "batch" normalises by the batch in training and keeps running statistics, as the thesis does;
             "fixed" keeps the initial statistics in all stages.
-        head_init: of the last layer: "random" (PyTorch's own), or "zero", which takes the luck of the start out of
+        head_init: initial last layer: "random" (PyTorch's own), or "zero", which removes the chance of the start from
             small sets' results.
-        labels: what is learnt: "hard", each image's class, or "soft", the probabilities that `soften` has written
-            beside it.
-        temperature: of the softmax on both sides of soft labels; above 1, small probabilities count for more.
+        labels: "hard" (each image's class) or "soft" (the probabilities that `soften` has stored with it).
+        temperature: temperature of the softmax on both sides of soft labels; above 1, small probabilities count for
+            more.
         epochs: passes over the set, in place of ``steps``; sets of different sizes then take different numbers of
             steps.
         optimiser: "adamw" or "sgd".
-        momentum: of SGD.
-        decay_at: shares of the training after which the learning rate is multiplied by ``decay``, as 0.5.
-        decay: that factor.
-        augment: what happens to every batch anew: "none"; "dsa", one of colour, crop, cutout, flip, scale and rotation
+        momentum: momentum of SGD.
+        decay_at: shares of the training after which the learning rate is multiplied by ``decay``, such as 0.5.
+        decay: factor for the learning rate at ``decay_at``.
+        augment: random change of every batch: "none"; "dsa", one of colour, crop, cutout, flip, scale and rotation
             (see `roadstill.agents.augment`); "cutmix"; "flip_crop", a flip and a shift.
         cutmix_probability: share of the steps that CutMix mixes.
-        normalise: pixels by the "network"'s mean and deviation, by those of "cifar10", or "unit": only to [0, 1].
+        normalise: normalisation of pixels: by mean and deviation of the "network" or of "cifar10", or "unit": only to
+            [0, 1].
         mixed_precision: "no", or "bf16": convolutions compute in half precision, about twice as fast where the
-            processor knows it; where it does not, in single precision.
+            processor supports it; elsewhere in single precision.
     """
 
-    NAMED: ClassVar[Mapping[str, Mapping[str, Any]]] = PROTOCOLS  # what the command line takes for --agent
+    NAMED: ClassVar[Mapping[str, Mapping[str, Any]]] = PROTOCOLS  # names that the command line accepts for --agent
 
     network: str = "efficientnet-lite0"
     weights: Path | None = None
@@ -92,7 +94,7 @@ class AgentConfig:
             if (value := getattr(self, name)) not in allowed:
                 raise UserError(f"{name} is {value!r}; take {' or '.join(map(repr, allowed))}")
         if not self.temperature > 0 or (self.labels == "hard" and self.temperature != 1):
-            raise UserError(f"temperature is {self.temperature}; it is above 0, and 1 for hard labels")
+            raise UserError(f"temperature is {self.temperature}; it must be above 0, and 1 for hard labels")
         if min(self.steps, self.batch_size) < 1 or (self.image_px is not None and self.image_px < 8):
             raise UserError(
                 f"agent: steps {self.steps}, batch_size {self.batch_size}, image_px {self.image_px} are too small"
@@ -101,23 +103,23 @@ class AgentConfig:
         self._check_training()
 
     def _check_training(self) -> None:
-        """Values out of range, and settings that nothing would obey.
+        """Refuses values out of range, and settings that would have no effect.
 
         Raises:
-            UserError: there is one.
+            UserError: such a value or setting.
         """
         own = {each.name: each.default for each in fields(self)}
         if self.epochs is not None and self.epochs < 1:
-            raise UserError(f"epochs is {self.epochs}; it is at least 1")
+            raise UserError(f"epochs is {self.epochs}; it must be at least 1")
         if self.epochs is not None and self.steps != own["steps"]:
             raise UserError(
-                f"epochs {self.epochs} and steps {self.steps} are two lengths of training; give one of them"
+                f"epochs {self.epochs} and steps {self.steps} both set the length of training; give one of them"
             )
         if not 0 <= self.momentum < 1 or not 0 < self.decay <= 1 or not 0 <= self.cutmix_probability <= 1:
-            raise UserError(f"momentum {self.momentum} is from 0 to below 1, decay {self.decay} above 0 up to 1, "
+            raise UserError(f"momentum {self.momentum} must be from 0 to below 1, decay {self.decay} above 0 up to 1, "
                             f"cutmix_probability {self.cutmix_probability} from 0 to 1")  # fmt: skip
         if any(not 0 < share < 1 for share in self.decay_at) or list(self.decay_at) != sorted(self.decay_at):
-            raise UserError(f"decay_at is {list(self.decay_at)}; it holds rising shares between 0 and 1")
+            raise UserError(f"decay_at is {list(self.decay_at)}; it must hold rising shares between 0 and 1")
         for name, obeyed, by in (
             ("momentum", self.optimiser == "sgd", "optimiser sgd"),
             ("decay", bool(self.decay_at), "decay_at"),
@@ -125,14 +127,14 @@ class AgentConfig:
         ):
             if not obeyed and getattr(self, name) != own[name]:
                 raise UserError(
-                    f"{name} is {getattr(self, name)}, but counts with {by} alone; give that, or leave it out"
+                    f"{name} is {getattr(self, name)}, but has an effect only with {by}; set that or leave {name} out"
                 )
         if self.freeze and self.augment != "none":
-            raise UserError(f"augment {self.augment} changes pictures, but of {self.freeze} frozen stages the output "
-                            "is kept; set freeze 0 or augment none")  # fmt: skip
+            raise UserError(f"augment {self.augment} changes the pictures in each step, but the output of the "
+                            f"{self.freeze} frozen stages is kept; set freeze 0 or augment none")  # fmt: skip
 
     def num_steps(self, num_images: int) -> int:
-        """Optimiser steps on a set of so many images."""
+        """Optimiser steps on a set of this many images."""
         if self.epochs is None:
             return self.steps
         return self.epochs * -(-num_images // min(self.batch_size, num_images))
@@ -143,14 +145,14 @@ class AgentConfig:
 
 
 def protocol(name: str, **changes: Any) -> AgentConfig:
-    """A named way of training, see `roadstill.agents.named`; what counts is the agent of the last step.
+    """A named training protocol, see `roadstill.agents.named`; the agent of the last step counts.
 
     Args:
         name: one of `PROTOCOLS`.
-        changes: fields of `AgentConfig` that are to be otherwise.
+        changes: fields of `AgentConfig` with other values.
 
     Raises:
-        UserError: another name, or changes that do not fit.
+        UserError: an unknown name, or changes that do not fit.
     """
     if name not in PROTOCOLS:
         raise UserError(f"agent protocol {name!r} is unknown; take {', '.join(PROTOCOLS)}")

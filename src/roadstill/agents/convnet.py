@@ -1,4 +1,4 @@
-"""A small ConvNet from scratch, as distillation papers use it: the cheap second opinion, without any weights."""
+"""A small ConvNet from scratch, as distillation papers use it: a cheap second opinion that needs no weights."""
 
 from itertools import pairwise
 from pathlib import Path

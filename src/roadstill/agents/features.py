@@ -1,4 +1,4 @@
-"""What the trained part of an agent sees: pictures, or the kept output of the frozen part."""
+"""Inputs of the trained part of an agent: pictures, or the kept output of the frozen part."""
 
 from collections import OrderedDict
 
@@ -18,7 +18,7 @@ class FeatureCache:
     """Inputs of whole image sets, kept in memory: one pass through a frozen trunk serves all seeds and arms.
 
     Args:
-        limit_bytes: what is used longest ago goes first; a set larger than this is never kept.
+        limit_bytes: most memory to use; the least recently used goes first, and a larger set is never kept.
     """
 
     def __init__(self, limit_bytes: int = 2**30) -> None:
@@ -31,13 +31,13 @@ class FeatureCache:
         return sum(value.nbytes for value in self._kept.values())
 
     def find(self, key: tuple[str, ...]) -> Tensor | None:
-        """What was kept under the key."""
+        """The tensor kept under the key, if any."""
         if key in self._kept:
             self._kept.move_to_end(key)
         return self._kept.get(key)
 
     def keep(self, key: tuple[str, ...], value: Tensor) -> None:
-        """Keeps a tensor and lets go of older ones above the limit."""
+        """Keeps a tensor and drops older ones above the limit."""
         self._kept[key] = value
         while self.num_bytes > self.limit_bytes:
             self._kept.popitem(last=False)
@@ -90,9 +90,9 @@ def prepare_pixels(network: StagedNetwork, pixels: Tensor, image_px: int | None)
     """Pictures at the agent's size (bilinear, antialiased), normalised for its network.
 
     Args:
-        network: knows mean and standard deviation.
-        pixels: uint8 ``[n, s, s, 3]`` or float in [0, 1] ``[n, 3, s, s]``.
-        image_px: side of the result; as it is if not given.
+        network: network with mean and standard deviation of its pictures.
+        pixels: pictures, uint8 ``[n, s, s, 3]`` or float in [0, 1] ``[n, 3, s, s]``.
+        image_px: side of the result; unchanged if not given.
     """
     if image_px is None or pixels.shape[2] == image_px:
         return network.prepare(pixels)

@@ -1,9 +1,9 @@
-"""Instance norm, ReLU and average pooling in one go, with few passes over memory and hardly any of it allocated.
+"""Instance norm, ReLU and average pooling in one operation, with few passes over memory and few allocations.
 
-At 32 x 32 x 128 these three cost as much as the convolutions. PyTorch's group norm wants the plain order of memory, its
-pooling and the convolutions are fastest with channels last; and large tensors that come and go cost page faults. So the
-norm is written out for channels last, with a backward pass of its own, and what lies between its steps stays in buffers
-that are used again and again.
+At 32 x 32 x 128 these three cost as much as the convolutions. PyTorch's group norm needs the contiguous layout, while
+its pooling and the convolutions are fastest with channels last; and allocating large tensors again and again costs page
+faults. So the norm is written out for channels last, with its own backward pass, and its intermediate results stay in
+buffers that are reused.
 """
 
 import threading
@@ -19,12 +19,12 @@ _buffers = threading.local()
 
 
 class InstanceNorm(nn.Module):
-    """Group norm of one channel per group, then ReLU and average pooling if wanted; computed in float32.
+    """Group norm of one channel per group, then optionally ReLU and average pooling; computed in float32.
 
     Args:
         channels: number of scales and shifts.
         active: whether ReLU follows.
-        pool: side of the squares that are averaged at the end; 1 averages nothing.
+        pool: side of the squares that are averaged at the end; 1 for no pooling.
     """
 
     def __init__(self, channels: int, *, active: bool = True, pool: int = 1) -> None:
@@ -34,14 +34,14 @@ class InstanceNorm(nn.Module):
         self.active, self.pool = active, pool
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[b, c, h, w]`` to ``[b, c, h // pool, w // pool]``, of the same type."""
+        """Maps ``[b, c, h, w]`` to ``[b, c, h // pool, w // pool]`` of the same type."""
         if x.device.type != "cpu":
             return self.plainly(x)
         out: Tensor = _Norm.apply(x, self.weight, self.bias, self.active, self.pool)
         return out
 
     def plainly(self, x: Tensor) -> Tensor:
-        """The same by PyTorch's own operations."""
+        """The same with PyTorch's own operations."""
         x = F.group_norm(x, len(self.weight), self.weight, self.bias, EPSILON)
         x = F.relu(x) if self.active else x
         return F.avg_pool2d(x, self.pool) if self.pool > 1 else x
@@ -96,17 +96,17 @@ class _Norm(torch.autograd.Function):
 
 
 def _rows(x: Tensor) -> Tensor:
-    """``[b, c, h, w]`` as ``[b, h * w, c]``; nothing is copied if the channels are last in memory."""
+    """Returns ``[b, c, h, w]`` as ``[b, h * w, c]``, without a copy if the channels are last in memory."""
     return x.permute(0, 2, 3, 1).reshape(x.shape[0], -1, x.shape[1])
 
 
 def _pictures(rows: Tensor, shape: torch.Size) -> Tensor:
-    """The way back, a view."""
+    """The inverse of `_rows`, a view."""
     return rows.view(shape[0], shape[2], shape[3], shape[1]).permute(0, 3, 1, 2)
 
 
 def _buffer(name: str, like: Tensor) -> Tensor:
-    """A float32 tensor of this shape whose content is whatever was left there; each thread has its own."""
+    """A float32 tensor of this shape with arbitrary content, reused between calls; each thread has its own."""
     known: Tensor | None = getattr(_buffers, name, None)
     if known is None or known.numel() < like.numel():
         known = torch.empty(like.numel())

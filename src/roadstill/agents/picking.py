@@ -1,4 +1,4 @@
-"""What agents give to selectors: a teacher's probabilities and features, small students, counts of forgetting."""
+"""What selectors take from agents: a teacher's probabilities and features, small students, counts of forgetting."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,12 +20,12 @@ from roadstill.selection.uncertainty import RememberingTeacher
 class ForgettingCounts:
     """Trains an agent on a set and counts how often each image turns from right to wrong (Toneva et al. 2019).
 
-    An image is looked at when it is in a batch, so at most once per epoch; one training serves all calls with a set.
+    An image is evaluated when it is in a batch, so at most once per epoch; one training serves all calls with a set.
 
     Args:
-        config: of the agent; its steps should make many epochs.
-        seed: of its start and of the order of the images.
-        cache: see `train_agent`.
+        config: settings of the agent; its steps should make many epochs.
+        seed: seed of its start and of the order of the images.
+        cache: cache as in `train_agent`.
     """
 
     def __init__(self, config: AgentConfig, *, seed: int = 0, cache: FeatureCache | None = None) -> None:
@@ -45,7 +45,7 @@ class Turns:
     """Counts turns from right to wrong, batch by batch.
 
     Args:
-        labels: of all images, ``[n]``.
+        labels: labels of all images, ``[n]``.
 
     Attributes:
         counts: turns so far, ``[n]``.
@@ -81,15 +81,15 @@ def selector_tools(
     features: Callable[[], Features] | None = None,
     cache: FeatureCache | None = None,
 ) -> dict[str, Callable[[], Any]]:
-    """What `make_selector` takes: all that selectors may need, each made when it is first wanted.
+    """The tools of `make_selector`: everything that selectors may need, each built on first use.
 
     Args:
-        teacher: opens the trained agent; ``None`` if there is none.
-        named: what records say about teacher and features.
-        student: of the agents that learnability trains.
-        watched: of the agent whose forgetting is counted.
-        features: makes a feature network; by default the teacher's backbone.
-        cache: shared by all agents.
+        teacher: function that opens the trained agent; ``None`` without a teacher.
+        named: description of teacher and features in records.
+        student: settings of the agents that learnability trains.
+        watched: settings of the agent whose forgetting is counted.
+        features: function that builds a feature network; by default the teacher's backbone.
+        cache: cache that all agents share.
     """
     tools: dict[str, Callable[[], Any]] = {
         "teacher": lambda: named,
@@ -107,7 +107,7 @@ def selector_tools(
 
 
 def _once(make: Callable[[], Any]) -> Callable[[], Any]:
-    """The same thing at every call."""
+    """A function that builds the object at its first call and returns it at every call."""
     kept: list[Any] = []
 
     def get() -> Any:

@@ -1,4 +1,4 @@
-"""ResNet-18, the thesis' agent: through transformers, weights in either of the two common key layouts."""
+"""ResNet-18, the thesis' agent: built by transformers, with weights in either of the two common key layouts."""
 
 import re
 from pathlib import Path
@@ -25,7 +25,7 @@ def resnet18(num_classes: int, weights: Path | None, *, trained: bool) -> Staged
 
     Args:
         num_classes: number of logits.
-        weights: a state dict (.safetensors, .pth) or a folder with ``model.safetensors``; random weights if not given.
+        weights: state dict (.safetensors, .pth) or folder with ``model.safetensors``; random weights if not given.
         trained: False leaves the weights random, for a caller that loads others right away.
 
     Raises:
@@ -46,7 +46,7 @@ def resnet18(num_classes: int, weights: Path | None, *, trained: bool) -> Staged
         try:
             network.load_state_dict(_our_keys(read_weights(path)))
         except RuntimeError as error:
-            raise UserError(f"{path} does not hold a ResNet-18: {' '.join(str(error).split())[:200]}") from None
+            raise UserError(f"{path} does not contain a ResNet-18: {' '.join(str(error).split())[:200]}") from None
     blocks = [block for stage in network.encoder.stages for block in stage.layers]
     return StagedNetwork(
         [network.embedder, *blocks, nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())],
@@ -60,7 +60,7 @@ def resnet18(num_classes: int, weights: Path | None, *, trained: bool) -> Staged
 
 
 def _our_keys(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Keys of torchvision or of transformers' classifier as those of transformers' backbone, last layer left out."""
+    """Renames keys of torchvision or of transformers' classifier to those of transformers' backbone, last layer cut."""
     renamed = {}
     for key, value in state.items():
         key = key.removeprefix("resnet.")

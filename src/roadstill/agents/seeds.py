@@ -1,7 +1,7 @@
-"""Agents of several seeds side by side, each in a process of one thread.
+"""Agents of several seeds in parallel, each in a process of one thread.
 
-That is what keeps two cores busiest: stacking the seeds' weights and mapping over them (`torch.func.vmap`) took 1.5
-to 2.2 times as long per seed as one after the other (ConvNet-3 at 32 px, ConvNet-4 at 64 px, batches of 20, CPU).
+This uses two cores best: stacking the seeds' weights and mapping over them (`torch.func.vmap`) took 1.5 to 2.2 times
+as long per seed as one after the other (ConvNet-3 at 32 px, ConvNet-4 at 64 px, batches of 20, CPU).
 """
 
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ from roadstill.parallel import Workers
 
 @dataclass
 class Trainer:
-    """What each process holds: the set and the configuration.
+    """State of each process: the set and the configuration.
 
     Attributes:
-        images: what the agents learn from.
+        images: training set of the agents.
         config: network and optimiser.
         out: folder of the agents' folders ``seed<k>``.
-        dev: see `train_agent`.
+        dev: dev part as in `train_agent`.
     """
 
     images: ImageSet
@@ -56,21 +56,21 @@ def train_agents(
 ) -> list[Agent]:
     """Trains one agent per seed, several at a time, into folders ``seed<k>``.
 
-    Starting a process takes some seconds; for fewer steps than that, take one worker.
+    Starting a process takes some seconds; if training takes less, use one worker.
 
     Args:
-        images: what they learn from.
+        images: training set of the agents.
         config: network and optimiser.
-        seeds: one agent each; all different.
+        seeds: seeds of the agents, all different.
         out: folder to write to.
-        dev: see `train_agent`.
+        dev: dev part as in `train_agent`.
         workers: processes of one thread; 1 trains in this one, with all its threads.
 
     Raises:
-        UserError: a seed twice, or as in `train_agent`.
+        UserError: a repeated seed, or as in `train_agent`.
     """
     if len(set(seeds)) < len(seeds):
-        raise UserError(f"seeds {list(seeds)}: each agent needs one of its own")
+        raise UserError(f"seeds {list(seeds)} repeat a seed; each agent needs its own")
     with Workers(workers, Trainer(images, config, out, dev)) as processes:
         for _ in processes.each("train", [(seed,) for seed in seeds]):
             pass

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from roadstill.errors import UserError
 from roadstill.learning.precision import in_bfloat16
 
-# What a frozen stage makes of so many pixels of pictures stays in a processor's cache (8 pictures of 128 px).
+# A frozen stage's output for this many pixels stays in a processor's cache (8 pictures of 128 px).
 _FROZEN_PIXELS_AT_ONCE = 2**17
 
 
@@ -19,19 +19,19 @@ class StagedNetwork(nn.Module):
     """Stages one after the other, then one linear layer.
 
     Args:
-        stages: the last of them ends in features ``[b, features]``.
+        stages: stages in order; the last one ends in features ``[b, features]``.
         features: width of those features.
         num_classes: number of logits.
-        mean: what is subtracted from pixels in [0, 1], per channel.
-        std: what they are divided by.
-        origin: where the initial weights come from, in words.
-        pretrained: whether the stages carry trained weights.
-        pixels_at_once: how many pixels of a batch go forward and backward at a time on a CPU, so that what lies between
-            the layers stays in the processor's cache; None for networks that look at the whole batch.
+        mean: value per channel that is subtracted from pixels in [0, 1].
+        std: value per channel that they are then divided by.
+        origin: source of the initial weights, in words.
+        pretrained: whether the stages have trained weights.
+        pixels_at_once: pixels of a batch that go forward and backward at a time on a CPU, so that the activations stay
+            in the processor's cache; None for networks that depend on the whole batch.
 
     Attributes:
-        made_from: what else is needed to build it again, if a name and a number of classes are not enough.
-        mixed_precision: "bf16" lets the stages compute in bfloat16 while they train, never afterwards.
+        made_from: facts that building it again needs, if a name and a number of classes are not enough.
+        mixed_precision: "bf16" for stages that compute in bfloat16 while they train, never afterwards.
     """
 
     def __init__(
@@ -60,10 +60,10 @@ class StagedNetwork(nn.Module):
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
     def freeze(self, stages: int) -> None:
-        """Takes the leading stages out of training, their BatchNorm statistics included.
+        """Excludes the leading stages from training, their BatchNorm statistics included.
 
         Raises:
-            UserError: more stages than there are, or untrained ones.
+            UserError: more stages than the network has, or untrained ones.
         """
         if not 0 <= stages <= len(self.stages):
             raise UserError(
@@ -76,7 +76,7 @@ class StagedNetwork(nn.Module):
             stage.requires_grad_(index >= stages)
 
     def train(self, mode: bool = True) -> "StagedNetwork":
-        """As `nn.Module.train`, but what is frozen or fixed stays in evaluation mode."""
+        """Does what `nn.Module.train` does, but frozen or fixed modules stay in evaluation mode."""
         super().train(mode)
         for stage in self.stages[: self.frozen]:
             stage.eval()
@@ -87,7 +87,7 @@ class StagedNetwork(nn.Module):
         return self
 
     def prepare(self, pixels: Tensor) -> Tensor:
-        """Pixels uint8 ``[b, s, s, 3]`` or float in [0, 1] ``[b, 3, s, s]`` as the first stage wants them."""
+        """Pixels uint8 ``[b, s, s, 3]`` or float in [0, 1] ``[b, 3, s, s]`` as the first stage takes them."""
         if pixels.dtype == torch.uint8:
             pixels = pixels.permute(0, 3, 1, 2).float() / 255
         mean, std = (torch.tensor(value, device=pixels.device).view(1, 3, 1, 1) for value in (self.mean, self.std))
@@ -98,18 +98,18 @@ class StagedNetwork(nn.Module):
         return _rows_at_once(batch, self.pixels_at_once)
 
     def in_parts(self, batch: Tensor) -> Tensor:
-        """`tail`, as many rows at a time as `parts` says."""
+        """The result of `tail`, computed in the `parts` of the batch."""
         return torch.cat([self.tail(batch[rows]) for rows in self.parts(batch)])
 
     def trunk(self, x: Tensor) -> Tensor:
-        """What the frozen stages make of prepared pixels ``[b, 3, s, s]``; few pictures at a time on a CPU."""
+        """Output of the frozen stages for prepared pixels ``[b, 3, s, s]``; few pictures at a time on a CPU."""
         if not self.frozen:
             return x
         frozen = nn.Sequential(*self.stages[: self.frozen])
         return torch.cat([frozen(x[rows]) for rows in _rows_at_once(x, _FROZEN_PIXELS_AT_ONCE)])
 
     def features(self, x: Tensor) -> Tensor:
-        """The stages that train: what the linear layer sees, ``[b, features]``."""
+        """Output of the stages that train, the linear layer's input ``[b, features]``."""
         half = in_bfloat16(x.device.type, self.training and self.mixed_precision == "bf16")
         with torch.autocast(x.device.type, torch.bfloat16, enabled=half):
             for stage in self.stages[self.frozen :]:
@@ -117,7 +117,7 @@ class StagedNetwork(nn.Module):
         return x.float() if half else x
 
     def tail(self, x: Tensor) -> Tensor:
-        """The stages that train and the linear layer: logits ``[b, k]``."""
+        """Output of the stages that train and the linear layer: logits ``[b, k]``."""
         return self.head(self.features(x))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -134,7 +134,7 @@ class StagedNetwork(nn.Module):
 
 
 def _rows_at_once(batch: Tensor, pixels: int | None) -> list[slice]:
-    """Rows of a batch ``[b, 3, s, s]`` in even parts of at most so many pixels on a CPU, else all of them."""
+    """Rows of a batch ``[b, 3, s, s]`` in even parts of at most this many pixels on a CPU, else all of them."""
     size = len(batch)
     if pixels is None or batch.device.type != "cpu":
         return [slice(0, size)]

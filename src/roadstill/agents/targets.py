@@ -1,4 +1,4 @@
-"""What an agent learns of each image: its class or soft labels, and how much it counts."""
+"""Training targets of each image: its class or soft labels, and its weight."""
 
 from dataclasses import dataclass, replace
 
@@ -22,9 +22,9 @@ class Targets:
     """Targets of a whole set.
 
     Attributes:
-        wanted: int64 ``[n]`` classes, or float32 ``[n, k]`` probabilities.
-        weight: float32 ``[n]`` with mean 1; None counts all images alike.
-        temperature: of soft labels.
+        wanted: classes int64 ``[n]``, or probabilities float32 ``[n, k]``.
+        weight: weights float32 ``[n]`` with mean 1; None weighs all images alike.
+        temperature: temperature of soft labels.
     """
 
     wanted: Tensor
@@ -38,8 +38,8 @@ class Targets:
         size (Hinton et al., "Distilling the knowledge in a neural network", 2015).
 
         Args:
-            logits: ``[b, k]``.
-            indices: of the batch's images, ``[b]``.
+            logits: logits of the batch, ``[b, k]``.
+            indices: indices of the batch's images, ``[b]``.
         """
         rows = torch.from_numpy(indices)
         wanted = self.wanted[rows].to(logits.device)
@@ -53,18 +53,18 @@ class Targets:
 
 
 def read_targets(images: ImageSet, config: AgentConfig) -> tuple[ImageSet, Targets, str | None]:
-    """The images that count, what is learnt of them, and a digest of all that is not in the set's own digest.
+    """The images that count, their targets, and a digest of what the set's own digest does not cover.
 
     Args:
-        images: with the facts ``weight`` (a number from 0 on) and ``soft_label`` (k probabilities), if they have them.
-        config: says which labels are wanted.
+        images: image set; its facts ``weight`` (at least 0) and ``soft_label`` (k probabilities) are used, if present.
+        config: settings with the kind of labels.
 
     Raises:
-        UserError: soft labels or weights that are missing for some images, or are none.
+        UserError: soft labels or weights that are missing for some images or invalid.
     """
     weights = _weights(images)
     used = images
-    if weights is not None and not weights.all():  # what counts for nothing must not move BatchNorm either
+    if weights is not None and not weights.all():  # images of weight 0 must not move BatchNorm either
         used, weights = images.subset(np.flatnonzero(weights)), weights[weights > 0]
     if weights is not None and (weights == weights[0]).all():
         weights = None
@@ -88,7 +88,7 @@ def _weights(images: ImageSet) -> NDArray[np.float64] | None:
     except (TypeError, ValueError):
         weights = np.array([np.nan])
     if not np.isfinite(weights).all() or weights.min() < 0 or weights.max() == 0:
-        raise UserError(f"{images.root}: each image needs a weight of at least 0, and one of them more than 0")
+        raise UserError(f"{images.root}: each image needs a weight of at least 0, and at least one a weight above 0")
     return weights
 
 
@@ -96,7 +96,7 @@ def soft_labels(images: ImageSet) -> NDArray[np.float32]:
     """The soft labels ``[n, k]`` of a set.
 
     Raises:
-        UserError: missing for some image, or no probabilities.
+        UserError: soft labels that are missing for some image, or are not probabilities.
     """
     found = [fact.get(SOFT_LABEL) for fact in images.facts]
     if any(value is None for value in found):
@@ -107,26 +107,26 @@ def soft_labels(images: ImageSet) -> NDArray[np.float32]:
         values = np.empty(0, np.float32)
     shape = (len(images), images.num_classes)
     if values.shape != shape or not (values >= 0).all() or np.abs(values.sum(1) - 1).max() > 1e-3:
-        raise UserError(f"{images.root}: soft labels should be {shape[1]} probabilities per image; make them again")
+        raise UserError(f"{images.root}: soft labels must be {shape[1]} probabilities per image; make them again")
     return values
 
 
 def soften(images: ImageSet, teacher: Agent) -> ImageSet:
-    """The same images with a teacher's probabilities beside them, as the fact ``soft_label``.
+    """The same images with a teacher's probabilities as the fact ``soft_label``.
 
-    The pictures are not copied; ``soften(...).save(folder)`` writes a set of its own. The teacher is then not needed
-    for training; `roadstill.evaluation.set_bytes` counts what the labels take.
+    The pictures are not copied; ``soften(...).save(folder)`` writes a separate set. The teacher is then not needed for
+    training; `roadstill.evaluation.set_bytes` counts the bytes of the labels.
 
     Args:
         images: any set.
-        teacher: an agent, as a rule trained on all training frames.
+        teacher: agent, usually trained on all training frames.
 
     Raises:
-        UserError: the teacher knows other classes, or was trained on pictures of another size.
+        UserError: the teacher has other classes, or was trained on pictures of another size.
     """
     if teacher.class_names != images.class_names:
         raise UserError(
-            f"the teacher knows the classes {list(teacher.class_names)}, {images.root} has {list(images.class_names)}"
+            f"the teacher has the classes {list(teacher.class_names)}, {images.root} has {list(images.class_names)}"
         )
     rows = teacher.predict_set(images).tolist()
     facts = [{**fact, SOFT_LABEL: row} for fact, row in zip(images.facts, rows, strict=True)]

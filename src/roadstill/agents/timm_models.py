@@ -1,4 +1,4 @@
-"""Models of timm as agents; timm is no part of the base installation, since it brings torchvision along."""
+"""Models of timm as agents; timm is not part of the base installation, since it depends on torchvision."""
 
 from pathlib import Path
 
@@ -11,15 +11,15 @@ def timm_backbone(name: str, num_classes: int, size_px: int, weights: Path | Non
     """A model of timm, without its classifier.
 
     Args:
-        name: as timm spells it.
+        name: name of the model in timm.
         num_classes: number of logits.
         size_px: side of the pictures.
         weights: safetensors file, folder with ``model.safetensors`` or hub name (``timm/resnet18.a1_in1k``); random
-            if not given. The classifier in it is left out.
+            if not given. Their classifier is left out.
         trained: False leaves the weights random, for a caller that loads others right away.
 
     Raises:
-        UserError: timm is not installed, has no such model, or the weights do not fit.
+        UserError: timm is not installed, does not have the model, or the weights do not fit.
     """
     try:
         import timm
@@ -30,7 +30,7 @@ def timm_backbone(name: str, num_classes: int, size_px: int, weights: Path | Non
     try:
         network = timm.create_model(name, pretrained=False, num_classes=0)
     except (RuntimeError, TypeError, ValueError) as error:
-        raise UserError(f"timm cannot make {name!r}: {one_line(error)}") from None
+        raise UserError(f"timm cannot build {name!r}: {one_line(error)}") from None
     about = network.pretrained_cfg
     if trained and weights is not None:
         classifier = about.get("classifier") or ()

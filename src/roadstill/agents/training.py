@@ -1,4 +1,4 @@
-"""Training an agent for a fixed number of steps; the last step counts, nothing is chosen on the way."""
+"""Training an agent for a fixed number of steps; the last step counts, no earlier one is chosen."""
 
 import math
 from collections.abc import Callable
@@ -29,9 +29,9 @@ def build_network(config: AgentConfig, num_classes: int, seed: int, size_px: int
     """The untrained agent; everything random in it comes from the seed alone.
 
     Args:
-        config: names the network.
+        config: settings with the network's name.
         num_classes: number of logits.
-        seed: of what is random in it.
+        seed: seed of its random weights.
         size_px: side of the pictures as stored, for networks that depend on it where ``image_px`` is not set.
 
     Raises:
@@ -77,23 +77,24 @@ def train_agent(
     peek: bool = False,
     plateau: bool = False,
 ) -> Agent:
-    """Trains an agent on an image set with cross-entropy; all that is random in it depends on seed and step alone.
+    """Trains an agent on an image set with cross-entropy; everything random depends on seed and step alone.
 
     Args:
-        images: what it learns from. The fact ``weight`` says how much an image counts (0: as if it were not there);
-            the fact ``soft_label`` is used if the configuration asks for soft labels.
+        images: training set. The fact ``weight`` is how much an image counts (0: not at all); the fact ``soft_label``
+            is used if the configuration asks for soft labels.
         config: network and optimiser.
-        seed: decides the last layer's start (all weights, if none are given) and the order of the images.
-        cache: shared between calls, it spares the frozen stages' work on sets that were seen before.
-        device: where to train.
-        watch: called in every step with the batch's image indices ``[b]`` and logits ``[b, k]``; changes nothing.
-        dev: looked at along the way, never learnt from; the best look becomes ``Agent.chosen``. The agent itself is
-            that of the last step, bit by bit the same with and without dev.
-        looks: number of looks, evenly spaced, the last one after the last step.
-        peek: see `DevWatch`.
-        plateau: looks about once per epoch instead, and divides the learning rate by 10 when the loss there has not
-            fallen for 10 epochs (PyTorch's ReduceLROnPlateau; the thesis' scheduler, method 7). dev then has a say in
-            the agent itself.
+        seed: seed of the last layer's start (of all weights, if none are given) and of the order of the images.
+        cache: cache of the frozen stages' output; shared between calls, it saves work on sets that were seen before.
+        device: device to train on.
+        watch: function that is called in every step with the batch's image indices ``[b]`` and logits ``[b, k]``;
+            changes nothing.
+        dev: dev part, evaluated during training, never learnt from; the best step becomes ``Agent.chosen``. The agent
+            itself is that of the last step, bit by bit the same with and without dev.
+        looks: number of evaluations on dev, evenly spaced, the last one after the last step.
+        peek: whether dev may be the test part, see `DevWatch`.
+        plateau: whether to evaluate about once per epoch instead, and divide the learning rate by 10 when the loss on
+            dev has not fallen for 10 epochs (PyTorch's ReduceLROnPlateau; the thesis' scheduler, method 7). dev then
+            influences the agent itself.
 
     Raises:
         UserError: an empty class, missing weights or extras, a loss that is not finite, a test part as dev.
@@ -103,7 +104,7 @@ def train_agent(
     empty = [name for name, count in images.counts().items() if not count]
     if empty:
         raise UserError(
-            f"{images.root}: no image of class {empty[0]!r}; an agent needs all of {list(images.class_names)}"
+            f"{images.root}: no image of class {empty[0]!r}; an agent needs images of all of {list(images.class_names)}"
         )
     cache = cache or FeatureCache()
     network = build_network(config, images.num_classes, seed, images.size_px).to(device).train()
@@ -114,7 +115,7 @@ def train_agent(
             looks = -(-steps // steps_per_epoch(len(images), config.batch_size))
         best = DevWatch(dev, network, config.image_px, steps=steps, looks=looks, cache=cache, peek=peek)
     if plateau and (dev is None or config.decay_at):
-        raise UserError("plateau lowers the learning rate by the loss on dev, and nothing else; give dev, no decay_at")
+        raise UserError("plateau lowers the learning rate by the loss on dev alone; give dev and leave out decay_at")
     inputs = Inputs(images, network, config.image_px, cache)
     last_loss = _fit(network, inputs, targets, config, seed, watch, best, plateau)
     about = {
@@ -131,7 +132,7 @@ def train_agent(
     if best is not None and dev is not None:
         about = about | {"chosen_step": best.best[0], "dev": dev.digest, "looks": best.looks}
         agent.chosen = replace(agent, network=best.chosen(), about=about)
-        agent.known = {dev.digest: best.found}  # the last look is after the last step
+        agent.known = {dev.digest: best.found}  # the last evaluation is after the last step
     return agent
 
 
@@ -150,7 +151,7 @@ def _fit(
     lowering = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.1, patience=10) if plateau else None
     last_loss = math.nan
     device = network.head.weight.device
-    # Backbones of others may hold dropout, which draws from the global streams.
+    # Third-party backbones may contain dropout, which draws from the global streams.
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed_of("agent dropout", seed))
         for step in range(num_steps):
@@ -188,7 +189,7 @@ def make_optimiser(network: StagedNetwork, config: AgentConfig) -> torch.optim.O
 
 
 def augmented(batch: Tensor, config: AgentConfig, *, seed: int, step: int) -> tuple[Tensor, Mixed | None]:
-    """The batch ``[b, 3, s, s]`` as the agent sees it, and what CutMix did with it."""
+    """The batch ``[b, 3, s, s]`` after augmentation, and how CutMix mixed it, if it did."""
     if config.augment == "none":
         return batch, None
     generator = draws(seed_of("agent augment", seed, step))
@@ -200,7 +201,7 @@ def augmented(batch: Tensor, config: AgentConfig, *, seed: int, step: int) -> tu
 
 
 def _loss(targets: Targets, logits: Tensor, indices: NDArray[np.int64], rows: slice, mixed: Mixed | None) -> Tensor:
-    """Mean cross-entropy of some rows of a batch; of a mixed one, of both pictures by their shares."""
+    """Mean cross-entropy of some rows of a batch; for a mixed one, both pictures' losses weighted by their shares."""
     own = targets.loss(logits, indices[rows])
     if mixed is None:
         return own

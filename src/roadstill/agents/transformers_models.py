@@ -1,4 +1,4 @@
-"""Image classifiers of transformers as agents: from a folder here, or by a hub name that was given."""
+"""Image classifiers of transformers as agents: from a local folder or by hub name."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,18 +29,18 @@ def transformers_backbone(
         source: folder with ``config.json`` (and ``model.safetensors``, else the weights are random), or a hub name.
         num_classes: number of logits.
         size_px: side of the pictures.
-        weights: must be left out, since the folder brings its own.
+        weights: None, since the folder has its own.
         trained: False leaves the weights random, for a caller that loads others right away.
         made_from: `StagedNetwork.made_from` of an earlier one; then the folder is not needed.
 
     Raises:
-        UserError: no such folder, no image classifier, weights in another format or that do not fit.
+        UserError: a missing folder, no image classifier in it, weights in another format or that do not fit.
     """
     what = f"transformers:{source}"
     if weights is not None:
-        raise UserError(f"the agent network {what} brings its own weights; leave out weights ({weights})")
+        raise UserError(f"the agent network {what} has its own weights; leave out weights ({weights})")
     if made_from is not None and not {"config", "image_mean", "image_std"} <= made_from.keys():
-        raise UserError(f"the agent does not say what its {what} was made from; train it again")
+        raise UserError(f"the agent's record does not hold what its {what} was made from; train it again")
     folder = local(Path(source)) if made_from is None else None
     about = made_from if folder is None else _read(folder, what)
     assert about is not None
@@ -60,14 +60,14 @@ def transformers_backbone(
 
 
 class _Logits(nn.Module):
-    """A model of transformers that gives the tensor itself, not an object that holds it."""
+    """A model of transformers that returns the tensor itself, not an object that holds it."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, x: Tensor) -> Tensor:
-        """What the model gives in place of logits, ``[b, d]``."""
+        """What the model returns as logits: features ``[b, d]``."""
         out: Tensor = self.network(x).logits
         return out
 
@@ -89,22 +89,22 @@ def _has_weights(folder: Path) -> bool:
     if any(folder.glob("*.safetensors")):
         return True
     if any(folder.glob("*.bin")):
-        raise UserError(f"{folder} has its weights in a format that may run code; only safetensors are read")
+        raise UserError(f"{folder} has weights in a format that may run code; only safetensors files are read")
     return False
 
 
 def _model(config: Mapping[str, Any], folder: Path | None) -> tuple[nn.Module, list[str]]:
-    """The model, and the names of tensors that its folder lacks or has in another shape."""
+    """The model, and the names of tensors that are missing from its folder or have another shape there."""
     import transformers
 
-    # Code beside a model is never run, whatever auto_map says.
+    # Code next to a model is never run, whatever auto_map names.
     fields = {name: value for name, value in config.items() if name not in ("model_type", "auto_map")}
     settings = transformers.AutoConfig.for_model(config["model_type"], **fields)
     kind = transformers.AutoModelForImageClassification
     if folder is None:
         return kind.from_config(settings, trust_remote_code=False), []
     level = transformers.logging.get_verbosity()
-    transformers.logging.set_verbosity_error()  # what does not fit is told by the caller, in one line
+    transformers.logging.set_verbosity_error()  # the caller reports in one line what does not fit
     transformers.logging.disable_progress_bar()
     try:
         network, about = kind.from_pretrained(
@@ -123,7 +123,7 @@ def _model(config: Mapping[str, Any], folder: Path | None) -> tuple[nn.Module, l
 
 
 def _cut_classifier(network: nn.Module, what: str) -> str:
-    """Takes away the last linear layer and says where it was."""
+    """Removes the last linear layer and returns its prefix in tensor names."""
     linear = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)]
     if not linear:
         raise UserError(f"{what} does not end in a linear layer, so it cannot learn other classes")

@@ -1,4 +1,4 @@
-"""Looking at a part while an agent trains: which step would have been chosen, beside the last one, which counts."""
+"""Evaluating an agent while it trains: which step would have been chosen; the last one is what counts."""
 
 import copy
 
@@ -13,21 +13,22 @@ from roadstill.imagesets import ImageSet
 
 
 class DevWatch:
-    """Measures a network on dev at evenly spaced steps and keeps the best state; training does not notice.
+    """Measures a network on dev at evenly spaced steps and keeps the best state; training is not affected.
 
     Args:
-        dev: the test part only with ``peek``.
-        network: what trains.
-        image_px: see `AgentConfig`.
+        dev: dev part; the test part only with ``peek``.
+        network: network that trains.
+        image_px: side of the pictures, see `AgentConfig`.
         steps: length of the training.
-        looks: how often to look; the last look is after the last step.
-        cache: keeps what the frozen stages make of dev.
-        peek: allows the test part, as the protocols "thesis" and "literature" do; what is chosen is then an oracle.
+        looks: number of evaluations; the last one is after the last step.
+        cache: cache for the frozen stages' output on dev.
+        peek: whether the test part is allowed, as in the protocols "thesis" and "literature"; the chosen step is then
+            an oracle.
 
     Attributes:
-        looks: step and balanced accuracy of each look.
-        best: the first of the best of them.
-        found: probabilities ``[n, k]`` at the latest look.
+        looks: step and balanced accuracy of each evaluation.
+        best: step and balanced accuracy of the best one, the first of equals.
+        found: probabilities ``[n, k]`` at the latest evaluation.
 
     Raises:
         UserError: a test part, a class without an image, or looks below 1.
@@ -46,11 +47,11 @@ class DevWatch:
     ) -> None:
         if dev.about.get("split") == "test" and not (peek and "test_opening" in dev.about):
             raise UserError(
-                f"{dev.root} is the test part; a step is chosen on dev, or, by a protocol that peeks, on a part from "
+                f"{dev.root} is the test part; choose a step on dev, or, in a protocol that peeks, on a part from "
                 "open_test(...)"
             )
         if not all(dev.counts().values()) or looks < 1:
-            raise UserError(f"{dev.root}: choosing a step takes an image of every class and looks of at least 1")
+            raise UserError(f"{dev.root}: choosing a step needs an image of every class and looks of at least 1")
         self.network, self.labels = network, dev.labels
         self.inputs = Inputs(dev, network, image_px, cache)
         self.at = {-(-steps * number // looks) for number in range(1, looks + 1)}
@@ -60,9 +61,9 @@ class DevWatch:
         self._state: dict[str, Tensor] = {}
 
     def after(self, steps: int) -> float | None:
-        """Looks, if it is time after so many steps, and returns the mean cross-entropy then.
+        """Evaluates, if it is due after this many steps, and returns the mean cross-entropy.
 
-        Of equal looks the first is kept.
+        Of equally good steps the first is kept.
         """
         if steps not in self.at:
             return None
@@ -78,7 +79,7 @@ class DevWatch:
         return float(-np.log(found[np.arange(len(found)), self.labels].clip(1e-12)).mean())
 
     def chosen(self) -> StagedNetwork:
-        """A network of its own in the best state, in evaluation mode."""
+        """A separate network in the best state, in evaluation mode."""
         network = copy.deepcopy(self.network)
         network.load_state_dict(self._state)
         return network.eval()

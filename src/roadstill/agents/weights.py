@@ -1,4 +1,4 @@
-"""Reading state dicts from files of strangers: tensors only, never code."""
+"""Reading state dicts from untrusted files: tensors only, never code."""
 
 import pickle
 from pathlib import Path
@@ -12,7 +12,7 @@ from roadstill.errors import UserError
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """A state dict out of ``.safetensors`` or a torch file.
+    """Reads a state dict from a ``.safetensors`` or torch file.
 
     Raises:
         UserError: missing, damaged, or with anything but tensors in it.
@@ -27,6 +27,6 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise UserError(f"{path} cannot be read as network weights: {' '.join(str(error).split())[:200]}") from None
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise UserError(
-            f"{path} is no plain state dict (name -> tensor); save one with torch.save(model.state_dict(), ...)"
+            f"{path} is not a plain state dict (name -> tensor); save one with torch.save(model.state_dict(), ...)"
         )
     return dict(state)

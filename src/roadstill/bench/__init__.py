@@ -1,4 +1,4 @@
-"""Benches: ours against a plainly written baseline, timed in turns in the same run; ratios, never limits."""
+"""Benchmarks: ours against a plainly written baseline, timed in turns in the same run; ratios, never limits."""
 
 from roadstill.bench.agent import bench_agent
 from roadstill.bench.data import bench_index, bench_prepare

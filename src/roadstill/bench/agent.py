@@ -1,4 +1,4 @@
-"""How fast agents train, against the loop that one would write with PyTorch's own loader."""
+"""Benchmark of training agents, against a simple loop with PyTorch's own loader."""
 
 import os
 import time
@@ -40,21 +40,21 @@ class _Case:
 def bench_agent(*, pictures: int = 500, seeds: int = 2, rounds: int = 3, small: bool = False) -> str:
     """Agents of several seeds on one small set, against a plain PyTorch loop that decodes the PNGs in every epoch.
 
-    The loop computes in single precision on all threads, with PyTorch's own layers; ours in bfloat16 where it says so
-    (where the processor has instructions for it).
+    The loop computes in single precision on all threads, with PyTorch's own layers; ours in bfloat16 where the title
+    names it (if the processor has instructions for it).
 
     Args:
-        pictures: that an agent learns from at least, in steps that each take a whole set.
+        pictures: least number of pictures that an agent trains on, in steps that each take a whole set.
         seeds: agents per round.
-        rounds: timed rounds; the works take turns.
-        small: two of the networks, pictures of 32 px and sets of four only, to see that it runs.
+        rounds: number of timed rounds; the works take turns.
+        small: whether to run only two networks on four pictures of 32 px, to check that it works.
     """
     head = f"{seeds} agents, {os.cpu_count()} cores"
     return "\n".join([head, *(_bench(case, pictures, seeds, rounds) for case in _cases(small))])
 
 
 def _cases(small: bool) -> list[_Case]:
-    """Networks at the batches that they are trained with: 10 images of two classes, and CIFAR-10's protocols."""
+    """Networks with their usual batches: 10 images of two classes, and CIFAR-10's protocols."""
     precision: Precision = "bf16" if has_bfloat16("cpu") else "no"
     scratch, words = AgentConfig(mixed_precision=precision), "all of it trains" + ", bf16" * (precision == "bf16")
     cases = [
@@ -72,7 +72,7 @@ def _bench(case: _Case, pictures: int, seeds: int, rounds: int) -> str:
     config = replace(case.config, steps=-(-pictures // case.images))
     with TemporaryDirectory() as folder:
         images = _pictures(Path(folder) / "set", case.images, case.size_px)
-        # Work of a process that was started before: the warm round pays for the start.
+        # The processes are started by the untimed first round.
         with Workers(2, Trainer(images, config, Path(folder) / "agents")) as processes:
             used: dict[str, list[float]] = {_OURS: [], _PLAIN: []}
             works: dict[str, Callable[[], object]] = {
@@ -91,7 +91,7 @@ def _bench(case: _Case, pictures: int, seeds: int, rounds: int) -> str:
 
 
 def _noted(used: list[float], work: Callable[[], object]) -> Callable[[], None]:
-    """The same work, which also notes how much processor time of all threads it took."""
+    """The same work, which also notes the processor time of all its threads."""
 
     def run() -> None:
         start = time.process_time()
@@ -108,7 +108,7 @@ def _one_after_the_other(images: ImageSet, config: AgentConfig, seeds: int) -> N
 
 
 class _Files(Dataset[tuple[Tensor, int]]):
-    """Pictures as most training scripts read them: opened anew whenever they are asked for."""
+    """Pictures as most training scripts read them: opened again at every access."""
 
     def __init__(self, images: ImageSet, mean: Tensor, std: Tensor) -> None:
         self.images, self.mean, self.std = images, mean, std
@@ -123,7 +123,7 @@ class _Files(Dataset[tuple[Tensor, int]]):
 
 
 def _plainly(images: ImageSet, config: AgentConfig, seed: int) -> Tensor:
-    """The same network, frozen as far and trained as long, without anything of ours around it; its last loss."""
+    """Trains the same network, equally frozen and equally long, in a plain loop; returns its last loss."""
     network = build_network(config, images.num_classes, seed, images.size_px)
     network = network.to(memory_format=torch.contiguous_format).train()  # type: ignore[call-overload]
     network.mixed_precision = "no"
@@ -147,7 +147,7 @@ def _plainly(images: ImageSet, config: AgentConfig, seed: int) -> Tensor:
 
 
 def _pictures(folder: Path, images: int, size_px: int) -> ImageSet:
-    """Smooth noise, so that the PNGs are as hard to decode as a camera's."""
+    """A set of smooth noise, so that the PNGs are as costly to decode as a camera's."""
     rng = np.random.default_rng(0)
     with ImageSetWriter(folder, ("not_brake", "brake"), size_px) as writer:
         for index in range(images):

@@ -1,4 +1,4 @@
-"""Benches of the road from logs to pictures: reading and filtering frames, cutting pictures to size."""
+"""Benchmarks of the way from logs to pictures: reading and filtering frames, cropping and resizing pictures."""
 
 import io
 import pickle
@@ -22,14 +22,14 @@ from roadstill.frames.store import FrameStore
 from roadstill.sources.navsim.logs import frames_of
 from roadstill.sources.pickles.unpickle import parse
 
-FRAMES_PER_LOG, BOXES = 600, 70  # of a genuine log
+FRAMES_PER_LOG, BOXES = 600, 70  # as in a real log
 SIZES = (62_500, 250_000, 1_000_000)
 
 
 def bench_index(*, frames: int = SIZES[-1], rounds: int = 3) -> str:
-    """What a log costs, against Python's own unpickler and a row-by-row loop; then cost and memory over the size.
+    """The cost of a log, against Python's own unpickler; then cost and memory over the size.
 
-    Frames of the large runs come from one log in memory under new names, so that they measure what lies beyond
+    Frames of the large runs come from one log in memory under new names, so that they measure what follows after
     unpickling: checks, columns, the store, filters and the split.
     """
     entries = _entries("2021.05.12.22.00.38_veh-35_01008_01518")
@@ -59,7 +59,7 @@ def bench_index(*, frames: int = SIZES[-1], rounds: int = 3) -> str:
 
 
 def _large(entries: list[dict[str, Any]], size: int) -> tuple[float, float]:
-    """Seconds to check, store, filter and split so many frames, and the process's peak memory so far in GiB."""
+    """Seconds to check, store, filter and split this many frames, and the process's peak memory so far in GiB."""
     with TemporaryDirectory() as folder:
         store = FrameStore(Path(folder) / "frames")
         start = time.perf_counter()
@@ -80,7 +80,7 @@ def _cut(tables: Iterator[FrameTable] | list[FrameTable], folder: Path) -> None:
 
 
 def _entries(log: str) -> list[dict[str, Any]]:
-    """Entries as genuine logs hold them, with invented numbers."""
+    """Entries as in real logs, with invented numbers."""
     rng = np.random.default_rng(0)
     camera = {"sensor2lidar_rotation": np.eye(3), "sensor2lidar_translation": np.zeros(3), "cam_intrinsic": np.eye(3),
               "distortion": np.zeros(5)}  # fmt: skip
@@ -113,7 +113,7 @@ def _entries(log: str) -> list[dict[str, Any]]:
 
 
 def bench_prepare(*, pictures: int = 24, rounds: int = 5) -> str:
-    """Cutting 1920 x 1080 JPEGs to 256 pixels on one core, against the plain use of Pillow."""
+    """Cropping and resizing 1920 x 1080 JPEGs to 256 pixels on one core, against plain Pillow."""
     fast, full = PictureConfig(256), PictureConfig(256, "full")
     with TemporaryDirectory() as folder:
         paths = [_camera_picture(Path(folder) / f"{number}.jpg", number) for number in range(pictures)]

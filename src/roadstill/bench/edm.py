@@ -1,4 +1,4 @@
-"""Benches of EDM at 32 px: the training step with minimax, and sampling, held against the machine's own rates."""
+"""Benchmarks of EDM at 32 px: the training step with minimax, and sampling, compared with the machine's own rates."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -32,8 +32,8 @@ def bench_edm(
 ) -> str:
     """Images per second of training and sampling; operations are those of the network alone.
 
-    Ours is the step that `finetune` takes, all weights learning. The baseline is the same network in a loop as one
-    would first write it: rows copied one by one, memories as lists, the moving average and optimiser weight by weight.
+    Ours is the step that `finetune` takes, with all weights trained. The baseline is the same network in a simple loop:
+    rows copied one by one, memories as lists, the moving average and optimiser weight by weight.
     """
     torch.manual_seed(0)
     clean, label = torch.randn(batch_size, *SHAPE) / 2, torch.arange(batch_size) % CLASSES
@@ -66,7 +66,7 @@ def bench_edm(
 
 
 def conv_flops_per_s(dtype: torch.dtype, channels: int = 128, side: int = 16, rounds: int = 5) -> float:
-    """What the machine reaches on one convolution of 3 x 3, forward and backward, channels last."""
+    """The machine's rate on one convolution of 3 x 3, forward and backward, channels last."""
     x = torch.randn(64, channels, side, side).to(dtype).contiguous(memory_format=torch.channels_last)
     weight = torch.randn(channels, channels, 3, 3).to(dtype).contiguous(memory_format=torch.channels_last)
     x.requires_grad_(True), weight.requires_grad_(True)
@@ -124,7 +124,7 @@ def _drawing(config: SongUNetConfig, images: int, batch_size: int, precision: st
 
 
 def _plain_step(config: SongUNetConfig, latents: LatentStore, batch_size: int, memory_size: int) -> Callable[[], None]:
-    """A plain step of all weights, whose rows are copied one by one."""
+    """A plain step that trains all weights; its rows are copied one by one."""
     network, generator = _network(config).train(), torch.Generator().manual_seed(0)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, foreach=False)
     step = PlainStep(EDMDenoiser(network), optimizer, memory_size, weights=(8.0 / CLASSES, 16.0 / CLASSES))

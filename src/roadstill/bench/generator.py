@@ -1,4 +1,4 @@
-"""Benches of the generator: the fine-tuning step, sampling, encoding."""
+"""Benchmarks of the generator: the fine-tuning step, sampling, encoding."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +27,7 @@ SHAPE = (CHANNELS, SIDE, SIDE)  # Stable Diffusion's latents at 256 px; brake an
 
 
 def bench_finetune(backbone: str = "DiT-S/2", *, batch_size: int = 8, rounds: int = 3, memory_size: int = 64) -> str:
-    """The step of DiffFit and minimax at 256 px, and what its parts cost.
+    """The step of DiffFit and minimax at 256 px, and the cost of its parts.
 
     Ours is the step that `finetune` takes. The baseline works as the reference does: the autoencoder encodes inside the
     step, memories are lists of tensors, and the moving average covers all parameters.
@@ -40,7 +40,7 @@ def bench_finetune(backbone: str = "DiT-S/2", *, batch_size: int = 8, rounds: in
     with TemporaryDirectory() as folder:
         latents = latents_at(Path(folder) / "latents", 4 * memory_size, SHAPE, CLASSES)
         bare, ours = (_training(backbone, latents, batch_size, size, Path(folder)) for size in (None, memory_size))
-        for criterion in ours.criteria.values():  # a full memory is the one that costs
+        for criterion in ours.criteria.values():  # only a full memory has its full cost
             for _ in range(-(-memory_size * CLASSES // batch_size)):
                 criterion(clean, clean, label)
         works = {
@@ -60,7 +60,7 @@ def bench_memory(backbone: str = "DiT-XL/2", *, batch_size: int = 2, steps: int 
     import resource
     import sys
 
-    # What is held while nothing is trained yet belongs to the libraries.
+    # Memory in use before any training belongs to the libraries.
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with TemporaryDirectory() as folder:
         latents = latents_at(Path(folder) / "latents", 16, SHAPE, CLASSES)
@@ -96,7 +96,7 @@ def bench_sample(backbone: str = "DiT-S/2", *, images: int = 20, steps: int = 50
             "DPM-Solver++, 20 steps, bfloat16": lambda: draw(10, steps=20, solver="dpm", mixed_precision="bf16"),
             f"ancestral, {steps} steps, bfloat16": lambda: draw(10, steps=steps, mixed_precision="bf16"),
         } | works
-    draw(10, steps=2), draw(1, steps=2)  # the first call of a network is slow, a second whole chain is not needed
+    draw(10, steps=2), draw(1, steps=2)  # a network's first call is slow, but a whole untimed chain is not needed
     seconds = in_turns(works, rounds=rounds, warm=False)
     whole, others = draw(10, steps=3), {"one by one": draw(1, steps=3)}
     if has_bfloat16("cpu"):
@@ -124,7 +124,7 @@ def bench_encode(*, images: int = 8, rounds: int = 2) -> str:
 
 def _network(backbone: str) -> DiT:
     network = dit(backbone, input_size=SIDE, in_channels=CHANNELS, num_classes=CLASSES, seed=0)
-    with torch.no_grad():  # a fresh DiT's gates are zero, and half of the work would be on zeros
+    with torch.no_grad():  # a fresh DiT's gates are zero, so half of the work would be on zeros
         for name, parameter in network.named_parameters():
             if "adaLN" in name or "final_layer" in name:
                 parameter.normal_(std=0.02)
@@ -159,7 +159,7 @@ def _training(
 
 
 def _plain_step(backbone: str, memory_size: int, pixels: Tensor, label: Tensor) -> Callable[[], None]:
-    """A plain step that encodes its pictures first, and knows which parameters learn."""
+    """A plain step that first encodes its pictures; the optimiser has only the parameters that learn."""
     autoencoder = _autoencoder()
     network = _network(backbone).train()
     apply_adapters(network, [DiffFit()])

@@ -1,4 +1,4 @@
-"""Benches of the selectors: vectorised against a plainly written loop over candidates, on made-up features."""
+"""Benchmarks of the selectors: vectorised against a plainly written loop over candidates, on made-up features."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,14 +14,14 @@ from roadstill.selection.base import Selector, choose_each
 from roadstill.selection.distinct import distinct
 
 ROWS, WIDTH, COUNT = 10_000, 512, 10
-_TRIED = 500  # candidates that the slow loops are given; rates are per candidate
+_TRIED = 500  # candidates for the slow loops; rates are per candidate
 Array = NDArray[np.float64]
 
 
 def bench_select(*, rows: int = ROWS, width: int = WIDTH, count: int = COUNT, rounds: int = 3) -> str:
-    """Each selector that has a loop, for ``count`` of ``rows`` candidates with ``width`` features.
+    """Each selector that has a plain loop, for ``count`` of ``rows`` candidates with ``width`` features.
 
-    Rates count a candidate once for every image that is chosen (every group, where groups are drawn). The loops of
+    Rates count a candidate once for every image that is chosen (or groups, where groups are drawn). The loops of
     facility location and of near-duplicates would take minutes, so they stop after some candidates.
     """
     rng = np.random.default_rng(0)
@@ -75,7 +75,7 @@ def _no_pictures(rows: int) -> ImageSet:
 
 
 def plain_herding(x: Array, count: int) -> list[int]:
-    """As the definition reads: for each candidate the mean with it, and its distance to the class's mean."""
+    """Herding by its definition: for each candidate the mean with it, and its distance to the class's mean."""
     mean, chosen = x.mean(0), list[int]()
     total = np.zeros(x.shape[1])
     for step in range(count):
@@ -90,7 +90,7 @@ def plain_herding(x: Array, count: int) -> list[int]:
 
 
 def plain_k_center(x: Array, count: int) -> list[int]:
-    """For each candidate the distance to the nearest chosen row, kept from step to step."""
+    """k-center: for each candidate the distance to the nearest chosen row, kept from step to step."""
     mean = x.mean(0)
     chosen = [min(range(len(x)), key=lambda row: float(np.linalg.norm(x[row] - mean)))]
     near = [np.inf] * len(x)
@@ -102,7 +102,7 @@ def plain_k_center(x: Array, count: int) -> list[int]:
 
 
 def plain_facility(x: Array, count: int, tried: int) -> list[int]:
-    """For each of the first candidates, what it would add to the sum of similarities."""
+    """Facility location: for each of the first candidates, its gain in the sum of similarities."""
     rows = x / np.linalg.norm(x, axis=1, keepdims=True)
     covered, chosen = np.zeros(len(x)), list[int]()
     for _ in range(count):
@@ -117,7 +117,7 @@ def plain_facility(x: Array, count: int, tried: int) -> list[int]:
 
 
 def plain_minimax(x: Array, memory: Array, count: int) -> list[int]:
-    """For each candidate all its cosines, anew in each step."""
+    """Minimax: for each candidate all its cosines, again in each step."""
     rows, real = (each / np.linalg.norm(each, axis=1, keepdims=True) for each in (x, memory))
     chosen: list[int] = []
     for _ in range(count):
@@ -133,7 +133,7 @@ def plain_minimax(x: Array, memory: Array, count: int) -> list[int]:
 
 
 def plain_moments(x: Array, count: int, groups: int) -> NDArray[np.int64]:
-    """For each group its mean, deviation and skewness by their definitions."""
+    """Moment groups: for each group its mean, deviation and skewness by their definitions."""
     rng = np.random.default_rng(0)
     x = (x - x.mean(0)) / x.std(0)
     skew = (x**3).mean(0)
@@ -150,7 +150,7 @@ def plain_moments(x: Array, count: int, groups: int) -> NDArray[np.int64]:
 
 
 def plain_s3(classes: list[Array], count: int, groups: int) -> list[Any]:
-    """For each group its mean and the cosines to both classes' means."""
+    """S3: for each group its mean and the cosines to both classes' means."""
     rng = np.random.default_rng(0)
     real = [x.mean(0) for x in classes]
     chosen: list[Any] = []
@@ -171,7 +171,7 @@ def plain_s3(classes: list[Array], count: int, groups: int) -> list[Any]:
 
 
 def plain_distinct(x: Array, threshold: float) -> list[int]:
-    """Each row against every kept one."""
+    """Near-duplicates: compares each row with every kept one."""
     rows = x / np.linalg.norm(x, axis=1, keepdims=True)
     kept: list[int] = []
     for row in range(len(rows)):

@@ -1,4 +1,4 @@
-"""What the benches of training steps share: latents on disk, a network's bare passes, and the plainly written step."""
+"""Shared by the benchmarks of training steps: latents on disk, a network's bare passes, and a plainly written step."""
 
 from collections.abc import Callable
 from itertools import count
@@ -35,7 +35,7 @@ def latents_at(folder: Path, num: int, shape: tuple[int, ...], num_classes: int)
 
 
 def counted(take: Callable[[int], None]) -> Callable[[], None]:
-    """A step that takes the next number each time."""
+    """A function that calls ``take`` with the next number each time."""
     numbers = count()
     return lambda: take(next(numbers))
 
@@ -53,13 +53,13 @@ def passes(network: nn.Module, clean: Tensor, time: Tensor, label: Tensor, preci
 
 
 class PlainStep:
-    """The step as one would first write it down: memories are lists, the moving average goes weight by weight.
+    """The step in its simplest form: memories are lists, the moving average goes weight by weight.
 
     Args:
-        denoiser: what learns; the moving average covers all of its network's parameters.
-        optimizer: that of the parameters that learn.
+        denoiser: denoiser that is trained; the moving average covers all of its network's parameters.
+        optimizer: optimiser of the parameters that learn.
         memory_size: latents of each class that each memory keeps.
-        weights: those of representativeness and diversity.
+        weights: weights of representativeness and diversity.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class PlainStep:
         self.generator = torch.Generator().manual_seed(0)
 
     def __call__(self, clean: Tensor, label: Tensor) -> None:
-        """One step on clean latents ``[b, c, h, w]`` with labels ``[b]``."""
+        """Takes one step on clean latents ``[b, c, h, w]`` with labels ``[b]``."""
         representativeness, diversity = self.weights
         estimate = self.denoiser.estimate(clean, label, generator=self.generator)
         loss = estimate.loss.mean()

@@ -1,4 +1,4 @@
-"""Timing in turns, the machine's own speed, and one table for all benches."""
+"""Timing in turns, the machine's own speed, and one table for all benchmarks."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,13 +10,13 @@ import torch
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a bench.
+    """One line of a benchmark.
 
     Attributes:
-        name: what was timed.
-        seconds: of every round.
+        name: name of the work that was timed.
+        seconds: seconds of every round.
         items: images, latents or frames per round.
-        flops: floating-point operations per round, if they are all of the work.
+        flops: floating-point operations per round, if they are the whole work.
     """
 
     name: str
@@ -46,7 +46,7 @@ def in_turns(works: Mapping[str, Callable[[], object]], *, rounds: int, warm: bo
 
 
 def matmul_flops_per_s(dtype: torch.dtype = torch.float32, size: int = 1024, rounds: int = 9) -> float:
-    """What the machine reaches on one square matrix product: the roof that other rates are held against."""
+    """The machine's rate on one square matrix product: the upper bound that other rates are compared with."""
     left, right = torch.randn(2, size, size).to(dtype)
     seconds = in_turns({"matmul": lambda: left @ right}, rounds=rounds)["matmul"]
     return 2 * size**3 / min(seconds)

@@ -1,7 +1,7 @@
 """What is installed, found and missing on this machine, as plain facts for a person or a bug report.
 
-Each part looks at one thing and never fails: what goes wrong while looking is a fact too. Nothing is fetched, no
-environment is listed, and home folder, user and machine are blotted out of every text.
+Each part examines one thing and never fails: an error while examining is a fact too. Nothing is downloaded, no
+environment is listed, and the names of home folder, user and machine are replaced in every text.
 """
 
 from roadstill.doctor.report import as_text, examine

@@ -1,7 +1,6 @@
-"""Driving data on this machine: where it should lie, which splits there are, and how much of them.
+"""Driving data on this machine: its folders, its splits, and their sizes.
 
-Counting stops at a stated cap, so that a disk with a million pictures, or one at the other end of a network, costs
-seconds.
+Counting stops at a stated limit, so that a disk with a million pictures, or a network disk, takes only seconds.
 """
 
 import os
@@ -49,7 +48,7 @@ def folder_facts(path: Path) -> dict[str, Any]:
 
 
 def root_facts(root: Path) -> dict[str, Any]:
-    """The same of a root of driving data, with its splits, or with the form of CIFAR-10 that lies there."""
+    """The same for a root of driving data, with its splits, or with the form of CIFAR-10 that is there."""
     facts = folder_facts(root)
     if facts["state"] != "found":
         return facts
@@ -123,7 +122,7 @@ def count_pictures(sensors: Path, deadline: float) -> tuple[int, bool]:
 
 
 def _names(folder: Path | str) -> Iterator[str]:
-    """Paths of a folder's entries, as far as it can be read."""
+    """Yields paths of a folder's entries, as far as it can be read."""
     try:
         with os.scandir(folder) as entries:
             for entry in entries:

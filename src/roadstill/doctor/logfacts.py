@@ -1,4 +1,4 @@
-"""What one log looks like inside, without a value of it: enough to tell whether a format is as we think."""
+"""The structure of one log, without its values: enough to check whether a format is as we expect."""
 
 import os
 import re
@@ -68,7 +68,7 @@ def _head_facts(path: Path) -> dict[str, Any]:
 
 
 def describe(value: Any, depth: int = 1) -> Any:
-    """Types and sizes in place of values: ``float64 (4, 4)``, ``list of 12 str``; dicts by key, down to ``depth``."""
+    """Type and size instead of the value: ``float64 (4, 4)``, ``list of 12 str``; dicts by key, down to ``depth``."""
     if isinstance(value, np.ndarray):
         return f"{value.dtype} {value.shape}"
     if isinstance(value, dict) and depth:

@@ -1,4 +1,4 @@
-"""What nuPlan's maps look like inside: layers, column types and coordinate systems of one GeoPackage."""
+"""The structure of nuPlan's maps: layers, column types and coordinate systems of one GeoPackage."""
 
 import os
 import sqlite3
@@ -18,7 +18,7 @@ _STEPS_BETWEEN_LOOKS = 10_000
 
 
 def map_facts(root: Path) -> dict[str, Any]:
-    """The maps below a maps root, and what is in the smallest of them."""
+    """The number of maps below a maps root, and the structure of the smallest of them."""
     files = list(islice(_maps(root), _MOST))
     facts: dict[str, Any] = {"index": (root / INDEX).is_file(), "maps": len(files)}
     if files:
@@ -28,7 +28,7 @@ def map_facts(root: Path) -> dict[str, Any]:
 
 
 def _maps(root: Path) -> Iterator[Path]:
-    """The files ``<location>/<version>/map.gpkg``."""
+    """Yields the files ``<location>/<version>/map.gpkg``."""
     with os.scandir(root) as places:
         for place in sorted(islice(places, _MOST), key=lambda entry: entry.name):
             if place.is_dir():
@@ -39,7 +39,9 @@ def _inside(path: Path) -> dict[str, Any]:
     with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as base:
         deadline = time.monotonic() + _SECONDS
         base.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_BETWEEN_LOOKS)
-        base.execute("PRAGMA trusted_schema = OFF")  # a stranger's view may not call what has side effects
+        base.execute(
+            "PRAGMA trusted_schema = OFF"
+        )  # a view in an untrusted file must not call functions with side effects
         systems = base.execute("SELECT table_name, column_name, srs_id FROM gpkg_geometry_columns").fetchmany(_MOST)
         facts: dict[str, Any] = {
             "layers": {
@@ -54,7 +56,7 @@ def _inside(path: Path) -> dict[str, Any]:
 
 
 def _columns(base: sqlite3.Connection, table: Any) -> dict[str, str]:
-    """Declared type of each column, and the type that its first value has."""
+    """Declared type of each column, and the type of its first value."""
     quoted = str(table).replace('"', '""')
     declared = {row[1]: row[2] for row in base.execute(f'PRAGMA table_info("{quoted}")').fetchmany(_MOST)}
     names = ", ".join(f'typeof("{name.replace(chr(34), 2 * chr(34))}")' for name in declared)

@@ -1,4 +1,4 @@
-"""What each verb would still need on this machine before it can start."""
+"""What each verb still needs on this machine before it can start."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,8 +12,8 @@ _WORLD = ("numpy", "pyarrow", "panda3d", "pillow")
 _LOGS, _PICTURES = "logs", "pictures"
 _BASE, _CODEC = "base generator", "codec"
 HINTS = {
-    _LOGS: "logs (name their folder with --data, set OPENSCENE_DATA_ROOT, or make some with `roadstill world`; data of "
-    "a source of yours are not looked for)",
+    _LOGS: "logs (name their folder with --data, set OPENSCENE_DATA_ROOT, or make some with `roadstill world`; the "
+    "data of your own sources are not searched for)",
     _PICTURES: "pictures of the front camera (sensor_blobs beside the logs, or `roadstill world`)",
     _BASE: "the shipped base generator (install the package again, or name another with --base)",
     _CODEC: "the shipped codec (install the package again, or name another with --codec)",
@@ -43,7 +43,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
 
 
 def missing(facts: Mapping[str, Any]) -> dict[str, list[str]]:
-    """For each verb what it lacks, in words; an empty list: it can start."""
+    """What is missing for each verb, in words; with an empty list it can start."""
     packages, old = facts["versions"], facts["too_old"]
     shipped = facts["weights"]["shipped"]
     found = {name: isinstance(each, dict) and each.get("state") == "found" for name, each in shipped.items()}

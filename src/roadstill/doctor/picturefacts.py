@@ -1,14 +1,14 @@
-"""What one camera picture looks like, and how strongly it was compressed; nothing of what it shows."""
+"""Size, format and compression of one camera picture; nothing of its content."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-_MEAN_AT_50 = 57.625  # of the luminance table that the JPEG standard suggests, which is libjpeg's at quality 50
+_MEAN_AT_50 = 57.625  # mean of the luminance table that the JPEG standard suggests, which is libjpeg's at quality 50
 
 
 def picture_facts(sensors: Path, images: Sequence[str]) -> dict[str, Any]:
-    """Size, kind and compression of the first of these pictures that is there."""
+    """Size, format and compression of the first of these pictures that exists."""
     from PIL import Image
 
     for image in images:

@@ -1,4 +1,4 @@
-"""All facts together: each part looked at by itself, names of the user and the machine blotted out, put into words."""
+"""All facts together: each part examined separately, names of user and machine replaced, and put into words."""
 
 import getpass
 import platform
@@ -14,16 +14,16 @@ from typing import Any
 
 from roadstill.errors import one_line
 
-SECONDS = 10.0  # for each look at a disk, which may be at the other end of a dead network
+SECONDS = 10.0  # for each part, since a disk may be on a network that does not respond
 _DATA = "OPENSCENE_DATA_ROOT"
 _MAPS = "NUPLAN_MAPS_ROOT"
 
 
 def examine(data: Path | None = None) -> dict[str, Any]:
-    """Facts about this machine and the driving data on it, without names of the user, his home or the machine.
+    """Facts about this machine and the driving data on it, without the names of user, home folder and machine.
 
     Args:
-        data: a folder of driving data beside those that environment variables name.
+        data: folder of driving data, in addition to those that environment variables name.
     """
     facts: dict[str, Any] = {
         "versions": _look("software", "versions"),
@@ -54,7 +54,7 @@ def examine(data: Path | None = None) -> dict[str, Any]:
 
 
 def _inside(split: Mapping[str, Any]) -> dict[str, Any]:
-    """What the first log and the first picture of a split look like."""
+    """Facts of the first log and the first picture of a split."""
     log = _look("logfacts", "log_facts", Path(split["logs_path"]))
     images = log.pop("images", [])
     found = {"log": log}
@@ -72,12 +72,12 @@ def _is_folder(path: Path) -> bool:
 
 
 def _look(module: str, function: str, *arguments: Any, seconds: float | None = SECONDS) -> Any:
-    """One part's facts; it is imported only here, so that a broken package costs its own part and no other."""
+    """One part's facts; its module is imported only here, so that a broken package affects no other part."""
     return _within(seconds, lambda: getattr(import_module(f"roadstill.doctor.{module}"), function)(*arguments))
 
 
 def _within(seconds: float | None, work: Callable[[], Any]) -> Any:
-    """What the work returns; in place of an error, or of a wait without end, a fact that says so."""
+    """The work's result; after an error or a timeout, a fact that states it."""
     found: list[Any] = []
 
     def run() -> None:
@@ -85,7 +85,7 @@ def _within(seconds: float | None, work: Callable[[], Any]) -> Any:
             found.append(work())
         except BaseException as error:  # a broken package may raise anything, SystemExit too
             reason = " ".join(str(error).split())[:200]
-            found.append({"state": f"cannot be looked at ({type(error).__name__}: {reason})"})
+            found.append({"state": f"cannot be examined ({type(error).__name__}: {reason})"})
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
@@ -93,11 +93,11 @@ def _within(seconds: float | None, work: Callable[[], Any]) -> Any:
     return found[0] if found else {"state": f"no answer within {seconds:g} seconds"}
 
 
-# ---- blotting out
+# ---- replacing names
 
 
 def _names() -> list[tuple[re.Pattern[str], str]]:
-    """What must not be in a bug report, and what stands in its place."""
+    """Patterns that must not be in a bug report, and their replacements."""
     end, start = r"(?![\w.-])", r"(?<![\w.-])"
     found = [(re.compile(r"[^\s/:@]+:[^\s/@]+@"), "<login>@")]  # in an address
     for look in (Path.home, lambda: Path.home().resolve()):
@@ -119,7 +119,7 @@ def _names() -> list[tuple[re.Pattern[str], str]]:
 
 
 def blotted(facts: Any, names: list[tuple[re.Pattern[str], str]]) -> Any:
-    """The facts as JSON can hold them, with each of these names replaced in every text; keys are our own."""
+    """The facts as JSON values, with each of these names replaced in every text; keys are our own."""
     if isinstance(facts, Mapping):
         return {str(key): blotted(value, names) for key, value in facts.items()}
     if isinstance(facts, (list, tuple)):
@@ -136,7 +136,7 @@ def blotted(facts: Any, names: list[tuple[re.Pattern[str], str]]) -> Any:
 
 
 def as_text(facts: Mapping[str, Any], started: float | None = None) -> str:
-    """The facts for a person: what can start, what the other verbs lack, then everything by part."""
+    """The facts for a person: which verbs can start, what the others need, then everything by part."""
     needs = facts["needs"]
     lines = []
     if all(isinstance(lacks, list) for lacks in needs.values()):
@@ -152,12 +152,12 @@ def as_text(facts: Mapping[str, Any], started: float | None = None) -> str:
         if name != "needs":
             lines += _lines(name, _brief(part), 0)
     if started is not None:
-        lines.append(f"looked for {time.monotonic() - started:.1f} s; nothing was fetched or changed")
+        lines.append(f"examined in {time.monotonic() - started:.1f} s; nothing was downloaded or changed")
     return "\n".join(lines)
 
 
 def _brief(part: Any) -> Any:
-    """The keys of a log and the layers of a map by number: a screen is not enough for all of them."""
+    """The facts with only the number of a log's keys and a map's layers, which would not fit on a screen."""
     if not isinstance(part, dict):
         return part
     long = {name: each for name, each in part.items() if name in ("keys", "layers") and isinstance(each, dict)}

@@ -1,4 +1,4 @@
-"""Versions, devices, memory."""
+"""Software versions, devices and memory."""
 
 import os
 import platform
@@ -16,7 +16,7 @@ _CGROUP_MEMORY = Path("/sys/fs/cgroup/memory.max")
 
 
 def versions() -> dict[str, str | None]:
-    """Installed versions by package; None: not installed."""
+    """Installed versions by package; None if not installed."""
     found: dict[str, str | None] = {
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
@@ -30,7 +30,7 @@ def versions() -> dict[str, str | None]:
 
 
 def too_old() -> dict[str, str]:
-    """Packages whose version is not what roadstill asks for, with what it asks."""
+    """Packages whose version does not meet roadstill's requirement, with that requirement."""
     from packaging.requirements import Requirement
 
     found = {}
@@ -66,7 +66,7 @@ def _memory_gib() -> float | None:
 
 
 def accelerators() -> dict[str, Any]:
-    """What PyTorch can compute on; this imports it."""
+    """Devices that PyTorch can compute on; this imports it."""
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         import torch

@@ -1,4 +1,4 @@
-"""Weights that are already here: the package's own, and what others have put into the cache of the hub."""
+"""Weights that are already on this machine: the package's own, and those in the hub's cache."""
 
 import os
 from pathlib import Path
@@ -29,14 +29,14 @@ def shipped_weights() -> dict[str, dict[str, Any]]:
 
 
 def hub_cache() -> Path:
-    """Where the hub's client keeps what it fetched."""
+    """The folder in which the hub's client keeps its downloads."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
     return Path(HF_HUB_CACHE)
 
 
 def hub_weights() -> dict[str, dict[str, Any]]:
-    """State of the known models in the hub's cache: found, incomplete or missing; nothing is fetched."""
+    """State of the known models in the hub's cache: found, incomplete or missing; nothing is downloaded."""
     cache = hub_cache()
     found: dict[str, dict[str, Any]] = {}
     for name in HUB_NAMES:
@@ -57,7 +57,7 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _tensor_bytes(snapshot: Path) -> int:
-    """Size of a snapshot's safetensors; a link into the void counts nothing."""
+    """Size of a snapshot's safetensors files; a broken link counts as 0."""
     total = looked = 0
     for folder, _, names in os.walk(snapshot):
         for name in names:

@@ -1,4 +1,4 @@
-"""Honest evaluation: metrics, runs, comparisons that know their noise, and the ledger of the test set."""
+"""Honest evaluation: metrics, runs, comparisons that account for noise, and the ledger of the test set."""
 
 from roadstill.evaluation.budget import SetBytes, set_bytes
 from roadstill.evaluation.compare import Comparison, Verdict, compare

@@ -1,4 +1,4 @@
-"""The paired difference of two arms with its uncertainty: logs (or drives) and seeds are both drawn anew."""
+"""The paired difference of two arms with its uncertainty: logs (or drives) and seeds are both resampled."""
 
 import math
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ class Difference:
     """Balanced accuracy of an arm minus that of the baseline.
 
     Attributes:
-        value: over all clusters and units.
-        per_unit: ``[u]``, of each seed (or set).
-        cluster_part: ``[b]``, by how much a fresh draw of clusters moves the value, without the joint noise.
-        unit_part: ``[b]``, by how much a fresh draw of units moves it.
-        num_clusters: clusters that the draws are made from.
+        value: difference over all clusters and units.
+        per_unit: difference of each seed (or set), ``[u]``.
+        cluster_part: change of the value in each draw of clusters, without the joint noise, ``[b]``.
+        unit_part: change of the value in each draw of units, ``[b]``.
+        num_clusters: number of clusters that are drawn from.
     """
 
     value: float
@@ -35,12 +35,12 @@ class Difference:
             widening(self.num_clusters, alpha) * self.cluster_part
             + widening(len(self.per_unit), alpha) * self.unit_part
         )
-        # With very few logs the widened draws leave what accuracies can differ by.
+        # With very few logs the widened draws leave the range that a difference of accuracies can have.
         low, high = np.quantile(self.value + moved, (alpha / 2, 1 - alpha / 2)).clip(-1, 1)
         return float(low), float(high)
 
     def p_value(self) -> float:
-        """The smallest alpha whose interval leaves out zero, not below what the number of draws can show."""
+        """The smallest alpha whose interval excludes zero, not below what the number of draws can resolve."""
         low, high = math.log(2 / (len(self.unit_part) + 1)), 0.0
         if self._differs(math.exp(low)):
             return math.exp(low)
@@ -60,9 +60,9 @@ def paired_difference(
     """Bootstraps a difference of balanced accuracies.
 
     Args:
-        gained: ``[u, c, k]``, images of class k in cluster c that the arm has right minus those that the baseline has
-            right, in pair (or unit) u.
-        counts: ``[c, k]``, images.
+        gained: number ``[u, c, k]`` of images of class k in cluster c that the arm has right minus those that the
+            baseline has right, in pair (or unit) u.
+        counts: number ``[c, k]`` of images of class k in cluster c.
         draws: number of bootstrap draws.
         rng: source of the draws.
     """
@@ -105,9 +105,9 @@ def _balanced(gained: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArr
 
 
 def widening(num: int, alpha: float) -> float:
-    """By how much a bootstrap over ``num`` draws is too narrow: sqrt(n / (n - 1)) * t(n - 1) / z.
+    """The factor by which a bootstrap over ``num`` units is too narrow: sqrt(n / (n - 1)) * t(n - 1) / z.
 
-    The first factor mends the bootstrap's variance, the second that it is itself estimated (Hesterberg 2015,
+    The first factor corrects the bootstrap's variance, the second accounts for its being estimated (Hesterberg 2015,
     "What teachers should know about the bootstrap", applies both to the percentile interval).
     """
     return math.sqrt(num / (num - 1)) * t_quantile(1 - alpha / 2, num - 1) / NormalDist().inv_cdf(1 - alpha / 2)

@@ -16,10 +16,10 @@ class SetBytes:
     """Bytes that are needed to train on a set.
 
     Attributes:
-        pictures: the files as they are stored.
+        pictures: bytes of the files as they are stored.
         soft_labels: 4 bytes per image and class.
-        weights: 4 bytes per image, if images count differently.
-        teacher: the teacher's file, if training asks it.
+        weights: 4 bytes per image, if images have weights.
+        teacher: bytes of the teacher's file, if training uses it.
     """
 
     pictures: int
@@ -34,17 +34,17 @@ class SetBytes:
 
 
 def set_bytes(images: ImageSet, labels: Literal["hard", "soft"] = "hard", *, teacher: Path | None = None) -> SetBytes:
-    """Counts a set's bytes. Stored soft labels can take many times what the pictures do, so they are part of it.
+    """Counts a set's bytes. Stored soft labels can take many times the bytes of the pictures, so they are included.
 
     Classes themselves are not counted: they are the names of the folders.
 
     Args:
         images: any set; the facts ``weight`` and, for soft labels, ``soft_label`` are counted as float32.
-        labels: what an agent learns of it.
-        teacher: file of a teacher's weights that training needs, because it relabels as it goes.
+        labels: kind of labels that an agent learns.
+        teacher: file of a teacher's weights that training needs, because it relabels in every step.
 
     Raises:
-        UserError: a missing file, or soft labels that neither stand beside the images nor come from a teacher.
+        UserError: a missing file, or soft labels that are neither stored with the images nor come from a teacher.
     """
     files = [require_file(images.root / name, "a picture of the set") for name in images.files]
     stored = sum(fact.get("soft_label") is not None for fact in images.facts) if labels == "soft" else 0

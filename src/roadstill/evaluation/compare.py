@@ -25,21 +25,21 @@ class Verdict:
     """One arm against the baseline, in balanced accuracy (fractions).
 
     Attributes:
-        arm: who is judged.
-        baseline: against whom.
+        arm: name of the arm that is judged.
+        baseline: name of the baseline.
         word: "better", "worse" or "cannot be told apart", after Holm's correction over all arms that compete; "bound"
             for one that does not.
         difference: arm minus baseline, mean over the paired seeds.
         low: lower end of the 95% interval (for this arm alone, without the correction).
         high: upper end.
-        p_value: smallest level at which the interval leaves out zero.
-        p_holm: the same, corrected for the number of arms; ``word`` goes by it. A bound's is not corrected.
-        seeds: the paired ones.
+        p_value: smallest level at which the interval excludes zero.
+        p_holm: p value corrected for the number of arms, which decides ``word``. A bound's is not corrected.
+        seeds: paired seeds.
         num_sets: different training sets, on the side that has fewer of them.
-        num_clusters: logs or drives that were drawn anew.
+        num_clusters: logs or drives that were resampled.
         seeds_needed: estimate of how many paired seeds would tell a difference of this size apart (80% power at 5%);
-            None if the test logs are what limits it.
-        sentence: all of this in words.
+            None if the test logs limit it.
+        sentence: verdict in words, with its numbers.
     """
 
     arm: str
@@ -59,18 +59,18 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All arms and all verdicts; goes to disk as JSON.
+    """All arms and all verdicts; saved as JSON.
 
     Attributes:
-        baseline: its name.
+        baseline: name of the baseline.
         cluster_by: "log" or "drive".
-        num_clusters: how many of them the images hold.
-        num_images: evaluated images.
-        majority_class: the most frequent class.
+        num_clusters: number of logs or drives among the images.
+        num_images: number of evaluated images.
+        majority_class: most frequent class.
         majority_accuracy: accuracy of always answering it.
         images: digest of the evaluated set.
-        arms: by name, in the given order.
-        verdicts: by name, without the baseline.
+        arms: summaries by name, in the given order.
+        verdicts: verdicts by name, without the baseline.
     """
 
     baseline: str
@@ -104,28 +104,28 @@ def compare(
 ) -> Comparison:
     """Judges every arm against the baseline.
 
-    The difference in balanced accuracy is taken in pairs of equal seeds. Its interval comes from a bootstrap that draws
-    logs (or drives) and seeds anew, because frames of a log resemble each other and trainings differ. If an arm was
-    trained on several sets more than once, sets are drawn instead of seeds.
+    The difference in balanced accuracy is taken in pairs of equal seeds. Its interval comes from a bootstrap that
+    resamples logs (or drives) and seeds, because frames of a log resemble each other and trainings differ. If an arm
+    was trained on several sets more than once, sets are drawn instead of seeds.
 
     Args:
         arms: runs by name of the arm.
         baseline: one of the names.
-        bounds: names of arms with another budget (all images, say): their difference is measured, but they compete with
-            nobody, so they get no verdict and do not count in Holm's correction.
-        cluster_by: what is drawn anew: "log" or "drive".
-        miss_cost: how many false alarms weigh as much as one missed brake.
+        bounds: names of arms with another budget (all images, say): their difference is measured, but they do not
+            compete, so they get no verdict and do not count in Holm's correction.
+        cluster_by: unit that is resampled: "log" or "drive".
+        miss_cost: number of false alarms that weigh as much as one missed brake.
         draws: number of bootstrap draws.
 
     Raises:
         UserError: an unknown baseline, arms on different images, fewer than 3 paired seeds, fewer than 2 clusters.
     """
     if baseline not in arms:
-        raise UserError(f"the baseline {baseline!r} is none of the arms: {sorted(arms)}")
+        raise UserError(f"the baseline {baseline!r} is none of the arms; choose one of {sorted(arms)}")
     first = _check_same_images(arms)
     names = first.clusters.get(cluster_by)
     if names is None:
-        raise UserError(f"the images do not say their {cluster_by}; cluster by one of {sorted(first.clusters)}")
+        raise UserError(f"the images do not record their {cluster_by}; cluster by one of {sorted(first.clusters)}")
     clusters, cluster_of = np.unique(names, return_inverse=True)
     if len(clusters) < 2:
         raise UserError(
@@ -168,7 +168,7 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 def _check_same_images(arms: Mapping[str, Sequence[Run]]) -> Run:
     empty = [name for name, runs in arms.items() if not runs]
     if empty:
-        raise UserError(f"the arm {empty[0]!r} has no run")
+        raise UserError(f"the arm {empty[0]!r} has no run; evaluate its agents first")
     first = next(iter(arms.values()))[0]
     for name, runs in arms.items():
         for run in runs:
@@ -180,9 +180,7 @@ def _check_same_images(arms: Mapping[str, Sequence[Run]]) -> Run:
         if len({(run.seed, run.set_seed) for run in runs}) < len(runs):
             raise UserError(f"arm {name!r} has two runs of the same seed; one of them is a copy")
         if len({run.seed for run in runs}) < len(runs):
-            raise UserError(
-                f"arm {name!r} has one agent seed twice on different sets; number the agents' seeds through"
-            )
+            raise UserError(f"arm {name!r} has one agent seed twice on different sets; give every agent its own seed")
     return first
 
 
@@ -284,7 +282,7 @@ def _verdict(
 
 
 def seeds_needed(found: Difference, *, power_z: float = 1.96 + 0.84) -> int | None:
-    """Paired units for 80% power at 5% if the difference is what it looks like; None if clusters alone blur it."""
+    """Paired units for 80% power at 5% if the measured difference is true; None if clusters alone limit it."""
     target = (found.value / power_z) ** 2 - float(np.var(found.cluster_part))
     if target <= 0:
         return None

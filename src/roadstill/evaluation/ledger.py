@@ -1,4 +1,4 @@
-"""The test part is reached through one call, and that call leaves a line: how often, for what, with which recipe."""
+"""The test part is opened by one call, which writes a line to a ledger: how often, for what, with which recipe."""
 
 import getpass
 import json
@@ -15,13 +15,13 @@ LEDGER = "test_ledger.jsonl"
 
 
 def open_test(test: Path | ImageSet, *, ledger: Path, config: Any, what: str) -> ImageSet:
-    """Hands out the test part and writes the opening down (who, when, for what), before anything is read from it.
+    """Returns the test part and records the opening (who, when, for what), before anything is read from it.
 
     Args:
-        test: the prepared test set.
-        ledger: file, ``test_ledger.jsonl`` by habit, beside the data that all runs share.
-        config: what decided the run; its digest tells recipes apart.
-        what: what is asked of the test set, in words.
+        test: prepared test set.
+        ledger: file, by convention ``test_ledger.jsonl`` next to the data that all runs share.
+        config: settings of the run; their digest tells recipes apart.
+        what: purpose of the opening, in words.
 
     Raises:
         UserError: no such set, or one that is marked as another split.
@@ -45,9 +45,11 @@ def open_test(test: Path | ImageSet, *, ledger: Path, config: Any, what: str) ->
 
 
 def note_outcome(images: ImageSet, *, ledger: Path, outcome: Any) -> None:
-    """Adds what came out of an opening."""
+    """Adds the outcome of an opening to the ledger."""
     if "test_opening" not in images.about:
-        raise UserError(f"{images.root} did not come from open_test; there is no opening to add an outcome to")
+        raise UserError(
+            f"{images.root} did not come from open_test, so it has no opening to add an outcome to; open it first"
+        )
     _append(ledger, {"outcome_of": images.about["test_opening"], "outcome": plain(outcome)})
 
 

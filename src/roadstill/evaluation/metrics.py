@@ -1,4 +1,4 @@
-"""What one agent is worth on one image set. All figures are fractions, never percent."""
+"""Metrics of one agent on one image set. All figures are fractions, never percent."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ _BATCH = 64
 
 @runtime_checkable
 class Predictor(Protocol):
-    """Anything that turns pictures into probabilities, own or foreign."""
+    """Anything that turns pictures into probabilities, an agent of ours or not."""
 
     def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities ``[n, k]`` of pictures ``[n, s, s, 3]``."""
@@ -30,16 +30,16 @@ class Evaluation:
         n: number of images.
         accuracy: share of images whose most probable class is right.
         balanced_accuracy: mean of the class accuracies, free of the class shares.
-        class_accuracy: by class name.
+        class_accuracy: accuracy by class name.
         auroc: area under the ROC curve (mean of one against the rest for more than two classes).
         ece: expected calibration error of the most probable class, 15 bins of equal width.
-        confusion: ``[true][predicted]`` counts.
-        majority_class: the most frequent class.
-        majority_accuracy: what always answering it would score: the line to beat in accuracy.
-        class_names: in label order.
+        confusion: counts ``[true][predicted]``.
+        majority_class: most frequent class.
+        majority_accuracy: accuracy of always answering it, the value to beat.
+        class_names: names of the classes in label order.
         images: digest of the set.
-        labels: int64 ``[n]``.
-        probabilities: float32 ``[n, k]``.
+        labels: labels int64 ``[n]``.
+        probabilities: probabilities float32 ``[n, k]``.
     """
 
     n: int
@@ -72,13 +72,13 @@ def score(
     """All figures from probabilities ``[n, k]`` and labels ``[n]``.
 
     Raises:
-        UserError: a class without an image (balanced accuracy and AUROC would be undefined), or values that are no
+        UserError: a class without an image (balanced accuracy and AUROC would be undefined), or values that are not
             probabilities.
     """
     k = len(class_names)
     if probabilities.shape != (len(labels), k) or not np.isfinite(probabilities).all():
         raise UserError(
-            f"an agent must give finite probabilities [{len(labels)}, {k}], not {list(probabilities.shape)}"
+            f"an agent must return finite probabilities [{len(labels)}, {k}], not {list(probabilities.shape)}"
         )
     if np.abs(probabilities.sum(1) - 1).max(initial=0) > 1e-3 or probabilities.min(initial=0) < 0:
         raise UserError("an agent's probabilities must be at least 0 and sum to 1 for each image")
@@ -126,18 +126,16 @@ def calibration_error(confidence: NDArray[np.floating], correct: NDArray[np.bool
 
 
 def evaluate(agent: Predictor, images: ImageSet) -> Evaluation:
-    """Scores an agent on dev, or on a test set that `open_test` has handed out.
+    """Scores an agent on dev, or on a test set from `open_test`.
 
     Raises:
-        UserError: a test set that did not come from `open_test`; other classes than the agent's; a class without image.
+        UserError: a test set that is not from `open_test`; other classes than the agent's; a class without an image.
     """
     if images.about.get("split") == "test" and "test_opening" not in images.about:
-        raise UserError(
-            f"{images.root} is the test part; take it from open_test(...), so that the opening is on record"
-        )
+        raise UserError(f"{images.root} is the test part; take it from open_test(...), so that the opening is recorded")
     names = getattr(agent, "class_names", images.class_names)
     if tuple(names) != images.class_names:
-        raise UserError(f"the agent knows the classes {list(names)}, the images have {list(images.class_names)}")
+        raise UserError(f"the agent has the classes {list(names)}, the images have {list(images.class_names)}")
     whole = getattr(agent, "predict_set", None)
     if whole is not None:
         probabilities = whole(images)

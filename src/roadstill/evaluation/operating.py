@@ -1,4 +1,4 @@
-"""What a binary agent is worth when its threshold is set by the false alarms that a team accepts."""
+"""Metrics of a binary agent when its threshold is set by the share of false alarms that a team accepts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ FALSE_ALARM_RATES = (0.05, 0.10)
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """An agent at one threshold, that was chosen on other images.
+    """An agent at one threshold, which was chosen on other images.
 
     Attributes:
-        threshold: of the probability of the positive class (the second: brake).
+        threshold: lowest probability of the positive class (the second: brake) that gives an alarm.
         miss_rate: share of positive images below it.
         false_alarm_rate: share of negative images at or above it; it differs from the rate that the threshold was
             chosen for, since the images are others.
@@ -32,19 +32,19 @@ def threshold_at(evaluation: Evaluation, false_alarm_rate: float) -> float:
     """The smallest threshold at which at most this share of the negative images gives an alarm.
 
     Args:
-        evaluation: on the dev part.
-        false_alarm_rate: 0 to 1.
+        evaluation: evaluation on the dev part.
+        false_alarm_rate: accepted share, from 0 to below 1.
 
     Raises:
-        UserError: other than two classes, or no such share.
+        UserError: other than two classes, or a share out of range.
     """
     if len(evaluation.class_names) != 2:
-        raise UserError(f"a threshold needs two classes, not {len(evaluation.class_names)}")
+        raise UserError(f"a threshold needs 2 classes, not {len(evaluation.class_names)}")
     if not 0 <= false_alarm_rate < 1:
-        raise UserError(f"false_alarm_rate is {false_alarm_rate}; it is a share from 0 to below 1")
+        raise UserError(f"false_alarm_rate is {false_alarm_rate}; it must be from 0 to below 1")
     negative = np.sort(evaluation.probabilities[evaluation.labels == 0, 1])[::-1]
     allowed = int(false_alarm_rate * len(negative))
-    # Just above the first negative that may not give an alarm any more.
+    # Just above the first negative that must not give an alarm.
     return float(np.nextafter(negative[allowed], np.float32(2)))
 
 
@@ -64,7 +64,7 @@ def weighted_cost(evaluation: Evaluation, miss_cost: float) -> float:
 def by_stratum(
     evaluation: Evaluation, strata: Mapping[str, NDArray[np.str_]]
 ) -> dict[str, dict[str, tuple[int, float]]]:
-    """For each kind of stratum and each of its names, the number of images and their balanced accuracy.
+    """The number of images and their balanced accuracy, for each kind of stratum and each of its names.
 
     Classes without an image in a stratum are left out of its mean.
     """

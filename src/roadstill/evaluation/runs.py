@@ -1,4 +1,4 @@
-"""`Run`: one trained agent's result under the name of its arm, with everything that a later comparison needs."""
+"""`Run`: one trained agent's result with the name of its arm and everything that a later comparison needs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,15 +27,16 @@ class Run:
 
     Attributes:
         arm: name of the arm ("random", "minimax", ...).
-        seed: of the agent; equal seeds of two arms are compared in pairs.
+        seed: seed of the agent; equal seeds of two arms are compared in pairs.
         evaluation: scores and probabilities per image.
-        clusters: per kind ("log", "drive"), the name that each image belongs to.
-        set_seed: which draw or generated set it was trained on; the agent's seed if not given (a fresh set each time).
-        strata: per kind ("command", "light" ...), the name that each image belongs to.
-        thresholds: of p(positive class) by accepted share of false alarms, chosen on the dev part.
-        about: anything else worth keeping. The referee knows ``set`` (digest of the training set), the budget
-            (``num_images``, ``bytes``, ``steps``), and ``chosen`` (``step``, ``accuracy``, ``balanced_accuracy`` where
-            looking on the way would have stopped).
+        clusters: name of each image's cluster, per kind ("log", "drive").
+        set_seed: seed of the drawn or generated set that it was trained on; the agent's seed if not given (a fresh set
+            each time).
+        strata: name of each image's stratum, per kind ("command", "light" ...).
+        thresholds: thresholds of p(positive class) by accepted share of false alarms, chosen on the dev part.
+        about: anything else worth keeping. The referee uses ``set`` (digest of the training set), the budget
+            (``num_images``, ``bytes``, ``steps``), and ``chosen`` (``step``, ``accuracy``, ``balanced_accuracy`` at the
+            step that evaluating during training would have chosen).
     """
 
     arm: str
@@ -87,19 +88,19 @@ def run_of(
     dev: Evaluation | None = None,
     **about: Any,
 ) -> Run:
-    """A `Run` with the clusters and strata that the evaluated images name.
+    """A `Run` with the clusters and strata of the evaluated images' facts.
 
     Args:
         arm: name of the arm.
-        seed: of the agent.
-        evaluation: of the agent on the images.
-        images: what it was evaluated on.
-        set_seed: of the set that it was trained on; the agent's if not given.
-        dev: of the same agent on the dev part, which sets the thresholds of two-class agents.
+        seed: seed of the agent.
+        evaluation: evaluation of the agent on the images.
+        images: images that it was evaluated on.
+        set_seed: seed of the set that it was trained on; the agent's if not given.
+        dev: evaluation of the same agent on the dev part, which sets the thresholds of two-class agents.
         about: anything else worth keeping.
 
     Raises:
-        UserError: another set than the evaluated one, or one without either fact.
+        UserError: another set than the evaluated one, or one without log and drive.
     """
     if evaluation.images != images.digest:
         raise UserError(f"the evaluation is of the set {evaluation.images}, not of {images.root} ({images.digest})")
@@ -111,7 +112,8 @@ def run_of(
     clusters = {name: named.pop(name) for name in CLUSTERS if name in named}
     if not clusters:
         raise UserError(
-            f"{images.root}: images name neither log nor drive, so frames cannot be grouped for an honest interval"
+            f"{images.root}: images have neither the fact log nor drive, so frames cannot be grouped for an honest "
+            "interval; prepare the set with one of them"
         )
     thresholds: dict[str, float] = {}
     if dev is not None and len(dev.class_names) == 2:
@@ -120,7 +122,7 @@ def run_of(
 
 
 def open_run(folder: Path) -> Run:
-    """Opens what `Run.save` wrote; the scores are computed anew from the probabilities.
+    """Opens a run that `Run.save` wrote; the scores are computed again from the probabilities.
 
     Raises:
         UserError: missing, foreign or damaged files.
@@ -148,18 +150,18 @@ def open_runs(folder: Path) -> dict[str, list[Run]]:
     """All runs anywhere under a folder, by arm, in order of seed.
 
     Raises:
-        UserError: there is none.
+        UserError: no run was found.
     """
     runs = [open_run(path.parent) for path in sorted(folder.rglob("run.json"))]
     if not runs:
-        raise UserError(f"{folder}: no run.json in it or below; evaluate agents first")
+        raise UserError(f"{folder}: no run.json was found in it or below; make runs with `roadstill evaluate`")
     return by_arm(runs)
 
 
 def number_sets(runs: Sequence[Run]) -> list[Run]:
-    """Runs of one arm with a common ``set_seed`` where they were trained on one set, by the digest that they name.
+    """Runs of one arm, with a common ``set_seed`` if they were trained on the same set, by its recorded digest.
 
-    A method without chance in it gives the same set for every seed; its spread is then the trainings' alone.
+    A deterministic method gives the same set for every seed; its spread is then the trainings' alone.
     """
     first: dict[str, int] = {}
     return [

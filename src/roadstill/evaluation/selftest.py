@@ -1,7 +1,7 @@
-"""Proof that the verdicts are honest: simulated results, in which the truth is known, are put before the referee.
+"""Proof that the verdicts are honest: the referee judges simulated results, in which the truth is known.
 
-Logs have difficulties of their own, a training moves all of a log together, and seeds differ: neither frames nor runs
-stand alone, as on real data. Two arms that are alike must seldom be called different; an arm that was made better by a
+Logs differ in difficulty, a training changes all frames of a log together, and seeds differ: neither frames nor runs
+are independent, as on real data. Two equal arms must seldom be called different; an arm that was made better by a
 known amount must be found.
 """
 
@@ -24,11 +24,11 @@ class Simulation:
     """How simulated results vary; the defaults give runs of one arm a standard deviation of some 4 points.
 
     Attributes:
-        logs: in the test part.
-        images_per_log: frames of each.
-        log_sd: how much the logs differ in difficulty (in units in which 0.19 is some 4 points of accuracy).
-        seed_sd: how much a training moves everything.
-        log_by_seed_sd: how much a training moves one log.
+        logs: logs in the test part.
+        images_per_log: frames of each log.
+        log_sd: standard deviation of the logs' difficulty (in units in which 0.19 is some 4 points of accuracy).
+        seed_sd: standard deviation of a training's effect on all frames.
+        log_by_seed_sd: standard deviation of a training's effect on one log.
     """
 
     logs: int = 40
@@ -42,8 +42,8 @@ class World:
     """One simulated test part.
 
     Args:
-        simulation: how results vary.
-        seed: of this world.
+        simulation: parameters of how results vary.
+        seed: seed of this world.
     """
 
     def __init__(self, simulation: Simulation, seed: int) -> None:
@@ -71,15 +71,15 @@ class World:
 
 @dataclass(frozen=True)
 class Proof:
-    """What the referee said of simulated arms.
+    """The referee's verdicts on simulated arms.
 
     Attributes:
-        trials_alike: comparisons of two arms that are alike.
-        better: of these, how many were called better.
-        worse: of these, how many were called worse.
+        trials_alike: comparisons of two equal arms.
+        better: number of these that were called better.
+        worse: number of these that were called worse.
         trials_planted: comparisons with an arm that was made better.
         gain: mean measured gain of those arms, as a fraction.
-        found: how many of them were called better.
+        found: number of them that were called better.
         run_sd: mean standard deviation of the runs of one arm, as a fraction.
         seeds: paired seeds in each comparison.
     """
@@ -123,15 +123,15 @@ def prove(
     shift: float = 0.19,
     draws: int = 1000,
 ) -> Proof:
-    """Puts simulated arms before the referee.
+    """Lets the referee judge simulated arms.
 
     Args:
-        simulation: how results vary.
-        alike: comparisons of equal arms.
-        planted: comparisons with a better arm.
-        seeds: paired seeds in each.
-        shift: by how much the better arm is better; 0.19 is some 4 points.
-        draws: of the bootstrap.
+        simulation: parameters of how results vary.
+        alike: number of comparisons of equal arms.
+        planted: number of comparisons with a better arm.
+        seeds: paired seeds in each comparison.
+        shift: advantage of the better arm; 0.19 is some 4 points.
+        draws: number of bootstrap draws.
     """
     simulation = simulation or Simulation()
     words, gains, found, spreads = [], [], 0, []

@@ -1,4 +1,4 @@
-"""Judging finished image sets, whoever made them: agents are trained on each, paired by seed, and compared."""
+"""Judging finished image sets from any source: agents are trained on each, paired by seed, and compared."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from roadstill.parallel import Workers
 
 @dataclass
 class _Judge:
-    """What each process holds: the sets, what agents are measured on, and where the runs go."""
+    """State of each process: the sets, the images that agents are evaluated on, and the folder of the runs."""
 
     sets: Mapping[str, ImageSet]
     test: ImageSet
@@ -60,28 +60,29 @@ def compare_sets(
 ) -> Comparison:
     """Trains agents on each set with the same seeds and judges the sets.
 
-    Each set is one sample of whatever made it, so the verdict speaks of these sets, not of methods.
+    Each set is one sample of its method, so the verdict is about these sets, not about methods.
 
     Args:
         sets: folders of image sets; their names become the arms'.
-        test: image set that all agents are measured on, after the last step; its opening goes to the ledger beside it.
+        test: image set that all agents are evaluated on, after the last step; its opening is written to the ledger
+            next to it.
         dev: image set on which thresholds are chosen.
-        config: of the agents.
+        config: settings of the agents.
         seeds: agents per set.
-        baseline: name of the set that the others are held against; the first by default.
+        baseline: name of the set that the others are compared with; the first by default.
         bounds: names of sets with another budget.
-        cluster_by: what the interval draws anew.
+        cluster_by: unit that the interval resamples.
         workers: processes of one thread that train agents.
 
     Raises:
-        UserError: fewer than 2 sets or 3 seeds, sets of one name, other classes, no such baseline.
+        UserError: fewer than 2 sets or 3 seeds, sets of one name, other classes, an unknown baseline.
     """
     config = config or AgentConfig()
     if seeds < MIN_SEEDS:
         raise UserError(f"seeds is {seeds}; a verdict needs at least {MIN_SEEDS}")
     opened = {path.resolve().name: open_imageset(path) for path in sets}
     if len(opened) < max(2, len(sets)):
-        raise UserError(f"two or more sets with different names are needed, not {', '.join(map(str, sets))}")
+        raise UserError(f"comparing needs two or more sets with different names, not {', '.join(map(str, sets))}")
     baseline = baseline or next(iter(opened))
     calm = None if dev is None else open_imageset(dev)
     judged = open_imageset(test)
@@ -89,7 +90,7 @@ def compare_sets(
         if images.class_names != judged.class_names:
             raise UserError(f"{name} has the classes {images.class_names}, but {test} has {judged.class_names}")
         if images.digest == judged.digest:
-            raise UserError(f"{name} is the test part itself")
+            raise UserError(f"{name} is the test part itself; leave it out of the sets")
     ledger = test.parent / LEDGER
     config_of = {"agent": config, "seeds": seeds, "sets": {name: images.digest for name, images in opened.items()}}
     judged = open_test(judged, ledger=ledger, config=config_of, what=f"compare {', '.join(opened)}")

@@ -1,4 +1,4 @@
-"""One arm by itself: its figures over seeds, where its spread comes from, its mistakes by kind of scene."""
+"""One arm alone: its figures over seeds, the sources of their spread, its accuracy by kind of scene."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,18 +22,18 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Spread":
-        """Of at least one value."""
+        """The spread of at least one value."""
         sd = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
         return cls(float(np.mean(values)), sd, min(values), max(values), list(values))
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Where balanced accuracy's spread comes from, if sets were trained on more than once (one-way random effects).
+    """Sources of balanced accuracy's spread, if sets were trained on more than once (one-way random effects).
 
     Attributes:
-        set_sd: between sets, with the trainings' share taken out.
-        training_sd: between trainings on the same set.
+        set_sd: standard deviation between sets, without the trainings' share.
+        training_sd: standard deviation between trainings on the same set.
     """
 
     set_sd: float
@@ -50,12 +50,12 @@ class Stratum:
 
 @dataclass(frozen=True)
 class Budget:
-    """What an arm's agents were given; the three ways in which budgets can be equal.
+    """The budget of an arm's agents, in the three units in which budgets can be equal.
 
     Attributes:
-        images: in the training set.
+        images: images in the training set.
         bytes: mean size of the sets: pictures as stored, soft labels, weights, and a teacher if training needs it.
-        steps: of the optimiser.
+        steps: optimiser steps.
     """
 
     images: int
@@ -68,21 +68,21 @@ class ArmSummary:
     """All runs of an arm, not only the paired ones.
 
     Attributes:
-        arm: its name.
-        seeds: of its agents.
-        num_sets: different training sets.
+        arm: name of the arm.
+        seeds: seeds of its agents.
+        num_sets: number of different training sets.
         balanced_accuracy: mean of the class accuracies.
         accuracy: share of right answers.
         auroc: area under the ROC curve.
         ece: calibration error.
-        class_accuracy: by class name.
+        class_accuracy: accuracy by class name.
         miss_rate: share of missed brakes by accepted share of false alarms ("0.05"), thresholds from dev.
-        false_alarm_rate: what those thresholds gave on the evaluated images.
-        cost: mean of miss and false alarm rate with the misses' weight; None but for two classes.
-        sources: set and training variance apart; None if every set was trained on once.
-        strata: by kind ("light") and name ("night").
-        budget: images, bytes and steps, if the runs say them.
-        chosen: balanced accuracy at the step that looking on the way would have chosen, if the runs say it.
+        false_alarm_rate: share of false alarms on the evaluated images with those thresholds.
+        cost: mean of miss and false alarm rate with the misses' weight; None unless there are two classes.
+        sources: spread between sets and between trainings; None if every set was trained on once.
+        strata: results by kind ("light") and name ("night").
+        budget: images, bytes and steps, if the runs record them.
+        chosen: balanced accuracy at the step that evaluating during training would have chosen, if the runs record it.
     """
 
     arm: str
@@ -135,7 +135,9 @@ def _budget(runs: Sequence[Run]) -> Budget | None:
         return None
     sizes = {(int(about["num_images"]), int(about["steps"])) for about in given}
     if len(sizes) > 1:
-        raise UserError(f"arm {runs[0].arm!r}: its agents had different budgets (images, steps): {sorted(sizes)}")
+        raise UserError(
+            f"arm {runs[0].arm!r}: its agents had different budgets (images, steps): {sorted(sizes)}; train all alike"
+        )
     (images, steps), *_ = sizes
     return Budget(images, float(np.mean([about["bytes"] for about in given])), steps)
 

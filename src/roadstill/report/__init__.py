@@ -1,4 +1,4 @@
-"""One HTML file that shows a run: the verdict in words first, then the numbers, the pictures and the record."""
+"""One HTML file that shows a run: first the verdict in words, then the numbers, the pictures and the record."""
 
 from roadstill.report.page import write_report
 

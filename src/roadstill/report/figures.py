@@ -1,7 +1,7 @@
-"""Every drawing of the report as inline SVG: no global plot state, the same bytes for the same input.
+"""The report's figures as inline SVG: no global plot state, the same bytes for the same input.
 
 Ink and grid lines are drawn in two marker colours that become CSS variables, so that a figure follows the page's
-light or dark colours; series colours are mid tones that read on both.
+light or dark colours; series colours are mid tones that are legible on both.
 """
 
 import io
@@ -53,7 +53,7 @@ _STYLE = {
 
 
 def colour_of(place: int) -> str:
-    """The colour of a class, by its place in the order that tables show."""
+    """The colour of a class, by its place in the tables' order."""
     return _CLASS_COLOURS[place % len(_CLASS_COLOURS)]
 
 
@@ -63,7 +63,7 @@ def _axes(height_in: float) -> tuple[Figure, Axes]:
 
 
 def _svg(figure: Figure, name: str, alt: str) -> str:
-    """The figure as an ``<svg>`` element with a text alternative; ids carry ``name`` so that a page can hold many."""
+    """The figure as an ``<svg>`` element with a text alternative; ids contain ``name``, so a page can have several."""
     buffer = io.StringIO()
     metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     figure.savefig(buffer, format="svg", transparent=True, metadata=metadata)
@@ -92,7 +92,7 @@ def seed_dots(arms: Sequence[Mapping[str, Any]], chance: float, ids: str = "dots
         for row, arm in enumerate(arms):
             score = arm["balanced_accuracy"]
             values = 100 * np.asarray(score.get("values") or [score["mean"]], float)
-            spread = 0.14 * np.cos(np.arange(len(values)) * 2.4)  # so that equal values stay apart
+            spread = 0.14 * np.cos(np.arange(len(values)) * 2.4)  # keeps equal values apart
             axes.plot(values, row + spread, "o", ms=3.4, alpha=0.55, mew=0, color=SERIES[row % len(SERIES)])
             mean, sd = 100 * score["mean"], 100 * (score.get("sd") or 0.0)
             axes.errorbar(mean, row, xerr=sd, fmt="d", ms=5.5, color=INK, elinewidth=1.2, capsize=3)
@@ -126,7 +126,7 @@ def differences(verdicts: Sequence[Mapping[str, Any]], labels: Mapping[str, str]
 
 
 def class_bars(arms: Sequence[Mapping[str, Any]], class_names: Sequence[str], ids: str = "classes") -> str:
-    """Share of each class that is recognised, one group of bars an arm, in the given order of classes."""
+    """Share of each class that is recognised, one group of bars per arm, in the given order of classes."""
     with rc_context(_STYLE):
         figure, axes = _axes(1.1 + 0.5 * len(arms))
         thick = 0.8 / len(class_names)
@@ -160,8 +160,8 @@ def motion_heatmap(
 
     Args:
         counts: frames per cell ``[len(SPEED_EDGES_MPS) - 1, len(ACCEL_EDGES_MPS2) - 1]``.
-        min_abs_accel_mps2: weaker accelerations are removed.
-        min_speed_mps: slower frames are removed.
+        min_abs_accel_mps2: weakest acceleration that is kept.
+        min_speed_mps: lowest speed that is kept.
         names_areas: whether the area below zero is the class *brake* and the one above it *not brake*.
     """
     with rc_context(_STYLE):
@@ -222,7 +222,7 @@ Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 def metric_curves(name: str, what: str, runs: Mapping[str, Curve], order: Sequence[str]) -> str:
-    """One metric over optimiser steps, a line a run: label -> (steps, values); ``order`` fixes each run's colour."""
+    """One metric over optimiser steps, a line per run: label -> (steps, values); ``order`` fixes each run's colour."""
     with rc_context(_STYLE):
         figure, axes = _axes(2.7)
         for label, (steps, values) in runs.items():

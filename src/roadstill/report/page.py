@@ -1,4 +1,4 @@
-"""Writes ``report.html``: one file, no script, no request to anywhere, whatever part of the run is on disk."""
+"""Writes ``report.html`` from the parts of a run that are on disk: one file, no scripts, no network requests."""
 
 import json
 from collections.abc import Callable
@@ -17,18 +17,18 @@ _DAMAGED = (UserError, ArrowException, OSError, KeyError, TypeError, ValueError)
 
 
 def write_report(run: Path) -> Path:
-    """Writes ``report.html`` into a run folder from the files that lie there.
+    """Writes ``report.html`` into a run folder from the files in it.
 
     Every part is optional: a missing one is named together with the verb that makes it, a damaged one together
     with what is wrong. The same files give the same bytes.
 
     Raises:
-        UserError: ``run`` is no folder, is empty, or holds no part of a run.
+        UserError: ``run`` is not a folder, is empty, or contains no part of a run.
     """
     run = require_folder(Path(run), "a run folder (made by roadstill demo or roadstill run)")
     context = gather(run)
     if all(context[name] is None for name in _FROM_DISK) and not context["damaged"]:
-        raise UserError(f"{run} holds no part of a run; give the folder that roadstill demo or roadstill run wrote")
+        raise UserError(f"{run} contains no part of a run; give the folder that roadstill demo or roadstill run wrote")
     out = run / "report.html"
     with atomic_path(out) as temporary:
         temporary.write_text(_environment().get_template("page.html").render(context), encoding="utf-8")
@@ -39,7 +39,7 @@ _FROM_DISK = ("comparisons", "sheets", "funnels", "heatmap", "noising", "trainin
 
 
 def gather(run: Path) -> dict[str, Any]:
-    """All that the template shows; ``damaged`` lists the parts that lie on disk but cannot be read."""
+    """Everything that the template shows; ``damaged`` lists the parts that are on disk but cannot be read."""
     damaged: list[str] = []
 
     def part(name: str, read: Callable[[], Any]) -> Any:
@@ -92,19 +92,19 @@ def _environment() -> Environment:
 
 
 def percent(share: float | None) -> str:
-    """0.744 -> ``74.4``; nothing for nothing."""
+    """0.744 -> ``74.4``; a dash for None."""
     return "–" if share is None else f"{100 * share:.1f}"
 
 
 def spread(score: dict[str, float] | None) -> str:
-    """``74.4 ± 2.4``, or only the mean where there was one run."""
+    """``74.4 ± 2.4``, or only the mean without a standard deviation."""
     if not score or score.get("mean") is None:
         return "–"
     return percent(score["mean"]) + (f" ± {percent(score['sd'])}" if score.get("sd") is not None else "")
 
 
 def chance(p: float) -> str:
-    """A p value; below a thousandth only that it is."""
+    """A p value with three digits, or ``p < 0.001``."""
     return f"p\u00a0=\u00a0{p:.3f}" if p >= 0.001 else "p\u00a0<\u00a00.001"
 
 

@@ -1,4 +1,4 @@
-"""Reads the parts of a run folder into what the page shows. A part that is missing comes back as ``None``."""
+"""Reads the parts of a run folder for the page. A missing part is returned as ``None``."""
 
 import re
 from collections import Counter
@@ -20,24 +20,24 @@ from roadstill.schedules import linear, spoon_cosine
 
 
 def recipe_text(run: Path) -> str | None:
-    """The resolved recipe as it lies on disk."""
+    """The text of the resolved recipe."""
     path = run / "recipe.yaml"
     return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
 def recipe_fields(run: Path) -> dict[str, Any]:
-    """The recipe's fields; empty if there is no recipe."""
+    """The recipe's fields; empty without a recipe."""
     try:
         fields = yaml.safe_load(recipe_text(run) or "{}")
     except yaml.YAMLError as error:
         raise UserError(f"recipe.yaml cannot be read as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(fields, dict):
-        raise UserError("recipe.yaml holds no recipe")
+        raise UserError("recipe.yaml contains no recipe; run `roadstill run` again")
     return fields
 
 
 def is_synthetic(run: Path) -> bool:
-    """Whether the frames come from the built-in world: the sets or the comparison say so, or a ``world.json``."""
+    """Whether the frames come from the built-in world, by the sets' or comparison's record, or a ``world.json``."""
     for place in ("sets/train/set.json", "sets/dev/set.json", "sets/test/set.json", "comparison.json"):
         path = run / place
         if path.is_file() and "synthetic" in (about := read_json(path).get("about", {})):
@@ -46,7 +46,7 @@ def is_synthetic(run: Path) -> bool:
 
 
 def from_frames(run: Path) -> bool:
-    """Whether the run's pictures are frames of an index; a source of pictures that are taken as they are has none."""
+    """Whether the run's pictures are frames of an index, and not pictures that are taken as they are."""
     return recipe_fields(run).get("source", "navsim") == "navsim" or (run / "index").is_dir()
 
 
@@ -56,10 +56,9 @@ def in_order(class_names: Iterable[str]) -> list[str]:
 
 
 def funnels(run: Path) -> dict[str, list[dict[str, Any]]] | None:
-    """Rows of the filter funnels by title: rule, frames left, and of each class its name, count, share and colour.
+    """Rows of the filter funnels by title: rule, frames left, and name, count, share and colour of each class.
 
-    Shares are of the largest row's frames, in percent. A test part that is a selection of its own has a funnel of its
-    own.
+    Shares are in percent of the largest row's frames. A test part that was selected separately has its own funnel.
     """
     found: dict[str, list[dict[str, Any]]] = {}
     for title, folder in (("Filter funnel", "index"), ("Filter funnel of the test part", "index-test")):
@@ -84,7 +83,7 @@ def _classes(row: FunnelRow, most: int) -> list[dict[str, Any]]:
 
 
 def problems(run: Path, show: int = 8) -> tuple[int, list[str]] | None:
-    """How many lines the index step complained about, and the first few."""
+    """Number of problems that the index step recorded, and the first few lines."""
     path = run / "index" / "problems.txt"
     if not path.is_file():
         return None
@@ -93,7 +92,7 @@ def problems(run: Path, show: int = 8) -> tuple[int, list[str]] | None:
 
 
 def heatmap(run: Path) -> str | None:
-    """Speed against acceleration of all scenes; the outer cells hold what lies beyond."""
+    """Heatmap of speed and acceleration of all scenes; the outer cells include what lies beyond."""
     path = run / "index" / "motion.json"
     if not path.is_file():
         return None
@@ -107,14 +106,14 @@ def heatmap(run: Path) -> str | None:
 
 
 def schedules() -> tuple[str, str]:
-    """Curves of the linear schedule and of Scos^6 ... Scos^2; they need nothing from the run."""
+    """Curves of the linear schedule and of Scos^6 ... Scos^2, which do not depend on the run."""
     betas = {"linear": linear().numpy()}
     betas |= {f"spoon, power {power}": spoon_cosine(power=power).numpy() for power in (6, 5, 4, 3, 2)}
     return figures.schedule_curves(betas)
 
 
 def training(run: Path) -> list[tuple[str, str]] | None:
-    """(title, figure) for the loss and for every criterion term, over all fine-tunings of the run."""
+    """Pairs (title, figure) of the loss and of every criterion term, over all fine-tunings of the run."""
     logs = {path.parent.name: read_metrics(path) for path in sorted(run.glob("finetune/*/metrics.jsonl"))}
     logs = {name: rows for name, rows in logs.items() if rows}
     if not logs:
@@ -145,7 +144,7 @@ def _curve(
 
 
 def stages(run: Path) -> tuple[list[tuple[str, int, float]], dict[str, str]] | None:
-    """(stage, how many, seconds), stages that differ only in the seed in one row; versions of what was at work."""
+    """Rows (stage, number, seconds), stages that differ only in the seed in one row; versions of the software used."""
     paths = {path.parent.name: path for place in ("*", "stages/*") for path in run.glob(f"{place}/stage.json")}
     paths |= {path.stem: path for path in run.glob("stages/*.json")}
     if not paths:
@@ -163,7 +162,7 @@ def stages(run: Path) -> tuple[list[tuple[str, int, float]], dict[str, str]] | N
 
 
 def ledger(run: Path, show: int = 12) -> dict[str, Any] | None:
-    """How often the test part was opened, by which configurations, and the last openings."""
+    """Number of openings of the test part, by configuration, and the last openings."""
     path = run / "test_ledger.jsonl"
     if not path.is_file():
         return None

@@ -1,4 +1,4 @@
-"""Pictures for the report: small JPEG copies as data URIs, never more than the page can carry."""
+"""Pictures for the report: small JPEG copies as data URIs, limited in number to keep the page small."""
 
 import base64
 import io
@@ -22,7 +22,7 @@ THUMB_PX = 144
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture: data URI, side length in pixels, text alternative, caption under it (may be empty)."""
+    """One picture: data URI, side length in pixels, text alternative, caption (may be empty)."""
 
     uri: str
     size_px: int
@@ -32,7 +32,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Sheet:
-    """One set's pictures: a row of tiles per class, with how many there are in all."""
+    """One set's pictures: a row of tiles per class, with the total number of its images."""
 
     title: str
     note: str
@@ -53,9 +53,9 @@ def class_sheet(images: ImageSet, title: str, note: str, *, draw: bool = False) 
 
     Args:
         images: any image set.
-        title: what the set is called on the page.
-        note: one line on where it comes from.
-        draw: take a fixed random draw instead of the first ones (for large real sets).
+        title: name of the set on the page.
+        note: one line on its origin.
+        draw: whether to take a fixed random draw instead of the first ones (for large real sets).
     """
     rows = []
     for label in reversed(range(images.num_classes)):
@@ -86,7 +86,7 @@ def _motion(facts: Mapping[str, Any]) -> str:
 
 
 def arm_folders(run: Path) -> dict[str, tuple[str, Path]]:
-    """Arm name -> (seed, folder) of the lowest seed that lies on disk, from ``arms/`` and ``select/``."""
+    """Arm name -> (seed, folder) of the lowest seed on disk, from ``arms/`` and ``select/``."""
     found: dict[str, tuple[str, Path]] = {}
     places = [(path.parent.parent.name, path.parent.name, path.parent) for path in run.glob("arms/*/seed*/set.json")]
     for path in run.glob("select/*-seed*/set.json"):
@@ -103,7 +103,7 @@ def _number(text: str) -> int:
 
 
 def contact_sheets(run: Path, labels: Mapping[str, str]) -> list[Sheet]:
-    """A sheet of real frames, then one per arm in the order of ``labels`` (arms that it lacks come last)."""
+    """A sheet of real frames, then one per arm in the order of ``labels`` (arms missing there come last)."""
     sheets = []
     if (run / "sets" / "train" / "set.json").is_file():
         real = open_imageset(run / "sets" / "train")
@@ -118,17 +118,17 @@ def contact_sheets(run: Path, labels: Mapping[str, str]) -> list[Sheet]:
 
 
 def _origin(images: ImageSet) -> str:
-    """Whether the generator painted the pictures (and over what), or they are frames of the data, or a mix."""
+    """The origin in words: generated pictures (perhaps from real frames), frames of the data, or a mix."""
     made = sum("guidance" in facts for facts in images.facts)
     strengths = {facts["strength"] for facts in images.facts if "strength" in facts}
     if made == 0:
         origin = "frames of the training part"
     elif made < len(images):
-        origin = "frames and painted images"
+        origin = "real frames and generated images"
     else:
-        origin = "painted by the generator"
+        origin = "generated"
         if strengths:
-            origin += f" over real frames, noised by {max(strengths):.0%} of the chain"
+            origin += f" from real frames noised by {max(strengths):.0%} of the chain"
     method = images.about.get("method")
     return origin + (", chosen by a teacher" if isinstance(method, Mapping) and "teacher" in method else "")
 

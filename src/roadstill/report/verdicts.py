@@ -1,4 +1,4 @@
-"""The comparison as the page shows it: arms with labels and the thesis' figures beside them, verdicts, headline."""
+"""The comparison as the page shows it: arms with labels and the thesis' figures, verdicts, headline."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,18 +9,18 @@ from roadstill.report import figures
 from roadstill.report.parts import in_order, recipe_fields
 from roadstill.runs import read_json
 
-_MOST_CLASSES = 4  # with a column and a bar of their own
+_MOST_CLASSES = 4  # more classes get no columns and bars
 WORDS = ("better", "worse", "cannot be told apart")
 
 
 def comparisons(run: Path) -> list[dict[str, Any]] | None:
-    """Every ``comparison*.json``, one for each budget and agent, the smallest first; ``None`` if there is none."""
+    """Every ``comparison*.json``, one for each budget and agent, the smallest first; ``None`` without any."""
     found = [_comparison(run, path) for path in run.glob("comparison*.json")]
     return sorted(found, key=lambda each: (each["small"], each["about"].get("agent") or "")) or None
 
 
 def _comparison(run: Path, path: Path) -> dict[str, Any]:
-    """With labels, budgets, thesis rows, figures and the headline filled in; the suffix keeps drawings' ids apart."""
+    """One comparison with labels, budgets, thesis rows, figures and headline; the suffix makes figure ids unique."""
     found = read_json(path)
     about = found.get("about", {})
     labels, budgets = _asked(run, about)
@@ -62,7 +62,7 @@ def _comparison(run: Path, path: Path) -> dict[str, Any]:
 
 
 def _asked(run: Path, about: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, int | None]]:
-    """Labels and images per class by arm, as the comparison says them, else as the recipe does."""
+    """Labels and images per class by arm, from the comparison, else from the recipe."""
     recipe = recipe_fields(run)
     arms = recipe.get("arms") or {}
     labels = {name: arm.get("label", name) for name, arm in arms.items()}
@@ -81,7 +81,7 @@ def _arm(
 
 
 def _strata(arms: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """By kind, a row for each stratum: images, and the arms' scores; a kind of one name says nothing."""
+    """Rows of strata by kind, with images and the arms' scores; a kind with a single name is left out."""
     found = arms[0].get("strata") or {} if arms else {}
     return {
         kind: [
@@ -98,9 +98,9 @@ def _strata(arms: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]
 
 
 def headline(verdicts: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> list[tuple[str, list[str], str]]:
-    """(baseline, arms, verdict) groups in a fixed order: every outcome is said in words of one size.
+    """Groups (baseline, arms, verdict) in a fixed order, so that every outcome has the same prominence.
 
-    A bound (all images) is left out: it has another budget, so it competes with nobody.
+    A bound (all images) is left out: it has another budget, so it does not compete.
     """
     groups: dict[tuple[str, str], list[str]] = {}
     for verdict in verdicts:

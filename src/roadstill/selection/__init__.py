@@ -1,4 +1,4 @@
-"""Picking images: baselines with the same signature as a generator."""
+"""Selecting images: baselines with the same signature as a generator."""
 
 from roadstill.selection.base import Facts, JointSelector, Maker, Picker, Selector, pick, select
 from roadstill.selection.confident import Confident

@@ -1,7 +1,7 @@
-"""What picks real frames, and `select`, which gives the picked set the type that generation has too.
+"""The protocols of selectors, and `select`, whose result has the same type as a generated set.
 
 A `Selector` chooses among the images of one class, a `JointSelector` among all classes at once, and a `Maker` makes new
-pictures out of real ones.
+pictures from real ones.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from roadstill.runs import plain, seed_of
 
 
 class Facts(Protocol):
-    """Anything with facts by name, such as an `ImageSet` or the frames of an index: all that some selectors look at."""
+    """Anything with facts by name, such as an `ImageSet` or the frames of an index: all that some selectors need."""
 
     def column(self, name: str) -> Sequence[Any] | NDArray[Any]:
         """One fact of every row, ``[n]``."""
@@ -33,13 +33,13 @@ class Selector(Protocol):
     def choose(
         self, images: ImageSet, rows: NDArray[np.int64], *, count: int, rng: np.random.Generator
     ) -> NDArray[np.int64]:
-        """``count`` different values of ``rows`` (image indices of one class, at least ``count`` of them)."""
+        """Returns ``count`` different values of ``rows`` (image indices of one class, at least ``count`` of them)."""
         ...
 
 
 @runtime_checkable
 class JointSelector(Protocol):
-    """Chooses for all classes at once, because what is good for one depends on what the others get."""
+    """Chooses for all classes at once, because what is good for one depends on the choice for the others."""
 
     def choose_all(
         self,
@@ -49,16 +49,16 @@ class JointSelector(Protocol):
         count: int,
         rngs: Sequence[np.random.Generator],
     ) -> list[NDArray[np.int64]]:
-        """``count`` different values of each class's ``rows``; one generator per class, as `Selector.choose` has it."""
+        """Returns ``count`` different values of each class's ``rows``; one generator per class, as in `Selector`."""
         ...
 
 
 @runtime_checkable
 class Maker(Protocol):
-    """Makes new pictures out of real ones."""
+    """Makes new pictures from real ones."""
 
     def make(self, images: ImageSet, *, per_class: int, seed: int, out: Path) -> ImageSet:
-        """A set of ``per_class`` pictures of each class, written to the folder ``out``.
+        """Makes a set of ``per_class`` pictures of each class in the folder ``out``.
 
         Raises:
             UserError: a class has too few images.
@@ -71,7 +71,7 @@ Picker: TypeAlias = Selector | JointSelector | Maker
 
 
 def pick(images: ImageSet, method: Picker, *, per_class: int, seed: int, out: Path) -> ImageSet:
-    """A set of ``per_class`` images of each class by any method; only one that makes pictures writes it to ``out``.
+    """A set of ``per_class`` images of each class by any method; only a `Maker` writes it to ``out``.
 
     Raises:
         UserError: a class has too few images.
@@ -84,8 +84,8 @@ def pick(images: ImageSet, method: Picker, *, per_class: int, seed: int, out: Pa
 def select(images: ImageSet, method: Method, *, per_class: int, seed: int) -> ImageSet:
     """The same number of images of each class, picked by ``method``.
 
-    Every class draws from a generator of its own, so adding a class changes none of the others (but for those methods
-    that weigh the classes against each other).
+    Every class has its own random generator, so adding a class changes none of the others (except with methods that
+    weigh the classes against each other).
 
     Raises:
         UserError: a class has fewer than ``per_class`` images.
@@ -109,13 +109,13 @@ def pick_rows(
     """The picked rows of each class, ``[per_class]`` each.
 
     Args:
-        images: an `ImageSet`, or only `Facts` for a method that wants no more.
-        labels: int64 ``[n]``.
-        class_names: one per label.
-        method: what picks.
+        images: `ImageSet`, or only `Facts` for a method that needs no more.
+        labels: labels int64 ``[n]``.
+        class_names: names of the classes, one per label.
+        method: selector of the rows.
         per_class: rows per class.
-        seed: of the draws.
-        where: names the source in error messages.
+        seed: seed of the draws.
+        where: name of the source in error messages.
 
     Raises:
         UserError: a class has fewer than ``per_class`` rows.
@@ -126,7 +126,7 @@ def pick_rows(
     for name, its in zip(class_names, rows, strict=True):
         if len(its) < per_class:
             raise UserError(
-                f"{where}: {per_class} images per class are asked for, but class {name!r} has {len(its)}; "
+                f"{where}: {per_class} images per class were requested, but class {name!r} has {len(its)}; "
                 f"lower per_class or loosen the filters"
             )
     rngs = [np.random.default_rng(seed_of("select", seed, label)) for label in range(len(rows))]
@@ -146,22 +146,22 @@ def choose_each(
     count: int,
     rngs: Sequence[np.random.Generator],
 ) -> list[NDArray[np.int64]]:
-    """What the method picks of each class, whichever kind of selector it is."""
+    """The rows that the method picks of each class, for either kind of selector."""
     if isinstance(method, JointSelector):
         return [np.asarray(picked) for picked in method.choose_all(images, rows, count=count, rngs=rngs)]
     return [np.asarray(method.choose(images, its, count=count, rng=rng)) for its, rng in zip(rows, rngs, strict=True)]
 
 
 def record(images: ImageSet, method: object, *, per_class: int, seed: int) -> dict[str, Any]:
-    """What ``set.json`` says of a picked set."""
+    """The entries of a picked set in ``set.json``."""
     return {"method": describe(method), "per_class": per_class, "seed": seed, "selected_from": images.digest}
 
 
 def describe(method: object) -> dict[str, Any]:
     """A method's type and settings.
 
-    Of a dataclass, those are its fields but for what is marked ``repr=False`` (weights, other sets); of another class,
-    the plain attributes that have the name of a parameter of its constructor.
+    The settings of a dataclass are its fields except those marked ``repr=False`` (weights, other sets); those of
+    another class, the plain attributes that are named as a parameter of its constructor.
     """
     if is_dataclass(method):
         shown = {one.name: getattr(method, one.name) for one in fields(method) if one.repr}
@@ -173,5 +173,5 @@ def describe(method: object) -> dict[str, Any]:
 
 
 def lowest(rows: NDArray[np.int64], score: NDArray[Any], *, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """The ``count`` rows of the lowest score, lowest first; equal ones in a random order."""
+    """The ``count`` rows with the lowest scores, lowest first; equal ones in random order."""
     return rows[np.lexsort((rng.random(len(rows)), score))[:count]]

@@ -1,4 +1,4 @@
-"""Images that a teacher is surest about: the selection half of CaO2 (Wang et al. 2025), real or generated."""
+"""Images that a teacher is most certain about: the selection half of CaO2 (Wang et al. 2025), real or generated."""
 
 from dataclasses import dataclass, field
 
@@ -12,12 +12,12 @@ from roadstill.selection.uncertainty import LowestScore, Predict, own_class
 class Confident(LowestScore):
     """The images to whose own class the teacher gives the highest probability.
 
-    At few images per class the surest ones teach most; with many, they are too alike (method 8.7). The teacher must
-    have seen nothing but the train part.
+    With few images per class the most certain ones teach most; with many, they are too similar (method 8.7). The
+    teacher must have been trained on the train part alone.
 
     Attributes:
-        predict: see `Predict`.
-        teacher: what the record says about it.
+        predict: teacher's probabilities, see `Predict`.
+        teacher: description of the teacher in records.
     """
 
     predict: Predict = field(repr=False)

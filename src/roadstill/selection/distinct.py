@@ -1,4 +1,4 @@
-"""Near-duplicates out first: any selector on what is left. Frames of one drive are often nearly the same."""
+"""Removes near-duplicates before any selector chooses; frames of one drive are often nearly the same."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,10 +23,10 @@ class Distinct:
     images are nearly parallel, and how nearly depends on the network.
 
     Attributes:
-        method: what chooses among the rest.
-        features: see `Features`.
-        threshold: of the cosine.
-        teacher: what the record says about the features' origin.
+        method: selector among the rest.
+        features: feature network, see `Features`.
+        threshold: cosine above which two images are near-duplicates.
+        teacher: description of the features' origin in records.
     """
 
     method: Method
@@ -52,7 +52,7 @@ class Distinct:
             if len(left) < count:
                 raise UserError(
                     f"{images.root}: of {len(its)} images of a class {len(left)} are left without near-duplicates, but "
-                    f"{count} are asked for; raise the threshold of {self.threshold:g} or lower per_class"
+                    f"{count} were requested; raise the threshold of {self.threshold:g} or lower per_class"
                 )
         return choose_each(self.method, images, kept, count=count, rngs=rngs)
 
@@ -68,7 +68,7 @@ def around_mean(features: NDArray[np.float32]) -> NDArray[np.float32]:
 def distinct(features: NDArray[np.float32], threshold: float) -> NDArray[np.int64]:
     """Rows of ``[n, d]``, ascending, none of which has a cosine above the threshold to an earlier one of them.
 
-    Memory is that of the features and a block of ``512 x n`` cosines.
+    Memory holds the features and a block of ``512 x n`` cosines.
     """
     rows = unit(np.asarray(features, np.float32))
     kept, count = np.empty_like(rows), 0

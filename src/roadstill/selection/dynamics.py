@@ -1,4 +1,4 @@
-"""Clusters of the ego's motion: k-means on what the logs say, no picture is opened (evaluation 7)."""
+"""Clusters of the ego's motion: k-means on facts from the logs, without opening a picture (evaluation 7)."""
 
 from dataclasses import dataclass
 
@@ -13,13 +13,13 @@ _FEW = 20_000  # rows up to which all of them move the centres in each step
 
 @dataclass(frozen=True)
 class Dynamics:
-    """One frame per cluster of motion: k-means with as many clusters as frames are asked for, nearest frame to each.
+    """One frame per cluster of motion: k-means with as many clusters as frames requested, nearest frame to each.
 
     A frame's motion is its speed, acceleration, command (one column each) and time since its drive began, each
     standardised over the class. Larger clusters choose first; no drive gives more than its quota.
 
     Attributes:
-        quota: most frames of one drive in a class; by default twice the even share, or what suffices.
+        quota: most frames of one drive in a class; by default twice the even share, or more if needed.
     """
 
     quota: int | None = None
@@ -27,10 +27,10 @@ class Dynamics:
     def choose(
         self, images: Facts, rows: NDArray[np.int64], *, count: int, rng: np.random.Generator
     ) -> NDArray[np.int64]:
-        """See `Selector`; the start of k-means is what the seed decides.
+        """See `Selector`; the seed decides the start of k-means.
 
         Raises:
-            UserError: the rows do not have the facts, or the quota leaves too few of them.
+            UserError: the rows do not have the facts, or the quota leaves too few rows.
         """
         facts, drive = motion(images, rows)
         quota = _quota(np.bincount(drive), count, self.quota)
@@ -64,7 +64,7 @@ def motion(images: Facts, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32],
     _, command = np.unique(np.asarray(images.column("command"))[rows], return_inverse=True)
     facts = np.column_stack([*numbers, (time - first[drive])[rows], np.eye(command.max() + 1)[command]])
     if not np.isfinite(facts).all():
-        raise UserError("some frames have no speed, acceleration or time; prepare them from an index")
+        raise UserError("some frames have no speed, acceleration or time; make the set with `roadstill prepare`")
     std = facts.std(0)
     facts = (facts - facts.mean(0)) / np.where(std > 1e-9, std, 1.0)
     _, own_drive = np.unique(drive[rows], return_inverse=True)
@@ -77,8 +77,8 @@ def _quota(sizes: NDArray[np.int64], count: int, wanted: int | None) -> int:
     while np.minimum(sizes, quota).sum() < count:
         if wanted:
             raise UserError(
-                f"{len(sizes)} drives with at most {wanted} frames each hold fewer than the {count} that are "
-                "asked for; raise the quota or lower per_class"
+                f"{len(sizes)} drives with at most {wanted} frames each hold fewer than the {count} that were "
+                "requested; raise the quota or lower per_class"
             )
         quota += 1
     return quota

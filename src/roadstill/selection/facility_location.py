@@ -1,4 +1,4 @@
-"""Facility location by lazy greedy (Minoux 1978; for summaries of data Mirzasoleiman et al. 2013)."""
+"""Facility location by lazy greedy (Minoux 1978; for data summaries Mirzasoleiman et al. 2013)."""
 
 from dataclasses import dataclass, field
 
@@ -19,9 +19,9 @@ class FacilityLocation:
     is random; the earlier of equal images is taken.
 
     Attributes:
-        features: see `Features`.
+        features: feature network, see `Features`.
         reference: set whose class is to be covered; the images themselves if not given.
-        teacher: what the record says about the features' origin.
+        teacher: description of the features' origin in records.
     """
 
     features: Features = field(repr=False)
@@ -31,9 +31,9 @@ class FacilityLocation:
     def choose(
         self, images: ImageSet, rows: NDArray[np.int64], *, count: int, rng: np.random.Generator
     ) -> NDArray[np.int64]:
-        """See `Selector`; memory is that of the features and one block of similarities."""
+        """See `Selector`; memory holds the features and one block of similarities."""
         own, known = (unit(each) for each in own_and_known(self.features, images, rows, self.reference))
-        # Of an empty set the gain is the sum of similarities, without any matrix of them.
+        # For an empty set the gain is the sum of similarities, which needs no matrix of them.
         gain = (len(known) + own @ known.sum(0, dtype=np.float64)) / 2
         covered = np.zeros(len(known), np.float32)
         picked = np.empty(count, np.int64)
@@ -59,7 +59,7 @@ def _renew(
     known: NDArray[np.float32],
     covered: NDArray[np.float32],
 ) -> None:
-    """Brings gains up to date where they could be the largest; an old gain is a bound of the new one.
+    """Updates the gains that could be the largest; an old gain is an upper bound of the new one.
 
     Afterwards the largest gain is exact, and no outdated one equals it.
     """

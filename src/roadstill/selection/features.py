@@ -1,4 +1,4 @@
-"""Feature networks of selectors: one signature, a cache, and the cheapest one, the pixels themselves.
+"""Feature networks of selectors: one signature, a cache, and the cheapest features, the pixels themselves.
 
 An agent's backbone is `Agent.features`, a generator's middle block `roadstill.selection.middle.MiddleFeatures`.
 """
@@ -18,11 +18,11 @@ Features: TypeAlias = Callable[[ImageSet, NDArray[np.int64]], NDArray[np.float32
 
 
 class CachedFeatures:
-    """Features that are computed once per image: those of the sets asked for last are kept.
+    """Features that are computed once per image; those of the most recently used sets are kept.
 
     Args:
-        features: what computes them.
-        sets: how many sets are kept; a set of 10,000 images and 512 features takes 20 MB.
+        features: feature network that computes them.
+        sets: number of sets that are kept; a set of 10,000 images and 512 features takes 20 MB.
     """
 
     def __init__(self, features: Features, sets: int = 4) -> None:
@@ -48,7 +48,7 @@ class PixelFeatures:
     """The picture itself, shrunk by box averages: no network, no weights.
 
     Args:
-        side_px: of the shrunk picture; the features are its ``3 * side_px ** 2`` values in [0, 1].
+        side_px: side of the shrunk picture; the features are its ``3 * side_px ** 2`` values in [0, 1].
     """
 
     def __init__(self, side_px: int = 16) -> None:
@@ -67,10 +67,10 @@ class PixelFeatures:
 def own_and_known(
     features: Features, images: ImageSet, rows: NDArray[np.int64], reference: ImageSet | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Features of the candidates ``[n, d]``, and of the class that they should stand for ``[m, d]``.
+    """Features of the candidates ``[n, d]``, and of the class that they should represent ``[m, d]``.
 
-    The class is that of the candidates itself, or the same class of a reference (real frames, say, when the candidates
-    are generated).
+    The class is that of the candidates themselves, or the same class of a reference (real frames, say, when the
+    candidates are generated).
     """
     own = np.asarray(features(images, rows), np.float32)
     if reference is None:
@@ -80,6 +80,6 @@ def own_and_known(
 
 
 def unit(features: NDArray[Any]) -> NDArray[Any]:
-    """Rows ``[n, d]`` of length one, so that their products are cosines; a row of zeros stays."""
+    """Rows ``[n, d]`` scaled to length one, so that their products are cosines; a row of zeros stays."""
     length = np.sqrt(np.einsum("nd,nd->n", features, features))
     return features / np.where(length > 0, length, 1).astype(features.dtype)[:, None]

@@ -1,4 +1,4 @@
-"""Forgetting events (Toneva et al. 2019): images that a network learns and loses again."""
+"""Forgetting events (Toneva et al. 2019): images that a network learns and forgets again."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,12 +14,12 @@ from roadstill.selection.base import lowest
 class Forgetting:
     """The images that turn most often from right to wrong while a teacher trains on them.
 
-    The paper ranks images that are never right above all others; here they have turned zero times, since at few images
+    The paper ranks images that are never right above all others; here they count as zero turns, since with few images
     per class they are the wrongly labelled ones.
 
     Attributes:
-        forgetting: how often each image of a set was forgotten, int ``[n]``, such as `ForgettingCounts`.
-        teacher: what the record says about it.
+        forgetting: function from a set to how often each image was forgotten, int ``[n]``, such as `ForgettingCounts`.
+        teacher: description of the teacher in records.
     """
 
     forgetting: Callable[[ImageSet], NDArray[np.int64]] = field(repr=False)
@@ -28,5 +28,5 @@ class Forgetting:
     def choose(
         self, images: ImageSet, rows: NDArray[np.int64], *, count: int, rng: np.random.Generator
     ) -> NDArray[np.int64]:
-        """See `Selector`; equal counts are put in a random order."""
+        """See `Selector`; equal counts are in random order."""
         return lowest(rows, -self.forgetting(images)[rows], count=count, rng=rng)

@@ -1,6 +1,6 @@
-"""Selection before any picture exists: which frames of an index to fetch, by what the logs say alone.
+"""Selection before any picture exists: which frames of an index to fetch, by facts from the logs alone.
 
-The result is an index again, whose train part holds the chosen frames only::
+The result is another index, whose train part holds only the chosen frames::
 
     index.json  train.parquet  dev.parquet  test.parquet  images.txt
 """
@@ -24,13 +24,13 @@ _FACTS = ("timestamp_us", "speed_mps", "accel_mps2", "command")
 
 @dataclass(frozen=True)
 class FrameFacts:
-    """The facts of many frames as plain numbers, some 30 bytes a frame: what selectors see instead of an `ImageSet`.
+    """The facts of many frames as plain numbers, some 30 bytes a frame: selectors take them instead of an `ImageSet`.
 
     Attributes:
         root: file that they come from.
-        columns: ``[n]`` each; drives and logs are numbered, in the order of the file.
-        labels: 0 or 1 per frame, ``[n]``.
-        rule: how they come about.
+        columns: facts ``[n]`` by name; drives and logs are numbered, in the order of the file.
+        labels: labels 0 or 1 per frame, ``[n]``.
+        rule: rule that sets the labels.
     """
 
     root: Path
@@ -45,15 +45,15 @@ class FrameFacts:
         """One fact of every frame, ``[n]``.
 
         Raises:
-            UserError: another fact than these.
+            UserError: an unknown fact.
         """
         if name not in self.columns:
-            raise UserError(f"{self.root}: selecting from an index knows {', '.join(self.columns)}, but not {name!r}")
+            raise UserError(f"{self.root}: an index has no fact {name!r} to select by, only {', '.join(self.columns)}")
         return self.columns[name]
 
 
 def read_facts(path: Path) -> FrameFacts:
-    """Reads a frame table piece by piece; errors as `stream_frames`."""
+    """Reads a frame table in chunks; errors as `stream_frames`."""
     parts: dict[str, list[NDArray[Any]]] = {name: [] for name in (*_FACTS, "drive", "log")}
     numbers: dict[str, dict[str, int]] = {"drive": {}, "log": {}}
     labels, rule = [np.empty(0, np.int8)], BrakeLabel()
@@ -76,26 +76,26 @@ def select_from_index(
 ) -> int:
     """Chooses frames of an index's train part and writes an index of them, which `prepare` takes.
 
-    Memory grows by some 100 bytes a frame; the table itself is read and written piece by piece.
+    Memory grows by some 100 bytes a frame; the table itself is read and written in chunks.
 
     Args:
         index: folder that `roadstill index` made.
         out: folder to make: the chosen frames, ``images.txt`` with the pictures to fetch (relative to the sensor
-            folder), and dev and test as they were.
-        method: one that looks at facts alone.
+            folder), and dev and test unchanged.
+        method: selector that needs facts alone.
         per_class: frames per class.
-        seed: of the draw.
-        train_only: leave dev and test out, for a machine that only trains.
+        seed: seed of the draw.
+        train_only: whether to leave out dev and test, for a machine that only trains.
 
     Returns:
         Number of chosen frames.
 
     Raises:
-        UserError: no index, too few frames of a class, a fact that the index does not hold.
+        UserError: no index, too few frames of a class, a fact that the index does not have.
     """
     known = read_json(index / "index.json")
     if not isinstance(known, dict) or not {"data", "sensors", "frames"} <= set(known):
-        raise UserError(f"{index / 'index.json'} is not what `roadstill index` writes; index again")
+        raise UserError(f"{index / 'index.json'} was not written by `roadstill index`; index again")
     source = index / "train.parquet"
     facts = read_facts(source)
     chosen = pick_rows(facts, facts.labels, CLASS_NAMES, method, per_class=per_class, seed=seed, where=str(source))
@@ -128,7 +128,7 @@ def _write_rows(source: Path, rows: NDArray[np.int64], path: Path, rule: BrakeLa
 
 
 def _link(file: Path, target: Path) -> None:
-    """The same file at another place, without a second copy where the file system can share it."""
+    """Puts the same file at another place, without a second copy if the file system can share it."""
     if not file.is_file():
         raise UserError(f"{file} does not exist; index again, or leave the part out with train_only")
     try:

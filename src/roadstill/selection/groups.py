@@ -1,11 +1,11 @@
-"""Groups of images drawn at random: candidates of the selectors that choose whole groups."""
+"""Groups of images drawn at random: candidates for selectors that choose whole groups."""
 
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-_BYTES = 2**25  # of the features that are looked at together
+_BYTES = 2**25  # most memory for the features that are processed together
 
 
 def draw_groups(size: int, *, groups: int, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -22,7 +22,7 @@ def draw_groups(size: int, *, groups: int, count: int, rng: np.random.Generator)
 
 
 def members_of(values: NDArray[np.floating], groups: NDArray[np.int64]) -> Iterator[tuple[slice, NDArray[np.float64]]]:
-    """The features ``[g, count, d]`` of groups ``[groups, count]`` out of ``[n, d]``, a few groups at a time."""
+    """Yields features ``[g, count, d]`` of groups ``[groups, count]`` from ``[n, d]``, a few groups at a time."""
     step = max(1, _BYTES // (8 * groups.shape[1] * values.shape[1]))
     for start in range(0, len(groups), step):
         part = slice(start, min(start + step, len(groups)))

@@ -16,9 +16,9 @@ class Herding:
     Nothing is random; the earlier of equal images is taken.
 
     Attributes:
-        features: see `Features`; distances are Euclidean.
+        features: feature network, see `Features`; distances are Euclidean.
         reference: set whose class means count; the images themselves if not given.
-        teacher: what the record says about the features' origin.
+        teacher: description of the features' origin in records.
     """
 
     features: Features = field(repr=False)
@@ -31,7 +31,7 @@ class Herding:
         """See `Selector`; O(n d) per image."""
         own, known = own_and_known(self.features, images, rows, self.reference)
         own = own - known.mean(0, dtype=np.float64).astype(np.float32)
-        # Around the class's mean, |sum of chosen + x|^2 is to be smallest; |sum of chosen|^2 is the same for all x.
+        # Around the class's mean, |sum of chosen + x|^2 is minimised; |sum of chosen|^2 is the same for all x.
         cost = np.einsum("nd,nd->n", own, own).astype(np.float64)
         picked = np.empty(count, np.int64)
         for step in range(count):

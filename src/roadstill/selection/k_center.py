@@ -13,12 +13,12 @@ from roadstill.selection.features import Features
 class KCenter:
     """Begins nearest to the class's mean, then adds the image that is farthest from all chosen ones.
 
-    It collects outliers at few images per class; remove broken and rare images first. Nothing is random; the earlier of
-    equal images is taken.
+    With few images per class it collects outliers; remove broken and rare images first. Nothing is random; the earlier
+    of equal images is taken.
 
     Attributes:
-        features: see `Features`; distances are Euclidean.
-        teacher: what the record says about the features' origin.
+        features: feature network, see `Features`; distances are Euclidean.
+        teacher: description of the features' origin in records.
     """
 
     features: Features = field(repr=False)

@@ -1,4 +1,4 @@
-"""Learnability in increments: the selection half of LGD (arXiv 2604.00519): learnable, not noise."""
+"""Learnability in increments, the selection half of LGD (arXiv 2604.00519): images that can be learnt, not noise."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from roadstill.imagesets import ImageSet
 from roadstill.selection.uncertainty import Predict, cross_entropy
 
 Student = Callable[[ImageSet, int], Predict]
-"""Trains a student on a set, from a seed, and returns its probabilities."""
+"""Trains a student on a set with a seed and returns its `Predict`."""
 
 
 @dataclass(frozen=True)
@@ -19,15 +19,15 @@ class Learnability:
     """Grows the set in increments by ``loss of the current student - 0.5 * loss of the teacher``.
 
     Each slot takes the best of a few random candidates, so that an increment is not full of one kind. The first
-    increment knows no student yet: its loss is the same for all images, and the teacher alone decides.
+    increment has no student yet: its loss is the same for all images, and the teacher alone decides.
 
     Attributes:
-        predict: the teacher's probabilities, see `Predict`; it must have seen nothing but the train part.
-        student: see `Student`; called before each increment but the first.
-        increments: how many; the images are spread evenly over them.
+        predict: teacher's probabilities, see `Predict`; the teacher must have been trained on the train part alone.
+        student: trainer of students, see `Student`; called before each increment except the first.
+        increments: number of increments, over which the images are spread evenly.
         candidates: random images per slot.
-        teacher_weight: of the teacher's loss.
-        teacher: what the record says about it.
+        teacher_weight: weight of the teacher's loss.
+        teacher: description of the teacher in records.
     """
 
     predict: Predict = field(repr=False)

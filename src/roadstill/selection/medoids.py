@@ -1,4 +1,4 @@
-"""Images that stand for the clusters of their class: k-means medoids, of real or of generated images."""
+"""Images that represent the clusters of their class: k-means medoids of real or generated images."""
 
 from dataclasses import dataclass, field
 
@@ -11,16 +11,16 @@ from roadstill.selection.features import Features, own_and_known
 
 @dataclass(frozen=True)
 class Medoids:
-    """One image per cluster: k-means with as many clusters as images are asked for, nearest image to each centre.
+    """One image per cluster: k-means with as many clusters as images requested, nearest image to each centre.
 
     The clusters are those of ``reference`` (real frames, say, when the images are generated candidates), so that the
-    picked images cover what the reference shows and not what the candidates are rich in. In classifier features this
-    is the k-means line of method 8.5 and 8.17.
+    picked images cover what the reference shows and not what is frequent among the candidates. With classifier
+    features this is the k-means line of method 8.5 and 8.17.
 
     Attributes:
-        features: see `Features`.
+        features: feature network, see `Features`.
         reference: set whose clusters count; the images themselves if not given.
-        teacher: what the record says about the features' origin.
+        teacher: description of the features' origin in records.
     """
 
     features: Features = field(repr=False)
@@ -30,7 +30,7 @@ class Medoids:
     def choose(
         self, images: ImageSet, rows: NDArray[np.int64], *, count: int, rng: np.random.Generator
     ) -> NDArray[np.int64]:
-        """See `Selector`; the start of k-means is what the seed decides."""
+        """See `Selector`; the seed decides the start of k-means."""
         from scipy.optimize import linear_sum_assignment
         from sklearn.cluster import KMeans
 
@@ -39,5 +39,5 @@ class Medoids:
         clusters = min(count, len(np.unique(known, axis=0)))
         found = KMeans(clusters, n_init=4, random_state=int(rng.integers(2**31))).fit(known)
         distances = found.transform(own)[:, np.arange(count) % clusters].T ** 2
-        # Each centre its own image: together as near as can be.
+        # Each centre gets a different image, with the smallest sum of squared distances.
         return rows[linear_sum_assignment(distances)[1]]

@@ -1,4 +1,4 @@
-"""Features out of a generator: the tokens of its middle block, as training-free guidance reads them (method 8.11)."""
+"""Features from a generator: the tokens of its middle block, as training-free guidance reads them (method 8.11)."""
 
 import numpy as np
 import torch
@@ -16,16 +16,16 @@ _BATCH = 32
 
 
 class MiddleFeatures:
-    """The mean token behind a DiT's middle block, for latents under a little noise and without a label.
+    """The mean token after a DiT's middle block, for latents with a little noise and without a label.
 
     All pictures get the same noise, so that features depend on the picture alone and equal pictures have equal ones.
 
     Args:
-        denoiser: a generator whose network is a DiT that predicts noise.
-        codec: of the latents that it was trained on.
-        step: of the noise schedule, from 0; the little noise of an early step is what the network sees last in
-            sampling, when an image has nearly all of its content.
-        seed: of the noise.
+        denoiser: generator whose network is a DiT that predicts noise.
+        codec: codec of the latents that it was trained on.
+        step: step of the noise schedule, from 0; the little noise of an early step is what the network gets at the end
+            of sampling, when an image has nearly all of its content.
+        seed: seed of the noise.
 
     Raises:
         UserError: another kind of network, or a step beyond the schedule.
@@ -34,9 +34,11 @@ class MiddleFeatures:
     def __init__(self, denoiser: LabelledDenoiser, codec: Codec, *, step: int = 50, seed: int = 0) -> None:
         network = denoiser.network
         if not isinstance(denoiser, DiTDenoiser) or not isinstance(network, DiT):
-            raise UserError("features of the middle block need a DiT that predicts noise; take those of an agent")
+            raise UserError(
+                "features of the middle block need a DiT that predicts noise; use an agent's features instead"
+            )
         if not 0 <= step < len(denoiser.schedule):
-            raise UserError(f"step is {step}; the schedule has {len(denoiser.schedule)}")
+            raise UserError(f"step is {step}; it must be from 0 to below the schedule's {len(denoiser.schedule)} steps")
         self.network, self.schedule, self.codec, self.step = network, denoiser.schedule, codec, step
         self.noise = torch.randn(denoiser.latent_shape, generator=torch.Generator().manual_seed(seed))
 
@@ -51,7 +53,7 @@ class MiddleFeatures:
         if shape != tuple(self.noise.shape):
             raise UserError(
                 f"{images.root}: latents of {images.size_px} px pictures are {shape}, but the generator takes "
-                f"{tuple(self.noise.shape)}; prepare pictures of the size that it was trained on"
+                f"{tuple(self.noise.shape)}; prepare pictures of the size that it was trained with"
             )
         out = np.empty((len(rows), self.network.hidden_size), np.float32)
         with evaluating(self.network):
@@ -61,7 +63,7 @@ class MiddleFeatures:
         return out
 
     def _tokens(self, pixels: NDArray[np.uint8]) -> torch.Tensor:
-        """Tokens ``[b, n, hidden]`` behind the middle block of pictures uint8 ``[b, s, s, 3]``."""
+        """Tokens ``[b, n, hidden]`` after the middle block for pictures uint8 ``[b, s, s, 3]``."""
         network, device = self.network, next(self.network.parameters()).device
         own = next(self.codec.parameters()).device
         clean = self.codec.encode(from_pixels(torch.from_numpy(pixels)).to(own)).mean.to(device)

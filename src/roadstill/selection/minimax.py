@@ -1,4 +1,4 @@
-"""Minimax criteria as a selection (Gu et al. 2024; thesis eq. 3.11, 3.12): near the real, far from the repeated."""
+"""Minimax criteria as a selection (Gu et al. 2024; thesis eq. 3.11, 3.12): near real images, far from chosen ones."""
 
 from dataclasses import dataclass, field
 
@@ -12,18 +12,18 @@ from roadstill.selection.features import Features, own_and_known, unit
 
 @dataclass(frozen=True)
 class Minimax:
-    """Adds, one by one, the image with the largest representativeness minus similarity to what is chosen.
+    """Adds, one by one, the image with the largest representativeness minus similarity to the chosen images.
 
     Representativeness is the smallest cosine to a memory of real features of the class, similarity the largest cosine
     to an image that is already chosen: the two criteria that fine-tune a generator, here without any training.
 
     Attributes:
-        features: see `Features`.
-        memory_size: real images in the memory, drawn at random; all of the class if there are no more.
+        features: feature network, see `Features`.
+        memory_size: real images in the memory, drawn at random; at most the whole class.
         representativeness: weight of the first term.
         diversity: weight of the second.
         reference: set that the memory is drawn from; the images themselves if not given.
-        teacher: what the record says about the features' origin.
+        teacher: description of the features' origin in records.
     """
 
     features: Features = field(repr=False)
@@ -40,7 +40,7 @@ class Minimax:
     def choose(
         self, images: ImageSet, rows: NDArray[np.int64], *, count: int, rng: np.random.Generator
     ) -> NDArray[np.int64]:
-        """See `Selector`; the memory is what the seed decides, and the earlier of equal images is taken."""
+        """See `Selector`; the seed decides the memory, and the earlier of equal images is taken."""
         own, known = (unit(each) for each in own_and_known(self.features, images, rows, self.reference))
         memory = known[rng.permutation(len(known))[: self.memory_size]]
         worth = self.representativeness * (own @ memory.T).min(1)

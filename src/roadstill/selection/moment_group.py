@@ -1,4 +1,4 @@
-"""The group of images whose moments are the class's: the selection half of D3HR (arXiv 2505.18399), in any features."""
+"""The group of images with moments like the class's: the selection half of D3HR (arXiv 2505.18399), in any features."""
 
 from dataclasses import dataclass, field
 
@@ -15,14 +15,14 @@ from roadstill.selection.groups import draw_groups, members_of
 class MomentGroup:
     """Draws groups of images at random and keeps the one whose moments are nearest to the class's.
 
-    A group's distance is the sum over mean, standard deviation and, half as heavy, skewness of the absolute difference
-    to the class's, averaged over the features, which are standardised by the class first.
+    A group's distance is the sum of the absolute differences of mean, standard deviation and (with half the weight)
+    skewness to the class's, averaged over the features, which are standardised by the class first.
 
     Attributes:
-        features: see `Features`.
-        groups: how many are drawn; the first of equal ones wins.
+        features: feature network, see `Features`.
+        groups: number of groups that are drawn; the first of equal ones wins.
         reference: set whose classes' moments count; the images themselves if not given.
-        teacher: what the record says about the features' origin.
+        teacher: description of the features' origin in records.
     """
 
     features: Features = field(repr=False)
@@ -32,7 +32,7 @@ class MomentGroup:
 
     def __post_init__(self) -> None:
         if self.groups < 1:
-            raise UserError(f"groups is {self.groups}; at least 1 must be drawn")
+            raise UserError(f"groups is {self.groups}; it must be at least 1")
 
     def choose(
         self, images: ImageSet, rows: NDArray[np.int64], *, count: int, rng: np.random.Generator
@@ -54,7 +54,7 @@ def moment_distance(
 ) -> NDArray[np.float64]:
     """Distance ``[g]`` of groups ``[g, count]`` of standardised rows ``[n, d]`` to mean 0, deviation 1, this skew.
 
-    A group without spread in a feature has no skewness there; it counts as 0.
+    If a group has no spread in a feature, its skewness there counts as 0.
     """
     out = np.empty(len(members))
     for part, values in members_of(own, members):

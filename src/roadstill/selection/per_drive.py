@@ -1,4 +1,4 @@
-"""Random frames with a quota per drive: a sensible engineer's baseline, as neighbouring frames are near-duplicates."""
+"""Random frames spread evenly over drives: a sensible baseline, as neighbouring frames are near-duplicates."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ from roadstill.imagesets import ImageSet
 
 @dataclass(frozen=True)
 class PerDriveRandom:
-    """As many images from each drive as from any other, as far as they last; uniform inside a drive.
+    """The same number of images from each drive, as far as they suffice; uniform inside a drive.
 
     Attributes:
-        by: the fact that names the group, "drive" or "log".
+        by: fact that names the group, "drive" or "log".
     """
 
     by: str = "drive"
@@ -28,7 +28,7 @@ class PerDriveRandom:
         """
         names = np.asarray([str(name) for name in images.column(self.by)])[rows]
         _, group, sizes = np.unique(names, return_inverse=True, return_counts=True)
-        # Turn in the own group: a random order of all images, then counted up inside each group.
+        # Turn: an image's place in its group, when all images are in a random order.
         order = rng.permutation(len(rows))
         by_group = order[np.argsort(group[order], kind="stable")]
         turn = np.empty(len(rows), np.int64)

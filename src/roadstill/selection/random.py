@@ -1,4 +1,4 @@
-"""Random frames: the baseline that every method is held against."""
+"""Random frames: the baseline of every method."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from roadstill.imagesets import ImageSet
 
 @dataclass(frozen=True)
 class Random:
-    """Uniform without replacement, equal number per class, fresh for every seed."""
+    """Draws uniformly without replacement, equal number per class, anew for every seed."""
 
     def choose(
         self, images: ImageSet, rows: NDArray[np.int64], *, count: int, rng: np.random.Generator

@@ -1,4 +1,4 @@
-"""Real crops that a teacher finds typical, whole or stitched: RDED (Sun et al. 2024); it makes new pictures."""
+"""Real crops that a teacher finds typical, whole or stitched into new pictures: RDED (Sun et al. 2024)."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,12 +22,12 @@ class Rded:
     """Takes the best random crop of each candidate by the teacher's loss, and the best of those.
 
     Attributes:
-        predict: see `Predict`; crops are judged at the size of the pictures. The teacher must have seen nothing but the
-            train part.
-        factor: 1 keeps one crop per picture; 2 stitches four half-size crops, which breaks the layout of a scene.
+        predict: teacher's probabilities, see `Predict`; crops are judged at the size of the pictures. The teacher must
+            have been trained on the train part alone.
+        factor: 1 for one crop per picture, 2 for four stitched half-size crops, which breaks the layout of a scene.
         crops: random square crops per candidate, of 8 to 100 % of its area.
-        pool: candidates per class, drawn at random, or as many as crops are needed; all if there are no more.
-        teacher: what the record says about it.
+        pool: candidates per class, drawn at random, raised to the number of crops needed; at most the whole class.
+        teacher: description of the teacher in records.
     """
 
     predict: Predict = field(repr=False)
@@ -46,7 +46,9 @@ class Rded:
         if per_class < 1:
             raise UserError(f"per_class is {per_class}; it must be at least 1")
         if images.size_px % self.factor:
-            raise UserError(f"{images.root}: pictures of {images.size_px} px cannot be halved")
+            raise UserError(
+                f"{images.root}: pictures of {images.size_px} px cannot be halved; prepare them with an even size"
+            )
         with ImageSetWriter(out, images.class_names, images.size_px) as writer:
             for label, name in enumerate(images.class_names):
                 rows = np.flatnonzero(images.labels == label)
@@ -54,7 +56,7 @@ class Rded:
                 rows = rows[rng.permutation(len(rows))[: max(self.pool, per_class * patches)]]
                 if len(rows) < per_class * patches:
                     raise UserError(
-                        f"{images.root}: {per_class} images of {patches} crops per class take {per_class * patches} "
+                        f"{images.root}: {per_class} images of {patches} crops per class need {per_class * patches} "
                         f"candidates, but class {name!r} has {len(rows)}; lower per_class"
                     )
                 boxes, losses = self._best_crops(images, rows, label, rng)
@@ -68,7 +70,7 @@ class Rded:
     def _best_crops(
         self, images: ImageSet, rows: NDArray[np.int64], label: int, rng: np.random.Generator
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Box ``[n, 3]`` (left, top, side) and loss ``[n]`` of the crop of each image that the teacher likes best."""
+        """Box ``[n, 3]`` (left, top, side) and loss ``[n]`` of each image's crop with the teacher's lowest loss."""
         boxes = random_boxes(len(rows), self.crops, images.size_px, rng)
         losses = np.empty((len(rows), self.crops))
         step = max(1, _BATCH // self.crops)
@@ -88,7 +90,7 @@ class Rded:
     def _stitched(
         self, images: ImageSet, rows: NDArray[np.int64], boxes: NDArray[np.int64], losses: NDArray[np.float64]
     ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
-        """One picture ``[s, s, 3]`` of its crops, row by row, and what it says of them."""
+        """One picture ``[s, s, 3]`` of its crops, row by row, and its facts with their sources."""
         side = images.size_px // self.factor
         parts = [_cut(images.pixels([int(row)])[0], box, side) for row, box in zip(rows, boxes, strict=True)]
         lines = [np.concatenate(parts[at : at + self.factor], axis=1) for at in range(0, len(parts), self.factor)]

@@ -1,8 +1,8 @@
 """All selectors by name, for recipes, the pipeline and the command line; one line here adds one everywhere.
 
-What a selector needs, it says by the names of its constructor's parameters: ``features`` (see `Features`), ``predict``
-(a trained teacher's probabilities), ``student`` (trains a small agent) and ``forgetting`` (counts of a training). Its
-other parameters are settings. A selector of one's own is named by its dotted path and gets the same.
+The names of its constructor's parameters show what a selector needs: ``features`` (see `Features`), ``predict`` (a
+trained teacher's probabilities), ``student`` (trains a small agent) and ``forgetting`` (counts of a training). Its
+other parameters are settings. A user's own selector is named by its dotted path and gets the same.
 """
 
 import inspect
@@ -58,16 +58,16 @@ NEEDS = ("features", "predict", "student", "forgetting")
 _TOOLS = (*NEEDS, "teacher", "reference")
 
 Tools = Mapping[str, Callable[[], Any]]
-"""What selectors may want, each behind a function that makes it on demand; also ``teacher`` and ``reference``."""
+"""What selectors may need, each as a function that makes it on demand; also ``teacher`` and ``reference``."""
 
 
 def find_selector(name: str) -> tuple[Callable[..., Any], float | None]:
-    """What makes the selector of this name, and the threshold above which near-duplicates go first.
+    """The constructor of the selector of this name, and the threshold above which near-duplicates are removed first.
 
-    ``distinct:NAME`` has the usual threshold, ``distinct:0.8:NAME`` another; a mere ``NAME`` leaves all images in.
+    ``distinct:NAME`` has the default threshold, ``distinct:0.8:NAME`` another; ``NAME`` alone keeps all images.
 
     Raises:
-        UserError: no such name, and no dotted path to a class.
+        UserError: neither a known name nor the dotted path of a class.
     """
     *before, inner = name.split(":")
     threshold = None
@@ -75,7 +75,7 @@ def find_selector(name: str) -> tuple[Callable[..., Any], float | None]:
         try:
             threshold = float(before[1]) if len(before) > 1 else THRESHOLD
         except ValueError:
-            raise UserError(f"selector {name!r}: {before[1]!r} is no cosine; write {DISTINCT}:0.8:{inner}") from None
+            raise UserError(f"selector {name!r}: {before[1]!r} is not a number; write {DISTINCT}:0.8:{inner}") from None
     elif before:
         inner = name
     if inner in SELECTORS:
@@ -96,7 +96,7 @@ def find_selector(name: str) -> tuple[Callable[..., Any], float | None]:
 
 
 def needs(name: str) -> frozenset[str]:
-    """Which of `NEEDS` a selector has; empty for those that look at facts alone. Errors as `find_selector`."""
+    """Which of `NEEDS` a selector has; empty for those that use facts alone. Errors as `find_selector`."""
     kind, threshold = find_selector(name)
     wanted = set(inspect.signature(kind).parameters) & set(NEEDS)
     return frozenset(wanted | ({"features"} if threshold is not None else set()))
@@ -109,14 +109,14 @@ def makes_pictures(name: str) -> bool:
 
 
 def check_settings(name: str, settings: Mapping[str, Any] | None) -> None:
-    """Refuses what the selector cannot take before any work is done.
+    """Refuses settings that the selector cannot take, before any work is done.
 
     Args:
-        name: as `make_selector` has it.
-        settings: keyword arguments of its constructor; of what follows ``distinct:``, if that comes first.
+        name: name as in `make_selector`.
+        settings: keyword arguments of its constructor; after ``distinct:``, of the inner selector's.
 
     Raises:
-        UserError: no such selector, a setting that it does not have, that it needs, or a value that it cannot take.
+        UserError: an unknown selector or setting, a missing setting, or a value that it cannot take.
     """
     kind, _ = find_selector(name)
     free, settings = _settings_of(kind), settings or {}
@@ -129,7 +129,7 @@ def check_settings(name: str, settings: Mapping[str, Any] | None) -> None:
     for key, value in settings.items():
         if key in free and not _fits(value, hint := free[key].annotation):
             raise UserError(f"selector {name!r}: {key} is {value!r}, not {_type_name(hint)}; {_takes(kind)}")
-    if settings and kind in SELECTORS.values():  # ours look at nothing but their settings when they are made
+    if settings and kind in SELECTORS.values():  # our constructors check nothing but the settings
         wanted = dict.fromkeys(set(inspect.signature(kind).parameters) & set(NEEDS))
         _made(name, kind, {**wanted, **settings})
 
@@ -138,22 +138,22 @@ def make_selector(name: str, tools: Tools, settings: Mapping[str, Any] | None = 
     """The selector of this name with what it needs.
 
     Args:
-        name: of `SELECTORS`, one of those after ``distinct:``, or a dotted path.
-        tools: see `Tools`; a function is called only for what this selector wants.
+        name: name in `SELECTORS`, one of those after ``distinct:``, or a dotted path.
+        tools: functions by name, see `Tools`; only those that this selector needs are called.
         settings: further keyword arguments of its constructor.
 
     Raises:
-        UserError: no such selector, something that it needs is not among the tools, settings that it cannot take, or
-            what is named selects nothing.
+        UserError: an unknown selector, a need that is not among the tools, settings that it cannot take, or a class
+            that is not a selector.
     """
     check_settings(name, settings)
     kind, threshold = find_selector(name)
     if lacking := sorted(needs(name) - set(tools)):
-        raise UserError(f"selector {name!r} needs {' and '.join(lacking)}, which cannot be had here")
+        raise UserError(f"selector {name!r} needs {' and '.join(lacking)}, not available here")
     wanted = {each: tools[each]() for each in inspect.signature(kind).parameters if each in tools}
     made = _made(name, kind, wanted | dict(settings or {}))
     if not isinstance(made, (Selector, JointSelector, Maker)) or (threshold is not None and isinstance(made, Maker)):
-        raise UserError(f"selector {name!r} does not choose among images; it should have a method choose")
+        raise UserError(f"selector {name!r} does not choose among images; its class must have a method choose")
     if threshold is None or isinstance(made, Maker):
         return made
     origin = tools["teacher"]() if "teacher" in tools else ""
@@ -168,7 +168,7 @@ def _made(name: str, kind: Callable[..., Any], arguments: Mapping[str, Any]) -> 
 
 
 def _settings_of(kind: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """What a user may set; what the name has set already (``rded_stitched``) is not among it."""
+    """The parameters that a user may set, without those that the name sets already (``rded_stitched``)."""
     bound = kind.keywords if isinstance(kind, partial) else {}
     return {
         name: each
@@ -186,7 +186,7 @@ def _takes(kind: Callable[..., Any]) -> str:
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Whether the value is of the plain type that a parameter names; other annotations, and none, allow everything."""
+    """Whether the value is of a parameter's plain type; other annotations, and none, allow everything."""
     if get_origin(hint) in (Union, UnionType):
         return any(_fits(value, each) for each in get_args(hint))
     if get_origin(hint) is Literal:

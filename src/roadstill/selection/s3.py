@@ -11,7 +11,7 @@ from roadstill.imagesets import ImageSet
 from roadstill.selection.features import Features, own_and_known, unit
 from roadstill.selection.groups import draw_groups, members_of
 
-_SMALLEST = 1e-12  # of 1 - cosine, whose logarithm is taken
+_SMALLEST = 1e-12  # lower bound of 1 - cosine, whose logarithm is taken
 
 
 @dataclass(frozen=True)
@@ -19,15 +19,15 @@ class S3:
     """Draws groups of each class at random and chooses one per class, class by class.
 
     The chosen group of class i has the smallest ``near * log(1 - cos(c, r_i)) - far / (k - 1) * sum_j log(1 - cos(c,
-    c_j))``: c is its mean, r_i the class's mean, c_j the mean of what class j got, or r_j for a class still to come.
+    c_j))``: c is its mean, r_i the class's mean, c_j the mean of class j's chosen group, or r_j for a later class.
 
     Attributes:
-        features: see `Features`.
-        groups: how many are drawn per class; the first of equal ones wins.
+        features: feature network, see `Features`.
+        groups: number of groups that are drawn per class; the first of equal ones wins.
         near: weight of the own class.
         far: weight of the others.
         reference: set whose classes' means are r; the images themselves if not given.
-        teacher: what the record says about the features' origin.
+        teacher: description of the features' origin in records.
     """
 
     features: Features = field(repr=False)
@@ -39,7 +39,7 @@ class S3:
 
     def __post_init__(self) -> None:
         if self.groups < 1:
-            raise UserError(f"groups is {self.groups}; at least 1 must be drawn")
+            raise UserError(f"groups is {self.groups}; it must be at least 1")
 
     def choose_all(
         self,

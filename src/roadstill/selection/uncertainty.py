@@ -1,4 +1,4 @@
-"""Images that a teacher is least sure about: the three scores of uncertainty sampling (Settles 2009)."""
+"""Images that a teacher is least certain about: the three scores of uncertainty sampling (Settles 2009)."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -18,10 +18,10 @@ Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 class RememberingTeacher:
-    """A teacher that is asked once about each image of a set, however many selectors and seeds want to know.
+    """A teacher that predicts each image of a set once, for all selectors and seeds.
 
     Args:
-        predict: see `Predict`; of pictures that are in no set, such as crops, it is asked each time.
+        predict: teacher's probabilities, see `Predict`; called each time for pictures outside a set, such as crops.
     """
 
     def __init__(self, predict: Predict) -> None:
@@ -46,7 +46,7 @@ def _in_batches(predict: Predict, images: ImageSet, rows: NDArray[np.int64]) -> 
 
 
 def nats(found: NDArray[np.floating]) -> NDArray[np.float64]:
-    """The loss that a probability of the true class stands for; finite at 0."""
+    """The cross-entropy of a probability of the true class; finite at 0."""
     loss: NDArray[np.float64] = -np.log(np.maximum(found.astype(np.float64), np.finfo(np.float32).tiny))
     return loss
 
@@ -57,12 +57,12 @@ def cross_entropy(predict: Predict, images: ImageSet, rows: NDArray[np.int64]) -
 
 
 def own_class(found: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Each image's probability ``[n]`` of its own class, out of ``[n, k]``."""
+    """Each image's probability ``[n]`` of its own class, from ``[n, k]``."""
     return found[np.arange(len(labels)), labels]
 
 
 class LowestScore(ABC):
-    """A selector of the images with the lowest score of a teacher's probabilities; a subclass says the score."""
+    """A selector of the images with the lowest score of a teacher's probabilities; a subclass defines the score."""
 
     predict: Predict
 
@@ -73,7 +73,7 @@ class LowestScore(ABC):
     def choose(
         self, images: ImageSet, rows: NDArray[np.int64], *, count: int, rng: np.random.Generator
     ) -> NDArray[np.int64]:
-        """See `Selector`; equal scores are put in a random order."""
+        """See `Selector`; equal scores are in random order."""
         found = probabilities(self.predict, images, rows)
         return lowest(rows, self.score(found, images.labels[rows]), count=count, rng=rng)
 
@@ -83,9 +83,9 @@ class LeastConfidence(LowestScore):
     """The images to whose own class the teacher gives the lowest probability.
 
     Attributes:
-        predict: see `Predict`.
-        correct: takes those first that the teacher gets right; otherwise mislabelled frames lead.
-        teacher: what the record says about it.
+        predict: teacher's probabilities, see `Predict`.
+        correct: whether to take those first that the teacher gets right; otherwise mislabelled frames lead.
+        teacher: description of the teacher in records.
     """
 
     predict: Predict = field(repr=False)
@@ -95,7 +95,7 @@ class LeastConfidence(LowestScore):
     def score(self, found: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
         """See `LowestScore`."""
         own = own_class(found, labels)
-        # Behind those that are right stand the others, the least wrong first.
+        # The right ones come first, then the others, the least wrong first.
         return np.where(own >= found.max(1), own, 2 - own) if self.correct else own
 
 
@@ -104,8 +104,8 @@ class Margin(LowestScore):
     """The images whose two most probable classes are nearest to each other (Scheffer et al. 2001).
 
     Attributes:
-        predict: see `Predict`.
-        teacher: what the record says about it.
+        predict: teacher's probabilities, see `Predict`.
+        teacher: description of the teacher in records.
     """
 
     predict: Predict = field(repr=False)
@@ -119,11 +119,11 @@ class Margin(LowestScore):
 
 @dataclass(frozen=True)
 class Entropy(LowestScore):
-    """The images over whose classes the teacher's probabilities are most evenly spread.
+    """The images for which the teacher's probabilities are most evenly spread over the classes.
 
     Attributes:
-        predict: see `Predict`.
-        teacher: what the record says about it.
+        predict: teacher's probabilities, see `Predict`.
+        teacher: description of the teacher in records.
     """
 
     predict: Predict = field(repr=False)
