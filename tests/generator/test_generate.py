@@ -204,7 +204,7 @@ def test_a_teacher_leads_each_class_to_what_it_knows(denoiser, codec, tmp_path):
 
 
 def test_a_teacher_of_other_classes_is_refused(denoiser, codec, tmp_path):
-    with pytest.raises(UserError, match="the teacher knows the classes not_brake, brake, not a, b"):
+    with pytest.raises(UserError, match="the teacher has the classes not_brake, brake, not a, b"):
         draw(denoiser, codec, tmp_path / "set", class_names=("a", "b"), teacher=Brightness())
 
 

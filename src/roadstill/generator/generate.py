@@ -131,7 +131,7 @@ def _plan(
     rows = tuple(label_rows if label_rows is not None else range(len(names)))
     _check(names, rows, per_class, denoiser.origin, codec)
     if teacher is not None and tuple(teacher.class_names) != names:
-        raise UserError(f"the teacher knows the classes {', '.join(teacher.class_names)}, not {', '.join(names)}")
+        raise UserError(f"the teacher has the classes {', '.join(teacher.class_names)}, not {', '.join(names)}")
     denoiser = _scheduled(denoiser, config)
     config = _settled(denoiser, config, names, start)
     record = {

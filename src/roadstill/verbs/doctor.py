@@ -8,7 +8,7 @@ from pathlib import Path
 def doctor(*, data: Path | None = None, json: bool = False) -> str:
     """Shows what is installed, which weights and data were found, and what each verb still needs.
 
-    Nothing is fetched or changed. The output fits a bug report: the names of your home folder, user and machine are
+    Nothing is downloaded or changed. The output fits a bug report: the names of your home folder, user and machine are
     blanked out, and of a log only types and sizes are shown, no content.
 
     Args:

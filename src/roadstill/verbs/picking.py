@@ -104,7 +104,7 @@ def _opened(folder: Path, class_names: tuple[str, ...]) -> Callable[[], Any]:
 
     agent = open_agent(folder)
     if agent.class_names != class_names:
-        raise UserError(f"{folder} knows the classes {agent.class_names}, but the images have {class_names}")
+        raise UserError(f"{folder} has the classes {agent.class_names}, but the images have {class_names}")
     return lambda: agent
 
 
