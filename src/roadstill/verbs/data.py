@@ -77,11 +77,11 @@ def index(
     """Reads driving logs into a table of frames, filters them and splits them by drive.
 
     Args:
-        data: folder of NAVSIM logs and sensors (or of the built-in world), a table of camera frames (.csv), or what a
-            source of yours reads.
+        data: folder of NAVSIM logs and sensors (or of the built-in world), a table of camera frames (.csv), or whatever
+            your own source reads.
         out: folder to make: frames/log=.../ (all), train / dev / test.parquet (filtered), funnel.json, problems.txt.
         source: navsim, csv for a table of camera frames (a file that ends in .csv needs no word), or the dotted path of
-            a source of yours, as my_sources.Records.
+            your own source, such as my_sources.Recordings.
         source_settings: settings of that source, as '{"camera": "front"}'.
         csv: how a table of camera frames is read.
         preset: all, mini, navmini, navtrain, navtrain-train, navtrain-val or navtest, as navsim's own lists have them.
