@@ -178,9 +178,9 @@ def test_loading_is_strict_and_names_every_fault():
 
 
 def test_mistakes_are_named():
-    with pytest.raises(UserError, match="nothing would learn"):
+    with pytest.raises(UserError, match="nothing would be trained"):
         apply_adapters(small(), [])
     with pytest.raises(UserError, match="gamma_blocks is 'half'"):
         apply_adapters(small(), [DiffFit("half")])
-    with pytest.raises(UserError, match="finds no layer"):
+    with pytest.raises(UserError, match="found no layer"):
         apply_adapters(small(), [LoRA(targets=("attn.q",))])

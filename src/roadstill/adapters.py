@@ -26,7 +26,7 @@ class Adapter(Protocol):
 
 @dataclass(frozen=True)
 class Full:
-    """Every parameter learns, save the fixed position table."""
+    """Every parameter learns except the fixed position table."""
 
     def apply(self, network: nn.Module) -> list[str]:
         """Makes all parameters but ``pos_embed`` trainable."""
@@ -71,9 +71,9 @@ class LoRA:
     Attributes:
         rank: inner width.
         alpha: strength; the thesis sets it to the rank. ``None`` means the rank.
-        targets: which linear layers, by the end of their name.
+        targets: linear layers to wrap, by the end of their name.
         train_label_table: whether the label table learns, too.
-        seed: of the initial A (normal with deviation 1 / rank); B starts at zero.
+        seed: seed of the initial A (normal with deviation 1 / rank); B starts at zero.
     """
 
     rank: int = 8
@@ -87,7 +87,7 @@ class LoRA:
         from peft import LoraConfig, inject_adapter_in_model
 
         if not any(name.endswith(tuple(self.targets)) for name, _ in network.named_modules()):
-            raise UserError(f"LoRA finds no layer that ends in {' or '.join(self.targets)} in {type(network).__name__}")
+            raise UserError(f"LoRA found no layer that ends in {' or '.join(self.targets)} in {type(network).__name__}")
         trainable = {id(parameter) for parameter in network.parameters() if parameter.requires_grad}
         config = LoraConfig(
             r=self.rank,
@@ -121,7 +121,7 @@ def apply_adapters(network: nn.Module, adapters: Iterable[Adapter]) -> list[str]
     """Freezes the network, applies the adapters, and returns all trainable names in the network's order."""
     adapters = list(adapters)
     if not adapters:
-        raise UserError("no adapter is named, so nothing would learn; choose Full, BitFit, DiffFit or LoRA")
+        raise UserError("no adapter is given, so nothing would be trained; choose Full, BitFit, DiffFit or LoRA")
     network.requires_grad_(False)
     for adapter in adapters:
         adapter.apply(network)
@@ -130,7 +130,7 @@ def apply_adapters(network: nn.Module, adapters: Iterable[Adapter]) -> list[str]
 
 @torch.no_grad()
 def renew_labels(network: nn.Module, num_classes: int, *, like: Sequence[int] | None = None, seed: int = 0) -> None:
-    """A new label table, which learns: the mean of the old rows plus a little seeded noise.
+    """Replaces the label table by a trainable one: the mean of the old rows plus a little seeded noise.
 
     The row for "no label" is kept. The noise (a tenth of the old rows' spread) tells the classes apart from the first
     step on.
@@ -142,13 +142,13 @@ def renew_labels(network: nn.Module, num_classes: int, *, like: Sequence[int] | 
         seed: seed of the noise.
 
     Raises:
-        UserError: a network without a label table, rows that it does not have.
+        UserError: a network without a label table, or rows that it does not have.
     """
     if not isinstance(network, DiT):
         raise UserError(f"a {type(network).__name__} has no label table to renew; leave labels.init as it is")
     old = network.y_embedder.embedding_table.weight
     if like is not None and not all(0 <= row < len(old) - 1 for row in like):
-        raise UserError(f"labels.rows {list(like)} name rows beyond the base's {len(old) - 1}")
+        raise UserError(f"labels.rows {list(like)} reach beyond the base's {len(old) - 1} rows; choose among those")
     rows = old[:-1] if like is None else old[list(like)]
     table = LabelEmbed(num_classes, network.hidden_size)
     spread = rows.std() if rows.numel() > 1 else rows.new_ones(())
@@ -164,7 +164,7 @@ def trainable_names(network: nn.Module) -> list[str]:
 
 
 def trained_state(network: nn.Module) -> dict[str, Tensor]:
-    """A copy of all trainable tensors by name: all that a checkpoint must hold besides its base."""
+    """A copy of all trainable tensors by name: everything that a checkpoint must hold besides its base."""
     return {name: p.detach().clone() for name, p in network.named_parameters() if p.requires_grad}
 
 
@@ -173,7 +173,7 @@ def load_trained(network: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Copies stored tensors into the trainable parameters, strictly.
 
     Raises:
-        UserError: a trainable parameter is missing, a stored one has no place, or a shape differs; all are named.
+        UserError: a trainable parameter is missing, a stored one is unexpected, or a shape differs; all are named.
     """
     own = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
     faults = [f"missing {name}" for name in own if name not in state]
@@ -191,7 +191,7 @@ def load_trained(network: nn.Module, state: Mapping[str, Tensor]) -> None:
 
 @dataclass(frozen=True)
 class Ledger:
-    """Parameter counts of a network; ``by_kind`` counts what learns as (tensors, parameters)."""
+    """Parameter counts of a network; ``by_kind`` counts the trainable ones as (tensors, parameters)."""
 
     total: int
     trainable: int
@@ -199,12 +199,12 @@ class Ledger:
 
     @property
     def share(self) -> float:
-        """Trainable part of the total, 0 to 1."""
+        """Trainable share of the total, 0 to 1."""
         return self.trainable / self.total if self.total else 0.0
 
 
 def parameter_ledger(network: nn.Module) -> Ledger:
-    """Counts parameters, those that learn by kind; needs no weights, so a network on the meta device will do."""
+    """Counts parameters, the trainable ones by kind; needs no weights: a network on the meta device is enough."""
     kinds: dict[str, tuple[int, int]] = {}
     total = 0
     for name, parameter in network.named_parameters():
@@ -269,7 +269,7 @@ def _without_lora(network: Network) -> dict[str, Tensor]:
     for name, module in network.named_modules():
         if hasattr(module, "base_layer") and hasattr(module, "lora_A"):
             for key in module.lora_A:
-                # Of a convolution, too: the first factor has its kernel, the second one is 1 x 1.
+                # This covers convolutions, too: the first factor has the kernel, the second one is 1 x 1.
                 product = module.lora_B[key].weight.flatten(1) @ module.lora_A[key].weight.flatten(1)
                 weight = state[f"{name}.weight"]
                 state[f"{name}.weight"] = weight + module.scaling[key] * product.view_as(weight)

@@ -1,8 +1,8 @@
-"""The one error that is the user's to mend."""
+"""Errors that the user can fix, and text made safe to print on one line."""
 
 
 class UserError(ValueError):
-    """Bad input: says in one line what is wrong, where, and the way out. The door turns it into exit code 2."""
+    """Bad input: states in one line what is wrong, where, and the way out; the command line exits with code 2."""
 
 
 class PartlyDone(Exception):
@@ -10,7 +10,7 @@ class PartlyDone(Exception):
 
 
 def one_line(text: str) -> str:
-    r"""The text with every letter escaped that would break a line, steer a terminal or turn the reading order.
+    r"""The text with every character escaped that would break a line, control a terminal or reverse reading order.
 
     >>> one_line("log\n\x1b[2J")
     'log\\n\\x1b[2J'

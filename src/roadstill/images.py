@@ -1,4 +1,4 @@
-"""Single pictures: opening strangers' files safely, the centre crop, the resize."""
+"""Single pictures: opening untrusted files safely, the centre crop, the resize."""
 
 import io
 import math
@@ -13,16 +13,16 @@ _BROKEN = (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image
 
 
 class BrokenImage(OSError):
-    """A picture that is missing, truncated or no picture; the caller counts it and goes on."""
+    """A picture that is missing, truncated or not an image; the caller counts it and continues."""
 
 
 def read_image(file: Path | io.BytesIO, *, at_least_px: int | None = None) -> Image.Image:
     """Opens and fully decodes a picture as RGB.
 
     Args:
-        file: where it lies, or its bytes.
-        at_least_px: lets the JPEG decoder shrink by 2, 4 or 8 while it decodes (several times faster), as long as the
-            shorter side stays at least this long; None decodes every pixel.
+        file: path of the file, or its bytes.
+        at_least_px: least length of the shorter side, down to which the JPEG decoder may shrink by 2, 4 or 8 while it
+            decodes (several times faster); None decodes every pixel.
 
     Raises:
         BrokenImage: the file is missing, truncated, larger than 2^24 pixels, or not an image.

@@ -36,8 +36,8 @@ class ImageSet:
         labels: int64 ``[n]``.
         facts: one mapping per image (token, log, drive, speed_mps, accel_mps2, seed, ...).
         size_px: side length in pixels.
-        about: what ``set.json`` says besides: source, crop, method, licences.
-        digest: depends on the file names, labels and image bytes' digests.
+        about: further contents of ``set.json``: source, crop, method, licences.
+        digest: digest of the file names, labels and image bytes' digests.
     """
 
     root: Path
@@ -54,7 +54,7 @@ class ImageSet:
 
     @property
     def num_classes(self) -> int:
-        """Number of classes, also of those without an image."""
+        """Number of classes, including those without an image."""
         return len(self.class_names)
 
     def counts(self) -> dict[str, int]:
@@ -70,7 +70,7 @@ class ImageSet:
         """
         values = [fact.get(name) for fact in self.facts]
         if all(value is None for value in values):
-            raise UserError(f"{self.root}: no image has the fact {name!r}; there are: {sorted(self.facts[0])}")
+            raise UserError(f"{self.root}: no image has the fact {name!r}; choose one of {sorted(self.facts[0])}")
         return values
 
     def pixels(self, indices: Sequence[int] | NDArray[np.int64] | None = None) -> NDArray[np.uint8]:
@@ -82,7 +82,7 @@ class ImageSet:
             if picture.shape != out.shape[1:]:
                 raise UserError(
                     f"{self.root / self.files[int(index)]} is {picture.shape[1]} x {picture.shape[0]} pixels, "
-                    f"but set.json says {self.size_px}; prepare the set again"
+                    f"but set.json states {self.size_px}; make the set again"
                 )
             out[row] = picture
         return out
@@ -122,7 +122,7 @@ def class_folder(label: int, name: str) -> str:
 
 
 class ImageSetWriter:
-    """Writes an `ImageSet` folder; nothing appears at ``folder`` before the block ends well.
+    """Writes an `ImageSet` folder; ``folder`` appears only when the block ends without an error.
 
     Raises:
         UserError: at the end of the block, if nothing was added.
@@ -242,6 +242,6 @@ def _card(names: Sequence[str], counts: Sequence[int], about: Mapping[str, Any])
     facts = "\n".join(f"- {key}: `{json.dumps(value)}`" for key, value in about.items() if key != "config")
     return (
         "---\ntask_categories:\n- image-classification\ntags:\n- roadstill\n---\n"
-        f"# Image set\n\nWritten by roadstill. Labels stand in `metadata.jsonl`.\n\n"
+        f"# Image set\n\nWritten by roadstill. Labels are in `metadata.jsonl`.\n\n"
         f"| label | class | images |\n|---|---|---|\n{rows}\n\n{facts}\n"
     )

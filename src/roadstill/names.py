@@ -1,7 +1,7 @@
-"""What a dotted path names.
+"""Imports what a dotted path names.
 
-Importing a module runs it, so a path may come from the user's command line, recipe or code alone, never from a file
-that a stranger wrote; the readers of such files cannot import this module (a contract of the floors).
+Importing a module runs it, so a path may come only from the user's command line, recipe or code, never from a file
+that someone else wrote; the readers of such files cannot import this module (a contract of import-linter).
 """
 
 from importlib import import_module
@@ -11,7 +11,7 @@ from roadstill.moved import present
 
 
 def dotted(path: str) -> Any:
-    """What a dotted path such as ``my_module.Spread`` names.
+    """The object that a dotted path such as ``my_module.Spread`` names.
 
     Raises:
         ValueError: no such module or name.

@@ -23,11 +23,11 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Shard:
-    """One of several equal shares of a work, for several machines.
+    """One of several equal shares of the work, for several machines.
 
     Attributes:
-        number: which share, from 1.
-        total: how many there are.
+        number: number of this share, from 1.
+        total: number of shares.
     """
 
     number: int
@@ -35,14 +35,14 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> "Shard":
-        """``2/8``: the second of eight.
+        """The share that a text names: ``2/8`` is the second of eight.
 
         Raises:
             UserError: anything else.
         """
         number, slash, total = text.partition("/")
         if not (slash and number.isdecimal() and total.isdecimal() and 1 <= int(number) <= int(total)):
-            raise UserError(f"shard {text!r} should be i/n with i from 1 to n, as 2/8")
+            raise UserError(f"shard {text!r} should be i/n with i from 1 to n, such as 2/8")
         return cls(int(number), int(total))
 
     def of(self, items: Sequence[Item]) -> list[Item]:
@@ -55,7 +55,7 @@ class Workers:
 
     Args:
         count: number of processes; 1 does the work in this one, with all its threads.
-        holder: what the methods belong to; it must be picklable.
+        holder: object that the methods belong to; it must be picklable.
     """
 
     def __init__(self, count: int, holder: Any) -> None:
@@ -75,7 +75,7 @@ class Workers:
         """Calls the method once per job and yields each job when it is done, in no particular order.
 
         Raises:
-            UserError: a job's own, or a process that was killed.
+            UserError: one that a job raised, or a process that was killed.
         """
         if self.count < 2:
             for job in jobs:
@@ -95,14 +95,14 @@ class Workers:
         except BrokenProcessPool:
             raise UserError(
                 "a worker process was killed, most likely for lack of memory; start again with --workers 1, "
-                "what is done is kept"
+                "finished work is kept"
             ) from None
 
 
 def _begin(holder: Any) -> None:
     global _worker
     _worker = holder
-    # A killed parent takes nobody along by itself, and its workers would go on writing into a folder that is another's.
+    # Workers outlive a killed parent, and would go on writing into a folder that another run may use by then.
     threading.Thread(target=_follow_parent, daemon=True).start()
     if torch := sys.modules.get("torch"):  # loaded with the holder, if its methods need it
         torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""Protocols: how frames become train, dev and test, who may look at which part, and what tables say of it."""
+"""Protocols: how frames become train, dev and test, what may be chosen on which part, and how tables state it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ ProtocolName = Literal["honest", "thesis-honest", "thesis", "literature"]
 
 @dataclass(frozen=True)
 class Protocol:
-    """Who may look at what; the headline is the last step's figure under each of them.
+    """What may be chosen on which part; the headline is the last step's figure under every protocol.
 
     Attributes:
-        name: of the protocol.
-        watched: the part that chooses a step of each training, for a second column beside the last step's.
-        chosen: that column's name.
+        name: name of the protocol.
+        watched: part that chooses a step of each training, for a second column beside the last step's.
+        chosen: name of that column.
         plateau: whether the watched part also lowers the learning rate, as the thesis' scheduler does.
-        says: what tables tell of it.
-        dev_share: of the frames that are not test; None leaves dev as large as the index wants it.
+        says: description in tables.
+        dev_share: share of dev in the frames that are not test; None leaves dev as large as the index makes it.
     """
 
     name: ProtocolName
@@ -29,7 +29,7 @@ class Protocol:
     dev_share: float | None
 
     def shares(self, shares: Sequence[float]) -> dict[str, float]:
-        """Shares of the parts that there are (0 leaves one out), of those of train, dev and test."""
+        """Shares of the parts under this protocol, from those of train, dev and test; 0 leaves a part out."""
         train, dev, test = shares
         parts = {"train": train, "dev": dev, "test": test}
         if self.dev_share is not None:

@@ -39,8 +39,8 @@ class NoiseSchedule:
 
     Attributes:
         betas: variance added per step, ``[t]``.
-        timesteps: what the network is told at each step, ``[t]``: the step's number in the chain that it was trained
-            on, whole unless the schedule was retimed.
+        timesteps: time that the network receives at each step, ``[t]``: the step's number in the chain that it was
+            trained on, whole unless the schedule was retimed.
     """
 
     betas: Tensor
@@ -102,10 +102,10 @@ class NoiseSchedule:
         return NoiseSchedule(1 - signal / before, self.timesteps[kept])
 
     def retimed(self, trained_on: Tensor | None = None) -> "NoiseSchedule":
-        """The same chain, but the network is told the time at which its old schedule had this much noise.
+        """The same chain, but the network receives the time at which its old schedule had this much noise.
 
         Fractional times are legal for the sinusoid, so a network pretrained on ``trained_on`` (default: linear) keeps
-        its map from time to noise (method option of ours, no source).
+        its map from time to noise (an option of our own, without a source).
         """
         old = NoiseSchedule.of(linear(len(self)) if trained_on is None else trained_on).alpha_bar.log().flip(0)
         new = self.alpha_bar.log()
@@ -117,12 +117,12 @@ class NoiseSchedule:
 def kept_timesteps(steps: int, total: int, spacing: str = "even") -> Tensor:
     """Which of ``total`` timesteps a sampler of ``steps`` steps visits, ascending int64.
 
-    ``even`` adds the stride (total - 1) / (steps - 1) again and again and rounds half to even, so the last timestep is
+    ``even`` adds the stride (total - 1) / (steps - 1) repeatedly and rounds half to even, so the last timestep is
     always visited; multiplying instead of adding gives other lists (first at 21 steps). ``stride`` is DDIM's whole
     stride from 0, which does not exist for every number of steps.
 
     Raises:
-        UserError: there is no such list.
+        UserError: no such list exists.
     """
     if not 2 <= steps <= total:
         raise UserError(f"sampling in {steps} steps is not possible: the schedule has {total}; choose 2 to {total}")
@@ -145,10 +145,10 @@ class Progressive:
     """A schedule that changes during training, phase by phase (thesis 3.3, progressive tuning).
 
     Attributes:
-        phases: what each phase uses: a power of the spoon-cosine, ``"linear"``, or a function that returns betas.
+        phases: schedule of each phase: a power of the spoon-cosine, ``"linear"``, or a function that returns betas.
             The default is the thesis' Scos^6 to Scos^2; ``("linear", 6, 5, 4, 3, 2)`` is DriveDiTFit's.
         steps: length of the chain.
-        share: part of the training that each phase takes (the last one takes the rest); equal parts if not given.
+        share: share of the training that each phase takes (the last one takes the rest); equal shares if not given.
     """
 
     phases: tuple[Phase, ...] = (6, 5, 4, 3, 2)
@@ -194,7 +194,7 @@ def read_schedule(text: str, *, train_steps: int) -> NoiseSchedule | Progressive
         train_steps: length of the training, of which ``@4000`` takes a share.
 
     Raises:
-        UserError: none of these.
+        UserError: the text names none of these.
     """
     kind, _, argument = text.partition(":")
     try:

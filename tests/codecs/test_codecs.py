@@ -93,7 +93,7 @@ def test_missing_folder_and_garbage_are_user_errors(tmp_path):
     (tmp_path / "garbage.safetensors").write_bytes(b"\x80\x04pickle?")
     for path, message in (
         (tmp_path / "none.safetensors", "does not exist"),
-        (tmp_path, "no model folder of diffusers"),
+        (tmp_path, "not a diffusers model folder"),
         (tmp_path / "garbage.safetensors", "cannot be read"),
     ):
         with pytest.raises(UserError, match=message):
@@ -214,7 +214,7 @@ def test_a_hub_name_is_fetched_without_anything_that_runs_code(tmp_path, monkeyp
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
     assert load_codec(Path("stabilityai/sd-vae-ft-ema@abc")).latent_shape(64) == (4, 8, 8)
     assert asked == [("stabilityai/sd-vae-ft-ema", "abc", ["*.json", "*.safetensors"])]
-    with pytest.raises(UserError, match="the hub did not give it"):
+    with pytest.raises(UserError, match="could not be fetched from the hub"):
         load_codec(Path("nobody/nothing"))
 
 

@@ -182,7 +182,7 @@ def test_a_member_that_claims_gigabytes_is_not_read(tmp_path, monkeypatch):
 
 def test_no_archive(tmp_path):
     (tmp_path / "a.tgz").write_text("no archive")
-    for name, reason in (("a.tgz", "cannot be read as an archive"), ("b.tgz", "is no file")):
+    for name, reason in (("a.tgz", "cannot be read as an archive"), ("b.tgz", "is not a file")):
         with pytest.raises(UserError, match=reason):
             list(wanted_members(tmp_path / name, set(NAMES), print))
 

@@ -264,7 +264,7 @@ def test_class_folders(tmp_path):
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "some.pkl").write_bytes(b"")
     blur = BlurBoxes(tmp_path / "logs")
-    with pytest.raises(UserError, match="it is no frame of a log: its token is unknown"):
+    with pytest.raises(UserError, match="it is not a frame of a log: its token is unknown"):
         prepare_folder(tmp_path / "pictures", tmp_path / "blurred", config=PictureConfig(4, hook=blur), **settings)
 
 

@@ -174,7 +174,7 @@ def test_presets_choose_logs_and_count_against_navsims_numbers(data, tmp_path, c
     told = capsys.readouterr().out
     assert f"navtrain-train: 55 scenes, 85,109 expected of the full data ({55 - 85_109:+,})" in told
     assert "beside the thesis, navtrain-train" in told
-    assert "1 of the 6 wanted logs are not there" in (tmp_path / "index" / "problems.txt").read_text()
+    assert "1 of the 6 wanted logs are missing" in (tmp_path / "index" / "problems.txt").read_text()
     assert main([*call[:-2], "--preset", "navtrain"]) == 0
     test = open_frames(tmp_path / "index" / "test.parquet")
     assert set(test.column("log")) <= set(names[5:])
@@ -218,7 +218,7 @@ def test_strange_and_missing_logs(data, index, tmp_path):
     with pytest.raises(UserError, match=r"none of the 1 logs can be read; the first: a\.pkl"):
         index_data(tmp_path / "logs", tmp_path / "out", IndexConfig())
     (tmp_path / "names.txt").write_text("gone\n")
-    with pytest.raises(UserError, match="none of the 1 wanted logs is there"):
+    with pytest.raises(UserError, match="none of the 1 wanted logs was found"):
         index_data(data, tmp_path / "out", IndexConfig(scenes=SceneFilter(logs=tmp_path / "names.txt")))
     shutil.copytree(index, tmp_path / "index")
     (tmp_path / "names.txt").write_text("".join(log_name(drive) + "\n" for drive in range(5)))

@@ -97,7 +97,7 @@ def test_unreadable_pictures_are_counted_and_the_rest_goes_on(tmp_path, caplog):
 def test_nothing_readable_is_the_users_error(tmp_path):
     frames = frames_of([2.0, -2.0])
     (tmp_path / "sensors" / "elsewhere").mkdir(parents=True)
-    with pytest.raises(UserError, match=r"none of the 2 pictures can be read; the first: .*0000\.jpg: missing"):
+    with pytest.raises(UserError, match=r"none of the 2 pictures could be read; the first: .*0000\.jpg: missing"):
         prepare(frames, tmp_path / "sensors", tmp_path / "out", config=PictureConfig(9))
     assert not (tmp_path / "out").exists()
 

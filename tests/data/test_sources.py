@@ -115,9 +115,9 @@ def test_ones_own_pictures_need_no_index(tmp_path, capsys):
     assert "were taken as they are" in page
     assert "Filter funnel" not in page
     assert call("index", tmp_path, tmp_path / "index", "--source", own) == 2
-    assert "needs no index; call roadstill prepare" in capsys.readouterr().err
+    assert "needs no index; run `roadstill prepare`" in capsys.readouterr().err
     assert call("prepare", tmp_path, tmp_path / "sets", "--source", OWN) == 2
-    assert "call roadstill index first" in capsys.readouterr().err
+    assert "run `roadstill index` first" in capsys.readouterr().err
 
 
 # ---- those with a name
@@ -187,7 +187,7 @@ def test_every_source_of_frames_is_one_in_python(name, data, tmp_path):
     ("how", "line"),
     [
         ("raises", r"source 'made_drives.Broken' failed: KeyError: 'speed\\nunknown'"),
-        ("frame", "it gave a dict, not a FrameTable; make one by FrameTable.of"),
+        ("frame", "it yielded a dict, not a FrameTable; make one with FrameTable.of"),
         ("log", "the log 'drive0' comes in two tables; give it in one"),
         ("token", "gave one token to two frames"),
         ("picture", "gave one picture to frames of two drives"),
@@ -210,7 +210,7 @@ def test_what_a_source_gets_wrong_is_one_line_and_leaves_nothing(data, tmp_path,
         (["--source", OWN, "--source_settings", '{"place": 1}'], "cannot be used: TypeError: "),
         (["--source", OWN, "--preset", "mini"], "preset: settings that are for NAVSIM logs"),
         (["--source", OWN, "--shard", "1/2"], "expect and shard are for NAVSIM logs"),
-        (["--source", "pathlib.Path"], "gives a PosixPath, which lacks tables, sensors or notes"),
+        (["--source", "pathlib.Path"], "is a PosixPath, which lacks tables, sensors or notes"),
         (["--source_settings", '{"preset": "mini"}'], "preset is a setting of the index"),
         (["--csv.time", "t", "--source", OWN], "is no .csv file, so the csv settings are not for it"),
     ],

@@ -23,7 +23,7 @@ def test_the_thesis_counts_add_up_where_both_classes_are_told():
 def test_other_presets_and_rules_are_refused():
     funnel = Funnel(rows(*RULES), other_rows=rows(*RULES[2:]))
     assert "navtrain-val" in beside_thesis(funnel, "navtrain-val")
-    with pytest.raises(UserError, match="index with --preset of one of them"):
+    with pytest.raises(UserError, match="index with one of them as --preset"):
         beside_thesis(funnel, "navtest")
-    with pytest.raises(UserError, match="leave --filter alone"):
+    with pytest.raises(UserError, match="leave out --filter"):
         beside_thesis(Funnel(rows(*RULES[:3]), other_rows=rows(*RULES[2:])), "navtrain-val")

@@ -54,7 +54,7 @@ def test_what_is_not_stored_or_damaged(store):
     store.write("a", frames_of("a"), LogRecord(1))
     store.path("a").write_bytes(b"PAR1 torn")
     assert store.record("a") is None
-    with pytest.raises(UserError, match=r"cannot be read as Parquet: .*; index again"):
+    with pytest.raises(UserError, match=r"cannot be read as Parquet: .*; run `roadstill index` again"):
         store.read("a")
 
 

@@ -71,7 +71,7 @@ def test_without_groups_pictures_are_dealt_singly_with_a_warning(tmp_path, capsy
     root = recording(tmp_path / "data", drives=20, frames=1)
     assert main(["prepare", str(root), str(tmp_path / "out"), "--size_px", "8"]) == 0
     told = capsys.readouterr().out
-    assert "near-duplicates (neighbouring frames of a video) may stand in train and test" in told
+    assert "near-duplicates (neighbouring frames of a video) may be in both train and test" in told
     assert f"{tmp_path / 'out' / 'train'}: 14 brake, 14 go" in told
     images = open_imageset(tmp_path / "out" / "test")
     assert images.column("drive") == images.column("image")
@@ -129,7 +129,7 @@ def test_parts_stay_as_they_are(tmp_path, dev):
     assert {name: len(images) for name, images in made.sets.items()} == {"train": 30, "dev": 12, "test": 18}
     assert {image.split("/")[0] for image in made.sets["dev"].column("image")} == {dev}
     # Drives 0 and 1 of both classes stand in all three folders, drive 2 in two.
-    assert made.notes == ["10 groups stand in more than one of the folders train, dev, test"]
+    assert made.notes == ["10 groups are in more than one of the folders train, dev, test"]
 
 
 def test_a_missing_dev_part_is_cut_from_train(tmp_path):
@@ -152,7 +152,7 @@ def test_which_folders_are_parts(tmp_path):
     assert parts("b", "cat", "dog", ".git", "__MACOSX") == []
     assert parts("c", "car", "train") == []
     assert parts("d", "exam", "test", "val") == []
-    with pytest.raises(UserError, match=r"holds train, val, but no test; call .* or give .*train"):
+    with pytest.raises(UserError, match=r"holds train, val, but no test; rename .* or give .*train"):
         parts("e", "train", "val")
     with pytest.raises(UserError, match="holds test, val, but no train"):
         parts("f", "val", "test")
@@ -203,7 +203,7 @@ def test_pictures_below_and_files_of_other_types(tmp_path, monkeypatch):
     assert found.ignored == {
         "files of other types": 4,
         "hidden files": 1,
-        "pictures whose names not every file system takes": 1,
+        "pictures whose names not every file system accepts": 1,
     }
     monkeypatch.chdir(tmp_path)
     assert read_classes(type(tmp_path)()).images == found.images
@@ -234,7 +234,7 @@ def test_links_may_not_leave_the_folder(tmp_path):
 def test_names_that_are_no_plain_names(tmp_path, name):
     draw(tmp_path, "a/x.png")
     (tmp_path / name).mkdir()
-    with pytest.raises(UserError, match="is no plain name") as refusal:
+    with pytest.raises(UserError, match="is not a plain name") as refusal:
         read_classes(tmp_path)
     assert "\n" not in str(refusal.value)
     assert str(refusal.value).isprintable()
@@ -248,7 +248,7 @@ def test_groups():
         groups_of(images, "(d1)")
     with pytest.raises(UserError, match="has 2 groups; put exactly one"):
         groups_of(images, "(d)(1)")
-    with pytest.raises(UserError, match="is no regular expression"):
+    with pytest.raises(UserError, match="is not a regular expression"):
         groups_of(images, "(")
 
 
@@ -307,14 +307,14 @@ def test_a_foreign_set_is_taken_as_it_is(tmp_path):
 
     record = json.loads((tmp_path / "set" / "set.json").read_text())
     assert str(tmp_path) not in json.dumps(record)  # nothing of this machine goes along
-    with pytest.raises(UserError, match="holds the classes brake, go, but brake, not_brake are wanted"):
+    with pytest.raises(UserError, match="holds the classes brake, go, but brake, not_brake are required"):
         import_folder(root, tmp_path / "x", SMALL, class_names=("brake", "not_brake"))
     draw(tmp_path / "parts", "train/a/0.png", "test/a/0.png")
-    with pytest.raises(UserError, match="holds the parts train, test; give one of them"):
+    with pytest.raises(UserError, match="holds the parts train, test; give one, such as"):
         import_folder(tmp_path / "parts", tmp_path / "x", SMALL)
     (root / "go" / "1.png").write_bytes(b"")
     (root / "brake" / "9.png").unlink()
     (root / "brake" / "10.png").write_bytes(b"")
-    with pytest.raises(UserError, match="none of the 2 pictures can be read"):
+    with pytest.raises(UserError, match="none of the 2 pictures could be read"):
         import_folder(root, tmp_path / "x", SMALL)
     assert not (tmp_path / "x").exists()

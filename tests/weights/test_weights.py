@@ -52,7 +52,7 @@ def test_folders_that_do_not_fit_are_refused(tmp_path):
     from diffusers import AutoencoderKL
     from safetensors.torch import load_file, save_file
 
-    with pytest.raises(UserError, match="is no model folder of diffusers with one of AutoencoderKL, VQModel"):
+    with pytest.raises(UserError, match="is not a diffusers model folder with one of AutoencoderKL, VQModel"):
         open_model(tmp_path, ("AutoencoderKL", "VQModel"))
     sizes = {"block_out_channels": (4,), "norm_num_groups": 2, "latent_channels": 2}
     AutoencoderKL(**sizes).save_pretrained(tmp_path)
@@ -67,5 +67,5 @@ def test_folders_that_do_not_fit_are_refused(tmp_path):
         open_model(tmp_path, ("AutoencoderKL",))
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"_class_name": "UNet2DModel"}))
-    with pytest.raises(UserError, match="is no model folder"):
+    with pytest.raises(UserError, match="is not a diffusers model folder"):
         open_model(tmp_path, ("AutoencoderKL",))

@@ -1,4 +1,4 @@
-"""What a loss term must be: any function of this form; a Module if it remembers."""
+"""What a loss term must be: any function of this form; a Module if it has a memory."""
 
 from typing import Protocol, runtime_checkable
 

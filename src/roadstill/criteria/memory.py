@@ -18,7 +18,7 @@ def _of_all(own: Tensor) -> Tensor:
 class ClassMemory(nn.Module):
     """A ring of the newest ``size`` vectors per class, kept in buffers, so that a checkpoint resumes it exactly.
 
-    It grows to the classes and the width that it meets. Under several processes it is local, as in the reference: each
+    It grows to the classes and the width it receives. Under several processes it is local, as in the reference: each
     process remembers its own share. If ``gathered``, every process remembers what one process with the whole batch
     would; all must then push equally many vectors.
     """
@@ -86,7 +86,7 @@ class ClassMemory(nn.Module):
             self.pushed = torch.cat([self.pushed, self.pushed.new_zeros(missing)])
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        # A memory that has not met its classes yet takes the shape of the stored one.
+        # A memory that is still empty takes the shape of the stored one.
         items, pushed = state_dict.get(prefix + "items"), state_dict.get(prefix + "pushed")
         if items is not None and pushed is not None and items.shape[1] == self.size:
             self.items = self.items.new_zeros(items.shape)

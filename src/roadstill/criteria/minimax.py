@@ -1,4 +1,4 @@
-"""Minimax criteria (Gu et al. 2024; thesis eq. 3.10 to 3.12): near the real, far from the repeated."""
+"""Minimax criteria (Gu et al. 2024; thesis eq. 3.10 to 3.12): close to real latents, far from repeated ones."""
 
 import torch
 from torch import Tensor, nn

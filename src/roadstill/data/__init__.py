@@ -1,1 +1,1 @@
-"""Data as the rest of the package takes it: tables of frames from logs, image sets from pictures."""
+"""Data in the form that the rest of the package uses: tables of frames from logs, image sets from pictures."""

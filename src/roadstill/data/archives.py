@@ -1,4 +1,4 @@
-"""Wanted pictures straight out of an archive of the data set, read as a stream: nothing is unpacked."""
+"""Wanted pictures straight from an archive of the data set, read as a stream: nothing is unpacked."""
 
 import io
 import tarfile
@@ -13,21 +13,21 @@ _BROKEN = (tarfile.TarError, EOFError, OSError, zlib.error)
 
 
 def wanted_members(archive: Path, wanted: set[str], problem: Callable[[str], None]) -> Iterator[tuple[str, io.BytesIO]]:
-    """Every member that is wanted, with its bytes, in the archive's order.
+    """Yields every wanted member with its bytes, in the archive's order.
 
-    A member counts by the end of its name, whatever folders the archive puts before it; links and devices never count.
-    A broken archive gives what lies before the break.
+    A member is matched by the end of its name, whatever folders precede it; links and devices never match. A broken
+    archive yields what precedes the break.
 
     Args:
-        archive: a ``.tgz``, ``.tar`` or other form that Python opens.
+        archive: ``.tgz``, ``.tar`` or another form that Python opens.
         wanted: relative posix paths.
-        problem: takes one line for each thing that is wrong.
+        problem: callback for one line about each problem.
 
     Raises:
-        UserError: no such file, or no archive from its first byte on.
+        UserError: the file is missing, or nothing of it can be read as an archive.
     """
     if not archive.is_file():
-        raise UserError(f"{archive} is no file; it should be an archive of sensor files (.tgz)")
+        raise UserError(f"{archive} is not a file; it should be an archive of sensor files (.tgz)")
     depths = sorted({path.count("/") + 1 for path in wanted})
     members = 0
     try:
@@ -49,4 +49,4 @@ def wanted_members(archive: Path, wanted: set[str], problem: Callable[[str], Non
         reason = " ".join(str(error).split()) or type(error).__name__
         if not members:
             raise UserError(f"{archive} cannot be read as an archive: {reason}") from None
-        problem(f"{archive.name}: it breaks off after {members:,} entries ({reason}); what lies before was read")
+        problem(f"{archive.name}: it breaks off after {members:,} entries ({reason}); those were read")

@@ -1,4 +1,4 @@
-"""Which frames become pictures, when there are more than wanted: spread over logs, the same for the same seed."""
+"""Chooses the frames that become pictures if there are too many: spread over logs, the same for the same seed."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from roadstill.runs import seed_of
 def choose_frames(frames: FrameTable, max_per_class: int | None, seed: int = 0) -> FrameTable:
     """At most ``max_per_class`` frames of each class, spread over the logs, in the table's order; None keeps all.
 
-    One frame of every log is taken before a second of any, so that a small set shows as many places as it can.
+    One frame of every log is taken before a second of any, so that a small set shows as many places as possible.
     """
     if max_per_class is None:
         return frames

@@ -25,8 +25,8 @@ class Cifar10Sets:
     """Sets that were made from a copy of CIFAR-10.
 
     Attributes:
-        sets: by part.
-        notes: what the user should know of the copy.
+        sets: image sets by part.
+        notes: remarks on the copy for the user.
     """
 
     sets: dict[str, ImageSet]
@@ -34,12 +34,12 @@ class Cifar10Sets:
 
 
 class Cifar10Source:
-    """CIFAR-10 as a source of pictures, whose size stays 32.
+    """CIFAR-10 as a source of pictures, whose size stays 32 px.
 
     Args:
         data: folder or archive, see `prepare_cifar10`.
-        dev_images: how many pictures dev takes from the training part; by default 5,000, fewer if that were more than
-            the wanted number of a class.
+        dev_images: number of pictures that dev takes from the training part; by default 5,000, or the cap per class
+            times ten if that is fewer.
     """
 
     def __init__(self, data: Path, *, dev_images: int | None = None) -> None:
@@ -47,7 +47,7 @@ class Cifar10Source:
         self.notes: list[str] = []
 
     def sets(self, out: Path, request: SetRequest) -> Mapping[str, ImageSet]:
-        """Writes the sets; errors as `prepare_cifar10`."""
+        """Writes the sets; raises what `prepare_cifar10` raises."""
         dev_images = self._dev_images
         if dev_images is None:
             most = 10 * (request.max_per_class or DEV_IMAGES)
@@ -70,27 +70,27 @@ def prepare_cifar10(
     """One image set each for train, dev and test; every pixel is kept, and equal copies in any form give equal sets.
 
     Test is the official test part. Dev is a share of the official training part, equally many of each class, so that
-    nothing need be chosen on test; train is the rest.
+    nothing has to be chosen on test; train is the rest.
 
     Args:
         path: folder or archive, see `roadstill.sources.cifar10.parts`.
         out: folder of the sets.
-        dev_images: how many pictures dev takes from the training part; 0 makes no dev set.
-        max_per_class: most pictures of a class in each part, drawn at random.
-        seed: of both choices.
+        dev_images: number of pictures that dev takes from the training part; 0 makes no dev set.
+        max_per_class: cap on the pictures of a class in each part, drawn at random.
+        seed: seed of both choices.
 
     Raises:
-        UserError: as `open_cifar10`; a number of dev pictures that cannot be; a class without pictures.
+        UserError: as `open_cifar10`; an impossible number of dev pictures; a class without pictures.
     """
     copy = open_cifar10(path)
     labels = {part: np.concatenate([batch.labels for batch in read()]) for part, read in copy.parts.items()}
     for part, each in labels.items():
         if not np.bincount(each, minlength=10).all():
-            raise UserError(f"{path}: the {part} part has no picture of some class; fetch it again")
+            raise UserError(f"{path}: a class of the {part} part has no picture; fetch it again")
     fate = {"train": _cut(labels["train"], dev_images, seed), "test": np.ones(len(labels["test"]), np.int64)}
     _thin(fate, labels, max_per_class, seed)
     if not dev_images and (out / "dev").exists():
-        raise UserError(f"{out / 'dev'} is of an earlier call and would overlap with train; remove it")
+        raise UserError(f"{out / 'dev'} comes from an earlier call and would overlap with train; remove it")
     about = {"source": "cifar10", "form": copy.form, "crop": "none", "resize": "none", "missing": 0, "synthetic": False,
              "dev_images": dev_images, "max_per_class": max_per_class, "seed": seed}  # fmt: skip
     names = {"train": {_TRAIN: "train"} | ({_DEV: "dev"} if dev_images else {}), "test": {_TRAIN: "test"}}
@@ -112,8 +112,8 @@ def _cut(labels: NDArray[np.int64], dev_images: int, seed: int) -> NDArray[np.in
     """Whether each picture of the training part goes to train or to dev, ``[n]``; dev is balanced."""
     least = int(np.bincount(labels, minlength=10).min())
     if dev_images % 10 or not 0 <= dev_images < 10 * least:
-        raise UserError(f"dev_images is {dev_images}; it is 0 for no dev set, or a multiple of 10 below "
-                        f"{10 * least:,}, which leaves train some of every class")  # fmt: skip
+        raise UserError(f"dev_images is {dev_images}; choose 0 for no dev set, or a multiple of 10 below "
+                        f"{10 * least:,}, so that train keeps some of every class")  # fmt: skip
     fate = np.full(len(labels), _TRAIN)
     for label in range(10):
         rng = np.random.default_rng(seed_of("cifar10 dev", seed, label))
@@ -124,7 +124,7 @@ def _cut(labels: NDArray[np.int64], dev_images: int, seed: int) -> NDArray[np.in
 def _thin(
     fate: dict[str, NDArray[np.int64]], labels: dict[str, NDArray[np.int64]], max_per_class: int | None, seed: int
 ) -> None:
-    """Leaves out what is above the most pictures of a class."""
+    """Leaves out the pictures of a class beyond the cap."""
     if max_per_class is None:
         return
     if max_per_class < 1:
@@ -140,14 +140,14 @@ def _thin(
 def _rows(
     copy: Cifar10, part: str, fate: NDArray[np.int64]
 ) -> Iterator[tuple[int, NDArray[np.uint8], int, dict[str, Any]]]:
-    """Fate, picture, label and facts of what is kept, in the copy's order."""
+    """Fate, picture, label and facts of every picture that is kept, in the copy's order."""
     place = 0
     for batch in copy.parts[part]():
         for row, (pixels, label) in enumerate(zip(batch.pixels, batch.labels.tolist(), strict=True)):
             if fate[place] != _LEFT_OUT:
                 index = batch.start + row
                 image = f"{batch.name}/{index:05d}"
-                # Pictures are unrelated, so each is a log, and a cluster of the referee, by itself.
+                # Pictures are unrelated, so each is a log, and a cluster of the referee, of its own.
                 facts: dict[str, Any] = {
                     "batch": batch.name,
                     "index": index,
@@ -160,7 +160,7 @@ def _rows(
 
 
 def _counted(labels: NDArray[np.int64], part: str) -> list[str]:
-    """What to say of a part whose classes are not as large as the official ones."""
+    """A warning about a part whose classes differ in size from the official ones."""
     counts = np.bincount(labels, minlength=10).tolist()
     if set(counts) == {OFFICIAL[part]}:
         return []

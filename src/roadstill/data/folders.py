@@ -27,8 +27,8 @@ class FolderSets:
     """Sets that were made from a folder.
 
     Attributes:
-        sets: by part.
-        notes: what the user should know of them.
+        sets: image sets by part.
+        notes: remarks on them for the user.
     """
 
     sets: dict[str, ImageSet]
@@ -66,9 +66,9 @@ class FolderSource:
         self.notes: list[str] = []
 
     def sets(self, out: Path, request: SetRequest) -> Mapping[str, ImageSet]:
-        """Writes the sets; errors as `prepare_folder`."""
+        """Writes the sets; raises what `prepare_folder` raises."""
         if "dev" not in request.parts:
-            raise UserError("class folders always get a dev part, which this protocol does not have; take honest")
+            raise UserError("class folders always get a dev part, which this protocol does not have; choose honest")
         made = prepare_folder(
             self._root,
             out,
@@ -92,23 +92,23 @@ def prepare_folder(
     seed: int = 0,
     workers: int = 2,
 ) -> FolderSets:
-    """One image set each for train, dev and test, from class folders; an interrupted call goes on.
+    """One image set each for train, dev and test, from class folders; an interrupted call resumes.
 
-    Parts are the folders train, dev (or val) and test, if there are; a missing dev part is cut from train. Otherwise
-    70 / 15 / 15 percent, by group.
+    Parts are the folders train, dev (or val) and test, if they exist; a missing dev part is cut from train. Otherwise
+    they are cut 70 / 15 / 15 percent, by group.
 
     Args:
-        root: the folder.
+        root: folder of the pictures.
         out: folder of the sets, not inside ``root``.
-        config: size, way of decoding, and a hook, which is told the image and its group (as log and drive) alone.
+        config: size, way of decoding, and a hook, which receives only the image and its group (as log and drive).
         group: regular expression with one group that finds in a picture's path below ``root`` what must not be cut: a
-            drive, a video, a place; by default every picture is for itself.
-        max_per_class: most pictures of a class in each part, spread over the groups.
-        seed: of the cut and of that choice.
+            drive, a video, a place; by default every picture is a group of its own.
+        max_per_class: cap on the pictures of a class in each part, spread over the groups.
+        seed: seed of the cut and of that choice.
         workers: processes that decode; the result does not depend on it.
 
     Raises:
-        UserError: as `read_classes`, `find_parts` and `groups_of`; too few groups; a part without a class; not one
+        UserError: as `read_classes`, `find_parts` and `groups_of`; too few groups; a part without a class; no
             readable picture.
     """
     root = require_folder(root, _WANTED)
@@ -151,24 +151,24 @@ def import_folder(
     workers: int = 1,
     about: Mapping[str, Any] | None = None,
 ) -> ImageSet:
-    """A set of pictures that others made, as it is: every class folder one class, nothing cut off or left out.
+    """A set of pictures that others made, unchanged: every class folder is a class, nothing is cut or left out.
 
     Args:
         root: folder of the class folders.
         out: folder to write, not inside ``root``; it appears only when all is done.
         config: size and way of decoding; pictures that have the size already keep every pixel.
-        class_names: the classes that there must be, in label order, as another set has them; None takes what is there.
+        class_names: required classes in label order, as another set has them; None takes the classes found.
         group: see `prepare_folder`.
         workers: processes that decode; the result does not depend on it.
-        about: what to remember in ``set.json``.
+        about: further contents of ``set.json``.
 
     Raises:
-        UserError: as `read_classes` and `groups_of`; several parts; not one readable picture.
+        UserError: as `read_classes` and `groups_of`; several parts; no readable picture.
     """
     root, out = require_folder(Path(root), _WANTED), Path(out)
     _check_outside(out, root)
     if parts := find_parts(root):
-        raise UserError(f"{root} holds the parts {', '.join(parts)}; give one of them, as {next(iter(parts.values()))}")
+        raise UserError(f"{root} holds the parts {', '.join(parts)}; give one, such as {next(iter(parts.values()))}")
     found = read_classes(root, class_names=class_names)
     part = _Part(found, groups_of(found.images, group), np.arange(len(found.images)))
     store = PictureStore(out.with_name(f".{out.name}.pictures"), config)
@@ -211,7 +211,7 @@ def _deal(part: FolderImages, groups: Sequence[str], names: Sequence[str], seed:
 
 
 def _chosen(part: _Part, name: str, max_per_class: int | None, seed: int) -> _Part:
-    """At most so many pictures of each class.
+    """The part with at most ``max_per_class`` pictures of each class.
 
     Raises:
         UserError: a class has none.
@@ -238,10 +238,10 @@ def _ignored(found: Mapping[str, FolderImages]) -> list[str]:
 
 
 def _leaks(groups: Mapping[str, Sequence[str]], pattern: str | None) -> list[str]:
-    """A warning for every way in which near-duplicates may stand in two parts."""
+    """A warning for every way in which near-duplicates may end up in two parts."""
     if pattern is None:
-        return ["every picture is a group of its own, so near-duplicates (neighbouring frames of a video) may stand in "
-                "train and test; name what belongs together with --group"]  # fmt: skip
+        return ["every picture is a group of its own, so near-duplicates (neighbouring frames of a video) may be in "
+                "both train and test; name what belongs together with --group"]  # fmt: skip
     sets = [set(part) for part in groups.values()]
     shared = sum(map(len, sets)) - len(set().union(*sets))
-    return [f"{shared:,} groups stand in more than one of the folders {', '.join(groups)}"] if shared else []
+    return [f"{shared:,} groups are in more than one of the folders {', '.join(groups)}"] if shared else []

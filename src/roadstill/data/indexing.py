@@ -23,23 +23,23 @@ from roadstill.protocols import PROTOCOLS, ProtocolName
 from roadstill.runs import atomic_path, read_json, write_json
 from roadstill.sources.base import Stored, StoringSource
 
-_OF_SOURCES = ("preset", "navsim_config", "scenes", "split")  # fields of `IndexConfig` that a source may take
+_OF_SOURCES = ("preset", "navsim_config", "scenes", "split")  # fields of `IndexConfig` that a source may accept
 
 
 @dataclass(frozen=True)
 class IndexConfig:
-    """What an index holds.
+    """Contents of an index.
 
     Attributes:
-        preset: a selection of NAVSIM's by name: all, mini, navmini, navtrain, navtrain-train, navtrain-val, navtest.
-        navsim_config: the user's checkout of navsim, which lists the scenes of the presets.
-        scenes: what makes a frame a scene.
-        filter: which scenes show a clear decision.
-        label: how frames get their labels.
-        split_seed: decides which drives go to train, dev and test.
-        shares: of train, dev and test, 0 for a part that there is not to be; with the preset navtrain the test part is
-            fixed (dev, if the share of test is 0), and the others share the rest.
-        split: which of several folders of logs (trainval, test, mini); by default the preset's.
+        preset: name of a selection of NAVSIM: all, mini, navmini, navtrain, navtrain-train, navtrain-val, navtest.
+        navsim_config: checkout of navsim, which lists the scenes of the presets.
+        scenes: rules that make a frame a scene.
+        filter: rules that keep scenes with a clear decision.
+        label: rule that labels the frames.
+        split_seed: seed that decides which drives go to train, dev and test.
+        shares: shares of train, dev and test, 0 to leave a part out; with the preset navtrain the test part is fixed
+            (dev, if the share of test is 0), and the others share the rest.
+        split: folder of logs to read, if there are several (trainval, test, mini); by default the preset's.
     """
 
     preset: str = "all"
@@ -57,14 +57,14 @@ class Index:
     """An index on disk.
 
     Attributes:
-        folder: where it lies.
-        sensors: the folder that the pictures' paths are relative to; None if there is none.
+        folder: folder of the index.
+        sensors: folder that the pictures' paths are relative to; None if there is none.
         frames: number of frames in each part.
-        funnel: what each rule left.
-        problems: one line for each thing that is wrong.
-        counts: of logs, broken logs, entries and broken entries.
-        expected: number of scenes that the full data have by this preset; None if that is not known.
-        notes: what the user should know, as of defaults that were chosen automatically.
+        funnel: number of frames that each rule left.
+        problems: one line for each problem.
+        counts: numbers of logs, broken logs, entries and broken entries.
+        expected: number of scenes of this preset in the full data; None if unknown.
+        notes: remarks for the user, such as defaults that were chosen automatically.
     """
 
     folder: Path
@@ -89,31 +89,31 @@ def index_data(
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Index | None:
-    """Reads the frames of a data set that are not read yet, filters them and splits them by drive.
+    """Reads the frames of a data set that were not read before, filters all and splits them by drive.
 
     Args:
-        data: what the source reads: a folder of NAVSIM logs and sensors, a table of camera frames, ...
+        data: input of the source: a folder of NAVSIM logs and sensors, a table of camera frames, ...
         out: folder of the index.
-        config: what it holds.
-        source: name of a source, or dotted path of one's own, see `roadstill.data.sources`.
+        config: contents of the index.
+        source: name of a source, or dotted path of your own, see `roadstill.data.sources`.
         settings: the source's own settings.
-        protocol: decides which parts there are, see `Protocol.shares`.
-        shard: reads only this share of the logs and stops there; a call without it joins all shares.
+        protocol: protocol that decides which parts exist, see `Protocol.shares`.
+        shard: share of the logs to read, without writing the index; a call without it joins all shares.
         workers: processes; the result does not depend on it.
-        progress: called with (done, in all): logs, or bytes of a table.
+        progress: callback for (done, total): logs, or bytes of a table.
 
     Returns:
         The index; None for a shard.
 
     Raises:
-        UserError: the source has nothing to read, or settings that are for another; a rule that removed every frame;
+        UserError: the source has nothing to read, or settings that belong to another; a rule that removed every frame;
             too few drives.
     """
     reader = _reader(source, data, config, settings)
     stored = reader.store(out / "frames", shard=shard, workers=workers, progress=progress)
     if shard:
         return None
-    (out / "index.json").unlink(missing_ok=True)  # a half-made index must never pass as the finished one of before
+    (out / "index.json").unlink(missing_ok=True)  # a half-made index must not look like the finished one from before
     shares = PROTOCOLS[protocol].shares(config.shares)
     cut = reader.cut(Cut(decisions=config.filter, label=config.label, shares=shares, seed=config.split_seed))
     frames, funnel = _write_parts(FrameStore(out / "frames"), stored, out, cut)
@@ -132,7 +132,7 @@ def index_data(
 
 
 def _reader(source: str, data: Path, config: IndexConfig, settings: Mapping[str, Any] | None) -> StoringSource:
-    """The source, with those settings of the index that it takes by name; those that it does not are refused."""
+    """The source, with those settings of the index that it takes by name; others are refused if set."""
     offered = {name: getattr(config, name) for name in _OF_SOURCES}
     ours = taken(find_source(source), offered)
     usual = IndexConfig()
@@ -145,7 +145,7 @@ def _reader(source: str, data: Path, config: IndexConfig, settings: Mapping[str,
 
 
 def _write_parts(store: FrameStore, stored: Stored, out: Path, cut: Cut) -> tuple[dict[str, int], Funnel]:
-    for name in SPLITS:  # a part that another protocol had must not stay
+    for name in SPLITS:  # a part that another protocol had must not remain
         (out / f"{name}.parquet").unlink(missing_ok=True)
     frames, funnel = write_index(store.tables(stored.logs), out, cut)
     with atomic_path(out / "problems.txt") as path:
@@ -154,17 +154,17 @@ def _write_parts(store: FrameStore, stored: Stored, out: Path, cut: Cut) -> tupl
 
 
 def hook_defaults(known: dict[str, Any]) -> dict[str, Any]:
-    """Settings of a hook that an index knows by itself: the folder of its NAVSIM logs, as ``logs``."""
+    """Settings of a hook that an index provides by itself: the folder of its NAVSIM logs, as ``logs``."""
     return {"logs": known["logs"]} if known.get("logs") and "source" not in known else {}
 
 
 def open_index(folder: Path) -> dict[str, Any]:
-    """What ``index.json`` says.
+    """The contents of ``index.json``.
 
     Raises:
         UserError: it is missing or damaged.
     """
     known = read_json(folder / "index.json")
     if not isinstance(known, dict) or not {"data", "sensors", "frames"} <= set(known):
-        raise UserError(f"{folder / 'index.json'} is not what `roadstill index` writes; index again")
+        raise UserError(f"{folder / 'index.json'} is not what `roadstill index` writes; run that again")
     return known

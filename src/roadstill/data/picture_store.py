@@ -1,7 +1,7 @@
 """Prepared pictures on their way into a set: a folder of small PNGs that several runs, machines and archives can fill.
 
 Every picture is written once, whole or not at all, under its own path (`<log>/CAM_F0/<name>.jpg.png`), so an
-interrupted job goes on where it stopped and the result does not depend on who made which part.
+interrupted job resumes where it stopped and the result does not depend on who made which part.
 """
 
 import io
@@ -24,8 +24,8 @@ from roadstill.runs import atomic_path, plain, read_json, write_json
 
 FactsOf: TypeAlias = Callable[[str], Mapping[str, Any]]
 
-_BATCH = 16  # pictures per job: enough to make its journey cheap
-_HELD = 256 * _BATCH  # pictures whose facts are held at a time
+_BATCH = 16  # pictures per job: enough to make sending it cheap
+_HELD = 256 * _BATCH  # pictures whose facts are in memory at a time
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class PictureConfig:
 
     Attributes:
         size_px: side of the square.
-        decode: ``fast`` lets the JPEG decoder shrink by 2, 4 or 8 while it decodes, as long as the result stays at
-            least as large as wanted; ``full`` decodes every pixel, as it always is with a hook.
-        hook: a step that every full picture passes before it is cropped and resized, see `roadstill.data.privacy`.
+        decode: way of decoding: ``fast`` lets the JPEG decoder shrink by 2, 4 or 8 while it decodes, as long as the
+            result stays at least as large as wanted; ``full``, always used with a hook, decodes every pixel.
+        hook: step that every full picture passes before it is cropped and resized, see `roadstill.data.privacy`.
 
     Raises:
         UserError: a size below 1, or another way of decoding.
@@ -56,7 +56,7 @@ class PictureConfig:
 
     @property
     def about(self) -> dict[str, Any]:
-        """What a store or a set should remember of it; nothing of a hook if there is none."""
+        """What a store or a set records of it; a hook only if there is one."""
         about: dict[str, Any] = {"size_px": self.size_px, "decode": self.decode}
         return about if self.hook is None else about | {"hook": describe(self.hook)}
 
@@ -65,10 +65,10 @@ class PictureConfig:
 
         Args:
             file: the camera's picture.
-            facts: what the hook is told, see `apply_hook`.
+            facts: facts that the hook receives, see `apply_hook`.
 
         Raises:
-            BrokenImage: missing, truncated or no picture, or the hook wants it left out.
+            BrokenImage: missing, truncated or not an image, or the hook leaves it out.
             UserError: the hook failed.
         """
         picture = read_image(file, at_least_px=self.size_px if self.decode == "fast" else None)
@@ -77,7 +77,7 @@ class PictureConfig:
         return centre_square(picture, self.size_px)
 
     def png(self, file: Path | io.BytesIO, facts: Mapping[str, Any] | None = None) -> bytes:
-        """The small picture as PNG; as `square`."""
+        """The small picture as PNG; arguments and errors as for `square`."""
         return encode_png(np.asarray(self.square(file, facts)))
 
 
@@ -85,11 +85,12 @@ class PictureStore:
     """The folder of small pictures.
 
     Args:
-        root: the folder; it is made if need be.
-        config: how pictures are made.
+        root: the folder; it is created if needed.
+        config: settings that pictures are made with.
 
     Raises:
-        UserError: the folder was begun with another configuration, be it empty: another process may just begin.
+        UserError: the folder was begun with another configuration, even if it is empty: another process may be
+            starting.
     """
 
     def __init__(self, root: Path, config: PictureConfig) -> None:
@@ -101,7 +102,7 @@ class PictureStore:
             known = known if isinstance(known, dict) else {}
             names = [name for name in sorted({*known, *about}) if known.get(name) != about.get(name)]
             began, asked = ({name: each.get(name) for name in names} for each in (known, about))
-            raise UserError(f"{root} was begun with {began}, not {asked}; finish it so, or remove it")
+            raise UserError(f"{root} was begun with {began}, not {asked}; finish it with those settings, or remove it")
 
     def path(self, image: str) -> Path:
         """Where the small picture of an image lies; the name cannot leave the folder.
@@ -114,14 +115,14 @@ class PictureStore:
         return self.root / f"{image}.png"
 
     def has(self, image: str) -> bool:
-        """Whether the picture is made."""
+        """Whether the picture exists."""
         return not leaves_folder(image) and self.path(image).is_file()
 
     def put(self, image: str, file: Path | io.BytesIO, facts: Mapping[str, Any] | None = None) -> None:
-        """Makes one picture; of the facts, the hook is told those of `PICTURE_FACTS`.
+        """Makes one picture; the hook receives those of the facts that `PICTURE_FACTS` names.
 
         Raises:
-            BrokenImage: missing, truncated or no picture, or the hook wants it left out.
+            BrokenImage: missing, truncated or not an image, or the hook leaves it out.
             UserError: the hook failed.
         """
         told = {name: facts[name] for name in PICTURE_FACTS if name in facts} if facts else {}
@@ -130,17 +131,17 @@ class PictureStore:
             temporary.write_bytes(png)
 
     def note(self, image: str, why: str) -> None:
-        """Remembers why a picture lacks, for when its file is no longer at hand."""
+        """Records why a picture is missing, for a time when its file is no longer at hand."""
         with atomic_path(self.path(image).with_suffix(".txt")) as temporary:
             temporary.write_text(why, encoding="utf-8")
 
     def noted(self, image: str) -> str | None:
-        """What `note` was told; ``None`` if nothing."""
+        """The reason that `note` recorded; ``None`` if there is none."""
         path = None if leaves_folder(image) else self.path(image).with_suffix(".txt")
         return path.read_text(encoding="utf-8") if path and path.is_file() else None
 
     def remove(self) -> None:
-        """Removes the folder and all in it."""
+        """Removes the folder and its contents."""
         shutil.rmtree(self.root)
 
 
@@ -157,7 +158,7 @@ class _Filler:
             try:
                 self.store.put(image, self.sensors / image, told)
             except BrokenImage:
-                pass  # who takes the picture out of the store tries once more and tells the reason
+                pass  # the writer of the set tries once more and reports the reason
 
 
 def fill_from_folder(
@@ -169,15 +170,15 @@ def fill_from_folder(
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Makes the pictures that the store lacks from the camera's files; unreadable ones stay lacking.
+    """Makes the pictures that are missing in the store from the camera's files; unreadable ones stay missing.
 
     Args:
-        store: takes the pictures.
+        store: store that takes the pictures.
         images: wanted pictures, paths relative to ``sensors``.
         sensors: the sensor folder.
-        facts: of an image, for the store's hook; the hook is told the path alone without it.
+        facts: function from an image to its facts, for the store's hook; without it the hook receives the path alone.
         workers: processes; the result does not depend on it.
-        progress: called with (pictures done, pictures in all) now and then.
+        progress: callback for (pictures done, pictures in total), called now and then.
 
     Raises:
         UserError: the hook failed.
@@ -185,7 +186,7 @@ def fill_from_folder(
     todo = [image for image in images if not store.has(image)]
     done = len(images) - len(todo)
     told: FactsOf = facts if facts and store.config.hook else lambda image: {}
-    # A process takes a second to start, in which one makes some fifty pictures.
+    # A process takes a second to start, in which another makes some fifty pictures.
     with Workers(workers if len(todo) > 200 else 1, _Filler(store, sensors)) as pool:
         for held in _cut(todo, _HELD):
             jobs = [(batch, [told(image) for image in batch]) for batch in _cut(held, _BATCH)]
@@ -201,12 +202,12 @@ def _cut(images: Sequence[str], length: int) -> Iterator[Sequence[str]]:
 
 @dataclass(frozen=True)
 class Extraction:
-    """What one archive gave.
+    """What one archive yielded.
 
     Attributes:
-        archive: its file.
-        found: wanted pictures in it, readable or not.
-        made: new ones among them that were read.
+        archive: path of the archive.
+        found: number of wanted pictures in it, readable or not.
+        made: number of new ones among them that were read.
         problems: one line for each picture that could not be read, and for an archive that ends early.
     """
 
@@ -221,13 +222,13 @@ def fill_from_archive(
 ) -> Extraction:
     """Makes wanted pictures straight from a ``.tgz`` or ``.tar`` of the data set; nothing else of it touches the disk.
 
-    Why a picture could not be made is noted in the store, since its file is not kept.
+    Why a picture could not be made is recorded in the store, since its file is not kept.
 
     Args:
-        store: takes the pictures.
+        store: store that takes the pictures.
         images: wanted pictures, paths relative to the sensor folder.
-        archive: the file.
-        facts: as for `fill_from_folder`.
+        archive: path of the archive.
+        facts: function as for `fill_from_folder`.
 
     Raises:
         UserError: as `wanted_members`; the hook failed.

@@ -1,4 +1,4 @@
-"""Frames -> image sets: pictures are cut to size, wherever they lie, and written when all that can be had are there."""
+"""Frames -> image sets: pictures are cut to size, wherever they lie, and written once all available ones are made."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ def prepare(
 ) -> ImageSet:
     """Square pictures with labels and facts, in the order of the frames.
 
-    An interrupted call goes on where it stopped: finished pictures wait in a folder beside ``out``.
+    An interrupted call resumes where it stopped: finished pictures are kept in a folder beside ``out``.
 
     Args:
         frames: filtered frames; their labels become the set's.
@@ -44,10 +44,10 @@ def prepare(
         config: size, way of decoding, and the hook that pictures pass.
         workers: processes that decode; the result does not depend on it.
         max_per_class: cap per class, see `choose_frames`.
-        label: ``brake``, or ``location`` (a generator can be pretrained on such foreign classes).
+        label: kind of the classes: ``brake``, or ``location`` (a generator can be pretrained on such foreign classes).
         seed: seed of the choice under that cap.
-        about: what to remember in ``set.json``.
-        progress: called with (pictures done, pictures in all).
+        about: further contents of ``set.json``.
+        progress: callback for (pictures done, pictures in total).
 
     Returns:
         The set; ``about["missing"]`` counts the pictures that could not be read, ``missing.txt`` lists them.
@@ -69,11 +69,11 @@ def prepare(
 
 @dataclass(frozen=True)
 class Incomplete:
-    """Pictures that one archive or shard gave; others are awaited.
+    """Pictures made from one archive or shard; others are still to come.
 
     Attributes:
-        ready: wanted pictures that are made so far.
-        wanted: how many the sets want.
+        ready: number of wanted pictures that are made so far.
+        wanted: number of pictures that the sets need.
         problems: one line for each archive or picture that could not be read.
     """
 
@@ -98,22 +98,22 @@ def prepare_splits(
 ) -> dict[str, ImageSet] | Incomplete:
     """One image set for each of train, dev and test of an index, as far as it has them.
 
-    Finished pictures wait in ``out/pictures`` until the sets are written, so calls with other archives or shards add
-    up, and an interrupted call goes on.
+    Finished pictures are kept in ``out/pictures`` until the sets are written, so calls with other archives or shards
+    add up, and an interrupted call resumes.
 
     Args:
         index: folder of the frame tables.
-        sensors: folder of the pictures; not looked at if there are archives.
+        sensors: folder of the pictures; not read if there are archives.
         out: folder of the sets.
         config: size, way of decoding, and the hook that pictures pass.
         archives: archives of sensor files to take the pictures from; the sets are written once none is missing, or by a
             call without archives.
-        shard: make only the pictures of this share of the logs; the sets are written by a call without it.
-        max_per_class: most pictures of a class in each part.
-        label: what the classes are, see `prepare`.
+        shard: share of the logs whose pictures are made; the sets are written by a call without it.
+        max_per_class: cap on the pictures of a class in each part.
+        label: kind of the classes, see `prepare`.
         workers: processes that draw and decode.
-        world: a built-in world, whose missing pictures are drawn first.
-        say: takes one line of progress.
+        world: folder of a built-in world, whose missing pictures are drawn first.
+        say: callback for one line of progress.
 
     Raises:
         UserError: no folder and no archive of pictures, a part without one readable picture, or a hook that failed.
@@ -139,7 +139,7 @@ def prepare_splits(
     if (archives or shard) and ready < len(wanted):
         return Incomplete(ready, len(wanted), problems)
     if not ready:
-        raise UserError(f"{index}: none of the {len(wanted):,} pictures is there; name their folder with --sensors")
+        raise UserError(f"{index}: none of the {len(wanted):,} pictures was found; name their folder with --sensors")
     about = {"max_per_class": max_per_class, "seed": 0, "synthetic": world is not None}
     known = None if world is None else _scenes_of(world)
     made = {
@@ -151,14 +151,14 @@ def prepare_splits(
 
 
 def _scenes_of(world: Path) -> dict[str, dict[str, str]]:
-    """What a built-in world knows of each frame besides its log, by token: the strata of evaluation."""
+    """What a built-in world records of each frame besides its log, by token: the strata of evaluation."""
     table = pq.read_table(world / "facts.parquet", columns=["token", *WORLD_FACTS])
     rows = zip(*(table.column(name).to_pylist() for name in ("token", *WORLD_FACTS)), strict=True)
     return {token: dict(zip(WORLD_FACTS, values, strict=True)) for token, *values in rows}
 
 
 def _parts_of(index: Path) -> list[str]:
-    """The parts that an index has; one that frames were selected from may hold the train part alone."""
+    """The parts that an index has; one whose frames were selected may hold the train part alone."""
     about = index / "index.json"
     known = read_json(about).get("frames") if about.is_file() else None
     return [name for name in SPLITS if known is None or name in known]

@@ -1,7 +1,7 @@
-"""Steps that every picture passes before it is cropped: the user's hooks, and one that blurs what a log has boxes of.
+"""Steps that every picture passes before it is cropped: the user's hooks, and one that blurs what a log has boxes for.
 
-A hook is any callable ``(picture, facts) -> picture``. It is named by the user alone, on the command line, in a recipe
-or in code; what is recorded about it in a set is never read back as a name to import.
+A hook is any callable ``(picture, facts) -> picture``. Only the user names it, on the command line, in a recipe or in
+code; what is recorded about it in a set is never read back as a name to import.
 """
 
 import inspect
@@ -47,7 +47,7 @@ class NamedHook:
     call: Hook
 
     def __call__(self, picture: Image.Image, facts: Mapping[str, Any]) -> Image.Image:
-        """What the hook makes of the picture."""
+        """The picture that the hook returns."""
         return self.call(picture, facts)
 
 
@@ -60,10 +60,10 @@ def hook_of(
         path: dotted path of a function ``(picture, facts, **settings)``, or of a class whose objects are hooks. It is
             imported, so it must come from the user, never from a file that someone else wrote.
         settings: keyword arguments of the function, or of the class.
-        defaults: further ones, of which the function or class gets those that it takes by name.
+        defaults: further keyword arguments; the function or class receives those that it takes by name.
 
     Raises:
-        UserError: no such name, settings that do not fit or are refused, something that is no hook, or that cannot be
+        UserError: no such name, settings that do not fit or are refused, something that is not a hook, or cannot be
             handed to worker processes.
     """
     settings = dict(settings or {})
@@ -92,11 +92,11 @@ def hook_of(
 
 
 def describe(hook: Hook) -> dict[str, Any]:
-    """What a set should remember of the hook that its pictures passed.
+    """What a set records of the hook that its pictures passed.
 
     Returns:
         ``name``; ``settings``: what the user gave, and the object's public attributes; ``digest`` over both and over
-        the file that the hook's code stands in (not over what that file imports).
+        the file that holds the hook's code (not over what that file imports).
     """
     call = hook.call if isinstance(hook, NamedHook) else hook
     settings = dict(hook.settings) if isinstance(hook, NamedHook) else {}
@@ -111,7 +111,7 @@ def describe(hook: Hook) -> dict[str, Any]:
 
 
 def apply_hook(hook: Hook, picture: Image.Image, facts: Mapping[str, Any]) -> Image.Image:
-    """What the hook makes of a picture, checked.
+    """The picture that the hook returns, checked.
 
     Args:
         hook: a `NamedHook` or any callable.
@@ -120,13 +120,13 @@ def apply_hook(hook: Hook, picture: Image.Image, facts: Mapping[str, Any]) -> Im
 
     Raises:
         UserError: the hook failed, or did not return an RGB picture of the same size.
-        BrokenImage: the hook wants this picture left out.
+        BrokenImage: the hook leaves this picture out.
     """
     try:
         made = hook(picture, facts)
     except (UserError, BrokenImage):
         raise
-    except Exception as error:  # a stranger's picture may upset the user's code: say which one
+    except Exception as error:  # the user's code may fail on one picture of many: name it
         raise UserError(f"{facts.get('image')}: the hook failed: {type(error).__name__}: {error}") from error
     if not isinstance(made, Image.Image) or made.size != picture.size or made.mode != "RGB":
         what = f"{made.mode} {made.size}" if isinstance(made, Image.Image) else type(made).__name__
@@ -160,21 +160,21 @@ class BlurBoxes:
     With six cells along the longer side, a cell on a standing person is taller than a head, and a plate on a car's rear
     is one or two cells wide. The blending keeps the cells' own edges from becoming a feature that an agent learns.
 
-    What has no box stays as it is, as does whatever is in a box of another class; see docs/data.md.
+    What has no box, or a box of another class, stays as it is; see docs/data.md.
 
     Attributes:
         logs: folder of the log pickles, ``<log>.pkl``.
-        classes: of the boxes that are blurred, see `roadstill.sources.navsim.boxes.CLASSES`.
+        classes: classes of the boxes that are blurred, see `roadstill.sources.navsim.boxes.CLASSES`.
         margin: share of its width and height (at most of half the picture's shorter side) by which an outline grows to
             each side, for boxes that sit loosely and for the time between laser and camera.
         cells: cells along the outline's longer side.
         min_size_px: outlines whose visible part is smaller both ways stay as they are.
-        missing: for a picture whose boxes cannot be found: ``refuse`` stops with an error, ``leave_out`` leaves the
-            picture out, ``keep`` keeps it as it is and warns.
+        missing: treatment of a picture whose boxes cannot be found: ``refuse`` stops with an error, ``leave_out`` omits
+            the picture, ``keep`` keeps it as it is and warns.
     """
 
     VERSION: ClassVar[str] = "d46b36169d8228a2"
-    """What records hold instead of this file's digest; a change of what pictures look like wants another one."""
+    """What records hold instead of this file's digest; a change of what pictures look like needs a new value."""
 
     logs: Path
     classes: tuple[str, ...] = ("vehicle", "pedestrian", "bicycle")
@@ -207,7 +207,7 @@ class BlurBoxes:
         """
         try:
             if unknown := {"log", "token", "image"} - set(facts):
-                raise BrokenFrame(f"it is no frame of a log: its {min(unknown)} is unknown")
+                raise BrokenFrame(f"it is not a frame of a log: its {min(unknown)} is unknown")
             frame = frame_of(self.logs, str(facts["log"]), str(facts["token"]), str(facts["image"]))
             outlines = regions(read_camera(frame), read_boxes(frame, self.classes), *picture.size)
         except (BrokenFrame, BrokenLog) as error:
@@ -218,7 +218,7 @@ class BlurBoxes:
             if self.missing == "leave_out":
                 raise BrokenImage(line) from None
             raise UserError(
-                f"{line}; set missing to leave_out or keep to go on without it, or with it unblurred"
+                f"{line}; set missing to leave_out or keep to continue without it, or with it unblurred"
             ) from None
         blurred = picture.convert("RGB")  # a copy, whatever the mode
         for polygons in outlines:

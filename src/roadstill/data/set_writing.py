@@ -17,7 +17,7 @@ from roadstill.runs import atomic_path
 
 FACTS = ("token", "log", "drive", "timestamp_us", "speed_mps", "accel_mps2", "location", "command", "image")
 LABELS = ("brake", "location")
-_ROWS = 4096  # frames whose facts are held at a time
+_ROWS = 4096  # frames whose facts are in memory at a time
 
 _log = logging.getLogger(__name__)
 
@@ -45,19 +45,19 @@ def write_set(
     """The set of these frames from the pictures in a store; see `prepare`.
 
     Args:
-        frames: what the set holds.
-        store: the pictures; it keeps them.
-        sensors: where pictures missing in the store are tried once more, to say why; None if there is no folder.
+        frames: frames of the set.
+        store: store of the pictures; it keeps them.
+        sensors: folder in which pictures missing in the store are tried once more, to state why; None if there is none.
         out: folder to write.
-        label: what the classes are.
-        about: what to remember in ``set.json``.
+        label: kind of the classes.
+        about: further contents of ``set.json``.
         known: further facts, by token.
 
     Raises:
         UserError: no frame, or no picture.
     """
     if not len(frames):
-        raise UserError("there is no frame to prepare; loosen the filters")
+        raise UserError("no frame is left to prepare; loosen the filters")
     class_names, labels = label_frames(frames, label)
     more = known or {}
     facts = (fact | dict(more.get(fact["token"], {})) for fact in _facts(frames))
@@ -79,11 +79,11 @@ def write_pictures(
 
     Args:
         rows: facts, ``image`` among them, and label of every picture, in the set's order.
-        store: as for `write_set`, like the rest.
-        sensors: the folder that images are relative to.
+        store: store of the pictures; it keeps them.
+        sensors: folder that images are relative to, as for `write_set`.
         out: folder to write.
         class_names: names of the classes, in label order.
-        about: what to remember in ``set.json``.
+        about: further contents of ``set.json``.
 
     Raises:
         UserError: no picture.
@@ -99,8 +99,8 @@ def write_pictures(
                 missing.append(reason)
         if len(missing) == count:
             first = missing[0] if missing else "there are none"
-            raise UserError(f"none of the {count:,} pictures can be read; the first: {first}; {sensors} should hold "
-                            "them by the paths that the table or the logs give")  # fmt: skip
+            raise UserError(f"none of the {count:,} pictures could be read; the first: {first}; {sensors} should hold "
+                            "them under the paths that the table or the logs give")  # fmt: skip
         made = {key: value for key, value in store.about.items() if key != "size_px"}
         writer.about.update({"crop": "centre square", "resize": "bicubic, antialiased"} | made)
         writer.about.update({"missing": len(missing), **about})
@@ -112,7 +112,7 @@ def write_pictures(
 
 
 def _missing(store: PictureStore, facts: Mapping[str, Any], sensors: Path | None) -> str | None:
-    """Why a picture is missing; ``None`` if it is there."""
+    """Why a picture is missing; ``None`` if it is not."""
     image = facts["image"]
     if store.has(image):
         return None

@@ -1,6 +1,6 @@
-"""Data sources by name or by the dotted path of one's own; one line here would add a name, a source of one's own none.
+"""Data sources, by name or by the dotted path of your own; a name takes one line here, a source of your own none.
 
-A source is a class or function that is called as ``source(data, **settings)``. It gives frames (`FrameSource`: they are
+A source is a class or function, called as ``source(data, **settings)``. It yields frames (`FrameSource`: they are
 indexed, then cut to size), or pictures with their classes (`PictureSource`: image sets as they are).
 """
 
@@ -20,7 +20,7 @@ from roadstill.sources.base import FrameSource
 from roadstill.sources.cifar10.parts import find_cifar10
 from roadstill.sources.folder import has_class_folders
 
-NAVSIM = "navsim"  # the layout of the built-in world, too
+NAVSIM = "navsim"  # also the layout of the built-in world
 SOURCES: Mapping[str, str] = {
     NAVSIM: "roadstill.sources.navsim.source.NavsimSource",
     "csv": "roadstill.sources.csv.source.CsvSource",
@@ -31,12 +31,12 @@ SOURCES: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class SetRequest:
-    """What image sets are wanted of a `PictureSource`.
+    """The image sets that are wanted from a `PictureSource`.
 
     Attributes:
         parts: names of the sets: train, test, and dev unless the protocol has none.
         pictures: size, way of decoding, and the hook that pictures pass.
-        max_per_class: most pictures of a class in each part; None takes all.
+        max_per_class: cap on the pictures of a class in each part; None takes all.
         seed: seed of everything random.
         workers: processes that decode; the result does not depend on it.
     """
@@ -54,17 +54,17 @@ class PictureSource(Protocol):
 
     @property
     def notes(self) -> Sequence[str]:
-        """What the user should read, a line each; looked at when the sets are made."""
+        """Remarks for the user, a line each; read once the sets are made."""
 
     def sets(self, out: Path, request: SetRequest) -> Mapping[str, ImageSet]:
-        """Writes the sets that are wanted to ``out/<part>``; no part has pictures of another."""
+        """Writes the wanted sets to ``out/<part>``; no part has pictures of another."""
 
 
 def find_source(name: str) -> Callable[..., Any]:
-    """What makes the source of this name. A dotted path must come from the user, since it is imported.
+    """The class or function of this name. A dotted path must come from the user, since it is imported.
 
     Raises:
-        UserError: no such name, and no dotted path of a class or function.
+        UserError: neither a known name nor the dotted path of a class or function.
     """
     try:
         found = dotted(SOURCES.get(name, name))
@@ -92,18 +92,18 @@ def open_frames_of(
 
     Args:
         name: one of `SOURCES`, or a dotted path.
-        data: what it reads.
+        data: input of the source.
         settings: keyword arguments of the source.
-        offered: further ones; the source gets those that it takes by name.
+        offered: further keyword arguments; the source receives those that it takes by name.
 
     Raises:
         UserError: no such source, settings that do not fit or are refused, or no frames.
     """
     if has_pictures_only(name):
-        raise UserError(f"source {name!r} gives pictures with classes and needs no index; call roadstill prepare")
+        raise UserError(f"source {name!r} yields pictures with classes and needs no index; run `roadstill prepare`")
     made = _opened(name, data, settings, offered)
     if not isinstance(made, FrameSource):
-        raise UserError(f"source {name!r} gives a {type(made).__name__}, which lacks tables, sensors or notes")
+        raise UserError(f"source {name!r} is a {type(made).__name__}, which lacks tables, sensors or notes")
     return made
 
 
@@ -112,7 +112,7 @@ def open_pictures_of(
 ) -> PictureSource:
     """The source of pictures of this name; arguments and errors as `open_frames_of`."""
     if not has_pictures_only(name):
-        raise UserError(f"source {name!r} gives frames (its class has no method sets); call roadstill index first")
+        raise UserError(f"source {name!r} yields frames (its class has no method sets); run `roadstill index` first")
     made = _opened(name, data, settings, offered)
     if not isinstance(made, PictureSource):
         raise UserError(f"source {name!r} has no notes; it should have a list, even if it is empty")
@@ -140,7 +140,7 @@ def taken(kind: Callable[..., Any], offered: Mapping[str, Any]) -> dict[str, Any
 
 
 def describe_source(name: str, settings: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What a record remembers of a source: name, settings and, of one's own, a digest of the file of its code."""
+    """What a record holds of a source: name, settings and, for the user's own, a digest of the file of its code."""
     about: dict[str, Any] = {"source": name, "source_settings": dict(settings or {})}
     return about if name in SOURCES else about | {"code": digest_code(find_source(name))}
 
@@ -149,7 +149,7 @@ def write_sets(source: PictureSource, name: str, out: Path, request: SetRequest)
     """The image sets of a source of pictures.
 
     Raises:
-        UserError: the source failed, or gave not all parts.
+        UserError: the source failed, or did not make all parts.
     """
     try:
         made = source.sets(out, request)
@@ -163,7 +163,7 @@ def write_sets(source: PictureSource, name: str, out: Path, request: SetRequest)
 
 
 def looks_like(path: Path) -> str | None:
-    """The name of the source of pictures that a path looks like; None for anything else, as an index."""
+    """The name of the source of pictures that a path looks like; None for anything else, such as an index."""
     if find_cifar10(path) is not None:
         return "cifar10"
     return "folder" if has_class_folders(path) else None

@@ -1,4 +1,4 @@
-"""The tables of a plain `FrameSource` put into the store of an index, checked on the way."""
+"""Puts the tables of a plain `FrameSource` into the store of an index, checked on the way."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -19,12 +19,12 @@ from roadstill.sources.base import SOURCE_FILE, FrameSource, Stored, without_com
 
 
 class TablesSource:
-    """A plain source as one that keeps the frames of an index (`StoringSource`): it is read anew every time.
+    """A plain source as one that fills the store of an index (`StoringSource`); it is read anew every time.
 
     Args:
         source: the source.
-        name: what the user calls it.
-        settings: what the user gave it.
+        name: name that the user gave.
+        settings: settings that the user gave.
     """
 
     expected = None
@@ -38,24 +38,26 @@ class TablesSource:
 
     @property
     def sensors(self) -> Path | None:
-        """The source's."""
+        """The source's sensor folder, absolute."""
         return None if self._source.sensors is None else Path(self._source.sensors).expanduser().absolute()
 
     @property
     def notes(self) -> Sequence[str]:
-        """The source's, and what was chosen for the user."""
+        """The source's notes, and the defaults that were chosen automatically."""
         return [*map(str, self._source.notes), *self._own_notes]
 
     def tables(self) -> Iterator[FrameTable]:
         """The source's tables.
 
         Raises:
-            UserError: the source failed, or gave something else.
+            UserError: the source failed, or yielded something else.
         """
         try:
             for table in self._source.tables():
                 if not isinstance(table, FrameTable):
-                    raise UserError(f"it gave a {type(table).__name__}, not a FrameTable; make one by FrameTable.of")
+                    raise UserError(
+                        f"it yielded a {type(table).__name__}, not a FrameTable; make one with FrameTable.of"
+                    )
                 yield table
         except UserError as error:
             raise UserError(f"source {self._name!r}: {error}") from None
@@ -73,8 +75,8 @@ class TablesSource:
         """Reads all tables; the folder appears, or is replaced, only when all is read.
 
         Raises:
-            UserError: as `tables`; a log in two tables, or of a name that no folder can have; a token of two frames; a
-                picture of two drives; a folder of other frames.
+            UserError: as `tables`; a log in two tables, or with a name that no folder can have; a token of two frames;
+                a picture of two drives; a folder with frames of another source.
         """
         if shard:
             raise UserError(f"shards are for NAVSIM logs; leave shard out with source {self._name}")
@@ -88,12 +90,12 @@ class TablesSource:
                     self._add(table, store)
                     frames += len(table)
                 if not frames:
-                    raise UserError(f"source {self._name!r} gave no frame; look at what it reads")
+                    raise UserError(f"source {self._name!r} yielded no frame; check the data that it reads")
                 self._check_twins()
                 write_json(temporary / SOURCE_FILE, self.about)
         finally:
             with suppress(OSError):
-                folder.parent.rmdir()  # what was made for nothing is empty, and only that can be removed
+                folder.parent.rmdir()  # removes only an empty folder, which nothing was written to
         logs = FrameStore(folder).logs()
         counts = {"logs": len(logs), "broken_logs": 0, "entries": frames, "broken_entries": 0}
         return Stored(logs, counts, [])
@@ -112,17 +114,17 @@ class TablesSource:
             store.write(log, part, LogRecord(0, len(part)))
 
     def _check_twins(self) -> None:
-        """Raises for what would put a frame into two parts; 24 bytes a frame are enough to see it."""
+        """Refuses what would put a frame into two parts; takes 24 bytes a frame."""
         tokens, images, drives = np.concatenate(self._seen, axis=1)
         if len(np.unique(tokens)) < len(tokens):
-            raise UserError(f"source {self._name!r} gave one token to two frames; each frame has one of its own")
+            raise UserError(f"source {self._name!r} gave one token to two frames; each frame needs its own")
         order = np.lexsort((drives, images))
         if ((np.diff(images[order]) == 0) & (np.diff(drives[order]) != 0)).any():
-            raise UserError(f"source {self._name!r} gave one picture to frames of two drives, which may stand in train "
-                            "and test; mend the drives or the pictures' paths")  # fmt: skip
+            raise UserError(f"source {self._name!r} gave one picture to frames of two drives, which may be in train "
+                            "and test; correct the drives or the pictures' paths")  # fmt: skip
 
     def cut(self, wanted: Cut) -> Cut:
-        """Without the default rule on commands, if no frame has one."""
+        """The cut without the default rule on commands, if no frame has one."""
         if self._has_commands:
             return wanted
         wanted, notes = without_commands(wanted)

@@ -3,8 +3,8 @@
 from roadstill.errors import UserError
 from roadstill.frames.filters import Funnel, FunnelRow
 
-# Thesis 4.2 and table 4.2: after which rules, frames left, not brake, brake (None: not told). Whether the command rule
-# came before the two others is not told either, so both possibilities stand beside each number.
+# Thesis 4.2 and table 4.2: after which rules, frames left, not brake, brake (None: not stated). Whether the command
+# rule came before the two others is not stated either, so both possibilities are shown beside each number.
 THESIS: dict[str, tuple[tuple[str, int, int | None, int | None], ...]] = {
     "navtrain-train": (
         ("all scenes", 85_109, 39_273, 45_836),
@@ -22,17 +22,17 @@ def beside_thesis(funnel: Funnel, preset: str) -> str:
     """A table of the thesis' counts and the funnel's, with the command rule before and without it.
 
     Args:
-        funnel: in the default order of rules.
-        preset: of the index; the thesis counted two.
+        funnel: funnel in the default order of rules.
+        preset: preset of the index; the thesis counted two.
 
     Raises:
         UserError: another preset, or other rules than the thesis'.
     """
     if preset not in THESIS:
-        raise UserError(f"the thesis counted {' and '.join(THESIS)}; index with --preset of one of them")
+        raise UserError(f"the thesis counted {' and '.join(THESIS)}; index with one of them as --preset")
     first, other = funnel.rows[funnel.scenes :], funnel.other_rows
     if [row.rule for row in first[1:]] != ["command == straight", "|accel_mps2| > 1", "speed_mps >= 3"]:
-        raise UserError("the thesis counted with the default filter in its default order; leave --filter alone")
+        raise UserError("the thesis counted with the default filter in its default order; leave out --filter")
     here = {
         "all scenes": [(first[0], "")],
         "|accel| > 1": [(first[2], ", straight only"), (other[0], ", all commands")],

@@ -1,4 +1,4 @@
-"""Which of the wanted pictures are there and whole, per log and per archive, without decoding one."""
+"""Which of the wanted pictures are present and whole, per log and per archive, without decoding any."""
 
 import io
 import json
@@ -20,11 +20,11 @@ class Presence:
     """How many wanted pictures one place holds.
 
     Attributes:
-        name: of the log or archive.
-        wanted: pictures of that log that the index wants; for an archive, those it holds.
-        present: whole ones.
-        truncated: those that are there, but end early or are no pictures.
-        missing: those that are not there; 0 for an archive.
+        name: name of the log or archive.
+        wanted: number of pictures of that log that the index wants; for an archive, of those that it holds.
+        present: number of whole ones.
+        truncated: number of files that end early or are not pictures.
+        missing: number of absent ones; 0 for an archive.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Verification:
         odd = [row for row in self.logs if row.present < row.wanted]
         total = Presence(f"all {len(self.logs):,} logs", *(sum(getattr(row, name) for row in self.logs) for name in (
             "wanted", "present", "truncated", "missing")))  # fmt: skip
-        more = [f"... and {len(odd) - 20:,} more logs that lack pictures"] if len(odd) > 20 else []
+        more = [f"... and {len(odd) - 20:,} more logs with missing pictures"] if len(odd) > 20 else []
         return "\n".join([head, *map(str, odd[:20]), *more, str(total), *map(str, self.archives), *self.problems])
 
     def save(self, folder: Path) -> None:
@@ -70,9 +70,9 @@ class Verification:
 
 
 def is_whole(file: BinaryIO) -> bool:
-    """Whether a JPEG or PNG begins and ends as such a file does; a torn download lacks its end, or is zeros there.
+    """Whether a JPEG or PNG begins and ends as such a file does; a torn download ends early, or in zeros.
 
-    Of other formats of pictures only the beginning is looked at.
+    Of other image formats only the beginning is checked.
     """
     head = file.read(8)
     file.seek(0, io.SEEK_END)
@@ -92,18 +92,18 @@ def verify_pictures(
     *,
     archives: Sequence[Path] = (),
 ) -> Verification:
-    """Looks for every wanted picture; an interrupted check goes on where it stopped.
+    """Checks every wanted picture; an interrupted check resumes where it stopped.
 
-    Logs that were complete are noted in ``verified.jsonl`` and not looked at again.
+    Logs that were complete are noted in ``verified.jsonl`` and not checked again.
 
     Args:
         images: paths of the wanted pictures below the sensor folder, all of a log (their first folder) in a row.
-        sensors: the sensor folder; None looks into archives only.
-        folder: where notes are kept.
+        sensors: the sensor folder; None checks the archives only.
+        folder: folder of those notes.
         archives: archives of sensor files that are not unpacked.
 
     Raises:
-        UserError: an archive that is none.
+        UserError: a file that is not an archive.
     """
     notes = _Notes(folder / "verified.jsonl")
     logs: list[Presence] = []
@@ -165,7 +165,7 @@ class _Notes:
                 row: Mapping[str, object] = json.loads(line)
                 yield str(row["key"]), Presence(**row["presence"])  # type: ignore[arg-type]
             except (ValueError, KeyError, TypeError):
-                continue  # a line that a kill tore
+                continue  # a line that was cut off by a kill
 
     def get(self, key: str) -> Presence | None:
         return self._known.get(key)

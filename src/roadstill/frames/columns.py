@@ -99,7 +99,7 @@ def _column(name: str, values: ArrayLike, rows: int) -> NDArray[Any]:
         return _commands(column)
     wanted = {pa.float64(): "fiu", pa.bool_(): "b"}.get(kind, "iu")
     if rows and column.dtype.kind not in wanted:
-        hint = "; microseconds are whole numbers, as (1e6 * seconds).round().astype(int)" if name[-3:] == "_us" else ""
+        hint = "; microseconds are integers, as in (1e6 * seconds).round().astype(int)" if name[-3:] == "_us" else ""
         raise UserError(f"the column {name} holds {column.dtype}, which should be {kind}{hint}")
     if column.dtype.kind == "f" and not (finite := np.isfinite(column)).all():
         row = int(finite.argmin())
@@ -114,7 +114,7 @@ def _texts(name: str, column: NDArray[Any]) -> NDArray[Any]:
     column = column.astype(object)
     for row, text in enumerate(column):
         if not isinstance(text, str) or not text:
-            raise UserError(f"the column {name} holds {text!r} in row {row}; it should be a text that is not empty")
+            raise UserError(f"the column {name} holds {text!r} in row {row}; it should be a non-empty text")
     return column
 
 
@@ -132,7 +132,7 @@ def _first_of_log(log: NDArray[Any], timestamp_us: NDArray[np.int64]) -> NDArray
     """Whether each row is the first of its log, ``[n]``.
 
     Raises:
-        UserError: rows of a log that do not stand together, or are not in the order of time.
+        UserError: rows of a log that are not contiguous, or not in the order of time.
     """
     first = np.ones(len(log), np.bool_)
     first[1:] = log[1:] != log[:-1]
@@ -160,19 +160,19 @@ def _after_gap(timestamp_us: NDArray[np.int64], first: NDArray[np.bool_], step_s
 
 
 def _check_identity(token: NDArray[Any], image: NDArray[Any]) -> None:
-    """Raises for a token that stands twice, and for a picture's path that is none below the sensor folder."""
+    """Refuses a token that is in two rows, and a picture's path that is not below the sensor folder."""
     names, count = np.unique(token.astype(str), return_counts=True)
     if len(names) < len(token):
-        raise UserError(f"the token {one_line(str(names[count.argmax()]))!r} stands in more than one row; each frame "
-                        "has one of its own")  # fmt: skip
+        raise UserError(f"the token {one_line(str(names[count.argmax()]))!r} is in more than one row; each frame "
+                        "needs its own")  # fmt: skip
     for row, path in enumerate(image):
         if leaves_folder(path):
-            raise UserError(f"row {row}: the image {one_line(path[:200])!r} is no path below the sensor folder, with / "
-                            "between its parts")  # fmt: skip
+            raise UserError(f"row {row}: the image {one_line(path[:200])!r} is not a path below the sensor folder, "
+                            "with / between its parts")  # fmt: skip
 
 
 def leaves_folder(path: str) -> bool:
-    """Whether a relative posix path is absolute, climbs, or is no clean path that every file system takes."""
+    """Whether a posix path is absolute, leads out of its folder, or is not one that every file system accepts."""
     return (
         not path
         or any(len(part.encode(errors="replace")) > 200 for part in path.split("/"))

@@ -27,8 +27,8 @@ class Rule:
     """One rule of a funnel.
 
     Attributes:
-        text: what the funnel shows.
-        stays: says of each frame of a table whether it stays, ``[n]``.
+        text: text that the funnel shows.
+        stays: function that returns whether each frame of a table stays, ``[n]``.
     """
 
     text: str
@@ -42,11 +42,11 @@ class SceneFilter:
     A scene is a window of consecutive entries of a log; windows start at entry 0, ``interval``, twice ``interval`` ...
 
     Attributes:
-        history_frames: entries up to the current one, itself included.
-        future_frames: entries after it.
-        interval: between the starts of windows; 14 gives windows that do not overlap.
-        needs_route: drop scenes whose current frame has no route.
-        gaps: ``keep`` or ``drop`` scenes in which frames are missing (NAVSIM does not look); they are counted.
+        history_frames: number of entries up to the current one, itself included.
+        future_frames: number of entries after it.
+        interval: number of entries between the starts of windows; 14 gives windows that do not overlap.
+        needs_route: whether to drop scenes whose current frame has no route.
+        gaps: ``keep`` or ``drop`` for scenes in which frames are missing (NAVSIM does not check); they are counted.
         logs: file with the names of the logs to keep, as text or YAML.
         tokens: file with the tokens to keep, as text or YAML.
     """
@@ -109,10 +109,10 @@ class FrameFilter:
 
     Attributes:
         command: driving command that a frame must have, one of `COMMANDS`.
-        min_abs_accel_mps2: frames within [-this, this] are dropped, bounds included.
-        min_speed_mps: frames below are dropped, the bound itself stays.
+        min_abs_accel_mps2: bound on the acceleration; frames within [-bound, bound] are dropped, the bounds included.
+        min_speed_mps: least speed; slower frames are dropped.
         speed: ``norm`` of the velocity, or its forward part ``vx``.
-        order: in which the rules are applied; the result is the same, the funnel is not.
+        order: order in which the rules are applied; it changes the funnel, not the result.
     """
 
     command: str | None = "straight"
@@ -145,7 +145,7 @@ class FrameFilter:
 
     @property
     def other_order(self) -> tuple[str, ...]:
-        """The same rules with the command last, or first if it is last: the thesis does not say when it was applied."""
+        """The same rules with the command last, or first if it is last: the thesis does not state its place."""
         rest = tuple(key for key in self.order if key != "command")
         return (*rest, "command") if self.order[-1] != "command" else ("command", *rest)
 
@@ -176,10 +176,10 @@ class Funnel:
     """How many frames each rule left.
 
     Attributes:
-        rows: in order; the first counts all frames.
-        scenes: which of the rows counts the scenes, before any rule on decisions.
-        other_rows: what follows that row if the command rule comes last (or first).
-        with_gap: scenes in which frames are missing.
+        rows: rows in order; the first counts all frames.
+        scenes: index of the row that counts the scenes, before any rule on decisions.
+        other_rows: rows that follow that one if the command rule comes last (or first).
+        with_gap: number of scenes in which frames are missing.
     """
 
     rows: tuple[FunnelRow, ...] = field(default_factory=tuple)
@@ -192,13 +192,15 @@ class Funnel:
         """The funnel that `save` wrote.
 
         Raises:
-            UserError: no such file, or no funnel.
+            UserError: no such file, or it holds no funnel.
         """
         record = read_json(path)
         try:
             rows, other_rows = (tuple(map(FunnelRow.restored, record.get(key, ()))) for key in ("rows", "other_rows"))
         except (AttributeError, KeyError, TypeError) as error:
-            raise UserError(f"{path} holds no funnel ({type(error).__name__}: {error}); index again") from None
+            raise UserError(
+                f"{path} holds no funnel ({type(error).__name__}: {error}); run `roadstill index` again"
+            ) from None
         return cls(rows, record.get("scenes", 0), other_rows, record.get("with_gap", 0))
 
     def save(self, path: Path) -> None:
@@ -224,9 +226,9 @@ class Sieve:
     """Passes frames through all rules, table by table, and counts what each rule leaves, in both orders.
 
     Args:
-        scenes: the rules that make a frame a scene.
-        decisions: the rules on what it shows.
-        windows: says which scenes have gaps, to count them.
+        scenes: rules that make a frame a scene.
+        decisions: rules on what a scene shows.
+        windows: filter that finds the scenes with gaps, to count them.
         class_names: names of the frames' labels, in label order.
 
     Attributes:
@@ -283,7 +285,7 @@ class Sieve:
         """The counts so far.
 
         Raises:
-            UserError: nothing came in, or nothing is left; names the rule that removed the last frames.
+            UserError: no frame came in, or none is left; the message names the rule that removed the last ones.
         """
         texts = ["all frames", *(rule.text for rule in (*self._scenes, *self._orders[0], *self._orders[1]))]
         counts = self._counts[0] if self._counts else np.zeros((len(texts), len(self._class_names)), np.int64)

@@ -1,4 +1,4 @@
-"""Train, dev and test as whole: the frames of an index filtered and split by drive, and the pictures of its parts."""
+"""Train, dev and test: the frames of an index, filtered and split by drive."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,13 +23,13 @@ class Cut:
 
     Attributes:
         scenes: rules that make a frame a scene.
-        windows: what a scene is, to count those with gaps; None if the frames are no entries of NAVSIM logs.
-        decisions: rules on what it shows.
-        label: how frames get their labels.
-        shares: of the parts that there are, train, dev and test; a drive is never cut.
-        seed: which drives go where.
-        test_logs: names of the logs whose drives make up the last part but train, as navsim's own split has it: test,
-            or dev if the test part comes from elsewhere. None lets the shares decide.
+        windows: definition of a scene, to count those with gaps; None if the frames do not come from NAVSIM logs.
+        decisions: rules on what a scene shows.
+        label: rule that labels the frames.
+        shares: shares of the parts, in the order train, dev, test; a drive is never cut.
+        seed: seed that decides which drives go where.
+        test_logs: names of the logs whose drives make up the last part, as in navsim's own split: test, or dev if the
+            test part comes from elsewhere. None lets the shares decide.
     """
 
     scenes: Sequence[Rule] = ()
@@ -87,7 +87,9 @@ def _parts(counts: Mapping[tuple[str, int], int], cut: Cut, held: set[str]) -> d
         return deal_drives(counts, cut.shares, cut.seed)
     *others, last = cut.shares
     if not others:
-        raise UserError(f"the preset holds logs back, so {last} alone is no cut; name a share of train, too")
+        raise UserError(
+            f"the preset holds back the logs of {last}, which cannot be the only part; give train a share, too"
+        )
     if not held:
         raise UserError(f"no frame of the {last} part is left; index the logs of navsim's val_logs too")
     rest = {key: count for key, count in counts.items() if key[0] not in held}
@@ -98,16 +100,16 @@ def _parts(counts: Mapping[tuple[str, int], int], cut: Cut, held: set[str]) -> d
 def deal_drives(
     counts: Mapping[tuple[str, int], int], shares: Mapping[str, float] = SHARES, seed: int = 0, *, tries: int = 32
 ) -> dict[str, int]:
-    """The part of every drive: whole drives, so that no part has seen another's streets on the same day.
+    """The part of every drive: whole drives, so that no part shows another's streets on the same day.
 
-    Several random orders of the drives are dealt out, each drive to the part that lacks most; the order wins whose
-    parts come nearest to the shares, in frames and in those of every label but the first.
+    Several random orders of the drives are dealt out, each drive to the part that lacks most frames; the order is taken
+    whose parts come nearest to the shares, in frames and in those of every label but the first.
 
     Args:
-        counts: frames by (drive, label).
-        shares: of the parts, by name.
-        seed: of the orders.
-        tries: how many orders.
+        counts: number of frames by (drive, label).
+        shares: shares of the parts, by name.
+        seed: seed of the orders.
+        tries: number of orders.
 
     Returns:
         Index of the part, in the order of ``shares``, by drive.
@@ -116,7 +118,7 @@ def deal_drives(
         UserError: fewer drives than parts, or shares that are not positive.
     """
     if not shares or any(not share > 0 for share in shares.values()):
-        raise UserError(f"shares {dict(shares)} should all be above 0; leave a part out that you do not want")
+        raise UserError(f"shares {dict(shares)} should all be above 0; leave out a part that you do not want")
     names = sorted({drive for drive, _ in counts})
     if len(names) < len(shares):
         raise UserError(
@@ -135,7 +137,7 @@ def deal_drives(
 
 
 def _deal(sizes: NDArray[np.int64], wanted: NDArray[np.float64], order: NDArray[np.int64]) -> NDArray[np.int64]:
-    """A part per drive: each in turn goes where most frames are lacking; no part stays empty."""
+    """A part per drive: each in turn goes where most frames are missing; no part stays empty."""
     lacking = wanted * sizes.sum()
     part = np.full(len(sizes), -1)
     empty = set(range(len(wanted)))

@@ -4,8 +4,8 @@ Ray Data, Spark, DuckDB and pyarrow.dataset take the folder as one data set that
 
     frames/log=<log>/frames.parquet
 
-A log is written once and whole. What was read and what was wrong with it stand in the file's metadata, so that an
-interrupted pass goes on where it stopped, and several machines can fill one store.
+A log is written once and whole. What was read and what was wrong with it is in the file's metadata, so that an
+interrupted pass resumes where it stopped, and several machines can fill one store.
 """
 
 import json
@@ -24,19 +24,19 @@ from roadstill.runs import atomic_path
 
 _RECORD = b"roadstill.log"
 _FORMAT = 1
-_STORED = pa.schema([part for part in SCHEMA if part.name != "log"])  # the folder's name says it
+_STORED = pa.schema([part for part in SCHEMA if part.name != "log"])  # the folder's name holds it
 
 
 @dataclass(frozen=True)
 class LogRecord:
-    """What the reader says of one log.
+    """What the reader reports of one log.
 
     Attributes:
         source_bytes: size of the log's file; another size means that it must be read again.
-        entries: frames that the log holds, readable or not.
-        broken_entries: those among them that could not be read.
-        problems: one line for each thing that is wrong.
-        broken: nothing of the log could be read.
+        entries: number of frames that the log holds, readable or not.
+        broken_entries: number of those that could not be read.
+        problems: one line for each problem.
+        broken: whether nothing of the log could be read.
     """
 
     source_bytes: int
@@ -46,11 +46,11 @@ class LogRecord:
     broken: bool = False
 
 
-_MOST_BYTES = 255  # that file systems take for one part of a path
+_MOST_BYTES = 255  # limit of file systems for one part of a path
 
 
 def can_store(log: str) -> bool:
-    """Whether a log of this name can have a folder: not if it is too long, or bytes of a file name that are no text."""
+    """Whether a log of this name can have a folder: not if it is too long, or has bytes that are not text."""
     try:
         return len(_folder(log)) <= _MOST_BYTES
     except UnicodeEncodeError:
@@ -65,7 +65,7 @@ class FrameStore:
     """The folder of all frames.
 
     Args:
-        root: the folder; it is made when the first log is written.
+        root: the folder; it is created when the first log is written.
     """
 
     def __init__(self, root: Path) -> None:
@@ -87,7 +87,7 @@ class FrameStore:
             pq.write_table(table.replace_schema_metadata(about), temporary, compression="zstd")
 
     def record(self, log: str) -> LogRecord | None:
-        """What is known of a log; None if it is not stored, or by another version."""
+        """The record of a log; None if it is not stored, or was stored by another version."""
         if not (path := self.path(log)).is_file():
             return None
         try:
@@ -100,14 +100,16 @@ class FrameStore:
         """The frames of one log, in order.
 
         Raises:
-            UserError: it is not stored, or damaged.
+            UserError: the log is not stored, or is damaged.
         """
         path = self.path(log)
         try:
             with pq.ParquetFile(path) as file:  # not read_table, which would add the folder's name as a column
                 table = file.read()
         except (OSError, pa.ArrowException) as error:
-            raise UserError(f"{path} cannot be read as Parquet: {str(error)[:200]}; index again") from None
+            raise UserError(
+                f"{path} cannot be read as Parquet: {str(error)[:200]}; run `roadstill index` again"
+            ) from None
         names = pa.array([log] * table.num_rows, pa.string())
         return FrameTable(table.append_column("log", names))
 

@@ -20,7 +20,7 @@ from roadstill.frames.columns import SCHEMA, filled
 from roadstill.runs import atomic_path
 
 CLASS_NAMES = ("not_brake", "brake")
-PICTURE_FACTS = ("token", "log", "drive", "timestamp_us", "image")  # what a step on pictures is told
+PICTURE_FACTS = ("token", "log", "drive", "timestamp_us", "image")  # what a hook on pictures receives
 _LABEL = b"roadstill.label"
 _ROWS = 1 << 16  # rows that a reader holds at a time
 
@@ -45,7 +45,7 @@ class BrakeLabel:
         return f"accel_mps2 < {self.threshold_mps2:g}"
 
     def stored(self) -> dict[bytes, bytes]:
-        """What a Parquet file's metadata say of it; ``version`` counts changes of the rule's meaning."""
+        """The rule as metadata of a Parquet file; ``version`` counts changes of the rule's meaning."""
         return {_LABEL: json.dumps({"rule": "brake", "version": 1} | asdict(self)).encode()}
 
     @classmethod
@@ -61,9 +61,9 @@ class BrakeLabel:
             known = json.loads(metadata[_LABEL])
             rule, threshold_mps2 = (known["rule"], known["version"]), float(known["threshold_mps2"])
         except (ValueError, KeyError, TypeError):
-            raise UserError("the frames' label rule is damaged; index the logs again") from None
+            raise UserError("the frames' label rule is damaged; run `roadstill index` again") from None
         if rule != ("brake", 1):
-            raise UserError(f"the frames' label rule {rule} is not of this version; index the logs again")
+            raise UserError(f"the frames' label rule {rule} is not of this version; run `roadstill index` again")
         return cls(threshold_mps2)
 
 
@@ -76,10 +76,10 @@ class FrameTable:
             ``speed_mps`` is the norm of the velocity; ``accel_mps2`` is longitudinal. ``position`` counts the entries
             of the log before this one, ``remaining`` those after it; ``steady_before`` and ``steady_after`` how many of
             those follow each other without a gap in time.
-        label: how ``labels`` come about.
+        label: rule that makes ``labels``.
 
     Raises:
-        UserError: a column is missing, of another type or has holes.
+        UserError: a column is missing, of another type or has empty cells.
     """
 
     table: pa.Table
@@ -99,22 +99,22 @@ class FrameTable:
 
     @classmethod
     def of(cls, *, step_s: float | None = None, label: BrakeLabel | None = None, **columns: ArrayLike) -> "FrameTable":
-        """Frames from a few columns by name; what is not given is made from the others.
+        """Frames from a few columns by name; those not given are made from the others.
 
-        Needed are ``token`` (names the frame in the whole data set), ``log`` (one recording), ``timestamp_us``,
+        Required are ``token`` (names the frame in the whole data set), ``log`` (one recording), ``timestamp_us``,
         ``image``, ``vx_mps`` (forward) and ``accel_mps2``; a table may hold several logs, one after the other, each in
         the order of time. Where not given, ``drive`` is the log, ``vy_mps`` is 0, ``speed_mps`` the norm of the
         velocity, ``command`` and ``location`` are unknown, no frame has a route, and the places in the log are counted
-        as if every entry of it were here.
+        as if all its entries were given.
 
         Args:
-            step_s: usual time between two frames of a log; by default its median. One and a half is a gap in time.
-            label: how ``labels`` come about.
-            columns: the columns, ``[n]`` each, or one value for all rows; commands by number or by name.
+            step_s: usual time between two frames of a log; by default its median. Over one and a half of it is a gap.
+            label: rule that makes ``labels``.
+            columns: columns by name, ``[n]`` each, or one value for all rows; commands by number or by name.
 
         Raises:
-            UserError: a column that is missing, unknown, of another length or type, or holds no number; rows of a log
-                that do not stand together or go back in time; a token twice; a path that leaves the sensor folder.
+            UserError: a column that is missing, unknown, of another length or type, or not of numbers; rows of a log
+                that are not contiguous or go back in time; a token twice; a path that leaves the sensor folder.
 
         >>> FrameTable.of(
         ...     token=["a", "b"], log="monday", timestamp_us=[0, 500_000], image=["0.jpg", "1.jpg"],
@@ -152,7 +152,7 @@ class FrameTable:
 
 
 class PictureFacts:
-    """The `PICTURE_FACTS` of frames by their picture; of frames that share one, the first.
+    """The `PICTURE_FACTS` of frames by their picture; if frames share one, of the first.
 
     They stay columns: a dict for every frame of a large data set would take gigabytes.
     """
@@ -185,7 +185,7 @@ class FrameWriter:
 
 @contextmanager
 def frame_writers(paths: Sequence[Path], label: BrakeLabel) -> Iterator[list[FrameWriter]]:
-    """Writers of several frame tables that grow piece by piece; the files appear together, if the block ends well."""
+    """Writers of frame tables that grow piece by piece; the files appear together, if the block raises no error."""
     schema = SCHEMA.with_metadata(label.stored())
     with _all_or_none(paths) as temporary:
         files = [pq.ParquetWriter(path, schema, compression="zstd") for path in temporary]
@@ -209,7 +209,7 @@ def open_frames(path: Path | str) -> FrameTable:
     """Reads a frame table.
 
     Raises:
-        UserError: no such file, no Parquet, or not the columns of a frame table.
+        UserError: no such file, not Parquet, or without the columns of a frame table.
     """
     with _opened(Path(path)) as file:
         return FrameTable(file.read(), BrakeLabel.restored(file.schema_arrow.metadata))

@@ -38,7 +38,7 @@ def rows_of_step(size: int, count: int, *, seed: int, step: int, name: str = "")
         count: rows per step.
         seed: the run's seed.
         step: 0-based step.
-        name: keeps several streams (for example one per class) apart.
+        name: name of the stream, to keep several (for example one per class) apart.
 
     Returns:
         ``[count]`` row numbers.
@@ -48,9 +48,9 @@ def rows_of_step(size: int, count: int, *, seed: int, step: int, name: str = "")
 
 
 def balanced_rows(members: Sequence[NDArray[np.int64]], count: int, *, seed: int, step: int) -> NDArray[np.int64]:
-    """As `rows_of_step`, but every class that has a row takes its turn, whatever its share of the data.
+    """As `rows_of_step`, but the classes that have rows take turns, whatever their shares of the data.
 
-    Turns go round over the steps too, so that a batch smaller than the number of classes reaches all of them.
+    Turns continue from step to step, so that batches smaller than the number of classes reach all of them, too.
 
     Args:
         members: the rows of each class that has any.
@@ -112,7 +112,7 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, names: Sequence[str], te
     for index, (name, parameter) in enumerate(zip(names, parameters, strict=True)):
         prefix = f"optimizer/{name}/"
         found = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-        # The fused step walks raw memory: moments must lie as their parameter does, channels last included.
+        # The fused step walks raw memory: moments need their parameter's layout, channels last included.
         state[index] = {
             key: torch.empty_like(parameter, dtype=value.dtype).copy_(value)
             if value.shape == parameter.shape
@@ -124,7 +124,7 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, names: Sequence[str], te
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None) -> None:
     """Writes a safetensors file atomically; metadata values become JSON."""
-    # One entry: safetensors writes several in random order, and equal content should be equal bytes.
+    # One entry: safetensors writes several in random order, and equal content should give equal bytes.
     texts = {METADATA: json.dumps(plain(metadata or {}), sort_keys=True)}
     # Shared storages and views are copied: safetensors refuses them.
     owned = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
@@ -138,7 +138,7 @@ def read_tensors(path: Path, what: str) -> tuple[dict[str, Tensor], dict[str, An
     """Tensors and JSON metadata of a safetensors file.
 
     Raises:
-        UserError: the file is missing or no safetensors file; ``what`` says what it should have been.
+        UserError: the file is missing or not a safetensors file; the message states ``what`` it should be.
     """
     if not path.is_file():
         raise UserError(f"{path} does not exist; it should be {what}")
@@ -156,7 +156,7 @@ def _from_json(text: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError:
-        return text  # a stranger's metadata may be plain text
+        return text  # metadata of other programs may be plain text
 
 
 def saved_state(path: Path, key: str, what: str) -> tuple[dict[str, Tensor], int] | None:
@@ -164,8 +164,8 @@ def saved_state(path: Path, key: str, what: str) -> tuple[dict[str, Tensor], int
 
     Args:
         path: file that was written with the metadata ``key`` and ``step``.
-        key: key of the training that would go on.
-        what: what the file should be, for messages.
+        key: key of the training to be resumed.
+        what: description of the file, for messages.
 
     Raises:
         UserError: a damaged file, or the state of a training with other settings.
@@ -179,10 +179,10 @@ def saved_state(path: Path, key: str, what: str) -> tuple[dict[str, Tensor], int
 
 
 def require_names(found: Iterable[str], wanted: Iterable[str], path: Path) -> None:
-    """Strict loading: every wanted tensor is there, and nothing else.
+    """Checks for strict loading that every wanted tensor was found, and no other.
 
     Raises:
-        UserError: lists up to five missing and unexpected names.
+        UserError: some are missing or unexpected; the message lists up to five of each.
     """
     missing, unexpected = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
     if missing or unexpected:
@@ -193,7 +193,7 @@ def require_names(found: Iterable[str], wanted: Iterable[str], path: Path) -> No
 
 
 def rewind_metrics(path: Path, step: int) -> None:
-    """Drops lines of ``metrics.jsonl`` from beyond ``step``, so that a resumed run does not log twice."""
+    """Drops the lines of ``metrics.jsonl`` after ``step``, so that a resumed run does not log twice."""
     if path.is_file():
         kept = [row for row in read_metrics(path) if int(row.get("step", 0)) <= step]
         with atomic_path(path) as temporary:
@@ -201,7 +201,7 @@ def rewind_metrics(path: Path, step: int) -> None:
 
 
 def channels_last(network: torch.nn.Module) -> None:
-    """Lays out convolution weights channels last, in place: several times faster on CPUs, equally right elsewhere."""
+    """Lays out convolution weights channels last, in place: several times faster on CPUs, equally correct elsewhere."""
     for parameter in network.parameters():
         if parameter.dim() == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""Half precision where the machine computes in it, single precision elsewhere."""
+"""Half precision where the machine supports it, single precision elsewhere."""
 
 import logging
 from functools import lru_cache
@@ -23,7 +23,7 @@ def has_bfloat16(kind: str) -> bool:
 
 
 def in_bfloat16(kind: str, wanted: bool) -> bool:
-    """Whether to compute in bfloat16 on this kind of device; where it was wanted in vain, a warning says so once."""
+    """Whether to compute in bfloat16 on this kind of device; warns once if it was requested but is unsupported."""
     if wanted and not has_bfloat16(kind):
         _warn(kind)
         return False
@@ -32,5 +32,5 @@ def in_bfloat16(kind: str, wanted: bool) -> bool:
 
 @lru_cache(maxsize=8)
 def _warn(kind: str) -> None:
-    if parent_process() is None:  # workers would all say the same
+    if parent_process() is None:  # every worker would repeat it
         _log.warning("bf16 computes in single precision here: this %s has no instructions for bfloat16", kind)

@@ -160,14 +160,14 @@ class Block(nn.Module):
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """Tokens ``[b, n, hidden]`` and condition ``[b, hidden]`` -> tokens."""
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = self.adaLN_modulation(condition).chunk(6, dim=1)
-        # The block's gammas meet the gates, which are small, instead of the tokens.
+        # The block's gammas scale the gates, which are small, instead of the tokens.
         gate_a = gate_a if self.gamma1 is None else gate_a * self.gamma1
         gate_m = gate_m if self.gamma2 is None else gate_m * self.gamma2
         x = torch.addcmul(x, gate_a.unsqueeze(1).to(x.dtype), self.attn(_modulated(x, shift_a, scale_a)).to(x.dtype))
         return torch.addcmul(x, gate_m.unsqueeze(1).to(x.dtype), self.mlp(_modulated(x, shift_m, scale_m)).to(x.dtype))
 
     def add_gammas(self, sites: str) -> None:
-        """Puts the DiffFit scales of this block in place, all one."""
+        """Adds the DiffFit scales of this block, all one."""
         like = self.mlp.fc2.weight
         hidden = like.shape[0]
         self.gamma1 = nn.Parameter(like.new_ones(hidden))
@@ -205,7 +205,7 @@ class DiT(nn.Module):
         learn_sigma: whether the output holds variance logits behind the noise.
         gammas: number of leading blocks with DiffFit scales; none by default.
         gamma_sites: ``reference`` (four vectors a block) or ``residual_only`` (the two of the residual branches).
-        seed: of the initial weights.
+        seed: seed of the initial weights.
     """
 
     def __init__(
@@ -281,7 +281,7 @@ class DiT(nn.Module):
 
 
 def initialise(network: DiT, generator: torch.Generator) -> None:
-    """DiT's start: Xavier for linear layers, N(0, 0.02) for label rows and time layers, zero for gates and output."""
+    """DiT's initial weights: Xavier in linear layers, N(0, 0.02) in label and time layers, zero in gates and output."""
     for module in network.modules():
         if isinstance(module, nn.Linear):
             nn.init.xavier_uniform_(module.weight, generator=generator)

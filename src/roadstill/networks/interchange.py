@@ -42,11 +42,11 @@ _COPIED = {
 def load_dit(path: Path, *, num_heads: int | None = None) -> DiT:
     """Opens a checkpoint in the original layout (safetensors, or a torch file read without running code).
 
-    A file of several states is taken by its moving average (``ema``), else its ``model``.
+    Of a file with several states, the moving average (``ema``) is taken, else the ``model``.
 
     Args:
         path: the file.
-        num_heads: attention heads; the published widths (384, 768, 1024, 1152) and our own files know theirs.
+        num_heads: number of attention heads; not needed for published widths (384, 768, 1024, 1152) and our own files.
 
     Raises:
         UserError: no such file, not a DiT, or tensors missing or left over; all are named.
@@ -91,7 +91,7 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 
 def _noted_heads(path: Path) -> int | None:
-    """What `save_original` wrote beside the weights."""
+    """The number of heads that `save_original` wrote beside the weights."""
     if path.suffix != ".safetensors":
         return None
     with safe_open(path, framework="pt") as file:
@@ -104,7 +104,7 @@ def _sizes(state: Mapping[str, Tensor], num_heads: int | None) -> dict[str, Any]
     depth = len({name.split(".")[1] for name in state if name.startswith("blocks.")})
     known = {width: heads for _, width, heads in SIZES.values()}
     if num_heads is None and hidden not in known:
-        raise ValueError(f"width {hidden} is no published one, so num_heads must be given")
+        raise ValueError(f"width {hidden} is not a published one, so num_heads must be given")
     side = round(state["pos_embed"].shape[1] ** 0.5)
     gammas = sum(name.startswith("blocks.") and name.count(".") == 2 and name.endswith(".gamma1") for name in state)
     return {
@@ -135,7 +135,7 @@ def to_diffusers(network: DiT) -> Any:
     from diffusers.models import DiTTransformer2DModel
 
     if network.gammas or any(".lora_" in name for name, _ in network.named_parameters()):
-        raise UserError("a network with gammas or LoRA has no place in diffusers' layout; merge it first")
+        raise UserError("a network with gammas or LoRA does not fit diffusers' layout; merge it first")
     model = DiTTransformer2DModel(
         num_attention_heads=network.num_heads,
         attention_head_dim=network.hidden_size // network.num_heads,
@@ -170,9 +170,9 @@ def save_diffusers(network: DiT, betas: Tensor | None, folder: Path) -> Path:
     """Writes ``transformer/`` and, for a noise predictor, ``scheduler/``, which diffusers opens by itself.
 
     Args:
-        network: without gammas or adapters.
-        betas: of the schedule that it was trained with; ``None`` for a velocity predictor.
-        folder: is made, atomically.
+        network: network without gammas or adapters.
+        betas: betas of the schedule that it was trained with; ``None`` for a velocity predictor.
+        folder: folder to write, atomically.
 
     Raises:
         UserError: see `to_diffusers`.
@@ -189,7 +189,7 @@ def save_diffusers(network: DiT, betas: Tensor | None, folder: Path) -> Path:
 
 
 def save_original(network: DiT, path: Path) -> Path:
-    """Writes the weights under the names of DiT's own files, as safetensors; the file says nothing of betas."""
+    """Writes the weights under the names of DiT's own files, as safetensors; the file holds no betas."""
     with atomic_path(path) as temporary:
         tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
         save_file(tensors, temporary, {"num_heads": str(network.num_heads)})
@@ -250,6 +250,6 @@ def from_diffusers(model: Any) -> DiT:
             parts = [theirs.pop(f"{block}.attn1.to_{which}.{end}") for which in "qkv"]
             state[f"blocks.{i}.attn.qkv.{end}"] = torch.cat(parts)
     if theirs:
-        raise UserError(f"the model has tensors that a DiT has no place for: {', '.join(theirs)}")
+        raise UserError(f"the model has tensors that do not fit into a DiT: {', '.join(theirs)}")
     network.load_state_dict(state, strict=True)
     return network.train(model.training)

@@ -52,26 +52,26 @@ _OF_CONFIG = {NetworkConfig: DIT, SongUNetConfig: "songunet", UNet2DConfig: "une
 
 
 def class_of(config: NetworkConfig | SongUNetConfig | UNet2DConfig) -> type[Network]:
-    """The class of the network that these sizes are of."""
+    """The class of network that these sizes belong to."""
     return {DIT: DiT, **KINDS}[name_of(config)]
 
 
 def fresh_network(config: NetworkConfig | SongUNetConfig | UNet2DConfig, **more: Any) -> Network:
-    """A network of these sizes with random weights; further keywords as the kind takes them."""
+    """A network of these sizes with random weights; further keywords are those of the kind."""
     return network_of({"kind": name_of(config)} | asdict(config), **more)
 
 
 def name_of(config: NetworkConfig | SongUNetConfig | UNet2DConfig) -> str:
-    """The kind of network that these sizes are of, as its configuration names it."""
+    """The kind of network that these sizes belong to, as its configuration names it."""
     return _OF_CONFIG[type(config)]
 
 
 def network_of(config: Mapping[str, Any], **more: Any) -> Network:
-    """A new network of what a ``config`` property said.
+    """A new network from what a ``config`` property returned.
 
     Raises:
         KeyError: an unknown kind.
-        TypeError: keywords that the kind does not have, or lacks.
+        TypeError: unknown keywords, or missing ones.
         UserError: sizes that do not fit.
     """
     known: dict[str, Any] = {name: tuple(each) if isinstance(each, list) else each for name, each in config.items()}

@@ -20,7 +20,7 @@ from roadstill.networks.unet_blocks import SKIP, Block, Fourier, Resampling, Sin
 STYLES = {"ddpmpp": (1.0, 1.0), "ncsnpp": (1.0, 3.0, 3.0, 1.0)}  # with the taps of their resampling filters
 _EMBEDDING = 4  # embedding channels per model channel
 _GAINS = {"conv1": 1e-5, "proj": 1e-5, "aux_conv": 1e-5, "qkv": math.sqrt(0.2)}
-AUGMENT_LABELS = 9  # of the original files; the first one says that the picture is mirrored
+AUGMENT_LABELS = 9  # of the original files; the first one marks a mirrored picture
 
 
 def songunet(name: str, *, input_size: int = 32, num_classes: int = 10, **more: Any) -> "SongUNet":
@@ -39,21 +39,21 @@ def songunet(name: str, *, input_size: int = 32, num_classes: int = 10, **more: 
 
 
 class SongUNet(nn.Module):
-    """U-Net over pictures or latents, told noise level, class and, if trained so, augmentation.
+    """U-Net over pictures or latents, conditioned on noise level, class and, if trained so, augmentation.
 
     Args:
         input_size: side of its pictures.
-        in_channels: of these.
-        num_classes: classes; 0 to ``num_classes - 1``, and ``num_classes`` for "no label".
+        in_channels: channels of its pictures.
+        num_classes: number of classes: 0 to ``num_classes - 1``, and ``num_classes`` for "no label".
         style: ``ddpmpp`` or ``ncsnpp``.
         channels: width that ``channel_mult`` multiplies.
         channel_mult: widths per level, fine to coarse; every further level halves the side.
         num_blocks: blocks per level and half.
         attention: sides at which blocks attend; the coarsest level does anyway, once in the middle.
-        dropout: within blocks, in training.
-        patch: side of the pixel blocks that are folded into channels before and unfolded behind: 2 costs a quarter.
-        augment_dim: augmentation labels that it can be told; 0 for none.
-        seed: of the initial weights.
+        dropout: share of values dropped within blocks, in training.
+        patch: side of the pixel blocks that are folded into channels first and unfolded last: 2 costs a quarter.
+        augment_dim: number of augmentation labels; 0 for none.
+        seed: seed of the initial weights.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class SongUNet(nn.Module):
     ) -> Tensor:
         """Pictures ``[b, c, h, w]``, noise levels ``[b]``, class rows ``[b]`` -> ``[b, c, h, w]``.
 
-        ``augment [b, augment_dim]`` says how the pictures were augmented; ``seed`` turns dropout on.
+        ``augment [b, augment_dim]`` states how the pictures were augmented; ``seed`` turns dropout on.
         """
         condition, seeds = self._condition(t, y, augment), _seeds(seed)
         folded = z if self.patch == 1 else F.pixel_unshuffle(z, self.patch)
@@ -192,7 +192,7 @@ def _seeds(first: int | None) -> Iterator[int | None]:
 
 
 def initialise(network: SongUNet, generator: torch.Generator) -> None:
-    """EDM's start: Xavier for all weights, attention smaller, and almost nothing where a branch ends."""
+    """EDM's initial weights: Xavier for all weights, attention smaller, and almost nothing where a branch ends."""
     for name, module in network.named_modules():
         if isinstance(module, (nn.Linear, nn.Conv2d)):
             gain = next((gain for end, gain in _GAINS.items() if name.endswith(end)), 1.0)

@@ -1,4 +1,4 @@
-"""diffusers' ``UNet2DModel`` as a class-conditional network: the same call as ours, another body."""
+"""diffusers' ``UNet2DModel`` as a class-conditional network: called like our own networks, with another body."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,13 +15,13 @@ class UNet2D(nn.Module):
 
     Args:
         input_size: side of its pictures.
-        in_channels: of these.
-        num_classes: classes.
+        in_channels: channels of its pictures.
+        num_classes: number of classes.
         block_out_channels: widths per level, fine to coarse.
         layers_per_block: residual blocks per level and half; the decoder has one more.
         attention: sides at which blocks attend.
-        norm_num_groups: groups of its norms.
-        seed: of the initial weights.
+        norm_num_groups: number of groups of its norms.
+        seed: seed of the initial weights.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ _FOURIER_SCALE = 16.0
 
 
 class Resampling(nn.Conv2d):
-    """A convolution behind (``up``, ``down``) or, with ``late``, before a change of resolution by a fixed filter.
+    """A convolution after (``up``, ``down``) or, with ``late``, before a change of resolution by a fixed filter.
 
     The late form is the residual encoder's: convolution and filter are one strided convolution, padded once.
     """
@@ -52,7 +52,7 @@ class Resampling(nn.Conv2d):
 
 
 class Block(nn.Module):
-    """Two convolutions told noise level and class between them, beside a skip; attention behind them if asked."""
+    """Two convolutions with noise level and class added between, beside a skip; then attention, if wanted."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Block(nn.Module):
         self.proj = nn.Conv2d(c_out, c_out, 1) if attention else None
 
     def forward(self, x: Tensor, condition: Tensor, seed: int | None = None) -> Tensor:
-        """``[b, c, h, w]`` and the embedding ``[b, e]`` -> ``[b, c', h', w']``; ``seed`` of the dropout."""
+        """``[b, c, h, w]`` and the embedding ``[b, e]`` -> ``[b, c', h', w']``; ``seed`` seeds the dropout."""
         # Norms in float32: on processors their backward pass in bfloat16 takes twice as long, casts included.
         h = self.conv0(F.silu(self.norm0(x.float())))
         h = F.silu(self.norm1(h.float() + self.affine(condition)[:, :, None, None]))
@@ -101,7 +101,7 @@ class Block(nn.Module):
 
 
 def norm(channels: int) -> nn.GroupNorm:
-    """Equal groups of at least four channels, 32 at most."""
+    """Group norm with equal groups of at least four channels, at most 32 of them."""
     groups = next(number for number in range(min(32, channels // 4), 0, -1) if channels % number == 0)
     return nn.GroupNorm(groups, channels, eps=_EPS)
 
@@ -130,7 +130,7 @@ class Sinusoid(nn.Module):
 class Fourier(nn.Module):
     """Noise levels as sines, then cosines, at random frequencies (NCSN++; Tancik et al. 2020).
 
-    The frequencies are no parameters; without a file they are the same in every network.
+    The frequencies are not parameters; unless read from a file, they are the same in every network.
     """
 
     freqs: Tensor

@@ -1,4 +1,4 @@
-"""What an index wants of a data source: `FrameSource`, and `StoringSource` of those that keep an index's frames.
+"""What an index needs from a data source: `FrameSource`, or `StoringSource` if it fills the index's store itself.
 
 A source is made by calling ``source(data, **settings)``, where ``data`` is what the user names with ``--data`` or as
 the verb's first word. Its frames become an index, whatever they are read from.
@@ -14,7 +14,7 @@ from roadstill.frames.filters import FrameFilter
 from roadstill.frames.splits import Cut
 from roadstill.parallel import Shard
 
-SOURCE_FILE = "_source.json"  # beside the frames of a store; readers of a folder of Parquet pass by names that begin so
+SOURCE_FILE = "_source.json"  # beside the frames of a store; readers of a folder of Parquet skip names that begin so
 
 
 @runtime_checkable
@@ -23,11 +23,11 @@ class FrameSource(Protocol):
 
     @property
     def sensors(self) -> Path | None:
-        """The folder that the frames' picture paths are relative to; None if there are no pictures here."""
+        """The folder that the frames' picture paths are relative to; None if there are no pictures."""
 
     @property
     def notes(self) -> Sequence[str]:
-        """What the user should read, a line each; looked at when all tables are read."""
+        """Remarks for the user, a line each; read once all tables are read."""
 
     def tables(self) -> Iterable[FrameTable]:
         """All frames in any number of tables, each small enough for memory; a log is never cut."""
@@ -40,7 +40,7 @@ class Stored:
     Attributes:
         logs: names of the logs that count.
         counts: numbers of logs, broken logs, entries and broken entries.
-        problems: one line for each thing that is wrong.
+        problems: one line for each problem.
     """
 
     logs: list[str]
@@ -50,15 +50,15 @@ class Stored:
 
 @runtime_checkable
 class StoringSource(FrameSource, Protocol):
-    """A frame source that fills the store of an index itself: it knows what need not be read again."""
+    """A frame source that fills the store of an index itself, so that it need not read everything again."""
 
     @property
     def about(self) -> Mapping[str, Any]:
-        """What ``index.json`` says of it besides what it says of every source."""
+        """What ``index.json`` records of it besides what it records of every source."""
 
     @property
     def expected(self) -> int | None:
-        """The number of scenes that the full data have; None if that is not known."""
+        """The number of scenes in the full data; None if unknown."""
 
     def store(
         self,
@@ -72,9 +72,9 @@ class StoringSource(FrameSource, Protocol):
 
         Args:
             folder: folder of a `FrameStore`.
-            shard: the share of the logs to read; all by default.
+            shard: share of the logs to read; all by default.
             workers: processes; the result does not depend on it.
-            progress: called with (done, in all).
+            progress: callback for (done, total).
         """
 
     def cut(self, wanted: Cut) -> Cut:
@@ -85,7 +85,7 @@ def without_commands(cut: Cut) -> tuple[Cut, list[str]]:
     """The cut for frames whose commands are all unknown: the default rule on them would remove every frame.
 
     Returns:
-        The cut, and what to tell the user of it.
+        The cut, and notes on it for the user.
     """
     if cut.decisions.command is None or cut.decisions.command != FrameFilter().command:
         return cut, []

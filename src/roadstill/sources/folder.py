@@ -1,4 +1,4 @@
-"""Any folder of pictures in class folders: which pictures there are, of which class and group; none is opened."""
+"""Any folder of pictures in class folders: lists the pictures with class and group; none is opened."""
 
 import os
 import re
@@ -26,10 +26,10 @@ class FolderImages:
 
     Attributes:
         root: folder that the paths are relative to.
-        class_names: in label order.
+        class_names: names in label order.
         images: posix paths, by class, then sorted; ``n`` of them.
         labels: int64 ``[n]``.
-        ignored: how many other files lie there, by what they are.
+        ignored: number of other files, by kind.
     """
 
     root: Path
@@ -47,7 +47,7 @@ def has_class_folders(root: Path) -> bool:
 
 
 def find_parts(root: Path) -> dict[str, Path]:
-    """The folders of train, dev (or val) and test below ``root``, if there are; else nothing: it holds the classes.
+    """The folders of train, dev (or val) and test below ``root``; empty if ``root`` holds the classes itself.
 
     Raises:
         UserError: some of them, but no train or no test; two folders of one part; others beside them.
@@ -63,10 +63,10 @@ def find_parts(root: Path) -> dict[str, Path]:
             raise UserError(f"{root} holds both {parts[part].name} and {name}; keep one as the part {part}")
         parts[part] = root / name
     if others:
-        raise UserError(f"{root} holds {', '.join(known)}, and {others[0]!r} beside them; move that out of it")
+        raise UserError(f"{root} holds {', '.join(known)}, and {others[0]!r} beside them; move that elsewhere")
     if lacking := [part for part in ("train", "test") if part not in parts]:
         raise UserError(
-            f"{root} holds {', '.join(known)}, but no {lacking[0]}; call the folder for that so, or give "
+            f"{root} holds {', '.join(known)}, but no {lacking[0]}; rename the folder for that, or give "
             f"{root / known[0]} to cut all parts from it"
         )
     return {part: parts[part] for part in ("train", "dev", "test") if part in parts}
@@ -75,22 +75,22 @@ def find_parts(root: Path) -> dict[str, Path]:
 def read_classes(root: Path, at: Path | None = None, class_names: Sequence[str] | None = None) -> FolderImages:
     """The pictures in the class folders of a folder, and below them.
 
-    Names are the folders', sorted; if all begin with a number and ``_``, that gives the order and is left away.
+    Names are the folders', sorted; if all begin with a number and ``_``, that gives the order and is dropped.
 
     Args:
-        root: what paths are relative to, and what no link may leave.
+        root: folder that paths are relative to, and that no link may leave.
         at: folder of the class folders, ``root`` by default.
-        class_names: the classes that there must be, in label order; None takes what is there.
+        class_names: required classes in label order; None takes the classes found.
 
     Raises:
-        UserError: no class folder, one without a picture, other classes than wanted, a name that is no plain name, a
+        UserError: no class folder, one without a picture, other classes than required, a name that is not plain, a
             link that leaves ``root`` or leads to a folder, a folder that cannot be read.
     """
     root, at = Path(os.path.abspath(root)), Path(os.path.abspath(at or root))
     folders = _class_folders(at)
     if class_names is not None:
         if sorted(folders) != sorted(class_names):
-            raise UserError(f"{at} holds the classes {', '.join(folders)}, but {', '.join(class_names)} are wanted")
+            raise UserError(f"{at} holds the classes {', '.join(folders)}, but {', '.join(class_names)} are required")
         folders = {name: folders[name] for name in class_names}
     images: list[str] = []
     labels: list[int] = []
@@ -108,7 +108,7 @@ def read_classes(root: Path, at: Path | None = None, class_names: Sequence[str] 
 
 
 def _folders(root: Path) -> list[Path]:
-    """Folders in a folder, sorted; hidden ones, and the __MACOSX that archives bring along, do not count."""
+    """Folders in a folder, sorted; hidden ones, and the __MACOSX that archives contain, do not count."""
     try:
         found = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith((".", "__")))
     except OSError as error:
@@ -132,8 +132,8 @@ def _class_folders(at: Path) -> dict[str, Path]:
             or leaves_folder(name)
             or name != name.strip()
         ):
-            raise UserError(f"{at} holds a class folder {name[:120]!r}, which is no plain name (no control characters, "
-                            f"no space at its ends, {_MAX_NAME_BYTES} bytes at most); rename it")  # fmt: skip
+            raise UserError(f"{at} holds a class folder {name[:120]!r}, which is not a plain name; rename it (no "
+                            f"control characters, no space at its ends, at most {_MAX_NAME_BYTES} bytes)")  # fmt: skip
     numbered = [_NUMBERED.fullmatch(path.name) for path in paths]
     matches = [match for match in numbered if match]
     if len(matches) < len(paths) or len({int(match[1]) for match in matches}) < len(paths):
@@ -165,7 +165,7 @@ def _images(folder: Path, root: Path, ignored: Counter[str]) -> Iterator[str]:
 
 
 def _why_ignored(entry: os.DirEntry[str], real: str, path: str) -> str | None:
-    """What a file is that is no picture to take; None if it is one."""
+    """The kind of a file that is not taken as a picture; None if it is."""
     if entry.is_symlink():
         target = os.path.realpath(entry.path)
         if os.path.commonpath([real, target]) != real:
@@ -177,7 +177,7 @@ def _why_ignored(entry: os.DirEntry[str], real: str, path: str) -> str | None:
     if os.path.splitext(entry.name)[1].lower() not in SUFFIXES or not entry.is_file():
         return "files of other types"
     if CONTROL.search(path) or leaves_folder(path):
-        return "pictures whose names not every file system takes"
+        return "pictures whose names not every file system accepts"
     return None
 
 
@@ -185,7 +185,7 @@ def groups_of(images: Sequence[str], pattern: str | None) -> list[str]:
     """The group of every picture: what the pattern's group finds in its path, or the path itself.
 
     Raises:
-        UserError: no pattern with one group, or pictures in whose path it finds nothing.
+        UserError: a pattern without exactly one group, or pictures in whose paths it finds nothing.
     """
     if pattern is None:
         return list(images)

@@ -1,4 +1,4 @@
-"""Where models lie (in the package, elsewhere here, on the hub), and opening the folders of diffusers strictly."""
+"""Finds models (in the package, on this machine, on the hub), and opens the folders of diffusers strictly."""
 
 import re
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from roadstill.runs import read_json
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
-OURS = "roadstill/"  # what the package brings, by names like those of the hub
+OURS = "roadstill/"  # models of the package, by names like those of the hub
 _NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")
 _WANTED = ("*.json", "*.safetensors")  # nothing that could run code
 
@@ -22,7 +22,7 @@ def shipped(name: str) -> Path:
 
 
 def local(source: Path) -> Path:
-    """The path itself if something lies there; else ``owner/name`` or ``owner/name@revision`` fetched from the hub.
+    """The path itself if it exists; else ``owner/name`` or ``owner/name@revision`` fetched from the hub.
 
     ``roadstill/name`` comes with the package. Only JSON and safetensors are fetched; what was fetched before is not
     fetched again.
@@ -47,11 +47,11 @@ def local(source: Path) -> Path:
         return Path(snapshot_download(repository, revision=revision or None, allow_patterns=list(_WANTED)))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{name} does not exist here, and the hub did not give it either ({reason})") from None
+        raise UserError(f"{name} does not exist here, and could not be fetched from the hub ({reason})") from None
 
 
 def diffusers_class(folder: Path) -> str | None:
-    """The class that a diffusers model folder names, if it is one."""
+    """The class that a diffusers model folder names; None if the folder is not one."""
     path = folder / "config.json"
     found = read_json(path) if path.is_file() else None
     return str(found["_class_name"]) if isinstance(found, dict) and "_class_name" in found else None
@@ -68,14 +68,14 @@ def open_model(folder: Path, kinds: Sequence[str]) -> Any:
 
     kind = diffusers_class(folder)
     if kind is None or kind not in kinds:
-        raise UserError(f"{folder} is no model folder of diffusers with one of {', '.join(kinds)} in its config.json")
+        raise UserError(f"{folder} is not a diffusers model folder with one of {', '.join(kinds)} in its config.json")
     if not (folder / WEIGHTS).is_file():
         raise UserError(f"{folder} has no {WEIGHTS}; other formats may run code and are not read")
     try:
         network, about = getattr(diffusers, kind).from_pretrained(
             folder, use_safetensors=True, local_files_only=True, output_loading_info=True, torch_dtype=torch.float32
         )
-    except Exception as error:  # diffusers and safetensors raise many kinds
+    except Exception as error:  # diffusers and safetensors raise errors of many kinds
         raise UserError(f"{folder} cannot be opened: {' '.join(str(error).split())[:300]}") from None
     wrong = [f"{what.replace('_', ' ')}: {about[what]}" for what in about if about[what]]
     if wrong:

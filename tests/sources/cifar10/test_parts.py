@@ -159,8 +159,8 @@ def member(name, kind=tarfile.REGTYPE, target=""):
     [
         (member("../outside"), "leaves the archive"),
         (member("/etc/outside"), "leaves the archive"),
-        (member("a/link", tarfile.SYMTYPE, "/etc/passwd"), "is no file"),
-        (member("a/hard", tarfile.LNKTYPE, "a/b"), "is no file"),
+        (member("a/link", tarfile.SYMTYPE, "/etc/passwd"), "is not a file"),
+        (member("a/hard", tarfile.LNKTYPE, "a/b"), "is not a file"),
         (member("b/data_batch_1.bin"), "two files called 'data_batch_1.bin'"),
     ],
 )
@@ -177,7 +177,7 @@ def test_broken_and_foreign_archives(tmp_path):
     archive.write_bytes(b"no archive")
     refused(archive, "cannot be read as an archive")
     (root / "data_batch_1.bin").rename(root / "other.bin")
-    refused(made.packed(root, archive), "none of CIFAR-10")
+    refused(made.packed(root, archive), "not of CIFAR-10")
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,7 @@ def test_a_copy_of_a_log_is_refused(tmp_path):
 def test_a_frame_that_is_there_twice_counts_once(tmp_path):
     frames, record = read_log(write(tmp_path, frames=[frame(index) for index in (0, 1, 1, 2)]))
     assert frames.column("position").tolist() == [0, 1, 3]
-    assert "1 frames are there twice" in record.problems[0]
+    assert "1 frames appear twice" in record.problems[0]
 
 
 def test_an_empty_log_holds_no_frame(tmp_path):

@@ -85,7 +85,7 @@ def test_takes_arrays_and_numpy_numbers():
 
 def test_a_place_cannot_lead_out_of_a_set_of_pictures():
     """Places become class folders (``prepare --label location``)."""
-    assert "no plain name" in refused(make_frame(0, 0, map_location="x/../../../evil"))
+    assert "not a plain name" in refused(make_frame(0, 0, map_location="x/../../../evil"))
 
 
 @pytest.mark.parametrize("name", [name for name in FIELDS if name.startswith("cams.CAM_F0.data_path")])

@@ -38,13 +38,13 @@ def test_attack(name, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("os.system, protocol 4", "it names 'posix.system', which is not for plain data"),
-        ("by stack: numpy.ndarray.tofile", "it names 'numpy.ndarray.tofile', which is not for plain data"),
-        ("protocol 0", "no pickle of protocol 2 to 5"),
+        ("os.system, protocol 4", "it names 'posix.system', which is not plain data"),
+        ("by stack: numpy.ndarray.tofile", "it names 'numpy.ndarray.tofile', which is not plain data"),
+        ("protocol 0", "not a pickle of protocol 2 to 5"),
         ("protocol 6", "pickle protocol 6 is not read, only 2 to 5"),
         ("opcode BINPERSID", "opcode 0x51 at byte 4 is not for plain data"),
-        ("structured, protocol 4", "arrays of type 'V12' are not for logs"),
-        ("objects, protocol 4", "arrays of type 'O8' are not for logs"),
+        ("structured, protocol 4", "arrays of type 'V12' are not allowed in logs"),
+        ("objects, protocol 4", "arrays of type 'O8' are not allowed in logs"),
         ("array: too few bytes", r"an array of shape \(2,\) and type float64 with 8 bytes"),
         ("array: an empty array of 2\\^40 rows", "an empty array of 1,099,511,627,776 rows"),
         ("a list in itself", "nested more than 8 deep"),
@@ -55,7 +55,7 @@ def test_attack(name, tmp_path, monkeypatch):
         ("key: 600 letters", "a key of 600 letters"),
         ("two pickles", "the pickle ends at byte [0-9]+, and more follows"),
         ("a frame longer than the file", "truncated"),
-        ("gzip", "no pickle of protocol 2 to 5"),
+        ("gzip", "not a pickle of protocol 2 to 5"),
     ],
 )
 def test_the_line_says_why(name, says, tmp_path):

@@ -1,7 +1,7 @@
 """One batch of CIFAR-10 from its bytes, in the authors' two forms; what does not fit is refused in one line.
 
 Binary: records of one label byte and 3 x 1,024 bytes, red, green, blue, each row by row. Python: a pickle of the same
-bytes and a list of labels, opened by the restricted reader alone.
+bytes and a list of labels, opened only by the restricted reader.
 """
 
 import re
@@ -38,7 +38,7 @@ class Batch:
     """Some pictures in a row of one source file.
 
     Attributes:
-        name: of the file, without its ending.
+        name: name of the file, without its ending.
         start: place of the first picture in the file.
         pixels: uint8 ``[n, 32, 32, 3]``.
         labels: int64 ``[n]``, 0 to 9.
@@ -54,15 +54,15 @@ def read_records(data: bytes, name: str, where: str) -> Batch:
     """A batch of the binary form.
 
     Args:
-        data: the file.
-        name: of the batch.
+        data: contents of the file.
+        name: name of the batch.
         where: path for messages.
 
     Raises:
         UserError: a torn record, no record, a label above 9.
     """
     if not data or len(data) % _RECORD:
-        raise UserError(f"{where}: {len(data):,} bytes are no whole number of records of {_RECORD:,} (truncated?); "
+        raise UserError(f"{where}: {len(data):,} bytes are not a whole number of records of {_RECORD:,} (truncated?); "
                         "fetch it again")  # fmt: skip
     rows = np.frombuffer(data, np.uint8).reshape(-1, _RECORD)
     return Batch(name, 0, _pictures(rows[:, 1:]), check_labels(rows[:, 0].astype(np.int64), where))
@@ -77,7 +77,7 @@ def read_pickle(data: bytes, name: str, where: str) -> Batch:
     value = _unpickled(data, where)
     rows, labels = (value.get(key) if isinstance(value, dict) else None for key in ("data", "labels"))
     if not isinstance(rows, np.ndarray) or not isinstance(labels, list) or not labels:
-        raise UserError(f"{where} is no batch of CIFAR-10: it holds no array 'data' and list 'labels'")
+        raise UserError(f"{where} is not a batch of CIFAR-10: it holds no array 'data' and list 'labels'")
     if rows.dtype != np.uint8 or rows.shape != (len(labels), _RECORD - 1):
         raise UserError(f"{where}: {len(labels):,} labels, but pictures of shape {rows.shape} and type {rows.dtype}")
     if any(type(label) is not int for label in labels):
@@ -101,7 +101,7 @@ def check_names(names: Sequence[Any] | None, where: str) -> tuple[str, ...]:
     """Ten plain, different names, empty lines left out.
 
     Raises:
-        UserError: they are not.
+        UserError: they are not so.
     """
     found = [name.strip() if isinstance(name, str) else "" for name in names or ()]
     found = [name for name in found if name]
@@ -115,7 +115,7 @@ def check_labels(labels: NDArray[np.int64], where: str) -> NDArray[np.int64]:
     """The labels, all of them from 0 to 9.
 
     Raises:
-        UserError: another one.
+        UserError: a label is outside that range.
     """
     if len(wrong := np.flatnonzero((labels < 0) | (labels > 9))):
         raise UserError(f"{where}: picture {wrong[0]:,} has the label {labels[wrong[0]]}, but CIFAR-10 has 0 to 9")
@@ -126,7 +126,7 @@ def _unpickled(data: bytes, where: str) -> Any:
     try:
         return parse(data, python2=True)
     except (ArithmeticError, LookupError, TypeError, ValueError, MemoryError, RecursionError) as error:
-        raise UserError(one_line(f"{where}: damaged, truncated or no plain data ({str(error)[:200]})")) from None
+        raise UserError(one_line(f"{where}: damaged, truncated or not plain data ({str(error)[:200]})")) from None
 
 
 def _pictures(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""Files of CIFAR-10 by name, in a folder or in an archive of which nothing is unpacked."""
+"""Files of CIFAR-10 by name, in a folder or in an archive, which is not unpacked."""
 
 import hashlib
 import tarfile
@@ -29,7 +29,7 @@ class FolderFiles:
         return (self.root / name).is_file()
 
     def read(self, name: str) -> bytes:
-        """Its bytes.
+        """The bytes of a file.
 
         Raises:
             UserError: it cannot be read, or is too large for a batch.
@@ -47,8 +47,8 @@ class ArchiveFiles:
     """Files in an archive, by the last part of their names.
 
     Raises:
-        UserError: no archive, a truncated one, a path that leaves it, a link or device, two files of one name, too many
-            or too large ones.
+        UserError: not an archive, a truncated one, a path that leaves it, a link or device, two files of one name,
+            too many or too large ones.
     """
 
     def __init__(self, path: Path) -> None:
@@ -61,13 +61,13 @@ class ArchiveFiles:
             name, short = member.name.removeprefix("./"), member.name.rsplit("/", 1)[-1]
             if number >= _MAX_MEMBERS or member.size > _MAX_BYTES:
                 raise UserError(
-                    f"{self.path} is no archive of CIFAR-10: {name[:100]!r} is too large, or one of too many"
+                    f"{self.path} is not an archive of CIFAR-10: {name[:100]!r} is too large, or one of too many"
                 )
             if member.isdir() and name in ("", "."):
                 continue
             if leaves_folder(name) or not (member.isreg() or member.isdir()):
-                raise UserError(f"{self.path} holds {name[:100]!r}, which leaves the archive or is no file; nothing of "
-                                "it is taken")  # fmt: skip
+                raise UserError(f"{self.path} holds {name[:100]!r}, which leaves the archive or is not a file; nothing "
+                                "is taken from it")  # fmt: skip
             if member.isreg() and short in found:
                 raise UserError(f"{self.path} holds two files called {short[:100]!r}; pack it again")
             if member.isreg():
@@ -83,7 +83,7 @@ class ArchiveFiles:
         return name in self._members
 
     def read(self, name: str) -> bytes:
-        """Its bytes; errors as for the class."""
+        """The bytes of a file; errors as for the class."""
 
         def take(archive: tarfile.TarFile) -> bytes:
             file = archive.extractfile(self._members[name])
@@ -92,7 +92,7 @@ class ArchiveFiles:
         return self._open(take)
 
     def md5(self) -> str:
-        """Of the archive itself."""
+        """The MD5 of the archive itself."""
         md5 = hashlib.md5(usedforsecurity=False)
         with self.path.open("rb") as file:
             while block := file.read(2**20):

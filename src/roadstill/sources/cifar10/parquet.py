@@ -1,4 +1,4 @@
-"""CIFAR-10 as the Hugging Face hub gives it out: Parquet with the columns ``img`` (a PNG's bytes) and ``label``."""
+"""CIFAR-10 as the Hugging Face hub distributes it: Parquet with the columns ``img`` (a PNG's bytes) and ``label``."""
 
 import io
 import json
@@ -18,7 +18,7 @@ _FOLDERS = ("", "plain_text", "data")
 
 
 def find_parts(root: Path) -> dict[str, list[Path]]:
-    """The files of train and test, sorted; nothing if they are not both there with such columns."""
+    """The files of train and test, sorted; empty unless both exist with such columns."""
     for folder in (root / name for name in _FOLDERS):
         parts = {name: sorted(folder.glob(f"{name}-*.parquet")) for name in ("train", "test")}
         if all(parts.values()) and {"img", "label"} <= set(_columns(parts["train"][0])):
@@ -51,7 +51,7 @@ def read_part(files: Sequence[Path]) -> Iterator[Batch]:
     """The pictures of one part, a thousand at a time.
 
     Raises:
-        UserError: a damaged file, columns of other types, a picture that is none or not 32 x 32, a label above 9.
+        UserError: a damaged file, columns of other types, a picture that is unreadable or not 32 x 32, a label above 9.
     """
     for path in files:
         start = 0

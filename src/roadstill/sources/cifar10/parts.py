@@ -1,4 +1,4 @@
-"""CIFAR-10 in any of its usual forms: which one it is, and one batch of pictures after the other.
+"""CIFAR-10 in any of its usual forms: finds out which, and reads one batch of pictures after the other.
 
 The authors' archives, packed or unpacked (``cifar-10-batches-bin``, ``cifar-10-batches-py``), or the hub's Parquet
 files. At most one batch, 31 MB, is in memory at a time.
@@ -42,9 +42,9 @@ class Cifar10:
 
     Attributes:
         form: "binary", "python" or "parquet".
-        class_names: ten, in label order.
-        parts: by "train" and "test", what reads the part batch by batch, anew at every call.
-        notes: what the user should know of this copy.
+        class_names: ten names in label order.
+        parts: functions by "train" and "test" that read the part batch by batch, anew at every call.
+        notes: remarks on this copy for the user.
     """
 
     form: str
@@ -68,7 +68,7 @@ def open_cifar10(path: Path) -> Cifar10:
 
     Raises:
         UserError: no such copy; a file is missing; an archive that holds something else, or paths that leave it; class
-            names that are none. Reading raises it for a truncated, damaged or hostile batch and for labels above 9.
+            names that are not plain. Reading raises it for a truncated, damaged or hostile batch or labels above 9.
     """
     found = find_cifar10(path)
     if found == "parquet":
@@ -81,7 +81,7 @@ def open_cifar10(path: Path) -> Cifar10:
         form = next((name for name, about in _FORMS.items() if archive.has(TRAIN[0] + about.ending)), None)
         if form is None:
             raise UserError(
-                f"{path} is an archive, but none of CIFAR-10: it holds neither {TRAIN[0]}.bin nor {TRAIN[0]}"
+                f"{path} is an archive, but not of CIFAR-10: it holds neither {TRAIN[0]}.bin nor {TRAIN[0]}"
             )
         return _opened(archive, form, path, [_checksum(archive, form)])
     if found is not None and (folder := _folder(path, _FORMS[found])) is not None:
@@ -108,7 +108,7 @@ def _opened(files: FolderFiles | ArchiveFiles, form: str, path: Path, notes: lis
 
 
 def _folder(path: Path, about: _Form) -> Path | None:
-    """Where the batches lie: in the folder, or in the one that the authors' archive makes there."""
+    """The folder of the batches: the path itself, or the folder that the authors' archive unpacks to there."""
     first = TRAIN[0] + about.ending
     return next((each for each in (path, path / about.folder) if (each / first).is_file()), None)
 
@@ -124,7 +124,9 @@ def _checksum(archive: ArchiveFiles, form: str) -> str:
     found, official = archive.md5(), _FORMS[form].md5
     if found == official:
         return f"{archive.path.name}: MD5 {found}, as its authors give it"
-    return f"WARNING: {archive.path.name} has the MD5 {found}, the authors' archive {official}; it may be packed anew"
+    return (
+        f"WARNING: {archive.path.name} has the MD5 {found}, the authors' archive {official}; it may have been repacked"
+    )
 
 
 def _other_names(names: tuple[str, ...]) -> list[str]:

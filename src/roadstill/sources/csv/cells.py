@@ -12,16 +12,16 @@ from roadstill.frames import COMMANDS
 
 _NUMBER = r"^-?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$"
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_ALSO = {"lanefollow": "straight", "follow": "straight"}  # CARLA's names for keeping on
+_ALSO = {"lanefollow": "straight", "follow": "straight"}  # CARLA's names for following the lane
 
 
 def relative_path(text: str, root: str, keep: int | None) -> str:
     """A picture's path below ``root/``, with forward slashes; absolute if it is not below it.
 
     Args:
-        text: the cell.
-        root: of the pictures, with a slash at its end.
-        keep: how many last parts to keep, whatever stands before; None keeps all.
+        text: text of the cell.
+        root: folder of the pictures, with a slash at its end.
+        keep: number of last parts to keep, whatever precedes them; None keeps all.
     """
     path = text.replace("\\", "/")
     if keep is None and path.startswith(root):
@@ -33,12 +33,12 @@ def relative_path(text: str, root: str, keep: int | None) -> str:
 
 
 def mask_of(found: pa.Array) -> NDArray[np.bool_]:
-    """What a comparison of a column found, ``[n]``."""
+    """The result of a comparison of a column, ``[n]``."""
     return np.asarray(found.to_numpy(zero_copy_only=False)).astype(np.bool_)
 
 
 def numbers_of(cells: pa.Array) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Numbers ``[n]``, and which cells hold none (NaN)."""
+    """Numbers ``[n]``, and whether each cell holds none (NaN)."""
     values = pc.cast(pc.if_else(pc.match_substring_regex(cells, _NUMBER), cells, "nan"), pa.float64()).to_numpy()
     return values, ~np.isfinite(values)
 
@@ -54,7 +54,7 @@ def parsed_us(text: str, form: str) -> int | None:
 
 
 def command_of(text: str, order: list[str]) -> int | None:
-    """A command's number in `COMMANDS`: from its name, its place, or one-hot numbers; None if it is none."""
+    """A command's number in `COMMANDS`: from its name, its place, or one-hot numbers; None if it is not one."""
     if not text:
         return COMMANDS.index("unknown")
     word = text.lower().rsplit(".", 1)[-1].replace("_", "")

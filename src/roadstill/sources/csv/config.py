@@ -24,7 +24,7 @@ class CsvPreset:
 
     Attributes:
         columns: names of all columns, for files without a header.
-        settings: fields of `CsvConfig` that it fills where the user says nothing.
+        settings: fields of `CsvConfig` that it fills where the user gives nothing.
     """
 
     columns: tuple[str, ...]
@@ -33,7 +33,7 @@ class CsvPreset:
 
 CSV_PRESETS = {
     # driving_log.csv of Udacity's simulator: no header, absolute paths of the machine that recorded, the time only in
-    # the picture's name. The package of recorded laps that Udacity hands out has a header and relative paths instead.
+    # the picture's name. The package of recorded laps that Udacity offers has a header and relative paths instead.
     "udacity": CsvPreset(
         ("center", "left", "right", "steering", "throttle", "brake", "speed"),
         {
@@ -53,26 +53,26 @@ class CsvConfig:
     """How a table of camera frames is read. A column is named by its header, or counted from 0 in a file without one.
 
     Attributes:
-        preset: a known kind of table that fills in what is not given: udacity.
+        preset: known kind of table that fills in what is not given: udacity.
         image: column of the picture's path; ``image`` by default.
         time: column of the time; ``time`` by default, unless a pattern is given.
-        time_unit: s (the default), ms, us, ns, or a strptime format as %Y-%m-%d %H:%M:%S.%f (taken as UTC).
+        time_unit: unit of the time: s (the default), ms, us, ns, or a strptime format like %Y-%m-%d %H:%M:%S.%f (UTC).
         time_pattern: regular expression with one group that finds the time in the picture's file name instead.
-        speed: column of the speed; ``speed`` by default; negative backwards.
-        speed_unit: mps (the default), kmh or mph.
+        speed: column of the speed, negative when reversing; ``speed`` by default.
+        speed_unit: unit of the speed: mps (the default), kmh or mph.
         accel: column of the longitudinal acceleration; without one it is computed from the speed.
-        accel_unit: mps2 or g.
-        window_s: the computed acceleration is (v(t + window/2) - v(t - window/2)) / window, v linear between rows.
-        step_s: rows further apart are not joined by that line; frames that would need it are dropped.
+        accel_unit: unit of the acceleration: mps2 (the default) or g.
+        window_s: window of computed accelerations, (v(t + window/2) - v(t - window/2)) / window, v linear between rows.
+        step_s: longest step between rows that this line may join; frames that would need a longer one are dropped.
         drive: column that names the drive.
-        drive_pattern: regular expression with one group that finds the drive in the picture's path as it stands there.
-        gap_s: if neither names the drive, a new one begins after a pause longer than this; 0 makes one of the file.
-        piece_s: then also cuts drives into pieces of this length; their ends are near-duplicates; 0 does not.
+        drive_pattern: regular expression with one group that finds the drive in the picture's path as written there.
+        gap_s: pause after which a new drive begins, if neither of these names it; 0 makes one drive of the file.
+        piece_s: length of the pieces that such drives are cut into, whose ends are near-duplicates; 0 does not cut.
         command: column of the driving command: left, straight, right, unknown, a number, or one-hot numbers as 0 1 0 0.
-        command_order: what the numbers from 0 on mean; CARLA's would be "unknown left right straight straight".
+        command_order: commands for the numbers from 0 on; CARLA's would be "unknown left right straight straight".
         root: folder that the pictures' paths are relative to; by default the table's.
-        keep_parts: keep so many last parts of every path (2: IMG/a.jpg), for paths of another machine.
-        delimiter: between cells.
+        keep_parts: number of last parts of every path to keep (2: IMG/a.jpg), for paths of another machine.
+        delimiter: character between cells.
     """
 
     preset: Literal["udacity"] | None = None
@@ -105,7 +105,7 @@ class CsvConfig:
                 raise UserError(f"csv.{name} {value!r} is unknown; choose one of {', '.join(choices)}")
         if self.time_unit is not None and self.time_unit not in TIME_UNITS_US and "%" not in self.time_unit:
             raise UserError(f"csv.time_unit {self.time_unit!r} is unknown; choose one of {', '.join(TIME_UNITS_US)}, "
-                            "or give a strptime format as %Y-%m-%d %H:%M:%S.%f")  # fmt: skip
+                            "or give a strptime format such as %Y-%m-%d %H:%M:%S.%f")  # fmt: skip
         for first, second in (("time", "time_pattern"), ("drive", "drive_pattern")):
             if getattr(self, first) is not None and getattr(self, second) is not None:
                 raise UserError(f"csv.{first} and csv.{second} are both given; give one of them")
@@ -130,12 +130,12 @@ class CsvConfig:
 
     @property
     def names_drives(self) -> bool:
-        """Whether the table says which drive a row belongs to; otherwise pauses must do."""
+        """Whether the table states which drive a row belongs to; otherwise pauses decide."""
         return self.drive is not None or self.drive_pattern is not None
 
     @property
     def columns(self) -> dict[str, str]:
-        """The columns to read, by what they hold."""
+        """The columns to read, by their meaning."""
         roles = {name: getattr(self, name) for name in ("image", "time", "speed", "accel", "drive", "command")}
         return {name: column for name, column in roles.items() if column is not None}
 
@@ -143,13 +143,13 @@ class CsvConfig:
         """The same with every choice made: the user's own, else the preset's, else the default.
 
         Args:
-            table: the file; pictures lie relative to its folder if no root is given.
+            table: path of the table; paths of pictures are relative to its folder if no root is given.
 
         Raises:
-            UserError: the root is no folder.
+            UserError: the root is not a folder.
         """
         preset = dict(CSV_PRESETS[self.preset].settings) if self.preset else {}
-        if self.time is not None:  # a column of the time replaces the preset's whole way of telling it
+        if self.time is not None:  # a column of the time replaces all that the preset sets about it
             preset = {name: value for name, value in preset.items() if name not in ("time_pattern", "time_unit")}
         settings = _FALLBACK | preset
         found = replace(self, **{name: value for name, value in settings.items() if getattr(self, name) is None})

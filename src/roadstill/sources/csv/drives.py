@@ -1,4 +1,4 @@
-"""Drives of a table of camera frames: told apart, sorted by time, given accelerations -> `FrameTable`."""
+"""Drives of a table of camera frames: separated, sorted by time, with accelerations -> `FrameTable`."""
 
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
@@ -25,13 +25,13 @@ def central_difference(
     """Accelerations ``(v(t + w/2) - v(t - w/2)) / w`` in m/s², ``[n]``, with v linear between rows.
 
     Args:
-        time_us: when the speeds were measured, increasing, ``[n]``.
+        time_us: times at which the speeds were measured, increasing, ``[n]``.
         speed_mps: the speeds, ``[n]``.
-        window_s: w.
-        step_s: rows further apart are not joined by a line.
+        window_s: the window w.
+        step_s: longest step between rows that a line may join.
 
     Returns:
-        NaN where v is not known at one of the two times.
+        The accelerations, ``[n]``; NaN where v is not known at one of the two times.
     """
     half_us = round(window_s * 5e5)
     before, after = (_speed_at(time_us + shift, time_us, speed_mps, step_s) for shift in (-half_us, half_us))
@@ -81,7 +81,7 @@ def by_drive(tables: Iterable[pa.Table], path: Path) -> Iterator[tuple[str, pa.T
     """Name and rows of every drive: one drive in memory at a time.
 
     Raises:
-        UserError: the rows of a drive do not stand together.
+        UserError: the rows of a drive are not contiguous.
     """
     seen: set[str] = set()
     drive, parts = "", [ROWS.empty_table()]
@@ -96,7 +96,7 @@ def by_drive(tables: Iterable[pa.Table], path: Path) -> Iterator[tuple[str, pa.T
                 if drive in seen:
                     row = table.column("row")[start].as_py()
                     raise UserError(f"{path}, row {row:,}: the drive {drive!r} comes back after others; sort the file "
-                                    "by drive, so that the rows of each stand together")  # fmt: skip
+                                    "by drive, so that the rows of each are contiguous")  # fmt: skip
                 seen.add(drive)
             parts.append(table.slice(start, stop - start))
     if drive:
@@ -107,11 +107,11 @@ def frames_of(drive: str, rows: pa.Table, config: CsvConfig, tally: Tally, pictu
     """The frames of one drive in the order of time; rows that give none are counted.
 
     Args:
-        drive: its name.
+        drive: name of the drive.
         rows: its rows, a table of `ROWS`.
         config: resolved settings.
-        tally: counts.
-        pictures: takes the names of its pictures.
+        tally: counter of the rows that give none.
+        pictures: collector of the names of pictures.
     """
     late = np.flatnonzero(np.diff(rows.column("time_us").to_numpy()) < 0) + 1
     _count(tally, "earlier than the row above; the drive was sorted by time", rows, late)

@@ -36,10 +36,10 @@ _UNKNOWN = COMMANDS.index("unknown")
 
 
 class Tally:
-    """What was odd: how many rows for each reason, and where it first happened.
+    """Counts rows with a problem by reason, with the place where each first happened.
 
     Attributes:
-        rows: how many there are in all, usable or not.
+        rows: number of rows in total, usable or not.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Tally:
         self._found: dict[str, tuple[int, str]] = {}
 
     def add(self, reason: str, count: int, first: str) -> None:
-        """Counts."""
+        """Counts rows under a reason."""
         if count:
             before, known = self._found.get(reason, (0, first))
             self._found[reason] = (before + count, known)
@@ -66,7 +66,7 @@ class Cleaner:
     Args:
         path: the file, for messages.
         config: resolved settings.
-        tally: counts what cannot be used.
+        tally: counter of the rows that cannot be used.
     """
 
     def __init__(self, path: Path, config: CsvConfig, tally: Tally) -> None:
@@ -74,7 +74,7 @@ class Cleaner:
         self._count = 0
 
     def __call__(self, cells: dict[str, pa.Array]) -> pa.Table:
-        """The usable rows of a batch, a table of `ROWS`, from its columns of text by what they hold.
+        """The usable rows of a batch, a table of `ROWS`, from its columns of text by their meaning.
 
         Raises:
             UserError: a speed, an acceleration or a time that only another unit explains.
@@ -121,7 +121,7 @@ class Cleaner:
         absolute = np.array([path.startswith("/") or path[1:3] == ":/" for path in paths], np.bool_)
         self._refuse(absolute, "the picture's path is another machine's; keep its end with --csv.keep_parts 2", "image")
         leaving = np.array([leaves_folder(path) for path in paths], np.bool_)
-        self._refuse(leaving, "the picture's path leaves the root folder or is no plain path", "image")
+        self._refuse(leaving, "the picture's path leaves the root folder or is not a plain path", "image")
         return paths
 
     def _times(self, images: list[str]) -> NDArray[np.int64]:
@@ -131,14 +131,14 @@ class Cleaner:
             found = [re.search(config.time_pattern, image.rsplit("/", 1)[-1]) for image in images]
             cells, role = pa.array([match[1] or "" if match else "" for match in found], pa.string()), "image"
             self._refuse(mask_of(pc.equal(cells, "")), "csv.time_pattern finds no time in the picture's name", role)
-        assert cells is not None  # a resolved configuration has either
+        assert cells is not None  # a resolved configuration has one of the two
         if unit not in TIME_UNITS_US:
             times = [parsed_us(text, unit) for text in cells.to_pylist()]
             bad = np.array([time is None for time in times], np.bool_)
             self._refuse(bad, f"the time does not fit {unit}", role)
             return np.array([time or 0 for time in times], np.int64)
         values, bad = numbers_of(cells)
-        self._refuse(bad, "the time is no number", role)
+        self._refuse(bad, "the time is not a number", role)
         far = self._ok & (np.abs(values) * TIME_UNITS_US[unit] > _LAST_US)
         if far.any():
             place = int(far.argmax())
@@ -150,7 +150,7 @@ class Cleaner:
 
     def _numbers(self, role: str, units: Any, unit: str, most: float) -> NDArray[np.float64]:
         values, bad = numbers_of(self._cells[role])
-        self._refuse(bad, f"the {role} is no number", role)
+        self._refuse(bad, f"the {role} is not a number", role)
         high = self._ok & (np.abs(values) * units[unit] > most)
         if high.any():
             place = int(high.argmax())
@@ -166,7 +166,7 @@ class Cleaner:
         raise UserError(f"{self._path}, {self._where(place)}: {text}; {way}")
 
     def _check_steps(self, times: NDArray[np.int64]) -> None:
-        """The first batch tells whether times are in the unit that was said."""
+        """Checks on the first batch that the times are in the given unit."""
         steps = np.diff(times)
         steps = steps[steps > 0] * 1e-6
         longest = max(_STEPS_S[1], self._config.gap_s)

@@ -24,7 +24,7 @@ class CsvSource:
         settings: fields of `CsvConfig`.
 
     Raises:
-        UserError: there is no table, or a setting has a value that it cannot have.
+        UserError: no table was found, or a setting has an invalid value.
     """
 
     expected = None
@@ -71,10 +71,10 @@ class CsvSource:
         return Stored(FrameStore(folder).logs(), counts, record.problems)
 
     def cut(self, wanted: Cut) -> Cut:
-        """Without the default rule on commands, if the table has none.
+        """The cut without the default rule on commands, if the table has none.
 
         Raises:
-            UserError: too few drives for the parts; says how to get more from a table.
+            UserError: too few drives for the parts; the message states how to get more from a table.
         """
         if self._drives < len(wanted.shares):
             parts = " and ".join(", ".join(wanted.shares).rsplit(", ", 1))
@@ -92,6 +92,6 @@ def _how_cut(config: CsvConfig) -> str:
     how = f"at pauses over {config.gap_s:g} s" if config.gap_s else "nowhere"
     also = f" and every {config.piece_s:g} s, whose ends are near-duplicates" if config.piece_s else ""
     return (
-        f"the table does not name its drives: it was cut {how}{also}; a road that was driven twice may stand in train "
+        f"the table does not name its drives: it was cut {how}{also}; a road that was driven twice may be in train "
         "and test, so name them with --csv.drive or --csv.drive_pattern for an honest split"
     )

@@ -28,7 +28,7 @@ def find_csv(data: Path) -> Path:
     """The table itself, or the only ``.csv`` of a folder.
 
     Raises:
-        UserError: there is none, or several.
+        UserError: none was found, or several.
     """
     if data.is_file():
         return data
@@ -43,12 +43,12 @@ def find_csv(data: Path) -> Path:
 
 @dataclass(frozen=True)
 class CsvRecord:
-    """What the table gave.
+    """What the table yielded.
 
     Attributes:
-        rows: in the file.
-        frames: made from them.
-        drives: that have frames.
+        rows: number of rows in the file.
+        frames: number of frames made from them.
+        drives: number of drives that have frames.
         problems: one line for each reason why rows gave no frame.
     """
 
@@ -66,13 +66,13 @@ def read_csv(
     An unchanged file with unchanged settings is not read again.
 
     Args:
-        path: the table.
-        folder: of the store.
+        path: path of the table.
+        folder: folder of the store.
         config: resolved settings.
-        progress: called with (bytes read, bytes in all).
+        progress: callback for (bytes read, bytes in total).
 
     Raises:
-        UserError: as `read_rows`; drives in pieces; a picture in two drives; no frame at all; a folder of other frames.
+        UserError: as `read_rows`; drives in pieces; a picture in two drives; no frame; a folder of another source.
     """
     about = {"format": _FORMAT, "columns": SCHEMA.names, "name": path.name, "config": config}
     key = digest_of({"file": digest_file(path), **about})
@@ -87,7 +87,7 @@ def read_csv(
             write_json(temporary / SOURCE_FILE, {"key": key} | asdict(record))
     finally:
         with suppress(OSError):
-            folder.parent.rmdir()  # what was made for nothing is empty, and only that can be removed
+            folder.parent.rmdir()  # removes only an empty folder, which nothing was written to
     return record
 
 
@@ -117,10 +117,10 @@ def drives_of(
     """Name, frames and number of rows of every drive that has frames, one drive in memory at a time.
 
     Args:
-        path: the table.
+        path: path of the table.
         config: resolved settings.
-        tally: counts the rows that give no frame.
-        progress: called with (bytes read, bytes in all).
+        tally: counter of the rows that give no frame.
+        progress: callback for (bytes read, bytes in total).
 
     Raises:
         UserError: as `read_csv`.
@@ -138,11 +138,11 @@ def drives_of(
         raise UserError(f"{path}: no row gave a frame; {next(iter(tally.lines()), 'it has no rows')}")
     if (twins := pictures.twins()) is not None:
         raise UserError(f"{path}: rows {twins[0]:,} and {twins[1]:,} belong to two drives, but name the same picture; "
-                        "keep more of its path with --csv.keep_parts, or mend the drives")  # fmt: skip
+                        "keep more of its path with --csv.keep_parts, or correct the drives")  # fmt: skip
 
 
 class Layout(NamedTuple):
-    """How the file is built: number of columns, whether it has a header, and which column holds what."""
+    """The layout of the file: number of columns, whether it has a header, and which column holds what."""
 
     width: int
     header: bool
@@ -153,7 +153,7 @@ def find_layout(path: Path, config: CsvConfig) -> Layout:
     """Finds the wanted columns in the first line.
 
     Raises:
-        UserError: no such file, empty, no text, or a column that is not there; says which there are.
+        UserError: the file is missing, empty or not text, or lacks a column; the message lists those that it has.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -195,13 +195,13 @@ def read_rows(
     """The usable rows, batch by batch, as tables of `ROWS`.
 
     Args:
-        path: the file.
+        path: path of the table.
         config: resolved settings.
-        tally: counts the other rows.
-        progress: called with (bytes read, bytes in all).
+        tally: counter of the other rows.
+        progress: callback for (bytes read, bytes in total).
 
     Raises:
-        UserError: as `find_layout`; no CSV; a speed, an acceleration or times that only another unit explains.
+        UserError: as `find_layout`; not CSV; a speed, an acceleration or times that only another unit explains.
     """
     width, header, places = find_layout(path, config)
     names = [str(place) for place in range(width)]

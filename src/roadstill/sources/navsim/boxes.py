@@ -1,4 +1,4 @@
-"""Where the boxes of a log's frame lie in its front camera's picture; a stranger's value is used only after its test.
+"""Where the boxes of a log's frame lie in its front camera's picture; untrusted values are used only after a check.
 
 Boxes are given in the ego frame (x forward, y left, z up, at the rear axle), the camera's pose in the lidar's, and
 ``lidar2ego`` leads from there to the ego. NAVSIM's files hold the camera's pose in the ego frame under the same name
@@ -70,7 +70,7 @@ def read_camera(frame: Any) -> Camera:
         where = ", ".join(f"{value:.1f}" for value in place)
         raise BrokenFrame(f"lidar2ego: with {name}sensor2lidar it puts the camera at ({where}) m from the rear axle")
     if axes[0, 2] < 0.5 or axes[2, 1] > -0.5:
-        raise BrokenFrame(f"{name}sensor2lidar_rotation: the camera does not look ahead, or does not stand upright")
+        raise BrokenFrame(f"{name}sensor2lidar_rotation: the camera does not point ahead, or is not upright")
     intrinsic = _numbers(camera, "cam_intrinsic", name, (3, 3))
     (fx, skew, cx), (zero, fy, cy), last = intrinsic.tolist()
     shaped = not zero and last == [0, 0, 1] and abs(skew) < fx / 10
@@ -109,10 +109,10 @@ def regions(camera: Camera, boxes: Floats, width_px: int, height_px: int) -> lis
     """Where boxes lie in a picture.
 
     Args:
-        camera: that took it.
-        boxes: ``[n, 7]``, see `read_boxes`.
-        width_px: of the picture, which may be a smaller or larger copy of what the calibration speaks of.
-        height_px: of the picture.
+        camera: camera that took it.
+        boxes: boxes ``[n, 7]``, see `read_boxes`.
+        width_px: width of the picture, which may be a smaller or larger copy of the calibrated one.
+        height_px: height of the picture.
 
     Returns:
         For each box with a part before the lens, near the view or in it: the polygons ``[m, 2]`` of its faces, in
@@ -120,7 +120,7 @@ def regions(camera: Camera, boxes: Floats, width_px: int, height_px: int) -> lis
         the picture.
 
     Raises:
-        BrokenFrame: the calibration is not of such a picture, or its lens model fails inside it.
+        BrokenFrame: the calibration does not fit such a picture, or its lens model fails inside it.
     """
     intrinsic = _fitted(camera.intrinsic, width_px, height_px)
     reach = _reach(camera, intrinsic, width_px, height_px)
@@ -174,7 +174,7 @@ def _fitted(intrinsic: Floats, width_px: int, height_px: int) -> Floats:
         scale = 1.0  # the point is a little beside the middle, the picture is the full one
     if abs(scale * full[1] / height_px - 1) > 0.15:
         raise BrokenFrame(
-            f"cams.{CAMERA}.cam_intrinsic: of a picture of about {full[0]:.0f} x {full[1]:.0f} px, "
+            f"cams.{CAMERA}.cam_intrinsic: it fits a picture of about {full[0]:.0f} x {full[1]:.0f} px, "
             f"not of this one, {width_px} x {height_px} px (was it cropped?)"
         )
     return intrinsic * np.array([[scale], [scale], [1]])
@@ -223,19 +223,19 @@ def _numbers(
     except ValueError:  # nested lists of unequal length
         array = np.zeros(1)
     if 0 in shape and not array.size:
-        array = np.zeros(shape)  # nothing need not have seven columns
+        array = np.zeros(shape)  # an empty array need not have seven columns
     if array.dtype.kind not in "iuf" or array.shape != shape:
         raise BrokenFrame(f"{above}{name}: numbers of shape {shape} are needed")
     with np.errstate(over="ignore"):  # a long double may be too large: it becomes infinite
         array = array[rows].astype(np.float64)
     if not np.isfinite(array).all():
-        raise BrokenFrame(f"{above}{name}: a value is no finite number")
+        raise BrokenFrame(f"{above}{name}: a value is not a finite number")
     return array
 
 
 def _rotation(matrix: Floats, name: str) -> Floats:
     if np.abs(matrix).max() > 2 or not np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-3):
-        raise BrokenFrame(f"{name}: no rotation")
+        raise BrokenFrame(f"{name}: not a rotation")
     if np.linalg.det(matrix) < 0:
-        raise BrokenFrame(f"{name}: a mirror image, no rotation")
+        raise BrokenFrame(f"{name}: a mirror image, not a rotation")
     return matrix

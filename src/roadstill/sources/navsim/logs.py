@@ -34,7 +34,7 @@ def find_data(root: Path | str, split: str | None = None) -> DataFolders:
     """The log and sensor folders below (or at) ``root``, in NAVSIM's layout, the download's, or OpenScene's.
 
     Raises:
-        UserError: nothing there, no logs, or several splits and none chosen.
+        UserError: no such folder, no logs, or several splits and none chosen.
     """
     root = require_folder(Path(root).expanduser(), _WANTED)
     if _has_logs(root):
@@ -75,8 +75,8 @@ class LogFiles:
     """The logs of a folder.
 
     Attributes:
-        folder: where they lie.
-        names: of the logs, sorted; the file of each is ``<name>.pkl``.
+        folder: folder of the logs.
+        names: names of the logs, sorted; the file of each is ``<name>.pkl``.
         ignored: names of entries of the folder that cannot be logs, by kind or by name.
     """
 
@@ -105,14 +105,14 @@ def index_logs(
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Reads every log once into the store; what lies there already, of a file of the same size, is not read again.
+    """Reads every log once into the store; one that is stored already, from a file of the same size, is not read again.
 
     Args:
         files: the logs.
-        store: takes the frames of each.
-        only: the names to read; all by default.
+        store: store that takes the frames of each.
+        only: names of the logs to read; all by default.
         workers: processes; the result does not depend on it.
-        progress: called with (logs done, logs in all) after each log.
+        progress: callback for (logs done, logs in total) after each log.
     """
     names = list(files.names if only is None else only)
     todo = [name for name in names if not _is_known(files.folder / f"{name}.pkl", store.record(name))]
@@ -151,7 +151,7 @@ def read_log(path: Path) -> tuple[FrameTable, LogRecord]:
     """The readable frames of a log, and what is wrong with the rest.
 
     Raises:
-        BrokenLog: nothing can be read, or the log goes by another name than its file (a copy would count twice).
+        BrokenLog: nothing can be read, or the log has another name than its file (a copy would count twice).
     """
     size = path.stat().st_size
     frames, record = frames_of(path.stem, read_pickle(path))
@@ -159,7 +159,7 @@ def read_log(path: Path) -> tuple[FrameTable, LogRecord]:
 
 
 def frames_of(log: str, entries: Any) -> tuple[FrameTable, LogRecord]:
-    """The same of what a log's pickle holds, the file's size aside.
+    """As `read_log`, of what a log's pickle holds, without the file's size.
 
     Raises:
         BrokenLog: as `read_log`.
@@ -181,13 +181,13 @@ def frames_of(log: str, entries: Any) -> tuple[FrameTable, LogRecord]:
             frames.append(frame)
             positions.append(position)
     if entries and not frames:
-        raise BrokenLog(f"{file}: not one of its {len(entries)} frames can be read; {broken[0]}")
+        raise BrokenLog(f"{file}: none of its {len(entries)} frames could be read; {broken[0]}")
     if name is not None and name != log:
         raise BrokenLog(f"{file}: it is the log {name}; remove it if it is a copy, else rename it to {name}.pkl")
     problems = [f"{file}: {len(broken)} frames were left out; the first: {broken[0]}"] if broken else []
     kept = _first_of_each(frames)
     if len(kept) < len(frames):
-        problems.append(f"{file}: {len(frames) - len(kept)} frames are there twice and were left out once")
+        problems.append(f"{file}: {len(frames) - len(kept)} frames appear twice; their copies were left out")
     rows = [(frames[row], positions[row]) for row in kept]
     table = _table(log, rows, len(entries), _steady(entries))
     return table, LogRecord(0, len(entries), len(entries) - len(kept), problems)
@@ -225,7 +225,7 @@ def _table(
 
 
 def drive_of(log: str) -> str:
-    """The car's outing that a log is cut from: the first two parts (start, vehicle) of the log's name."""
+    """The drive that a log is cut from: the first two parts (start, vehicle) of the log's name."""
     return "_".join(log.split("_")[:2])
 
 

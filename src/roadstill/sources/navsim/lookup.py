@@ -17,15 +17,15 @@ def frame_of(logs: Path, log: str, token: str, image: str) -> dict[str, Any]:
     Args:
         logs: folder of ``<log>.pkl``.
         log: name of the log; the last one is kept in memory.
-        token: of the frame.
-        image: its picture below the sensor folder, which tells whether this is the frame that the picture shows.
+        token: token of the frame.
+        image: its picture below the sensor folder, to check that this is the frame that the picture shows.
 
     Raises:
         BrokenLog: the log is missing or cannot be read.
         BrokenFrame: it has no such frame, or several.
     """
     if leaves_folder(log) or "/" in log:
-        raise BrokenFrame(f"log: {log[:80]!r} is no plain name")
+        raise BrokenFrame(f"log: {log[:80]!r} is not a plain name")
     path = logs / f"{log}.pkl"
     try:
         stat = path.stat()
@@ -42,7 +42,7 @@ def frame_of(logs: Path, log: str, token: str, image: str) -> dict[str, Any]:
 
 @lru_cache(maxsize=1)  # pictures come log by log
 def _frames_of(path: Path, stamp: tuple[int, int]) -> dict[str, list[dict[str, Any]]] | BrokenLog:
-    """The frames of a log by token, without what nobody asks for; that a log is broken is remembered as well."""
+    """The frames of a log by token, without unneeded parts; that a log is broken is cached as well."""
     try:
         entries = read_pickle(path)
         if not isinstance(entries, list):

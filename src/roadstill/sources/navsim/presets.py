@@ -1,6 +1,6 @@
 """NAVSIM's own selections of scenes by name, read from the user's checkout of navsim; lists of logs and tokens.
 
-The lists are not shipped. A preset says which files of the checkout name its scenes, and how many there should be.
+The lists are not shipped. A preset states which files of the checkout name its scenes, and how many there should be.
 """
 
 from collections.abc import Iterator
@@ -23,11 +23,11 @@ class Preset:
     """A selection of scenes.
 
     Attributes:
-        split: folder of logs that it takes.
-        scene_filter: name of navsim's scene filter file; none takes all scenes.
+        split: folder of logs that it reads.
+        scene_filter: name of navsim's scene filter file; None takes all scenes.
         part: key of navsim's training log split that cuts it further.
         test_part: key of that split whose logs make up the test part.
-        scenes: how many there are in the full data; None if that is not known.
+        scenes: number of scenes in the full data; None if unknown.
     """
 
     split: str | None = None
@@ -54,7 +54,7 @@ class Scenes:
     """A selection made concrete.
 
     Attributes:
-        windows: what a scene is.
+        windows: definition of a scene.
         logs: names of the logs to keep; None keeps all.
         tokens: tokens of the scenes to keep; None keeps all.
         test_logs: logs whose drives make up the test part; None lets shares decide.
@@ -70,7 +70,7 @@ def preset_of(name: str) -> Preset:
     """The preset of this name.
 
     Raises:
-        UserError: there is none.
+        UserError: no such preset.
     """
     if name not in PRESETS:
         raise UserError(f"preset {name!r} is unknown; choose one of {', '.join(PRESETS)}")
@@ -82,8 +82,8 @@ def chosen_scenes(preset: Preset, windows: SceneFilter, navsim_config: Path | No
 
     Args:
         preset: one of `PRESETS`.
-        windows: what a scene is; a preset with a scene filter takes that from navsim's file instead.
-        navsim_config: the user's navsim checkout, or any folder below it that holds the files.
+        windows: definition of a scene; a preset with a scene filter takes it from navsim's file instead.
+        navsim_config: navsim checkout, or any folder below it that holds the files.
 
     Raises:
         UserError: files missing, damaged or without the lists that they should hold.
@@ -117,10 +117,10 @@ def _both(first: list[str] | None, second: list[str] | None) -> list[str] | None
 
 
 def read_names(path: Path, key: str) -> list[str]:
-    """A list of names: a line each, or YAML (a list, or a mapping with ``key``).
+    """A list of names: one per line, or YAML (a list, or a mapping with ``key``).
 
     Raises:
-        UserError: no such file, too large, or not a list of names.
+        UserError: the file is missing, too large, or not a list of names.
     """
     if path.suffix not in (".yaml", ".yml"):
         names = [line.strip() for line in _read(path).splitlines()]
@@ -129,7 +129,7 @@ def read_names(path: Path, key: str) -> list[str]:
         record = _read_yaml(path)
         names = _names({key: record} if isinstance(record, list) else record, key, str(path)) or []
     if not names:
-        raise UserError(f"{path} names nothing; it should hold {key}, one a line")
+        raise UserError(f"{path} names nothing; it should hold {key}, one per line")
     return names
 
 
@@ -187,7 +187,7 @@ def _read(path: Path) -> str:
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise UserError(f"{path} cannot be read: it is no text") from None
+        raise UserError(f"{path} cannot be read: it is not text") from None
 
 
 def _read_yaml(path: Path) -> Any:

@@ -1,4 +1,4 @@
-"""What is needed of one frame of a log, checked field by field: a stranger's value is used only after its test."""
+"""The needed fields of one frame of a log, checked one by one: untrusted values are used only after a check."""
 
 import numbers
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from roadstill.frames import COMMANDS, leaves_folder
 
 CAMERA = "CAM_F0"
 _MAX_TEXT = 512
-_MAX_NAME_BYTES = 240  # file systems take 255, and a name gets something before or behind it
-_MAX_MOTION = 1_000.0  # m/s and m/s²: no car; what is larger would become infinite in a square or a sum
+_MAX_NAME_BYTES = 240  # file systems take 255, and names get a prefix or a suffix
+_MAX_MOTION = 1_000.0  # m/s and m/s²: beyond any car; larger values could become infinite in a square or a sum
 
 
 class BrokenFrame(ValueError):
@@ -61,7 +61,7 @@ def read_log_name(frame: Any) -> str:
     """The log's own name, a single path part.
 
     Raises:
-        BrokenFrame: missing, or no plain name.
+        BrokenFrame: missing, or not a plain name.
     """
     return _plain_name(frame, "log_name")
 
@@ -92,13 +92,13 @@ def _plain_name(frame: Any, name: str) -> str:
     """Text that can be one part of a path: log and place become names of files and folders."""
     text = _clean(_field(frame, name), name)
     if any(letter in text for letter in "/\\:") or text in (".", "..") or len(text.encode()) > _MAX_NAME_BYTES:
-        raise BrokenFrame(f"{name}: {text[:80]!r} is no plain name")
+        raise BrokenFrame(f"{name}: {text[:80]!r} is not a plain name")
     return text
 
 
 def _numbers(frame: Any, name: str, count: int) -> list[float]:
     values = _field(frame, name)
-    if isinstance(values, np.ndarray) and values.shape == (count,):  # the list of a larger one may be without end
+    if isinstance(values, np.ndarray) and values.shape == (count,):  # the list of a larger one may be huge
         values = values.tolist()
     if not isinstance(values, (list, tuple)) or len(values) != count:
         raise BrokenFrame(f"{name}: {count} numbers are needed")
@@ -108,11 +108,11 @@ def _numbers(frame: Any, name: str, count: int) -> list[float]:
 def _number(value: Any, name: str) -> float:
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
         try:
-            if abs(number := float(value)) <= _MAX_MOTION:  # not so for nan
+            if abs(number := float(value)) <= _MAX_MOTION:  # false for NaN
                 return number
         except OverflowError:
             pass
-    raise BrokenFrame(f"{name}: a value is no number between {-_MAX_MOTION:g} and {_MAX_MOTION:g}")
+    raise BrokenFrame(f"{name}: a value is not a number between {-_MAX_MOTION:g} and {_MAX_MOTION:g}")
 
 
 def _timestamp(frame: Any) -> int:
@@ -146,5 +146,5 @@ def _image(frame: Any) -> str:
         value = value[key]
     path = _clean(value, name)
     if leaves_folder(path):
-        raise BrokenFrame(f"{name}: {path[:80]!r} leaves the sensor folder, or is no path")
+        raise BrokenFrame(f"{name}: {path[:80]!r} leaves the sensor folder, or is not a path")
     return path

@@ -24,10 +24,10 @@ class NavsimSource:
 
     Args:
         data: folder of logs and sensors, see `find_data`.
-        preset: a selection of NAVSIM's by name.
-        navsim_config: the user's checkout of navsim, which lists the scenes of the presets.
-        scenes: what makes a frame a scene.
-        split: which of several folders of logs; by default the preset's.
+        preset: name of a selection of NAVSIM.
+        navsim_config: checkout of navsim, which lists the scenes of the presets.
+        scenes: rules that make a frame a scene.
+        split: folder of logs to read, if there are several; by default the preset's.
 
     Raises:
         UserError: no logs, missing lists of a preset, or none of the wanted logs.
@@ -58,7 +58,7 @@ class NavsimSource:
         return {"logs": os.path.abspath(self._files.folder), "tokens": None if tokens is None else digest_of(tokens)}
 
     def tables(self) -> Iterator[FrameTable]:
-        """All readable frames, log by log; a broken log costs one of the notes."""
+        """All readable frames, log by log; a broken log adds one of the notes."""
         for log in self._logs:
             try:
                 frames, _ = read_log(self._files.folder / f"{log}.pkl")
@@ -89,30 +89,32 @@ class NavsimSource:
             )
         problems = [*self._odd, *found]
         if strangers := sorted(set(store.logs()) - set(self._logs)):
-            problems.append(f"{store.root} holds {len(strangers)} logs of another selection or of files that are gone: "
-                            f"left out; the first: {strangers[0]}")  # fmt: skip
+            problems.append(f"{store.root} holds {len(strangers)} logs of another selection or of missing files, which "
+                            f"were left out; the first: {strangers[0]}")  # fmt: skip
         return Stored(logs, counts, problems)
 
     def cut(self, wanted: Cut) -> Cut:
-        """With the rules that make a frame a scene, and the logs that the preset keeps for the last part."""
+        """The cut with the rules that make a frame a scene, and the logs that the preset keeps for the last part."""
         windows = self._scenes.windows
         rules = windows.rules(tokens=self._scenes.tokens)
         return replace(wanted, scenes=rules, windows=windows, test_logs=self._scenes.test_logs)
 
 
 def _wanted_logs(files: LogFiles, names: list[str] | None) -> tuple[list[str], list[str]]:
-    """Names of the logs to read, and what is odd about the folder."""
-    problems = [f"{one_line(name)}: no file, or of a name that no log has" for name in files.ignored if _is_pkl(name)]
+    """Names of the logs to read, and the problems of the folder."""
+    problems = [
+        f"{one_line(name)}: not a file, or with a name that no log has" for name in files.ignored if _is_pkl(name)
+    ]
     if others := [name for name in files.ignored if not _is_pkl(name)]:
         some = one_line(", ".join(others[:3]))
-        problems.append(f"{len(others)} entries of the folder are no *.pkl logs and were left out: {some}")
+        problems.append(f"{len(others)} entries of the folder are not *.pkl logs and were left out: {some}")
     if names is None:
         return files.names, problems
     there = set(files.names)
     if missing := [name for name in names if name not in there]:
-        problems.append(f"{len(missing)} of the {len(names)} wanted logs are not there; the first: {missing[0]}.pkl")
+        problems.append(f"{len(missing)} of the {len(names)} wanted logs are missing; the first: {missing[0]}.pkl")
     if len(missing) == len(names):
-        raise UserError(f"{files.folder}: none of the {len(names)} wanted logs is there; the first: {names[0]}.pkl")
+        raise UserError(f"{files.folder}: none of the {len(names)} wanted logs was found; the first: {names[0]}.pkl")
     return sorted(there & set(names)), problems
 
 

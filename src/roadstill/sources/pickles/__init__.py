@@ -1,1 +1,1 @@
-"""Pickles of strangers, read without running the code that they name."""
+"""Untrusted pickles, read without running the code that they name."""

@@ -1,6 +1,6 @@
-"""What numpy's names in a pickle stand for: functions of our own, which check before numpy sees a byte.
+"""What numpy's names in a pickle stand for: functions of our own, which check before numpy receives a byte.
 
-A stranger chooses the arguments. So a type is compared by ``type(...) is``, never by ``==`` (an array's comparison is
+The arguments cannot be trusted. So a type is compared by ``type(...) is``, never by ``==`` (an array's comparison is
 an array), numbers are bounded before they are multiplied, and arrays together hold no more than the file does.
 """
 
@@ -26,7 +26,7 @@ class Refused(ValueError):
 
 
 class Budget:
-    """Bytes that may still be copied. What one reference shares could else be copied without end.
+    """Bytes that may still be copied: what is shared by reference could otherwise be copied without end.
 
     An honest file needs at most twice its own size: protocol 2 turns text into bytes, and bytes become an array.
     """
@@ -40,7 +40,7 @@ class Budget:
         """Takes so many bytes off.
 
         Raises:
-            Refused: there are not so many left.
+            Refused: fewer are left.
         """
         self.left -= size
         if self.left < 0:
@@ -48,13 +48,17 @@ class Budget:
 
 
 class DType:
-    """A dtype on its way: numbers and text only, no field, no metadata."""
+    """A dtype under construction: numbers and text only, no field, no metadata."""
 
     __slots__ = ("code", "numpy")
 
     def __init__(self, _: Budget, code: Any, align: Any = False, copy: Any = True) -> None:
         if type(code) is not str or not (code in _CODES or _TEXT_CODE.fullmatch(code)):
-            raise Refused(f"arrays of type {code[:20]!r} are not for logs" if type(code) is str else "a type unnamed")
+            raise Refused(
+                f"arrays of type {code[:20]!r} are not allowed in logs"
+                if type(code) is str
+                else "a type without a name"
+            )
         self.code, self.numpy = code, _numpy_dtype("=", code)
 
     def build(self, state: tuple[Any, ...]) -> None:
@@ -62,7 +66,7 @@ class DType:
         if len(state) != 8 or type(state[1]) is not str or state[1] not in _ORDERS:
             raise Refused("a type of damaged byte order")
         if not (state[2] is state[3] is state[4] is None):
-            raise Refused("structured arrays are not for logs")
+            raise Refused("structured arrays are not allowed in logs")
         self.numpy = _numpy_dtype(state[1], self.code)
 
 
@@ -72,7 +76,7 @@ def _numpy_dtype(order: str, code: str) -> "np.dtype[Any]":
 
 
 class Blank:
-    """An array between its creation and its state; ``key`` is the place that the memo will have for it."""
+    """An array between its creation and its state; ``key`` is its future place in the memo."""
 
     __slots__ = ("key",)
 
@@ -93,7 +97,7 @@ class Blank:
 
 
 def make_array(budget: Budget, raw: Any, dtype: Any, shape: Any, order: Any = "C", axes: Any = None) -> NDArray[Any]:
-    """A new array, which can be changed.
+    """A new, writable array.
 
     Raises:
         Refused: bytes, type, shape or order are not what they should be, or do not fit each other.
@@ -131,7 +135,7 @@ def _size_of(shape: Any) -> int:
 
 
 def _check_values(flat: NDArray[Any]) -> None:
-    """Bytes that are neither true nor false, or no letter, would be undefined behaviour of numpy."""
+    """Refuses bools that are neither true nor false, and codes of no letter: undefined behaviour in numpy."""
     if flat.dtype.kind == "b" and flat.view(np.uint8).max() > 1:
         raise Refused("an array of bools that are neither true nor false")
     if flat.dtype.kind == "U" and flat.view(flat.dtype.str[0] + "u4").max() > _LAST_LETTER:
@@ -160,7 +164,7 @@ def _never(*_: Any) -> None:
 
 
 class Name:
-    """A name found in a pickle; ``call`` takes the budget and the stranger's arguments."""
+    """A name found in a pickle; ``call`` takes the budget and the pickle's arguments."""
 
     __slots__ = ("call",)
 

@@ -1,9 +1,8 @@
 """The pickles that EDM's networks are published as, read without running the source code that they carry.
 
-Each network in such a file names one function, which its own loader would have compile and run the module text beside
-it. Here that name stands for a shell that keeps the class's name and its state, and the text is never looked at. The
-machine is that of `roadstill.sources.pickles.unpickle`; it learns the few names and opcodes that tensors and modules
-need.
+Each network in such a file names one function, which in its own loader compiles and runs the module text beside it.
+Here that name stands for a shell that keeps the class's name and its state, and the text is never read. The machine is
+that of `roadstill.sources.pickles.unpickle`, with the few further names and opcodes that tensors and modules need.
 """
 
 import io
@@ -50,13 +49,13 @@ def _persistent(_: Budget, meta: Any) -> Shell:
 
 
 def _storage(budget: Budget, raw: Any) -> TypedStorage:
-    """The bytes that torch wrote of a tensor's numbers; its own loader reads them, which knows tensors only."""
+    """The bytes that torch wrote of a tensor's numbers; its own loader reads them, restricted to tensors."""
     if type(raw) is not bytes:
         raise Refused("a tensor without bytes")
     budget.spend(len(raw))
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # that such storages are a thing of the past
+            warnings.simplefilter("ignore", UserWarning)  # such storages are deprecated
             found = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
     except (RuntimeError, ValueError, TypeError, KeyError, AttributeError, EOFError, pickle.UnpicklingError) as error:
         raise Refused(f"a tensor that cannot be read: {' '.join(str(error).split())[:200]}") from None
@@ -92,7 +91,7 @@ def _empty(_: Budget) -> dict[str, Any]:
 def _set(_: Budget, items: Any = ()) -> list[Any]:
     if type(items) is not list:
         raise Refused("a set of something odd")
-    return items  # nothing here asks what a set holds
+    return items  # nothing here reads what a set holds
 
 
 class _Networks(_Machine):

@@ -1,4 +1,4 @@
-"""The look at what came out of a stranger's file: plain data only, and a size that any walk over it can bear."""
+"""Checks what an untrusted file held: plain data only, and small enough for any walk over it."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ _CONTAINERS = frozenset((list, tuple, dict))
 def check_plain(value: Any) -> None:
     """Lists, tuples, dicts, text, numbers, None and arrays, at most 8 deep, with at most 65,536 parts each.
 
-    Shared parts are looked at once, so that a bomb of references costs nothing here; what it would cost others counts.
+    Shared parts are visited once, so that a bomb of references costs nothing here, but counted each time they are met.
 
     Raises:
         Refused: anything else.
@@ -25,7 +25,7 @@ def check_plain(value: Any) -> None:
 
 
 class _Walk:
-    """Keeps height and size of the containers that it has seen, by identity."""
+    """Keeps height and size of the containers that were visited, by identity."""
 
     def __init__(self) -> None:
         self.known: dict[int, tuple[int, int]] = {}
@@ -49,7 +49,7 @@ class _Walk:
         if others := set(map(type, children)) - _LEAVES:
             for kind in others - _CONTAINERS:
                 if not issubclass(kind, np.generic):
-                    raise Refused(f"it holds a {kind.__name__}, which is no plain data")
+                    raise Refused(f"it holds a {kind.__name__}, which is not plain data")
             for child in children:
                 if type(child) in _CONTAINERS:
                     below = self.measure(child, room)

@@ -1,12 +1,12 @@
-"""Strangers' log pickles, read without the pickle machine: nothing in the file is ever called.
+"""Untrusted log pickles, read without the pickle machine: nothing in the file is ever called.
 
 A pickle is a program for a small stack machine. Python's own unpickler runs all of it, and even a whitelist of classes
-leaves ways to kill the process (a memo index of two billion, a hash of a million nested tuples). This reader knows only
+leaves ways to kill the process (a memo index of two billion, a hash of a million nested tuples). This reader has only
 the opcodes that plain data and numpy arrays need, protocols 2 to 5. The names of numpy that a log may hold stand for
 functions of our own (`roadstill.sources.pickles.arrays`). Everything else is refused, and every failure becomes one
 `BrokenLog` that names the file and the reason.
 
-What a hostile file can cost: each opcode takes constant time, or time in proportion to bytes that stand in the file;
+What a hostile file can cost: each opcode takes constant time, or time in proportion to bytes that are in the file;
 memory stays below some hundred times the file's size, and below 3 GiB in all.
 """
 
@@ -41,8 +41,8 @@ def read_pickle(path: Path, *, max_bytes: int = MAX_BYTES, max_steps: int = MAX_
     """Plain data of a pickle file: lists, tuples, dicts, text, numbers, None and numpy arrays, at most 8 deep.
 
     Raises:
-        BrokenLog: missing, too large, truncated or damaged file, no file at all (a pipe, a device, a folder), or one
-            that holds anything else.
+        BrokenLog: the file is missing, too large, truncated, damaged, not a file (a pipe, a device, a folder), or holds
+            anything else.
     """
     return guarded(path, lambda data: parse(data, max_steps=max_steps), max_bytes)
 
@@ -88,7 +88,7 @@ def _read(path: Path, max_bytes: int) -> bytes:
 
 
 def parse(data: bytes, *, max_steps: int = MAX_STEPS, python2: bool = False) -> Any:
-    """What the bytes of a pickle hold; see `read_pickle`, which puts the file's name to what this raises.
+    """What the bytes of a pickle hold; see `read_pickle`, which adds the file's name to what this raises.
 
     With ``python2`` also what Python 2 wrote, whose picklers number from 1 and have one type for text and bytes: it is
     read as text, one letter for each byte, and an array takes its bytes back out of it.
@@ -102,11 +102,11 @@ def parse(data: bytes, *, max_steps: int = MAX_STEPS, python2: bool = False) -> 
 
 
 class _Machine:
-    """Runs the opcodes; each handler is one method, and ``opcodes`` says which.
+    """Runs the opcodes; each handler is one method, which ``opcodes`` selects.
 
     Attributes:
-        names: what a pickle may name, and what it then means.
-        opcodes: a handler for every opcode that is known.
+        names: names that a pickle may contain, and what they stand for.
+        opcodes: handler of every known opcode.
     """
 
     names: ClassVar[Mapping[tuple[str, str], Name]] = NAMES
@@ -122,7 +122,7 @@ class _Machine:
     def run(self, max_steps: int) -> Any:
         data, handlers, stack, memo, at = self.data, self.opcodes, self.stack, self.memo, 0
         if data[:1] != b"\x80":
-            raise Refused("no pickle of protocol 2 to 5")
+            raise Refused("not a pickle of protocol 2 to 5")
         for _ in range(max_steps):
             opcode = data[at]
             # These are four fifths of every log; written out, they halve the time.
@@ -186,7 +186,7 @@ class _Machine:
             raise Refused(_TRUNCATED)
 
     def put(self, key: int) -> None:
-        """Picklers number from 0 on, so that a list will do; no stranger's number decides how long it is."""
+        """Picklers number from 0 on, so that a list is enough; no number in the file decides how long it is."""
         if self.budget.python2 and key == 1 and not self.memo:
             self.memo.append(None)
         if key == len(self.memo):
@@ -199,7 +199,7 @@ class _Machine:
 
     def old_text(self, width: int = 4) -> None:
         if not self.budget.python2:
-            raise Refused("text of Python 2, which is not for logs")
+            raise Refused("text of Python 2, which is not allowed in logs")
         self.stack.append(self.take(self.number(width)).decode("latin1"))
 
     def get(self, key: int) -> None:
@@ -240,9 +240,9 @@ class _Machine:
 
     def look_up(self, module: Any, name: Any) -> None:
         if type(module) is not str or type(name) is not str:
-            raise Refused("a name that is no text")
+            raise Refused("a name that is not text")
         if (module, name) not in self.names:
-            raise Refused(f"it names {f'{module[:80]}.{name[:80]}'[:80]!r}, which is not for plain data")
+            raise Refused(f"it names {f'{module[:80]}.{name[:80]}'[:80]!r}, which is not plain data")
         self.stack.append(self.names[module, name])
 
     def line(self) -> str:
@@ -257,7 +257,7 @@ class _Machine:
     def reduce(self) -> None:
         arguments, function = self.stack.pop(), self.stack.pop()
         if type(arguments) is not tuple or type(function) is not Name:
-            raise Refused("a call of something that is no known function")
+            raise Refused("a call of something that is not a known function")
         made = function.call(self.budget, *arguments)
         if type(made) is Blank:
             made.key = len(self.memo)  # picklers memoize it at once
