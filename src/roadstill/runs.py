@@ -200,7 +200,7 @@ def require_folder(path: Path, what: str) -> Path:
 def require_file(path: Path, what: str) -> Path:
     """The path itself if it is a file, else a ``UserError`` that names what was expected."""
     if not path.is_file():
-        raise UserError(f"{path} is no file; it should be {what}")
+        raise UserError(f"{path} is not a file; it should be {what}")
     return path
 
 
