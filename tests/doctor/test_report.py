@@ -277,7 +277,7 @@ def test_a_torn_first_log_hides_nothing(tmp_path):
     (folder / "0.pkl").write_bytes(b"torn")
     facts = log_facts(folder)
     assert facts["frames"] == 20
-    assert facts["broken_before_it"] == ["0.pkl: no pickle of protocol 2 to 5"]
+    assert facts["broken_before_it"] == ["0.pkl: not a pickle of protocol 2 to 5"]
 
 
 def test_counting_stops(tmp_path, monkeypatch):

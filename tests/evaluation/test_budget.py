@@ -42,5 +42,5 @@ def test_a_teacher_that_training_asks_is_part_of_it(tmp_path):
     assert found.total == walked(images.root)[0] + 1234
     with pytest.raises(UserError, match="soften the set or name the teacher"):
         set_bytes(images, "soft")
-    with pytest.raises(UserError, match="is no file"):
+    with pytest.raises(UserError, match="is not a file"):
         set_bytes(images, "soft", teacher=tmp_path)

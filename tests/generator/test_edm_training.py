@@ -138,7 +138,7 @@ def test_a_pickle_of_others_is_a_base(latents, tmp_path):
     assert load_denoiser(out).label_rows == (3, 5)
     assert json.loads((out / "config.json").read_text())["base"]["path"] == "../edm.pkl"
     moved = path.rename(tmp_path / "elsewhere.pkl")
-    with pytest.raises(UserError, match=r"its base ../edm.pkl is not there"):
+    with pytest.raises(UserError, match=r"its base ../edm.pkl is missing"):
         load_denoiser(out)
     assert load_denoiser(out, base=moved).latent_shape == (3, 8, 8)
 

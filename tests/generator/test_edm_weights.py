@@ -73,7 +73,7 @@ def test_hostile_files_are_refused_by_the_name_that_they_call(tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     bad, named = HOSTILE[name]
     path = write(tmp_path / "bad.pkl", content_of(network()) | {where: bad})
-    with pytest.raises(UserError, match=f"bad.pkl: it names '{named}', which is not for") as caught:
+    with pytest.raises(UserError, match=f"bad.pkl: it names '{named}', which is not plain data") as caught:
         load_denoiser(path)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "marker").exists()
@@ -105,7 +105,7 @@ def test_a_tensor_beyond_its_numbers_is_refused(tmp_path):
         ({"model_channels": 24}, "missing|wrong shape"),
         ({"num_blocks": 2}, "8 missing|missing"),
         ({"encoder_type": "skip"}, "only those of ddpmpp and ncsnpp"),
-        ({"channel_mult": [1, 99]}, "too wide"),
+        ({"channel_mult": [1, 99]}, "wider than supported"),
         ({"out_channels": 6}, "out_channels is 6; only 3"),
         ({"dropout": "much"}, "dropout is much"),
         ({"skip_scale": 2.0}, "setting 'skip_scale'"),

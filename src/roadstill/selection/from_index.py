@@ -95,7 +95,7 @@ def select_from_index(
     """
     known = read_json(index / "index.json")
     if not isinstance(known, dict) or not {"data", "sensors", "frames"} <= set(known):
-        raise UserError(f"{index / 'index.json'} was not written by `roadstill index`; index again")
+        raise UserError(f"{index / 'index.json'} was not written by `roadstill index`; run that again")
     source = index / "train.parquet"
     facts = read_facts(source)
     chosen = pick_rows(facts, facts.labels, CLASS_NAMES, method, per_class=per_class, seed=seed, where=str(source))
@@ -130,7 +130,7 @@ def _write_rows(source: Path, rows: NDArray[np.int64], path: Path, rule: BrakeLa
 def _link(file: Path, target: Path) -> None:
     """Puts the same file at another place, without a second copy if the file system can share it."""
     if not file.is_file():
-        raise UserError(f"{file} does not exist; index again, or leave the part out with train_only")
+        raise UserError(f"{file} does not exist; run `roadstill index` again, or leave the part out with train_only")
     try:
         os.link(file, target)
     except OSError:
