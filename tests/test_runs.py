@@ -11,6 +11,7 @@ from roadstill.errors import UserError
 from roadstill.runs import (
     Stage,
     atomic_path,
+    check_groups,
     digest_file,
     digest_of,
     group,
@@ -78,6 +79,11 @@ class Grouped:
 
 
 @dataclass(frozen=True)
+class Flattened:
+    ema: Average = group(Average())
+
+
+@dataclass(frozen=True)
 class Flat:
     steps: int = 5
     ema: str = "on"
@@ -96,6 +102,21 @@ def test_settings_are_read_with_and_without_their_group():
     assert regrouped(Grouped, {"steps": 1, "other": 2}) == {"steps": 1, "other": 2}
     with pytest.raises(UserError, match=r"^ema.decay is given twice, once without its group; leave one out$"):
         regrouped(Grouped, {"ema_decay": 0.5, "ema": {"decay": 0.6}})
+
+
+def test_null_groups_are_left_out_and_yaml_s_booleans_are_texts_where_texts_are_wanted():
+    assert regrouped(Grouped, {"ema": None, "steps": 1}) == {"steps": 1}
+    assert regrouped(Grouped, {"ema": None, "ema_decay": 0.5}) == {"ema": {"decay": 0.5}}
+    for off in ({"ema": False}, {"ema": {"mode": False}}):
+        assert regrouped(Grouped, off) == {"ema": {"mode": "off"}}
+    with pytest.raises(UserError, match=r"^ema is 3; it holds settings by name: mode, decay, late$"):
+        regrouped(Flattened, {"ema": 3})
+
+
+def test_a_group_of_another_type_is_refused_at_once():
+    check_groups(Grouped())
+    with pytest.raises(UserError, match=r"^ema is 'off'; give a Average, as ema=Average\(...\)$"):
+        check_groups(Grouped(ema="off"))
 
 
 def test_the_name_that_a_setting_has_now():

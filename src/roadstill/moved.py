@@ -21,8 +21,11 @@ GONE_IN = "0.3.0"
 MOVED = {
     f"roadstill.{old}": f"roadstill.{new}"
     for old, new in {
+        "archives": "data.archives",
         "checkpoints": "generator.checkpoints",
         "cifar10": "data.cifar10",
+        "edm_files": "generator.edm_weights",
+        "expectations": "data.thesis_counts",
         "filters": "frames.filters",
         "finetune": "generator.finetune",
         "folders": "data.folders",
@@ -32,6 +35,8 @@ MOVED = {
         "hub": "weights",
         "indexing": "data.indexing",
         "latents": "codecs.latents",
+        "loops": "learning.loops",
+        "noising": "generator.noising",
         "pictures": "data.picture_store",
         "precision": "learning.precision",
         "prepare": "data.prepare",
@@ -39,10 +44,27 @@ MOVED = {
         "pretrain": "codecs.training",
         "privacy": "data.privacy",
         "refine": "generator.refine",
+        "sources.boxes": "sources.navsim.boxes",
+        "sources.cifar10_batch": "sources.cifar10.batch",
+        "sources.cifar10_files": "sources.cifar10.files",
+        "sources.cifar10_parquet": "sources.cifar10.parquet",
+        "sources.csv_cells": "sources.csv.cells",
+        "sources.csv_config": "sources.csv.config",
+        "sources.csv_drives": "sources.csv.drives",
+        "sources.csv_rows": "sources.csv.rows",
+        "sources.csv_table": "sources.csv.table",
+        "sources.edm_pickle": "sources.pickles.edm_pickle",
+        "sources.lookup": "sources.navsim.lookup",
+        "sources.pickled_arrays": "sources.pickles.arrays",
+        "sources.plain_tree": "sources.pickles.plain_tree",
+        "sources.presets": "sources.navsim.presets",
+        "sources.schema": "sources.navsim.schema",
+        "sources.unpickle": "sources.pickles.unpickle",
         "splits": "frames.splits",
         "steps": "generator.step",
         "studies": "pipeline.studies",
         "training": "generator.config",
+        "verify": "data.verify",
     }.items()
 }
 _RECORDED = {new: old for old, new in MOVED.items()}
@@ -64,7 +86,8 @@ class _Alias(ModuleType):
     """An old module's name for the module that took its place."""
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(importlib.import_module(MOVED[self.__name__]), name)
+        module = importlib.import_module(MOVED[self.__name__])
+        return [each for each in dir(module) if each[0] != "_"] if name == "__all__" else getattr(module, name)
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):

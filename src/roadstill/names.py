@@ -5,9 +5,13 @@ that someone else wrote; the readers of such files cannot import this module (a 
 """
 
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeAlias
 
 from roadstill.moved import present
+
+Settings: TypeAlias = dict
+"""Keyword arguments that a user gives by name. A bare dict, since the parser would read the texts of a
+``dict[str, Any]`` once more as YAML: "001" became 1, and "off" False."""
 
 
 def dotted(path: str) -> Any:

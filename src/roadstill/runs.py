@@ -49,23 +49,51 @@ def group(default: Any, **old: str) -> Any:
 def regrouped(kind: type, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of a dataclass as a file holds them, those that stand flat put into their `group`.
 
+    A group that is null is left out. YAML reads an unquoted ``off`` as false; where a text is wanted, it is one again.
+
     Raises:
-        UserError: a setting stands both flat and in its group.
+        UserError: a setting stands both flat and in its group, or a group is no settings by name.
     """
     out = dict(settings)
     for each in fields(kind):
         if "flat" not in each.metadata:
             continue
-        old = each.metadata["flat"]
-        names = {old.get(inner.name, inner.name): inner.name for inner in fields(each.metadata["kind"])}
+        old, inner_fields = each.metadata["flat"], {inner.name: inner for inner in fields(each.metadata["kind"])}
+        names = {old.get(name, name): name for name in inner_fields}
+        if each.name in out and out[each.name] is None:
+            del out[each.name]
         flat = [name for name in names if name in out and not (name == each.name and isinstance(out[name], Mapping))]
         found = {names[name]: out.pop(name) for name in flat}
-        within = out.get(each.name) or {}
+        within = out.get(each.name, {})
+        if not isinstance(within, Mapping):
+            raise UserError(f"{each.name} is {within!r}; it holds settings by name: {', '.join(inner_fields)}")
+        for part in (found, within := dict(within)):
+            part.update(
+                {
+                    name: "on" if value else "off"
+                    for name, value in part.items()
+                    if isinstance(value, bool) and name in inner_fields and isinstance(inner_fields[name].default, str)
+                }
+            )
+        if within:
+            out[each.name] = within
         if twice := [f"{each.name}.{name}" for name in found if name in within]:
             raise UserError(f"{twice[0]} is given twice, once without its group; leave one out")
         if found:
             out[each.name] = found | within
     return out
+
+
+def check_groups(config: Any) -> None:
+    """Refuses a `group` of another type, which would fail far from here.
+
+    Raises:
+        UserError: names the field and the class that it takes.
+    """
+    for each in fields(config):
+        kind = each.metadata.get("kind")
+        if kind is not None and not isinstance(value := getattr(config, each.name), kind):
+            raise UserError(f"{each.name} is {value!r}; give a {kind.__name__}, as {each.name}={kind.__name__}(...)")
 
 
 def grouped_name(kind: Any, name: str, *, is_group: bool = False) -> str:

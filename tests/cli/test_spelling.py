@@ -90,3 +90,36 @@ def test_files_of_settings_that_are_older_than_their_groups_are_read(tmp_path):
     tuning.write_text("{steps: 1, labels: {dropout: 0.2}}\n")
     assert said("finetune", "in", "out", f"--tuning={tuning}")[2:] == [f"--tuning={tuning}"]
     assert said("finetune", "in", "out", "--config", "nowhere.yaml")[2:] == ["--config", "nowhere.yaml"]
+
+
+def test_a_configuration_as_json_is_read_without_its_groups_too():
+    words = said("finetune", "in", "out", "--tuning", '{"steps": 2, "ema_decay": 0.5, "minimax": null}')
+    assert json.loads(words[3]) == {"steps": 2, "ema": {"decay": 0.5}}
+
+
+def test_a_file_of_options_may_name_a_file_of_settings(tmp_path):
+    (tmp_path / "tuning.yaml").write_text("{ema: off, label_init: mean}\n")
+    (tmp_path / "all.yaml").write_text("{seed: 3, tuning: tuning.yaml}\n")
+    words = said("finetune", "in", "out", "--config", str(tmp_path / "all.yaml"))
+    assert json.loads(words[3]) == {"seed": 3, "tuning": {"ema": {"mode": "off"}, "labels": {"init": "mean"}}}
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        (["--tuning", '{"ema_decay": 0.5, "ema": {"decay": 0.3}}'], "ema.decay is given twice, once without its group"),
+        (["--tuning", '{"labels": [1, 0]}'], "labels is [1, 0]; it holds settings by name: balanced, rows, init"),
+        (["--tuning.steps.x", "1"], "there is no option --tuning.steps.x; did you mean --tuning.steps?"),
+    ],
+)
+def test_groups_that_are_none_are_refused_in_one_line(typed, says, capsys):
+    assert main(["finetune", "in", "out", *typed]) == 2
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["001", "off", "null", "1e3", "yes"])
+def test_a_text_among_a_users_settings_stays_a_text(text, tmp_path, capsys):
+    settings = json.dumps({"drive": text})
+    (tmp_path / "t.csv").write_text("image,time,speed\n")
+    assert main(["index", str(tmp_path / "t.csv"), str(tmp_path / "out"), "--source_settings", settings]) == 2
+    assert f"no column {text!r}" in capsys.readouterr().err

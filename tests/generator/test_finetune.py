@@ -374,6 +374,20 @@ def test_what_is_no_criterion_is_refused_in_one_line(monkeypatch, path, settings
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("criterion", "says"),
+    [
+        (lambda estimate, clean, label: estimate.flatten(1).mean(1), r"a tensor \(4,\)"),
+        (lambda estimate, clean, label: 0.5, "a float"),
+    ],
+)
+def test_a_criterion_that_returns_no_scalar_is_named(latents, base, tmp_path, monkeypatch, criterion, says):
+    monkeypatch.setitem(sys.modules, "my_criteria", SimpleNamespace(mine=criterion))
+    config = FinetuneConfig(steps=1, batch_size=4, criteria={"my_criteria.mine": 0.5})
+    with pytest.raises(UserError, match=f"criterion 'my_criteria.mine' returned {says}; it should be a scalar tensor"):
+        finetune(latents, base=base, out=tmp_path / "run", config=config, seed=0)
+
+
 def test_rows_visit_everything_once_per_epoch_and_classes_take_turns():
     seen = np.concatenate([rows_of_step(10, 4, seed=0, step=step) for step in range(5)])
     assert sorted(seen[:10]) == sorted(seen[10:]) == list(range(10))

@@ -25,3 +25,25 @@ class AtShare:
     def choose(self, images, rows, *, count, rng):
         first = round(self.share * (len(rows) - count))
         return rows[first : first + count]
+
+
+class Typed:
+    """Its annotation is written as text."""
+
+    def __init__(self, limit: "float" = 1.0):
+        self.limit = limit
+
+    def choose(self, images, rows, *, count, rng):
+        return rows[:count]
+
+
+class Faulty:
+    """Does what its setting names."""
+
+    def __init__(self, how="raises"):
+        self.how = how
+
+    def choose(self, images, rows, *, count, rng):
+        if self.how == "raises":
+            raise KeyError("speed")
+        return {"few": rows[: count - 1], "twice": rows[[0] * count], "beyond": rows[:count] + 1000}[self.how]

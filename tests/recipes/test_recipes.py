@@ -2,7 +2,9 @@
 
 import pytest
 
+from roadstill.agents import AgentConfig
 from roadstill.errors import UserError
+from roadstill.generator.config import Ema, Minimax
 from roadstill.recipes import Arm, Recipe, at_budgets, read_recipe, recipe_sizes, shipped_recipes
 from roadstill.runs import digest_of, plain
 
@@ -95,3 +97,41 @@ def test_settings_leave_the_digests_of_arms_without_any_as_they_were():
 def test_every_shipped_recipe_is_found_by_name():
     assert "demo" in shipped_recipes()
     assert read_recipe("demo").arms["random"].kind == "random"
+
+
+ARMS = "name: m\nseeds: 3\narms:\n  random: {kind: random, label: r}\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ("  s: {kind: generated, label: s, finetune: {label_init: meann}}", "arms.s.finetune: labels.init is 'meann'"),
+        ("  s: {kind: generated, label: s, finetune: {minimax: {memory: 3}}}", "arms.s.finetune: .* 'minimax.memory'"),
+        ("  s: {kind: generated, label: s, finetune: {labels: [1, 0]}}", "labels is .1, 0.; it holds settings by name"),
+        ("sampling: {teacher: 0.2}", "teacher is 0.2; it holds settings by name: guidance, interval"),
+        ("sizes: x", "sizes is 'x'; it should be a mapping"),
+        ("finetune: [1]", "finetune is '.1.'; it should be a mapping"),
+    ],
+)
+def test_wrong_settings_are_named_in_one_line(tmp_path, more, says):
+    path = tmp_path / "r.yaml"
+    path.write_text(f"{ARMS}{more}\n")
+    with pytest.raises(UserError, match=f"r.yaml: {says}") as refused:
+        read_recipe(str(path))
+    assert "\n" not in str(refused.value)
+    assert "<class" not in str(refused.value)
+
+
+def test_what_is_null_is_as_usual(tmp_path):
+    path = tmp_path / "r.yaml"
+    arm = "  s: {kind: generated, label: s, finetune: {minimax: null, ema: off, diversity: 0.5}}"
+    path.write_text(f"{ARMS}{arm}\nagent: null\nworld: null\nsampling: {{noise: null}}\n")
+    recipe = read_recipe(str(path))
+    assert recipe.agent == AgentConfig()
+    assert (recipe.arms["s"].finetune.minimax, recipe.arms["s"].finetune.ema) == (Minimax(diversity=0.5), Ema("off"))
+
+
+def test_texts_of_settings_stay_texts(tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_text(f'{ARMS}hook: my.hook\nhook_settings: {{mode: "001", way: "off"}}\n')
+    assert read_recipe(str(path)).hook_settings == {"mode": "001", "way": "off"}

@@ -179,3 +179,23 @@ def test_what_a_constructor_refuses_is_one_line_too():
     check_settings("own_selectors.AtShare", {"share": 3})  # a user's class is made only when it is wanted
     with pytest.raises(UserError, match=r"^selector 'own_selectors.AtShare': share is 3; it is from 0 to 1; it takes"):
         make_selector("own_selectors.AtShare", {}, {"share": 3})
+
+
+def test_annotations_as_text_are_annotations():
+    with pytest.raises(UserError, match="limit is 'x', not float; it takes limit"):
+        check_settings("own_selectors.Typed", {"limit": "x"})
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ("raises", "KeyError: 'speed'"),
+        ("few", "picked 1 images, not 2"),
+        ("twice", "picked an image twice"),
+        ("beyond", "picked from another class"),
+    ],
+)
+def test_a_selector_of_ones_own_that_fails_is_one_line(how, says):
+    made = make_selector("own_selectors.Faulty", {}, {"how": how})
+    with pytest.raises(UserError, match=f"^selector own_selectors.Faulty failed: {says}$"):
+        select(pictureless([0] * 5), made, per_class=2, seed=0)

@@ -15,7 +15,7 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter, auto_cli, set_par
 from roadstill.cli.spelling import hint_at
 from roadstill.errors import UserError
 
-_NOUNS = {int: "whole number", float: "number", str: "text", Path: "path", bool: "true or false"}
+_NOUNS = {int: "whole number", float: "number", str: "text", Path: "path", bool: "true or false", dict: "JSON object"}
 _METAVARS = {int: "N", float: "NUMBER", str: "TEXT", Path: "PATH", bool: "[{true,false}]"}
 
 _PARSERS_OWN: dict[Any, str] = {
@@ -86,6 +86,8 @@ class OneLineParser(ArgumentParser):
             names = getattr(getattr(action, "basetype", None), "NAMED", {})
             return f"{name} is {found[1]}; it must be {_either([*names, 'a YAML or JSON file'])}"
         hint = None if action is None else hint_of(action)
+        if hint in _NOUNS and (found := re.search(r"NestedArg\(key='(.+?)'", line)):
+            return self._no_option(f"{name}.{found[1]}", [name])
         if hint is not None and len(keys) == 1 and (found := re.search(r"Option '([^']+)' is not accepted", line)):
             fields = {field for each in _variants(hint) if is_dataclass(each) for field in get_type_hints(each)}
             return self._no_option(f"{name}.{found[1]}", [f"{name}.{field}" for field in fields])

@@ -9,6 +9,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import yaml
 
+from roadstill.errors import UserError
 from roadstill.runs import grouped_name, regrouped
 
 _BOTH_SPELLINGS = ("config", "print_config")  # the parser's own options
@@ -78,25 +79,46 @@ def _in_group(name: str, value: str, hints: Mapping[str, Any]) -> str:
     return f"{first}.{grouped_name(kind, setting, is_group=value.startswith('{'))}"
 
 
-def _file_in_groups(path: str, hint: Any) -> str:
-    """A file of options, or of a configuration's settings; as JSON if settings in it stand without their group."""
+def _grouped_text(given: str, hint: Any) -> str:
+    """A file of options, or a configuration as a file or as JSON; as JSON if settings in it stand without their group.
+
+    Args:
+        given: path, or JSON.
+        hint: dataclass of the configuration; of a file of options the types of all of them.
+    """
+    path = Path(given)
     try:
-        given = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        kinds = hint if isinstance(hint, Mapping) else {"": hint}
-        found = given if isinstance(hint, Mapping) else {"": given}
-        read = {
-            name: regrouped(kinds[name], part) if isinstance(part, dict) and is_dataclass(kinds.get(name)) else part
-            for name, part in found.items()
-        }
-    except (OSError, ValueError, AttributeError, yaml.YAMLError):
-        return path  # the parser says what is wrong
-    return path if read == found else json.dumps(read if isinstance(hint, Mapping) else read[""])
+        found = yaml.safe_load(given if given.startswith("{") else path.read_text(encoding="utf-8"))
+        if not isinstance(hint, Mapping):
+            read: Any = regrouped(hint, found)
+        else:
+            read = {name: _part(part, hints_class(hint.get(name)), path.parent) for name, part in found.items()}
+    except UserError:
+        raise
+    except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError):
+        return given  # the parser says what is wrong
+    return given if read == found else json.dumps(read)
+
+
+def _part(part: Any, kind: type | None, folder: Path) -> Any:
+    """One option of a file: a configuration in its groups, read from a file of its own if that is what is named."""
+    if kind is None:
+        return part
+    if isinstance(part, str) and (folder / part).is_file():
+        inner = yaml.safe_load((folder / part).read_text(encoding="utf-8"))
+        return part if inner == (read := regrouped(kind, inner)) else read
+    return regrouped(kind, part) if isinstance(part, dict) else part
+
+
+def hints_class(hint: Any) -> type | None:
+    """The dataclass that an option is of, if it is one."""
+    return hint if isinstance(hint, type) and is_dataclass(hint) else None
 
 
 def _value(words: Sequence[str], hint: Any) -> str:
     """What was typed for an option as one word: a list as JSON, a configuration's name as what it stands for."""
-    if isinstance(hint, Mapping) or (is_dataclass(hint) and not words[0].startswith("{")):
-        words = [_file_in_groups(words[0], hint)]
+    if isinstance(hint, Mapping) or hints_class(hint):
+        words = [_grouped_text(words[0], hint)]
     if (item := item_of(hint)) is not None:
         return _listed(words, item)
     named: Mapping[str, Any] = getattr(hint, "NAMED", {})

@@ -71,10 +71,10 @@ def find_source(name: str) -> Callable[..., Any]:
         inspect.signature(found)
     except (TypeError, ValueError) as error:
         close = difflib.get_close_matches(name, SOURCES, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"choose one of {', '.join(SOURCES)}"
-        why = f" ({error})" if "." in name else ""
+        why, known = f" ({error})" if "." in name else "", f"choose one of {', '.join(SOURCES)}"
+        hint = f"did you mean {close[0]!r}? Else {known}" if close else known
         raise UserError(
-            f"source {name!r} is unknown{why}; {hint}, or give the dotted path of a class or function of yours"
+            f"source {name!r} is unknown{why}; {hint}, or give the dotted path of your own class or function"
         ) from None
     made: Callable[..., Any] = found
     return made

@@ -9,7 +9,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 from roadstill.errors import UserError
-from roadstill.runs import group, later
+from roadstill.runs import check_groups, group, later
 from roadstill.schedules import NoiseSchedule
 
 GUIDANCE, STEPS = 4.0, 50
@@ -135,6 +135,7 @@ class Sampling:
     mixed_precision: str = "no"
 
     def __post_init__(self) -> None:
+        check_groups(self)
         if self.batch_size < 1:
             raise UserError(f"batch_size is {self.batch_size}; it must be at least 1")
         if min(self.guidance or 0, self.teacher.guidance) < 0:

@@ -67,7 +67,7 @@ class LabelledDenoiser(ABC):
         label_rows: Sequence[int] | None = None,
     ) -> None:
         if not 0 <= label_dropout <= 1:
-            raise UserError(f"label_dropout is {label_dropout}; it is a probability, 0 to 1")
+            raise UserError(f"label_dropout (labels.dropout) is {label_dropout}; it is a probability, 0 to 1")
         self.network = network
         self.label_dropout, self.guided_channels = label_dropout, guided_channels
         # Read now: a wrapper for several devices may hide them later.
@@ -76,7 +76,9 @@ class LabelledDenoiser(ABC):
         self.latent_shape: tuple[int, int, int] = (body.in_channels, body.input_size, body.input_size)
         self.label_rows = None if label_rows is None else tuple(label_rows)
         if self.label_rows and not all(0 <= row < self.num_classes for row in self.label_rows):
-            raise UserError(f"label_rows {list(self.label_rows)} name rows beyond the network's {self.num_classes}")
+            raise UserError(
+                f"label_rows (labels.rows) {list(self.label_rows)} name rows beyond the network's {self.num_classes}"
+            )
 
     @classmethod
     def of(

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from roadstill.adapters import Adapter, DiffFit
 from roadstill.denoisers.kinds import KINDS
 from roadstill.errors import UserError
+from roadstill.names import Settings
 from roadstill.networks.kinds import NetworkConfig, SongUNetConfig, UNet2DConfig
-from roadstill.runs import group, later
+from roadstill.runs import check_groups, group, later
 
 
 def _choose(name: str, value: str | None, *allowed: str | None) -> None:
@@ -29,7 +29,7 @@ class Minimax:
         reduce: ``pairs`` (reference) or ``samples`` (the text's equation).
         estimate: latents that the criteria compare: ``clean``, the estimate of the clean latent (reference), or
             ``zt_minus_eps``, the noisy latent minus the noise estimate (the thesis' text).
-        t_max: applies the criteria to samples at steps (of EDM: noise levels) up to this one only; ``None`` to all.
+        t_max: applies the criteria to samples at steps (of EDM: noise levels) up to this one only; not given, to all.
     """
 
     representativeness: float = 0.0
@@ -56,7 +56,7 @@ class Term:
     """
 
     weight: float
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: Settings = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Labels:
 
     Attributes:
         balanced: whether every class takes its turn, whatever its share of the data.
-        rows: the network's class row of each label; ``None`` means label = row. With ``init: mean`` those whose mean
+        rows: the network's class row of each label; not given, label = row. With ``init: mean`` those whose mean
             the new rows start from, such as a table's street scenes (semantic initialisation).
         init: ``base`` keeps the base's label table, ``mean`` starts a new one from its mean row.
         dropout: share of samples that lose their label.
@@ -124,9 +124,9 @@ class FinetuneConfig:
         weight_decay: weight decay of AdamW.
         warmup_steps: steps of linear rise.
         lr_decay: ``none`` or ``cosine``.
-        clip: largest gradient norm; ``None`` does not clip.
+        clip: largest gradient norm; not given, gradients are not clipped.
         adapters: choice of what learns; from scratch it must be ``Full()`` alone.
-        network: sizes of a network to train from scratch, a DiT or one of EDM's U-Nets; ``None`` adapts the base.
+        network: sizes of a network to train from scratch, a DiT or one of EDM's U-Nets; not given, the base is adapted.
         objective: prediction target of the network: ``noise`` (DiT), ``velocity`` (SiT) or ``denoised`` pictures (EDM);
             if not given, that of the base, and the usual one of the network from scratch or from weights of others.
         schedule: ``linear``, ``cosine:2``, ``spoon_cosine:2``, ``progressive:6,5,4,3,2`` (phases may be ``linear``), or
@@ -140,7 +140,7 @@ class FinetuneConfig:
         ema: the moving average.
         labels: order of the classes, and the rows of the label table.
         edm: settings that only EDM has.
-        guided_channels: leading latent channels that guidance moves; ``None`` means all, the reference has 3 of 4.
+        guided_channels: number of leading latent channels that guidance moves (reference: 3 of 4); not given, all.
         mixed_precision: ``no``, or ``bf16`` where the machine computes in it.
         gradient_accumulation: parts that a batch is computed in.
         gradient_checkpointing: computes each block again in the backward pass instead of keeping what it held: a third
@@ -180,6 +180,7 @@ class FinetuneConfig:
     log_every: int = 50
 
     def __post_init__(self) -> None:
+        check_groups(self)
         _choose("lr_decay", self.lr_decay, "none", "cosine")
         _choose("objective", self.objective, None, *KINDS)
         _choose("mixed_precision", self.mixed_precision, "no", "bf16")

@@ -123,7 +123,11 @@ def _terms(
     kept = slice(None) if config.minimax.t_max is None else estimate.t <= config.minimax.t_max
     if criteria and (config.minimax.t_max is None or bool(kept.any())):  # type: ignore[union-attr]
         for name, criterion in criteria.items():
-            terms[name] = weight_of(name, config) * criterion(found[kept], clean[kept], label[kept])
+            term = criterion(found[kept], clean[kept], label[kept])
+            if not isinstance(term, Tensor) or term.shape != ():
+                said = f"a tensor {tuple(term.shape)}" if isinstance(term, Tensor) else f"a {type(term).__name__}"
+                raise UserError(f"criterion {name.replace('/', '.')!r} returned {said}; it should be a scalar tensor")
+            terms[name] = weight_of(name, config) * term
     return terms
 
 

@@ -1,15 +1,19 @@
 """Recipes on disk: a YAML file and its sizes, laid over the recipe that it is like, checked field by field."""
 
+import re
+from copy import deepcopy
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
+from types import NoneType
 from typing import Any, Literal
 
 import yaml
+from jsonargparse import ArgumentError, ArgumentParser
 
 from roadstill.errors import UserError
 from roadstill.recipes.recipe import Recipe
-from roadstill.recipes.spelling import in_groups, unrecorded
+from roadstill.recipes.spelling import GROUPED, in_groups, unrecorded
 
 Size = Literal["toy", "small", "full"]
 
@@ -73,7 +77,13 @@ def _read(source: str, depth: int = 4) -> tuple[Path, dict[str, Any]]:
         raise UserError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(fields, dict):
         raise UserError(f"{path} holds no recipe; it should be a mapping with the fields of a recipe")
-    fields = in_groups(unrecorded(fields, Recipe))
+    for name in ("arms", "sizes", "thesis", "finetune"):
+        if not isinstance(fields.get(name), (dict, NoneType)):
+            raise UserError(f"{path}: {name} is {str(fields[name])[:80]!r}; it should be a mapping")
+    try:
+        fields = in_groups(unrecorded(fields, Recipe))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     if (like := fields.pop("like", None)) is not None:
         if not depth:
             raise UserError(f"{path} is like a recipe that is like a recipe ... without end")
@@ -86,7 +96,7 @@ def _completed(fields: dict[str, Any]) -> dict[str, Any]:
     shared, arms = fields.get("finetune"), fields.get("arms")
     if not isinstance(arms, dict):
         return fields
-    arms = _wanted(arms)
+    arms = {str(name): arm for name, arm in _wanted(arms).items()}
     if shared is not None:
         for name, arm in arms.items():
             if isinstance(arm, dict) and arm.get("finetune") is not None:
@@ -118,17 +128,40 @@ def at_budgets(recipe: Recipe) -> Recipe:
 
 def parse_recipe(fields: dict[str, Any], *, where: str) -> Recipe:
     """Checks names and types of all fields, nested ones too."""
-    from jsonargparse import ArgumentError, ArgumentParser
-
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(Recipe, "recipe")
     try:
         # Without defaults: the classes have them, and laying them under every nested field takes four times as long.
-        parsed = parser.instantiate(parser.parse_object({"recipe": fields}, defaults=False))
-    except ArgumentError as error:
-        raise UserError(f"{where}: {' '.join(str(error).split())}") from None
+        given = {name: deepcopy(value) for name, value in fields.items() if value is not None}  # the parser changes it
+        parsed = parser.instantiate(parser.parse_object({"recipe": given}, defaults=False))
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    except (ArgumentError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{where}: {_part_at_fault(fields) or ' '.join(str(error).split())[:300]}") from None
     recipe: Recipe = parsed.recipe
     return recipe
+
+
+def _part_at_fault(fields: dict[str, Any]) -> str | None:
+    """What is wrong with the settings of a training or a sampling, if that is where a recipe fails, by their names."""
+    parts = {name: fields.get(name) for name in GROUPED}
+    for arm, its in fields["arms"].items() if isinstance(fields.get("arms"), dict) else ():
+        if isinstance(its, dict):
+            parts |= {f"arms.{arm}.{name}": its.get(name) for name in GROUPED}
+    for where, part in parts.items():
+        if part is None:
+            continue
+        name = where.rpartition(".")[2]
+        parser = ArgumentParser(exit_on_error=False)
+        parser.add_class_arguments(GROUPED[name], name)
+        try:
+            parser.instantiate(parser.parse_object({name: deepcopy(part)}, defaults=False))
+        except UserError as error:
+            return f"{where}: {error}"
+        except (ArgumentError, TypeError, ValueError, AttributeError) as error:
+            said = re.sub(r"<class '[\w.]*?(\w+)'>", r"\1", " ".join(str(error).split()))
+            return f"{where}: {said[:300]}"
+    return None
 
 
 def _overlay(below: Any, above: Any) -> Any:

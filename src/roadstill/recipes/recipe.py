@@ -12,6 +12,7 @@ from roadstill.denoisers.base import Sampling
 from roadstill.errors import UserError
 from roadstill.generator.config import FinetuneConfig
 from roadstill.generator.refine import Refinement
+from roadstill.names import Settings
 from roadstill.protocols import PROTOCOLS, ProtocolName
 from roadstill.runs import later
 from roadstill.selection.registry import check_settings, makes_pictures
@@ -74,9 +75,9 @@ class Arm:
     refine: Refinement | None = None
     seeds: int | None = None
     per_class: int | None = None
-    settings: dict[str, Any] | None = later(None)
-    start_settings: dict[str, Any] | None = later(None)
-    choose_settings: dict[str, Any] | None = later(None)
+    settings: Settings | None = later(None)
+    start_settings: Settings | None = later(None)
+    choose_settings: Settings | None = later(None)
 
     def __post_init__(self) -> None:
         for role, name, settings in self._roles:
@@ -152,14 +153,14 @@ class Recipe:
     world: World = field(default_factory=World)
     data: str | None = None
     source: str = NAVSIM
-    source_settings: dict[str, Any] | None = later(None)
+    source_settings: Settings | None = later(None)
     group: str | None = None
     index: IndexConfig = field(default_factory=IndexConfig)
     protocol: ProtocolName = "honest"
     test_index: IndexConfig | None = None
     image_px: int = 128
     hook: str | None = None
-    hook_settings: dict[str, Any] | None = None
+    hook_settings: Settings | None = None
     max_per_class: int | None = None
     per_class: int = 10
     budgets: tuple[int, ...] = ()
@@ -171,7 +172,7 @@ class Recipe:
     pretrain: FinetuneConfig | None = None
     agent: AgentConfig = field(default_factory=AgentConfig)
     full_agent: AgentConfig = field(default_factory=AgentConfig)
-    others: dict[str, dict[str, Any]] = field(default_factory=dict)
+    others: dict[str, Settings] = field(default_factory=dict)
     judged_on: Literal["test", "dev"] = "test"
     looks: int = 4
     features: FeatureNetwork = "agent"

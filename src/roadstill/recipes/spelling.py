@@ -11,7 +11,7 @@ from roadstill.generator.config import FinetuneConfig
 from roadstill.networks.kinds import NetworkConfig, SongUNetConfig, UNet2DConfig
 from roadstill.runs import regrouped
 
-_GROUPED = {"finetune": FinetuneConfig, "pretrain": FinetuneConfig, "sampling": Sampling}
+GROUPED = {"finetune": FinetuneConfig, "pretrain": FinetuneConfig, "sampling": Sampling}
 _CHOICES = {kind.__name__: kind for kind in (Full, BitFit, DiffFit, LoRA, NetworkConfig, SongUNetConfig, UNet2DConfig)}
 """Classes of which a field takes several, so that a recipe names one by its class path."""
 
@@ -24,8 +24,8 @@ def in_groups(settings: dict[str, Any]) -> dict[str, Any]:
     """
     found = dict(settings)
     for name, value in settings.items():
-        if isinstance(value, dict) and name in _GROUPED:
-            found[name] = regrouped(_GROUPED[name], value)
+        if isinstance(value, dict) and name in GROUPED:
+            found[name] = regrouped(GROUPED[name], value)
         elif isinstance(value, dict) and name in ("arms", "sizes"):
             found[name] = {key: in_groups(each) if isinstance(each, dict) else each for key, each in value.items()}
     return found

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from roadstill.errors import UserError
+from roadstill.errors import UserError, one_line
 from roadstill.imagesets import ImageSet
 from roadstill.runs import plain, seed_of
 
@@ -118,7 +118,8 @@ def pick_rows(
         where: name of the source in error messages.
 
     Raises:
-        UserError: a class has fewer than ``per_class`` rows.
+        UserError: a class has fewer than ``per_class`` rows, or a user's own selector fails or chooses other than
+            ``per_class`` different rows of each class.
     """
     if per_class < 1:
         raise UserError(f"per_class is {per_class}; it must be at least 1")
@@ -130,11 +131,18 @@ def pick_rows(
                 f"lower per_class or loosen the filters"
             )
     rngs = [np.random.default_rng(seed_of("select", seed, label)) for label in range(len(rows))]
-    chosen = choose_each(method, images, rows, count=per_class, rngs=rngs)
-    for its, picked in zip(rows, chosen, strict=True):
-        assert len(picked) == per_class, f"{type(method).__name__} picked {len(picked)} images, not {per_class}"
-        assert len(np.unique(picked)) == per_class, f"{type(method).__name__} picked an image twice"
-        assert np.isin(picked, its).all(), f"{type(method).__name__} picked from another class"
+    kind, ours = type(method), type(method).__module__.partition(".")[0] == "roadstill"
+    try:
+        chosen = choose_each(method, images, rows, count=per_class, rngs=rngs)
+        for its, picked in zip(rows, chosen, strict=True):
+            assert len(picked) == per_class, f"picked {len(picked)} images, not {per_class}"
+            assert len(np.unique(picked)) == per_class, "picked an image twice"
+            assert np.isin(picked, its).all(), "picked from another class"
+    except Exception as error:
+        if ours or isinstance(error, UserError):
+            raise
+        said = f"{type(error).__name__}: {error}" if not isinstance(error, AssertionError) else str(error)
+        raise UserError(f"selector {kind.__module__}.{kind.__qualname__} failed: {one_line(said)}") from error
     return chosen
 
 

@@ -163,7 +163,9 @@ def make_selector(name: str, tools: Tools, settings: Mapping[str, Any] | None = 
 def _made(name: str, kind: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
     try:
         return kind(**arguments)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # a user's class may raise anything
+        if kind in SELECTORS.values() and not isinstance(error, (TypeError, ValueError)):
+            raise
         raise UserError(f"selector {name!r}: {' '.join(str(error).split())}; {_takes(kind)}") from None
 
 
@@ -172,9 +174,17 @@ def _settings_of(kind: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     bound = kind.keywords if isinstance(kind, partial) else {}
     return {
         name: each
-        for name, each in inspect.signature(kind).parameters.items()
+        for name, each in _parameters(kind).items()
         if name not in (*_TOOLS, *bound) and each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)
     }
+
+
+def _parameters(kind: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    """Parameters with their annotations, also where these are written as text."""
+    try:
+        return inspect.signature(kind, eval_str=True).parameters
+    except (NameError, SyntaxError, TypeError, AttributeError):  # a name that only a type checker knows
+        return inspect.signature(kind).parameters
 
 
 def _takes_any(kind: Callable[..., Any]) -> bool:

@@ -15,6 +15,7 @@ from roadstill.frames import BrakeLabel
 from roadstill.frames.filters import FrameFilter, SceneFilter
 from roadstill.frames.splits import SPLITS
 from roadstill.imagesets import ImageSet
+from roadstill.names import Settings
 from roadstill.parallel import Shard
 from roadstill.protocols import ProtocolName
 from roadstill.sources.csv.config import CsvConfig
@@ -56,7 +57,7 @@ def index(
     out: Path,
     *,
     source: str = "navsim",
-    source_settings: dict[str, Any] | None = None,
+    source_settings: Settings | None = None,
     csv: CsvConfig = CsvConfig(),  # noqa: B008
     preset: str = "all",
     navsim_config: Path | None = None,
@@ -202,10 +203,10 @@ def prepare(
     max_per_class: int | None = None,
     label: str = "brake",
     source: str | None = None,
-    source_settings: dict[str, Any] | None = None,
+    source_settings: Settings | None = None,
     group: str | None = None,
     hook: str | None = None,
-    hook_settings: dict[str, Any] | None = None,
+    hook_settings: Settings | None = None,
     shard: str | None = None,
     dev_images: int | None = None,
     workers: int = 2,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from roadstill.agents import AgentConfig
 from roadstill.errors import UserError
+from roadstill.names import Settings
 
 if TYPE_CHECKING:
     from roadstill.selection import Features
@@ -16,7 +17,7 @@ def select(
     out: Path,
     *,
     method: str = "random",
-    settings: dict[str, Any] | None = None,
+    settings: Settings | None = None,
     from_index: bool = False,
     train_only: bool = False,
     teacher: Path | None = None,
