@@ -1,4 +1,6 @@
 import math
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roadstill.errors import UserError
-from roadstill.schedules import NoiseSchedule, Progressive, cosine, kept_timesteps, linear, spoon_cosine
+from roadstill.schedules import NoiseSchedule, Progressive, cosine, kept_timesteps, linear, read_schedule, spoon_cosine
 
 NAMED = {"linear": linear(), "cosine2": cosine(2)} | {f"scos{n}": spoon_cosine(n) for n in range(2, 7)}
 
@@ -118,3 +120,24 @@ def test_retimed_tells_the_linear_time_of_equal_noise():
     np.testing.assert_allclose(told[[50, 100, 150, 300, 500, 750, 999]].numpy(), documented, atol=0.5)
     same = NoiseSchedule.of(linear()).retimed().timesteps
     torch.testing.assert_close(same, torch.arange(1000, dtype=torch.float64), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        (lambda: None, "RuntimeError|TypeError"),
+        (lambda: {}["x"], "KeyError: 'x'"),
+        (lambda: ["a"], "ValueError|TypeError"),
+    ],
+)
+def test_a_schedule_of_ones_own_that_fails_is_one_line(monkeypatch, function, says):
+    monkeypatch.setitem(sys.modules, "my_schedules", SimpleNamespace(mine=function))
+    with pytest.raises(UserError, match=f"^schedule 'my_schedules.mine' failed .*({says}).*; it should return betas"):
+        read_schedule("my_schedules.mine", train_steps=10)
+
+
+def test_a_schedule_of_ones_own_may_be_a_list_of_single_precision(monkeypatch):
+    own = SimpleNamespace(mine=lambda: linear().float().tolist(), single=lambda: linear().float())
+    monkeypatch.setitem(sys.modules, "my_schedules", own)
+    for name in ("mine", "single"):
+        assert torch.allclose(read_schedule(f"my_schedules.{name}", train_steps=10).betas, linear(), rtol=1e-5)

@@ -185,6 +185,16 @@ def _phase_betas(phase: Phase, steps: int) -> Tensor:
     raise UserError(f"schedule phase {phase!r} is unknown; choose 'linear', a power such as 6, or a function")
 
 
+def _betas_of(path: str) -> Tensor:
+    """What the user's function returns; a mistake in it is the user's."""
+    function = dotted(path)
+    try:
+        return torch.as_tensor(function())
+    except Exception as error:
+        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise UserError(f"schedule {path!r} failed ({said}); it should return betas, a vector of numbers") from error
+
+
 def read_schedule(text: str, *, train_steps: int) -> NoiseSchedule | Progressive:
     """The schedule that a text names.
 
@@ -209,7 +219,7 @@ def read_schedule(text: str, *, train_steps: int) -> NoiseSchedule | Progressive
             return NoiseSchedule.of(linear())
         if kind in ("cosine", "spoon_cosine"):
             return NoiseSchedule.of((cosine if kind == "cosine" else spoon_cosine)(float(argument or 2)))
-        return NoiseSchedule.of(dotted(text)())
+        return NoiseSchedule.of(_betas_of(text))
     except (ValueError, TypeError) as error:
         if isinstance(error, UserError):
             raise

@@ -1,6 +1,8 @@
 """Sources by name or dotted path: one's own from index to sets and in a recipe, CSV in a recipe, one-line errors."""
 
 import json
+import sys
+from types import SimpleNamespace
 
 import made_drives
 import pytest
@@ -9,6 +11,7 @@ import yaml
 from roadstill.cli import main
 from roadstill.data.indexing import IndexConfig, index_data, open_index
 from roadstill.data.sources import SOURCES, find_source, has_pictures_only, open_frames_of
+from roadstill.data.storing import TablesSource
 from roadstill.errors import UserError
 from roadstill.frames import open_frames
 from roadstill.frames.filters import FrameFilter
@@ -229,3 +232,40 @@ def test_recipes_refuse_what_cannot_be(data):
     with pytest.raises(UserError, match="test_index is a selection of NAVSIM's"):
         parse_recipe(TOY | {"name": "t", "source": OWN, "data": str(data), "test_index": {}}, where="test")
     assert find_source(OWN) is made_drives.Drives
+
+
+class Told:
+    """A source whose notes or sensors are wrong."""
+
+    def __init__(self, data=None, notes=(), sensors=None):
+        self._notes, self._sensors = notes, sensors
+
+    @property
+    def notes(self):
+        if self._notes == "raise":
+            raise KeyError("notes")
+        return self._notes
+
+    @property
+    def sensors(self):
+        return self._sensors
+
+    def tables(self):
+        return []
+
+
+def seen(source):
+    """What an index reads of a source besides its tables."""
+    wrapped = TablesSource.__new__(TablesSource)
+    wrapped._source, wrapped._name, wrapped._own_notes = source, "x", []
+    return wrapped.notes, wrapped.sensors
+
+
+def test_notes_and_sensors_that_are_wrong_are_one_line(data, monkeypatch):
+    monkeypatch.setitem(sys.modules, "told", SimpleNamespace(Told=Told))
+    assert seen(Told(notes="one note")) == (["one note"], None)
+    with pytest.raises(UserError, match=r"^source 'told.Told' cannot be used: KeyError: 'notes'$"):
+        open_frames_of("told.Told", data, {"sensors": None}, {"notes": "raise"})
+    for made, says in ((Told(notes=None), "notes of source 'x'"), (Told(sensors=3), "sensors of source 'x'")):
+        with pytest.raises(UserError, match=f"^{says} cannot be used: TypeError"):
+            seen(made)

@@ -102,7 +102,11 @@ def open_frames_of(
     if has_pictures_only(name):
         raise UserError(f"source {name!r} yields pictures with classes and needs no index; run `roadstill prepare`")
     made = _opened(name, data, settings, offered)
-    if not isinstance(made, FrameSource):
+    try:
+        fits = isinstance(made, FrameSource)  # which reads its properties
+    except Exception as error:
+        raise failed(f"source {name!r} cannot be used", error) from error
+    if not fits:
         raise UserError(f"source {name!r} is a {type(made).__name__}, which lacks tables, sensors or notes")
     return made
 

@@ -39,12 +39,20 @@ class TablesSource:
     @property
     def sensors(self) -> Path | None:
         """The source's sensor folder, absolute."""
-        return None if self._source.sensors is None else Path(self._source.sensors).expanduser().absolute()
+        try:
+            folder = self._source.sensors
+            return None if folder is None else Path(folder).expanduser().absolute()
+        except Exception as error:
+            raise failed(f"sensors of source {self._name!r} cannot be used", error) from error
 
     @property
     def notes(self) -> Sequence[str]:
         """The source's notes, and the defaults that were chosen automatically."""
-        return [*map(str, self._source.notes), *self._own_notes]
+        try:
+            notes = self._source.notes
+            return [*([notes] if isinstance(notes, str) else map(str, notes)), *self._own_notes]
+        except Exception as error:
+            raise failed(f"notes of source {self._name!r} cannot be used", error) from error
 
     def tables(self) -> Iterator[FrameTable]:
         """The source's tables.
