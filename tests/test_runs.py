@@ -12,8 +12,10 @@ from roadstill.runs import (
     Stage,
     atomic_path,
     check_groups,
+    class_names_in,
     digest_file,
     digest_of,
+    folder_name,
     group,
     grouped_name,
     later,
@@ -240,3 +242,55 @@ def test_metrics_survive_a_torn_line(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text(path.read_text() + '{"step": 3, "lo')
     assert read_metrics(path) == [{"step": 1, "loss": 0.5}, {"step": 2, "loss": 0.25}]
+
+
+@pytest.mark.parametrize("name", ["brake", "not_brake", "0.5 m-s", "Straße", "a" * 100, "dreißig km", "x.y"])
+def test_a_name_of_letters_digits_and_a_few_signs_may_name_a_folder(name):
+    assert folder_name(name, "class name") == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "",
+            ".",
+            "..",
+            ".hidden",
+            "../x",
+            "a/b",
+            "/abs",
+            "a\\b",
+            "a:b",
+            "C:x",
+            "a|b",
+            "a\nb",
+            "a\x00b",
+            "\u202eb",
+            "\udcff",
+        ),
+        *("a" * 101, "\u4e2d" * 80, " a", "a ", "a.", "<b>", "~", "$HOME", "-;", 3, None, ["a"]),
+    ],
+)
+def test_any_other_name_is_refused_in_one_printable_line(name):
+    with pytest.raises(UserError, match=r"^arm .* cannot name a folder; take up to 100 letters") as refused:
+        folder_name(name, "arm")
+    assert str(refused.value).isprintable()
+    assert len(str(refused.value)) < 250
+
+
+@pytest.mark.parametrize("names", [None, "ab", [], ["a", "a"], ["a", 1], ["a", "../b"], {"a": 1}, ["a"] * 20_000])
+def test_class_names_of_a_file_are_a_list_of_different_names(names, tmp_path):
+    assert class_names_in({"class_names": ["a", "b"]}, tmp_path) == ("a", "b")
+    with pytest.raises(UserError, match=str(tmp_path)):
+        class_names_in({"class_names": names}, tmp_path)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, f"[{'9' * 6000}]", "{", "\udcff", "[1,]"])
+def test_json_that_cannot_be_read_is_one_short_line(tmp_path, text):
+    path = tmp_path / "x.json"
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(UserError, match=r"x.json cannot be read as JSON: ") as refused:
+        read_json(path)
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < len(str(path)) + 300

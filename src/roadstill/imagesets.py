@@ -20,7 +20,15 @@ from numpy.typing import NDArray
 
 from roadstill.errors import UserError
 from roadstill.images import encode_png, read_image
-from roadstill.runs import atomic_path, digest_of, read_json, require_folder, write_json
+from roadstill.runs import (
+    atomic_path,
+    class_names_in,
+    digest_of,
+    folder_name,
+    read_json,
+    require_folder,
+    write_json,
+)
 
 FORMAT = "roadstill-imageset-1"
 
@@ -125,11 +133,12 @@ class ImageSetWriter:
     """Writes an `ImageSet` folder; ``folder`` appears only when the block ends without an error.
 
     Raises:
-        UserError: at the end of the block, if nothing was added.
+        UserError: a class name that cannot name a folder; at the end of the block, if nothing was added.
     """
 
     def __init__(self, folder: Path, class_names: Iterable[str], size_px: int) -> None:
-        self.folder, self.class_names, self.size_px = folder, tuple(class_names), size_px
+        self.folder, self.size_px = folder, size_px
+        self.class_names = tuple(folder_name(name, "class name") for name in class_names)
         self.about: dict[str, Any] = {}
         self._rows: list[dict[str, Any]] = []
         self._counts = [0] * len(self.class_names)
@@ -197,9 +206,11 @@ def open_imageset(folder: Path | str) -> ImageSet:
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise UserError(f"{root / 'set.json'} is not of format {FORMAT}; make the set again with this version")
     try:
-        names, size_px = tuple(about["class_names"]), int(about["size_px"])
+        names, size_px = class_names_in(about, root / "set.json"), int(about["size_px"])
         num_images, digest = int(about["num_images"]), str(about["digest"])
-    except (KeyError, TypeError, ValueError) as error:
+    except UserError:
+        raise
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{root / 'set.json'} is damaged ({error!r}); make the set again") from None
     rows = []
     try:
@@ -209,7 +220,7 @@ def open_imageset(folder: Path | str) -> ImageSet:
                 raise ValueError(f"label {row['label']} is not in 0..{len(names) - 1}")
             _check_inside(row["file_name"])
             rows.append(row)
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise UserError(f"{root / 'metadata.jsonl'}, line {len(rows) + 1}: {error}; make the set again") from None
     if len(rows) != num_images:
         raise UserError(f"{root}: set.json counts {num_images} images, metadata.jsonl {len(rows)}; make the set again")

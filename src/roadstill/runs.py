@@ -198,6 +198,39 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def folder_name(text: Any, what: str) -> str:
+    """The text itself, if it may become the name of a file or folder on any system.
+
+    Names of classes, arms and recipes come from strangers' files; none of them may lead out of the folder that the
+    user named. Allowed are letters, digits and ``-_. ``, up to 100, the first one no dot and the last no dot or space.
+
+    Raises:
+        UserError: anything else; ``what`` names what should have been a name.
+    """
+    fits = isinstance(text, str) and 0 < len(text) <= 100 and len(text.encode(errors="replace")) <= 200
+    if not fits or text[0] in ". " or text[-1] in ". " or any(not (c.isalnum() or c in "-_. ") for c in text):
+        shown = ascii(text)[:80]
+        raise UserError(
+            f"{what} {shown} cannot name a folder; take up to 100 letters, digits and -_. and blanks, no dot in front"
+        )
+    return str(text)
+
+
+def class_names_in(record: Mapping[str, Any], path: Path) -> tuple[str, ...]:
+    """The class names of a record that was read from a file: different ones, each a `folder_name`.
+
+    Raises:
+        UserError: no list of such names.
+    """
+    names = record.get("class_names")
+    if not isinstance(names, list) or not 0 < len(names) <= 10_000:
+        raise UserError(f"{path}: class_names is not a list of 1 to 10,000 names; the file is damaged")
+    found = tuple(folder_name(name, f"{path}: class name") for name in names)
+    if len(set(found)) < len(found):
+        raise UserError(f"{path}: two classes have one name; the file is damaged")
+    return found
+
+
 def write_json(path: Path, value: Any) -> None:
     """Writes a plain value as indented JSON, atomically."""
     with atomic_path(path) as temporary:
@@ -210,8 +243,10 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; check the path or run the verb that makes it") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path} cannot be read as JSON: {error}") from None
+    except RecursionError:
+        raise UserError(f"{path} cannot be read as JSON: its lists lie too deep in one another") from None
+    except (OSError, ValueError) as error:  # also a number of more digits than Python converts
+        raise UserError(f"{path} cannot be read as JSON: {' '.join(str(error).split())[:200]}") from None
 
 
 def require_folder(path: Path, what: str) -> Path:

@@ -17,7 +17,7 @@ from roadstill.agents.staged import StagedNetwork
 from roadstill.agents.weights import read_weights
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
-from roadstill.runs import atomic_path, digest_of, plain, read_json, write_json
+from roadstill.runs import atomic_path, class_names_in, digest_of, plain, read_json, write_json
 
 FORMAT = "roadstill-agent-1"
 _PREDICT_BATCH = 64
@@ -146,7 +146,10 @@ def open_agent(folder: Path, *, cache: FeatureCache | None = None) -> Agent:
         values = dict(record["config"])
         values["weights"] = Path(values["weights"]) if values["weights"] else None
         config = AgentConfig(**values)
-        names, size_px, about = tuple(record["class_names"]), int(record["size_px"]), dict(record["about"])
+        names, size_px = class_names_in(record, folder / "agent.json"), int(record["size_px"])
+        about = dict(record["about"])
+    except UserError:
+        raise
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{folder / 'agent.json'} is damaged ({error}); train the agent again") from None
     made_from = record.get("made_from") or {}  # never None: opening an agent downloads nothing

@@ -20,7 +20,7 @@ from roadstill.codecs import Codec, from_pixels
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
 from roadstill.learning.loops import evenly, read_tensors, write_tensors
-from roadstill.runs import atomic_path, digest_file, digest_of, read_json, require_folder, write_json
+from roadstill.runs import atomic_path, class_names_in, digest_file, digest_of, read_json, require_folder, write_json
 
 FORMAT = "roadstill-latents-1"
 SHARD_BYTES = 64 * 2**20
@@ -188,7 +188,7 @@ def open_latents(path: Path | str) -> LatentStore:
         raise UserError(f"{root / 'latents.json'} is not of format {FORMAT}; encode the set again with this version")
     tensors, _ = read_tensors(root / "labels.safetensors", "the labels of the latents")
     labels = tensors["labels"].numpy().copy()
-    names = tuple(about["class_names"])
+    names = class_names_in(about, root / "latents.json")
     rows, shards = int(about["num_rows"]), int(about["num_shards"])
     if len(labels) != rows or shards * int(about["shard_rows"]) < rows or (labels >= len(names)).any():
         raise UserError(f"{root}: labels, shards and latents.json disagree; encode the set again")

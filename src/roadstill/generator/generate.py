@@ -17,7 +17,7 @@ from roadstill.errors import UserError
 from roadstill.generator.guidance import Teacher, towards
 from roadstill.images import encode_png, read_image
 from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
-from roadstill.runs import atomic_path, digest_of, plain, read_json, seed_of, write_json
+from roadstill.runs import atomic_path, digest_of, folder_name, plain, read_json, seed_of, write_json
 from roadstill.schedules import Progressive, read_schedule
 
 
@@ -154,6 +154,8 @@ def _plan(
 def _check(names: Sequence[str], rows: Sequence[int], per_class: int, origin: Origin, codec: Codec) -> None:
     if not names:
         raise UserError("the generator does not know its class names; give class_names")
+    for name in names:
+        folder_name(name, "class name")
     if per_class < 1:
         raise UserError(f"per_class is {per_class}; it must be at least 1")
     if len(rows) != len(names):

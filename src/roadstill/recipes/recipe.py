@@ -14,7 +14,7 @@ from roadstill.generator.config import FinetuneConfig
 from roadstill.generator.refine import Refinement
 from roadstill.names import Settings
 from roadstill.protocols import PROTOCOLS, ProtocolName
-from roadstill.runs import later
+from roadstill.runs import folder_name, later
 from roadstill.selection.registry import check_settings, makes_pictures
 
 FeatureNetwork = Literal["agent", "pixels", "dit"]
@@ -181,6 +181,12 @@ class Recipe:
     thesis: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        folder_name(self.name, "recipe name")
+        for name in self.arms:  # <arm>@<images per class> where a recipe has several budgets
+            arm, at, budget = name.partition("@")
+            folder_name(arm, "arm")
+            if at:
+                folder_name(budget, "budget of the arm")
         find_source(self.source)
         if self.test_index and self.source != NAVSIM:
             raise UserError(f"test_index is a selection of NAVSIM's; leave it out with source {self.source}")
