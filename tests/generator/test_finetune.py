@@ -388,6 +388,40 @@ def test_a_criterion_that_returns_no_scalar_is_named(latents, base, tmp_path, mo
         finetune(latents, base=base, out=tmp_path / "run", config=config, seed=0)
 
 
+class Spoilt:
+    """A criterion that is no number from its fourth call on."""
+
+    calls = 0
+
+    def __call__(self, estimate, clean, label):
+        Spoilt.calls += 1
+        return estimate.mean() * (float("nan") if Spoilt.calls > 3 else 0.0)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_what_was_saved(latents, base, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "my_criteria", SimpleNamespace(Spoilt=Spoilt))
+    config = FinetuneConfig(steps=6, batch_size=4, save_every=2, criteria={"my_criteria.Spoilt": 0.5})
+    arguments = {"base": base, "config": config, "seed": 0}
+    monkeypatch.setattr(Spoilt, "calls", -99)
+    whole = finetune(latents, out=tmp_path / "whole", **arguments)
+    monkeypatch.setattr(Spoilt, "calls", 0)
+    with pytest.raises(UserError, match=r"^step 4: the loss is not finite \(my_criteria/Spoilt; rows \d+, .*\)"):
+        finetune(latents, out=tmp_path / "broken", **arguments)
+    assert json.loads((tmp_path / "broken" / "config.json").read_text())["step"] == 2
+    kept = load_file(tmp_path / "broken" / "trained.safetensors")
+    assert all(tensor.isfinite().all() for tensor in kept.values())
+    monkeypatch.setattr(Spoilt, "calls", -99)
+    again = finetune(latents, out=tmp_path / "broken", **arguments)
+    assert (whole / "trained.safetensors").read_bytes() == (again / "trained.safetensors").read_bytes()
+
+
+def test_weights_that_the_last_step_spoilt_are_not_saved(latents, base, tmp_path):
+    config = FinetuneConfig(steps=1, batch_size=4, learning_rate=float("inf"))
+    with pytest.raises(UserError, match=r"^step 1: \d+ of \d+ tensors are not finite, the first "):
+        finetune(latents, base=base, out=tmp_path / "run", config=config, seed=0)
+    assert not (tmp_path / "run" / "trained.safetensors").exists()
+
+
 def test_rows_visit_everything_once_per_epoch_and_classes_take_turns():
     seen = np.concatenate([rows_of_step(10, 4, seed=0, step=step) for step in range(5)])
     assert sorted(seen[:10]) == sorted(seen[10:]) == list(range(10))

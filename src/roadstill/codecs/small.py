@@ -111,6 +111,8 @@ def save_codec(codec: SmallCodec, path: Path) -> None:
         name: tensor if name in ("mean", "std") else tensor.to(torch.float16)
         for name, tensor in codec.state_dict().items()
     }
+    if wrong := [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]:
+        raise UserError(f"{path}: {wrong[0]} is beyond half precision, so nothing was written; lower the learning rate")
     write_tensors(path, tensors, {"format": FORMAT, "config": asdict(codec.config)})
 
 

@@ -15,9 +15,11 @@ from roadstill.codecs.starts import initialise, start_linear
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
 from roadstill.learning.loops import (
+    finite_sum,
     generator_of,
     optimizer_tensors,
     rate_at,
+    require_finite,
     require_names,
     restore_optimizer,
     rewind_metrics,
@@ -43,7 +45,8 @@ def pretrain_codec(images: ImageSet, out: Path, config: CodecTraining, seed: int
         Path of the codec.
 
     Raises:
-        UserError: too few pictures, a size that the codec cannot halve, a state of another configuration.
+        UserError: too few pictures, a size that the codec cannot halve, a state of another configuration, a loss that
+            is not finite.
     """
     trained, shown = _split(images, config, seed)
     stage = Stage(out, config, {"images": images.digest, "seed": str(seed)})
@@ -63,14 +66,14 @@ def pretrain_codec(images: ImageSet, out: Path, config: CodecTraining, seed: int
     rewind_metrics(out / "metrics.jsonl", start)
     began, since = time.monotonic(), start
     for step in range(start, config.steps):
-        pixels = _batch(images, trained, config, seed, step)
+        rows, pixels = _batch(images, trained, config, seed, step)
         set_rate(
             optimizer,
             config.learning_rate * rate_at(step, steps=config.steps, warmup_steps=config.warmup_steps, decay="cosine"),
         )
         optimizer.zero_grad()
         terms = loss_terms(codec, pixels, config, features, generator_of("codec noise", seed, step))
-        loss = torch.stack(list(terms.values())).sum()
+        loss = finite_sum(terms, step=step, rows=rows)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
@@ -84,8 +87,9 @@ def pretrain_codec(images: ImageSet, out: Path, config: CodecTraining, seed: int
         if done % config.save_every == 0 or done == config.steps:
             # A usable codec at every save; the last one takes its statistics from the whole set.
             _measure_statistics(codec, images, trained if done == config.steps else trained[:512], config.bf16)
-            save_codec(codec, path)
             tensors = codec.state_dict() | optimizer_tensors(optimizer, list(names))
+            require_finite(tensors, step=step)
+            save_codec(codec, path)
             write_tensors(out / "state.safetensors", tensors, {"step": done, "key": stage.key})
     figures = _figures(codec, images, shown, config.bf16)
     stage.finish(codec=path.name, parameters=sum(weight.numel() for weight in weights), **figures)
@@ -102,13 +106,16 @@ def _split(images: ImageSet, config: CodecTraining, seed: int) -> tuple[NDArray[
     return np.sort(order[config.held_out :]), np.sort(order[: config.held_out])
 
 
-def _batch(images: ImageSet, rows: NDArray[np.int64], config: CodecTraining, seed: int, step: int) -> Tensor:
+def _batch(
+    images: ImageSet, rows: NDArray[np.int64], config: CodecTraining, seed: int, step: int
+) -> tuple[NDArray[np.int64], Tensor]:
+    """The rows of a step ``[b]``, and their pictures ``[b, 3, s, s]``."""
     chosen = rows[rows_of_step(len(rows), config.batch_size, seed=seed, step=step, name="codec")]
     pixels = from_pixels(torch.from_numpy(images.pixels(chosen)))
     if config.flip:
         mirrored = torch.rand(len(chosen), generator=generator_of("codec flip", seed, step)) < 0.5
         pixels = torch.where(mirrored[:, None, None, None], pixels.flip(-1), pixels)
-    return pixels
+    return chosen, pixels
 
 
 @torch.no_grad()

@@ -20,6 +20,7 @@ from roadstill.generator.config import FinetuneConfig
 from roadstill.generator.step import Training
 from roadstill.learning.loops import (
     optimizer_tensors,
+    require_finite,
     restore_optimizer,
     rewind_metrics,
     saved_state,
@@ -43,7 +44,8 @@ def finetune(latents: LatentStore, *, base: Path | None, out: Path, config: Fine
         ``out``.
 
     Raises:
-        UserError: base, latents and configuration do not fit, or ``out`` holds a run with other settings.
+        UserError: base, latents and configuration do not fit, ``out`` holds a run with other settings, or a loss is not
+            finite: then the state that was saved before it is kept.
     """
     from tqdm import tqdm
 
@@ -144,6 +146,7 @@ class _State:
         tensors |= {f"average/{name}": tensor for name, tensor in run.averaged.items()}
         tensors |= {f"criterion/{name}": tensor for name, tensor in run.criteria.state_dict().items()}
         tensors |= optimizer_tensors(run.optimizer.optimizer, run.names)
+        require_finite(tensors, step=step - 1)
         write_tensors(self.path, tensors, {"step": step, "key": self.key})
 
     def restore(self) -> int:

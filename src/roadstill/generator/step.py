@@ -5,7 +5,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from roadstill.codecs.latents import LatentStore
@@ -14,7 +16,7 @@ from roadstill.denoisers.labelled import LabelledDenoiser
 from roadstill.errors import UserError
 from roadstill.generator.assembly import criteria_of, weight_of
 from roadstill.generator.config import Ema, FinetuneConfig
-from roadstill.learning.loops import balanced_rows, generator_of, rate_at, rows_of_step
+from roadstill.learning.loops import balanced_rows, finite_sum, generator_of, rate_at, rows_of_step
 from roadstill.schedules import NoiseSchedule
 
 
@@ -67,7 +69,11 @@ class Training:
         self.averaged = {name: weight.detach().clone() for name, weight in learning.items()} if averages else {}
 
     def take(self, step: int) -> None:
-        """The optimiser step of this number, in as many parts as the batch is accumulated from."""
+        """The optimiser step of this number, in as many parts as the batch is accumulated from.
+
+        Raises:
+            UserError: a loss that is not finite; nothing was learned from it.
+        """
         config, accelerator = self.config, self.accelerator
         scheduled = self.denoiser.at(step / config.steps)
         rate = config.learning_rate * rate_at(
@@ -78,12 +84,12 @@ class Training:
         self.optimizer.zero_grad()
         for part in range(config.gradient_accumulation):
             share = accelerator.process_index * config.gradient_accumulation + part
-            clean, label, generator = _batch(self.latents, config, self.seed, step, share, self.shares)
+            rows, clean, label, generator = _batch(self.latents, config, self.seed, step, share, self.shares)
             clean, label = clean.to(accelerator.device), label.to(accelerator.device)
             with _last_part_syncs(accelerator, self.denoiser.network, part == config.gradient_accumulation - 1):
                 estimate = scheduled.estimate(clean, label, generator=generator)
                 terms = _terms(estimate, clean, label, scheduled.schedule, self.criteria, config)
-                accelerator.backward(torch.stack(list(terms.values())).sum() / config.gradient_accumulation)
+                accelerator.backward(finite_sum(terms, step=step, rows=rows) / config.gradient_accumulation)
             self.meter.add(terms, estimate, rate)
         if config.clip is not None:
             accelerator.clip_grad_norm_(self.weights, config.clip)
@@ -93,8 +99,8 @@ class Training:
 
 def _batch(
     latents: LatentStore, config: FinetuneConfig, seed: int, step: int, share: int, shares: int
-) -> tuple[Tensor, Tensor, torch.Generator]:
-    """One part's latents ``[b, c, h, w]``, labels ``[b]``, and the generator of all that is random in it."""
+) -> tuple[NDArray[np.int64], Tensor, Tensor, torch.Generator]:
+    """One part's rows ``[b]``, latents ``[b, c, h, w]``, labels ``[b]``, and the generator of its random numbers."""
     if config.labels.balanced:
         rows = balanced_rows(latents.members, config.batch_size, seed=seed, step=step)
     else:
@@ -102,7 +108,7 @@ def _batch(
     part = config.batch_size // shares
     rows = rows[share * part : (share + 1) * part]
     generator = generator_of("finetune", seed, step, share)
-    return latents.draw(rows, generator), torch.from_numpy(latents.labels[rows]), generator
+    return rows, latents.draw(rows, generator), torch.from_numpy(latents.labels[rows]), generator
 
 
 def _terms(

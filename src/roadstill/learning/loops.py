@@ -90,6 +90,42 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
+def finite_sum(terms: Mapping[str, Tensor], *, step: int, rows: Sequence[int] | NDArray[np.int64]) -> Tensor:
+    """The sum of a loss's terms, before anything is learned from it.
+
+    Args:
+        terms: weighted terms by name, each a scalar.
+        step: 0-based step.
+        rows: rows of the training data that the loss is of.
+
+    Raises:
+        UserError: the sum is not finite; names the step, the terms and the rows.
+    """
+    loss = torch.stack(list(terms.values())).sum()
+    if not bool(loss.detach().isfinite()):
+        wrong = [name for name, term in terms.items() if not bool(term.detach().isfinite())] or list(terms)
+        shown = ", ".join(map(str, list(rows)[:8])) + (", ..." if len(rows) > 8 else "")
+        raise UserError(
+            f"step {step + 1}: the loss is not finite ({', '.join(wrong)}; rows {shown}); what was saved before it is "
+            "kept; lower the learning rate, or check the data of these rows"
+        )
+    return loss
+
+
+def require_finite(state: Mapping[str, Tensor], *, step: int) -> None:
+    """Refuses to save a state that the last step has spoilt.
+
+    Raises:
+        UserError: a tensor that is not finite.
+    """
+    wrong = [name for name, tensor in state.items() if not bool(tensor.detach().isfinite().all())]
+    if wrong:
+        raise UserError(
+            f"step {step + 1}: {len(wrong)} of {len(state)} tensors are not finite, the first {wrong[0]}; what was "
+            "saved before it is kept; lower the learning rate"
+        )
+
+
 def generator_of(*parts: object) -> torch.Generator:
     """A CPU generator that depends on ``parts`` alone, the same on every device and machine."""
     return torch.Generator().manual_seed(seed_of(*parts))
