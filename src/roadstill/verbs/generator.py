@@ -160,6 +160,8 @@ def refine(
 ) -> str:
     """Optimises a small set's latents so that training on it matches training on all frames.
 
+    The result serves the network of ``agent``; others gain nothing from it so far (docs/results.md).
+
     Args:
         images: small image set, made by generate or select.
         real: image set that it stands for: the train part made by prepare.
