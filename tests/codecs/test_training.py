@@ -108,7 +108,7 @@ def test_the_perceptual_term_is_zero_for_equal_pictures_and_has_a_gradient():
 
 def test_a_loss_that_is_not_finite_stops_the_training_and_keeps_what_was_saved(images, tmp_path):
     config = CodecTraining(codec=TINY, steps=8, batch_size=4, held_out=4, save_every=1, learning_rate=1e30)
-    with pytest.raises(UserError, match="not finite|beyond half precision"):
+    with pytest.raises(UserError, match=r"not finite|beyond half precision"):
         pretrain_codec(images, tmp_path / "codec", config, 0)
     assert not (tmp_path / "codec" / "stage.json").exists()
     for saved in (tmp_path / "codec").glob("*.safetensors"):
