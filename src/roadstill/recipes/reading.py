@@ -9,7 +9,6 @@ from types import NoneType
 from typing import Any, Literal
 
 import yaml
-from jsonargparse import ArgumentError, ArgumentParser
 
 from roadstill.errors import UserError
 from roadstill.recipes.recipe import Recipe
@@ -128,6 +127,8 @@ def at_budgets(recipe: Recipe) -> Recipe:
 
 def parse_recipe(fields: dict[str, Any], *, where: str) -> Recipe:
     """Checks names and types of all fields, nested ones too."""
+    from jsonargparse import ArgumentError, ArgumentParser
+
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(Recipe, "recipe")
     try:
@@ -144,6 +145,8 @@ def parse_recipe(fields: dict[str, Any], *, where: str) -> Recipe:
 
 def _part_at_fault(fields: dict[str, Any]) -> str | None:
     """What is wrong with the settings of a training or a sampling, if that is where a recipe fails, by their names."""
+    from jsonargparse import ArgumentError, ArgumentParser
+
     parts = {name: fields.get(name) for name in GROUPED}
     for arm, its in fields["arms"].items() if isinstance(fields.get("arms"), dict) else ():
         if isinstance(its, dict):
