@@ -12,25 +12,57 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from roadstill.errors import UserError
 from roadstill.images import encode_png, read_image
 from roadstill.runs import (
+    Count,
+    Digest,
+    Pixels,
+    Record,
+    WithClasses,
     atomic_path,
-    class_names_in,
     digest_of,
     folder_name,
-    read_json,
+    read_record,
+    read_rows,
     require_folder,
+    typed,
     write_json,
 )
 
 FORMAT = "roadstill-imageset-1"
+_REMEDY = "make the set again"
+
+
+class _SetRecord(WithClasses, kw_only=True, frozen=True):
+    """``set.json``."""
+
+    size_px: Pixels
+    num_images: Count
+    digest: Digest
+    about: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class _Row(Record, kw_only=True, frozen=True):
+    """A line of ``metadata.jsonl``; what else stands there are the picture's facts."""
+
+    file_name: str
+    label: Count
+    digest: Digest
+
+    def __post_init__(self) -> None:
+        try:
+            for part in self.file_name.split("/"):
+                folder_name(part, "part")
+        except UserError:
+            raise ValueError(f"{self.file_name[:200]!a} leaves the folder") from None
 
 
 @dataclass(frozen=True)
@@ -202,44 +234,37 @@ def open_imageset(folder: Path | str) -> ImageSet:
             a file name that leaves the folder.
     """
     root = require_folder(Path(folder), "an image set (a folder with set.json, made by prepare, select or generate)")
-    about = read_json(root / "set.json")
-    if not isinstance(about, dict) or about.get("format") != FORMAT:
-        raise UserError(f"{root / 'set.json'} is not of format {FORMAT}; make the set again with this version")
-    try:
-        names, size_px = class_names_in(about, root / "set.json"), int(about["size_px"])
-        num_images, digest = int(about["num_images"]), str(about["digest"])
-    except UserError:
-        raise
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise UserError(f"{root / 'set.json'} is damaged ({error!r}); make the set again") from None
-    rows = []
-    try:
-        for line in (root / "metadata.jsonl").read_text(encoding="utf-8").splitlines():
-            row = json.loads(line)
-            if row["label"] not in range(len(names)):
-                raise ValueError(f"label {row['label']} is not in 0..{len(names) - 1}")
-            _check_inside(row["file_name"])
-            rows.append(row)
-    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise UserError(f"{root / 'metadata.jsonl'}, line {len(rows) + 1}: {error}; make the set again") from None
-    if len(rows) != num_images:
-        raise UserError(f"{root}: set.json counts {num_images} images, metadata.jsonl {len(rows)}; make the set again")
+    record = read_record(root / "set.json", _SetRecord, _REMEDY, format=FORMAT)
+    folders = [class_folder(label, name) for label, name in enumerate(record.class_names)]
+    rows: list[dict[str, Any]] = []
+    seen: dict[str, int] = {}
+    for facts in read_rows(root / "metadata.jsonl", dict[str, Any], _REMEDY):
+        where = f"{root / 'metadata.jsonl'}, line {len(rows) + 1}"
+        row = typed(facts, _Row, where, _REMEDY)
+        if row.label >= len(folders):
+            raise UserError(f"{where}: label {row.label} is not in 0..{len(folders) - 1}; {_REMEDY}")
+        if row.file_name.rpartition("/")[0] != folders[row.label]:
+            raise UserError(
+                f"{where}: label {row.label} is {record.class_names[row.label]!r}, but {row.file_name!r} does not lie "
+                f"in the folder {folders[row.label]}; {_REMEDY}"
+            )
+        if (first := seen.setdefault(row.file_name, len(rows) + 1)) <= len(rows):
+            raise UserError(f"{where}: {row.file_name!r} is the file of line {first}, too; {_REMEDY}")
+        rows.append(facts)
+    if len(rows) != record.num_images:
+        raise UserError(f"{root}: set.json counts {record.num_images} images, metadata.jsonl {len(rows)}; {_REMEDY}")
+    if _digest_rows(record.class_names, rows) != record.digest:
+        raise UserError(f"{root}: metadata.jsonl is not what set.json was written with; {_REMEDY}")
     return ImageSet(
         root=root,
-        class_names=names,
+        class_names=record.class_names,
         files=tuple(row["file_name"] for row in rows),
         labels=np.array([row["label"] for row in rows], np.int64),
         facts=rows,
-        size_px=size_px,
-        digest=digest,
-        about=about.get("about", {}),
+        size_px=record.size_px,
+        digest=record.digest,
+        about=record.about,
     )
-
-
-def _check_inside(name: str) -> None:
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\0" in name or os.path.isabs(name):
-        raise ValueError(f"file name {name!r} leaves the folder")
 
 
 def _digest_rows(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:

@@ -17,9 +17,10 @@ from roadstill.agents.staged import StagedNetwork
 from roadstill.agents.weights import read_weights
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
-from roadstill.runs import atomic_path, class_names_in, digest_of, plain, read_json, write_json
+from roadstill.runs import WithClasses, atomic_path, digest_of, plain, read_json, typed, write_json
 
 FORMAT = "roadstill-agent-1"
+_REMEDY = "train the agent again"
 _PREDICT_BATCH = 64
 
 
@@ -146,7 +147,10 @@ def open_agent(folder: Path, *, cache: FeatureCache | None = None) -> Agent:
         values = dict(record["config"])
         values["weights"] = Path(values["weights"]) if values["weights"] else None
         config = AgentConfig(**values)
-        names, size_px = class_names_in(record, folder / "agent.json"), int(record["size_px"])
+        names, size_px = (
+            typed(record, WithClasses, str(folder / "agent.json"), _REMEDY).class_names,
+            int(record["size_px"]),
+        )
         about = dict(record["about"])
     except UserError:
         raise

@@ -20,10 +20,33 @@ from roadstill.codecs import Codec, from_pixels
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
 from roadstill.learning.loops import evenly, read_tensors, write_tensors
-from roadstill.runs import atomic_path, class_names_in, digest_file, digest_of, read_json, require_folder, write_json
+from roadstill.runs import (
+    Count,
+    Digest,
+    Pixels,
+    WithClasses,
+    atomic_path,
+    digest_file,
+    digest_of,
+    read_record,
+    require_folder,
+    write_json,
+)
 
 FORMAT = "roadstill-latents-1"
 SHARD_BYTES = 64 * 2**20
+
+
+class _LatentsRecord(WithClasses, kw_only=True, frozen=True):
+    """``latents.json``."""
+
+    shape: tuple[Pixels, Pixels, Pixels]
+    std: float | None
+    num_rows: Count
+    shard_rows: Count
+    num_shards: Count
+    digest: Digest
+    about: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -183,14 +206,11 @@ def open_latents(path: Path | str) -> LatentStore:
         UserError: missing, foreign or damaged files, or labels that the class names do not cover.
     """
     root = require_folder(Path(path), "latents (a folder with latents.json, made by encode)")
-    about = read_json(root / "latents.json")
-    if not isinstance(about, dict) or about.get("format") != FORMAT:
-        raise UserError(f"{root / 'latents.json'} is not of format {FORMAT}; encode the set again with this version")
+    record = read_record(root / "latents.json", _LatentsRecord, "encode the set again", format=FORMAT)
     tensors, _ = read_tensors(root / "labels.safetensors", "the labels of the latents")
     labels = tensors["labels"].numpy().copy()
-    names = class_names_in(about, root / "latents.json")
-    rows, shards = int(about["num_rows"]), int(about["num_shards"])
-    if len(labels) != rows or shards * int(about["shard_rows"]) < rows or (labels >= len(names)).any():
+    rows, shards, names = record.num_rows, record.num_shards, record.class_names
+    if len(labels) != rows or shards * record.shard_rows < rows or (labels >= len(names)).any() or (labels < 0).any():
         raise UserError(f"{root}: labels, shards and latents.json disagree; encode the set again")
     missing = [_shard_name(number) for number in range(shards) if not (root / _shard_name(number)).is_file()]
     if missing:
@@ -199,10 +219,10 @@ def open_latents(path: Path | str) -> LatentStore:
         root=root,
         labels=labels,
         class_names=names,
-        shape=tuple(about["shape"]),
-        std=about["std"],
-        shard_rows=int(about["shard_rows"]),
+        shape=record.shape,
+        std=record.std,
+        shard_rows=record.shard_rows,
         num_shards=shards,
-        digest=about["digest"],
-        about=about["about"],
+        digest=record.digest,
+        about=record.about,
     )

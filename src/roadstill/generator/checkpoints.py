@@ -30,7 +30,7 @@ from roadstill.generator.foreign import is_foreign, load_foreign
 from roadstill.generator.step import Training
 from roadstill.learning.loops import read_tensors, require_names, write_tensors
 from roadstill.networks.kinds import Network, network_of
-from roadstill.runs import class_names_in, digest_file, read_json, require_folder, write_json
+from roadstill.runs import WithClasses, digest_file, read_json, require_folder, typed, write_json
 from roadstill.schedules import NoiseSchedule
 from roadstill.weights import local, shipped
 
@@ -81,7 +81,7 @@ def _load_base(path: Path) -> LabelledDenoiser:
     if about.get("format") != BASE_FORMAT:
         raise UserError(f"{path} has format {about.get('format')!r}, not {BASE_FORMAT!r}; export it with this version")
     if about.get("class_names") is not None:
-        class_names_in(about, path)
+        typed(about, WithClasses, str(path), "export it again")
     network = _build(about, path)
     schedule = _take_schedule(tensors, network, about, path)
     wanted = {name: tensor for name, tensor in network.state_dict().items() if name != "pos_embed"}
@@ -97,7 +97,7 @@ def _load_checkpoint(folder: Path, which: str, base: Path | None) -> LabelledDen
     about = read_json(folder / "config.json")
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise UserError(f"{folder / 'config.json'} is not of format {FORMAT}; train with this version")
-    class_names_in(about, folder / "config.json")
+    typed(about, WithClasses, str(folder / "config.json"), "train it again")
     path = folder / "trained.safetensors"
     tensors, _ = read_tensors(path, "the trained tensors of a checkpoint")
     class_mean = tensors.pop(CLASS_MEAN, None)

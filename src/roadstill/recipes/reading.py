@@ -8,11 +8,10 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Literal
 
-import yaml
-
 from roadstill.errors import UserError
 from roadstill.recipes.recipe import Recipe
 from roadstill.recipes.spelling import GROUPED, in_groups, unrecorded
+from roadstill.runs import read_yaml
 
 Size = Literal["toy", "small", "full"]
 
@@ -70,10 +69,7 @@ def _read(source: str, depth: int = 4) -> tuple[Path, dict[str, Any]]:
         path = Path(str(files("roadstill.recipes") / f"{source}.yaml"))
     elif not path.is_file():
         raise UserError(f"there is no recipe {source!r}; give a YAML file or one of {', '.join(shipped_recipes())}")
-    try:
-        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
+    fields = read_yaml(path)
     if not isinstance(fields, dict):
         raise UserError(f"{path} holds no recipe; it should be a mapping with the fields of a recipe")
     for name in ("arms", "sizes", "thesis", "finetune"):

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from roadstill.errors import UserError
@@ -15,7 +14,7 @@ from roadstill.evaluation.ledger import read_ledger
 from roadstill.frames import CLASS_NAMES
 from roadstill.frames.filters import Funnel, FunnelRow
 from roadstill.report import figures
-from roadstill.runs import read_json, read_metrics
+from roadstill.runs import parse_yaml, read_json, read_metrics
 from roadstill.schedules import linear, spoon_cosine
 
 
@@ -27,10 +26,7 @@ def recipe_text(run: Path) -> str | None:
 
 def recipe_fields(run: Path) -> dict[str, Any]:
     """The recipe's fields; empty without a recipe."""
-    try:
-        fields = yaml.safe_load(recipe_text(run) or "{}")
-    except yaml.YAMLError as error:
-        raise UserError(f"recipe.yaml cannot be read as YAML: {' '.join(str(error).split())}") from None
+    fields = parse_yaml(recipe_text(run) or "{}", "recipe.yaml")
     if not isinstance(fields, dict):
         raise UserError("recipe.yaml contains no recipe; run `roadstill run` again")
     return fields
