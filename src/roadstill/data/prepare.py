@@ -12,10 +12,10 @@ from roadstill.data.picture_store import PictureConfig, PictureStore, fill_from_
 from roadstill.data.set_writing import write_set
 from roadstill.errors import UserError
 from roadstill.frames import FrameTable, PictureFacts, open_frames
-from roadstill.frames.splits import SPLITS
+from roadstill.frames.splits import SPLITS, open_index
 from roadstill.imagesets import ImageSet
 from roadstill.parallel import Shard
-from roadstill.runs import read_json, require_folder
+from roadstill.runs import require_folder
 
 WORLD_FACTS = ("town", "light", "weather", "cause")
 
@@ -159,8 +159,7 @@ def _scenes_of(world: Path) -> dict[str, dict[str, str]]:
 
 def _parts_of(index: Path) -> list[str]:
     """The parts that an index has; one whose frames were selected may hold the train part alone."""
-    about = index / "index.json"
-    known = read_json(about).get("frames") if about.is_file() else None
+    known = open_index(index)["frames"] if (index / "index.json").is_file() else None
     return [name for name in SPLITS if known is None or name in known]
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from roadstill.errors import UserError
 from roadstill.frames import leaves_folder
-from roadstill.sources.patterns import CONTROL, one_group
+from roadstill.sources.patterns import CONTROL, Finder
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 _PARTS = {"train": "train", "dev": "dev", "val": "dev", "valid": "dev", "validation": "dev", "test": "test"}
@@ -189,9 +189,7 @@ def groups_of(images: Sequence[str], pattern: str | None) -> list[str]:
     """
     if pattern is None:
         return list(images)
-    compiled = one_group("group", pattern)
-    found = [compiled.search(image) for image in images]
-    groups = [match[1] or "" if match else "" for match in found]
+    groups = Finder("group", pattern).each(images)
     if missed := groups.count(""):
         raise UserError(f"group {pattern!r} finds nothing in {missed:,} of {len(images):,} paths; the first: "
                         f"{images[groups.index('')]}")  # fmt: skip

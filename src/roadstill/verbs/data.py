@@ -6,14 +6,14 @@ from typing import Any, Literal
 
 from tqdm import tqdm
 
-from roadstill.data.indexing import IndexConfig, hook_defaults, index_data, open_index
+from roadstill.data.indexing import IndexConfig, hook_defaults, index_data
 from roadstill.data.picture_store import PictureConfig
 from roadstill.data.privacy import NamedHook, hook_of
 from roadstill.data.sources import NAVSIM, SetRequest, looks_like, open_pictures_of, write_sets
 from roadstill.errors import PartlyDone, UserError
 from roadstill.frames import BrakeLabel
 from roadstill.frames.filters import FrameFilter, SceneFilter
-from roadstill.frames.splits import SPLITS
+from roadstill.frames.splits import SPLITS, open_index
 from roadstill.imagesets import ImageSet
 from roadstill.names import Settings
 from roadstill.parallel import Shard
@@ -124,7 +124,7 @@ def index(
     )
     if found is None:
         return f"{out}: the logs of shard {shard} were read; when all shards are done, run index without --shard"
-    lines = [*found.notes, str(found.funnel)]
+    lines = [*found.notes, str(found.motion), str(found.funnel)]
     if found.expected is not None:
         count = found.funnel.rows[found.funnel.scenes].left
         lines.append(f"{preset}: {count:,} scenes, {found.expected:,} expected of the full data "

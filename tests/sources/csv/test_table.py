@@ -10,14 +10,14 @@ import pytest
 from PIL import Image
 
 from roadstill.cli import main
-from roadstill.data.indexing import IndexConfig, index_data, open_index
+from roadstill.data.indexing import IndexConfig, index_data
 from roadstill.errors import UserError
 from roadstill.frames import open_frames
 from roadstill.frames.filters import FrameFilter
+from roadstill.frames.splits import open_index
 from roadstill.frames.store import FrameStore
 from roadstill.sources.csv.cells import command_of
 from roadstill.sources.csv.config import CsvConfig
-from roadstill.sources.csv.drives import central_difference
 from roadstill.sources.csv.table import find_csv, read_csv
 
 ALL = IndexConfig(filter=FrameFilter(None, None, None))
@@ -58,24 +58,6 @@ def files_of(folder):
 
 
 # ---- acceleration
-
-
-def test_central_difference_by_hand():
-    """v at 0, 0.4, 1.0, 1.6 s is 1, 3, 4, 1; the window of 1 s reaches from t - 0.5 to t + 0.5."""
-    time_us = np.array([0, 400_000, 1_000_000, 1_600_000])
-    found = central_difference(time_us, np.array([1.0, 3.0, 4.0, 1.0]), window_s=1.0, step_s=0.7)
-    # At 1.0 s: v(1.5) = 4 - 3 * 5/6 = 1.5, v(0.5) = 3 + 1/6. Elsewhere one of the two times lies outside.
-    np.testing.assert_allclose(found, [np.nan, np.nan, 1.5 - (3 + 1 / 6), np.nan], rtol=1e-12)
-    # With a window of 0.8 s the second row reaches exactly from the first row to v(0.8) = 3 + 2/3.
-    found = central_difference(time_us, np.array([1.0, 3.0, 4.0, 1.0]), window_s=0.8, step_s=0.7)
-    np.testing.assert_allclose(found[1:3], [(3 + 2 / 3 - 1) / 0.8, (4 - 3 * 2 / 3 - (3 + 1 / 3)) / 0.8], rtol=1e-12)
-
-
-def test_central_difference_leaves_gaps_open():
-    time_us = np.arange(8) * 500_000
-    time_us[4:] += 5_000_000
-    found = central_difference(time_us, 2.0 * time_us * 1e-6, window_s=1.0, step_s=1.0)
-    np.testing.assert_allclose(found, [np.nan, 2, 2, np.nan, np.nan, 2, 2, np.nan])
 
 
 def test_frames_without_neighbours_are_dropped_and_counted(tmp_path):

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from roadstill.errors import UserError
 from roadstill.frames import COMMANDS
 from roadstill.runs import require_folder
-from roadstill.sources.patterns import one_group
+from roadstill.sources.patterns import Finder
 
 TIME_UNITS_US: Mapping[str, float] = MappingProxyType({"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3})
 SPEED_UNITS_MPS: Mapping[str, float] = MappingProxyType({"mps": 1.0, "kmh": 1 / 3.6, "mph": 0.44704})
@@ -111,7 +111,7 @@ class CsvConfig:
                 raise UserError(f"csv.{first} and csv.{second} are both given; give one of them")
         for name in ("time_pattern", "drive_pattern"):
             if (pattern := getattr(self, name)) is not None:
-                one_group(f"csv.{name}", pattern)
+                Finder(f"csv.{name}", pattern)
         if not (self.window_s >= 1e-3 and self.step_s > 0 and self.gap_s >= 0 and self.piece_s >= 0):
             raise UserError(
                 "csv.window_s should be at least 0.001, csv.step_s above 0, csv.gap_s and csv.piece_s at least 0"

@@ -14,42 +14,10 @@ from numpy.typing import NDArray
 from roadstill.errors import UserError
 from roadstill.frames import SCHEMA, FrameTable
 from roadstill.frames.columns import stretches
+from roadstill.frames.motion import central_difference
 from roadstill.sources.csv.config import CsvConfig
 from roadstill.sources.csv.rows import ROWS, Tally
 from roadstill.sources.patterns import CONTROL
-
-
-def central_difference(
-    time_us: NDArray[np.int64], speed_mps: NDArray[np.float64], window_s: float, step_s: float
-) -> NDArray[np.float64]:
-    """Accelerations ``(v(t + w/2) - v(t - w/2)) / w`` in m/s², ``[n]``, with v linear between rows.
-
-    Args:
-        time_us: times at which the speeds were measured, increasing, ``[n]``.
-        speed_mps: the speeds, ``[n]``.
-        window_s: the window w.
-        step_s: longest step between rows that a line may join.
-
-    Returns:
-        The accelerations, ``[n]``; NaN where v is not known at one of the two times.
-    """
-    half_us = round(window_s * 5e5)
-    before, after = (_speed_at(time_us + shift, time_us, speed_mps, step_s) for shift in (-half_us, half_us))
-    return (after - before) / (2e-6 * half_us)
-
-
-def _speed_at(
-    wanted_us: NDArray[np.int64], time_us: NDArray[np.int64], speed_mps: NDArray[np.float64], step_s: float
-) -> NDArray[np.float64]:
-    place = np.searchsorted(time_us, wanted_us)  # the first row at that time or later
-    right = np.minimum(place, len(time_us) - 1)
-    left = np.maximum(right - 1, 0)
-    width = time_us[right] - time_us[left]
-    share = (wanted_us - time_us[left]) / np.maximum(width, 1)
-    between = speed_mps[left] + share * (speed_mps[right] - speed_mps[left])
-    hit = time_us[right] == wanted_us
-    joined = (place > 0) & (place < len(time_us)) & (width <= step_s * 1e6)
-    return np.where(hit, speed_mps[right], np.where(joined, between, np.nan))
 
 
 def cut_at_pauses(tables: Iterable[pa.Table], path: Path, config: CsvConfig) -> Iterator[pa.Table]:

@@ -16,6 +16,7 @@ from roadstill.frames import SCHEMA, FrameTable
 from roadstill.frames.store import FrameStore, LogRecord, can_store
 from roadstill.parallel import Workers
 from roadstill.runs import require_folder
+from roadstill.sources.navsim.poses import frame_of_velocities
 from roadstill.sources.navsim.schema import BrokenFrame, Frame, read_frame, read_log_name
 from roadstill.sources.pickles.unpickle import BrokenLog, read_pickle
 
@@ -167,6 +168,8 @@ def frames_of(log: str, entries: Any) -> tuple[FrameTable, LogRecord]:
     file = f"{log}.pkl"
     if not isinstance(entries, list):
         raise BrokenLog(f"{file}: it holds a {type(entries).__name__}, not a list of frames")
+    if not entries:
+        raise BrokenLog(f"{file}: it holds 0 frames (an empty list)")
     frames: list[Frame] = []
     positions: list[int] = []
     broken: list[str] = []
@@ -180,7 +183,7 @@ def frames_of(log: str, entries: Any) -> tuple[FrameTable, LogRecord]:
         else:
             frames.append(frame)
             positions.append(position)
-    if entries and not frames:
+    if not frames:
         raise BrokenLog(f"{file}: none of its {len(entries)} frames could be read; {broken[0]}")
     if name is not None and name != log:
         raise BrokenLog(f"{file}: it is the log {name}; remove it if it is a copy, else rename it to {name}.pkl")
@@ -190,7 +193,17 @@ def frames_of(log: str, entries: Any) -> tuple[FrameTable, LogRecord]:
         problems.append(f"{file}: {len(frames) - len(kept)} frames appear twice; their copies were left out")
     rows = [(frames[row], positions[row]) for row in kept]
     table = _table(log, rows, len(entries), _steady(entries))
-    return table, LogRecord(0, len(entries), len(entries) - len(kept), problems)
+    axes = frame_of_velocities([entries[position] for _, position in rows], *_motion(table))
+    if axes == "map":
+        raise BrokenLog(
+            f"{file}: its velocities lie along the axes of the map, not of the vehicle, so labels would be wrong; turn "
+            "ego_dynamic_state by the heading, x forward"
+        )
+    return table, LogRecord(0, len(entries), len(entries) - len(kept), problems, fits_poses=axes == "ego")
+
+
+def _motion(table: FrameTable) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    return table.column("timestamp_us"), np.stack([table.column("vx_mps"), table.column("vy_mps")], 1)
 
 
 def _first_of_each(frames: Sequence[Frame]) -> list[int]:
