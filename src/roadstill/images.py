@@ -93,7 +93,9 @@ def _decoded(data: bytes, at_least_px: int | None) -> Image.Image:
             raise BrokenImage(f"{image.width} x {image.height} pixels are more than 2^24")
         if image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM")):
             kind = "floating-point" if image.mode == "F" else "32-bit"
-            raise BrokenImage(f"{kind} pixels, whose range the file does not state; save it with 8 or 16 bits a channel")
+            raise BrokenImage(
+                f"{kind} pixels, whose range the file does not state; save it with 8 or 16 bits a channel"
+            )
         if at_least_px is not None:
             scale = at_least_px / min(image.size)
             image.draft("RGB", (math.ceil(image.width * scale), math.ceil(image.height * scale)))

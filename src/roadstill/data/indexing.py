@@ -71,6 +71,7 @@ class Index:
         expected: number of scenes of this preset in the full data; None if unknown.
         notes: remarks for the user, such as defaults that were chosen automatically.
         motion: what the frames say about their own motion.
+        faulty: number of entries (frames of a log, rows of a table) with something wrong.
     """
 
     folder: Path
@@ -82,6 +83,7 @@ class Index:
     expected: int | None
     notes: list[str] = field(default_factory=list)
     motion: Motion = field(default_factory=Motion)
+    faulty: int = 0
 
 
 def index_data(
@@ -128,9 +130,8 @@ def index_data(
     sensors = None if reader.sensors is None else Path(reader.sensors)
     notes = [*reader.notes, *watch.notes(), *one_class(funnel, out, frames)]
     counts = stored.counts | {"broken_logs": stored.counts["broken_logs"] + watch.left_out}
-    index = Index(
-        out, sensors, frames, funnel, [*stored.problems, *watch.problems], counts, reader.expected, notes, watch.motion
-    )
+    problems = [*stored.problems, *watch.problems]
+    index = Index(out, sensors, frames, funnel, problems, counts, reader.expected, notes, watch.motion, stored.faulty)
     about = {
         "data": os.path.abspath(data),
         "sensors": str(sensors or ""),

@@ -90,9 +90,9 @@ class _IndexRecord(Record, kw_only=True, frozen=True):
     sensors: str
     frames: dict[Literal["train", "dev", "test"], Count]
     logs: str | None = None
-    counts: dict[str, Count] = {}
-    notes: list[str] = []
-    config: dict[str, Any] = {}
+    counts: dict[str, Count] | None = None
+    notes: list[str] | None = None
+    config: dict[str, Any] | None = None
 
 
 def open_index(folder: Path) -> dict[str, Any]:

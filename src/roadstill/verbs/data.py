@@ -67,6 +67,7 @@ def index(
     split_seed: int = 0,
     shares: tuple[float, float, float] = (0.7, 0.15, 0.15),
     split: str | None = None,
+    doubtful: Literal["leave_out", "keep"] = "leave_out",
     protocol: ProtocolName = "honest",
     expect: str | None = None,
     verify: bool = False,
@@ -93,6 +94,8 @@ def index(
         split_seed: seed by which drives are assigned to train, dev and test.
         shares: shares of train, dev and test; 0 leaves a part out.
         split: name of the folder of logs, if there are several (trainval, test, mini); by default the preset's.
+        doubtful: what happens to logs whose velocities are sideways, or whose accelerations contradict the speed:
+            leave_out or keep; they are named either way.
         protocol: honest; thesis-honest (a tenth of what is not test is dev); thesis or literature (no dev part).
         expect: source of expected counts to print beside yours; thesis is the only one.
         verify: whether to check the wanted pictures; lacking.txt then lists those that are missing or truncated.
@@ -106,7 +109,7 @@ def index(
     if expect not in (None, "thesis"):
         raise UserError(f"expect {expect!r} is unknown; the only one is 'thesis'")
     share = Shard.parse(shard) if shard else None
-    config = IndexConfig(preset, navsim_config, scenes, filter, label, split_seed, shares, split)
+    config = IndexConfig(preset, navsim_config, scenes, filter, label, split_seed, shares, split, doubtful)
     if source == NAVSIM and data.suffix.lower() == ".csv" and not data.is_dir():
         source = "csv"
     if source != NAVSIM and (expect or share):
