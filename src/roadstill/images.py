@@ -36,6 +36,10 @@ class BrokenImage(UserError):
         super().__init__(one_line(message))
 
 
+class LeftOut(BrokenImage):
+    """A picture that can be read, but that the user's own hook leaves out."""
+
+
 def read_image(file: Path | io.BytesIO, *, at_least_px: int | None = None) -> Image.Image:
     """Opens and fully decodes a picture as RGB.
 

@@ -121,7 +121,7 @@ def test_tokens_of_two_logs_are_named(tmp_path):
     names = write_logs(tmp_path, HEADINGS, place=[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 4, 11])
     index = index_data(tmp_path, tmp_path / "index", SHORT)
     (note,) = index.notes
-    assert note.startswith(f"40 frames have the token of another; the first: 00000004")
+    assert note.startswith("40 frames have the token of another; the first: 00000004")
     assert note.endswith(f"in {names[4]} and {names[10]}; is one a copy?")
     assert json.loads((tmp_path / "index" / "index.json").read_text())["notes"] == [note]
 

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 
 from roadstill.data.choosing import choose_frames
+from roadstill.data.copies import left_out
 from roadstill.data.picture_store import PictureConfig, PictureStore, fill_from_archive, fill_from_folder
-from roadstill.data.set_writing import write_set
+from roadstill.data.set_writing import label_frames, write_set
+from roadstill.data.verify import none_there
 from roadstill.errors import UserError
 from roadstill.frames import FrameTable, PictureFacts, open_frames
 from roadstill.frames.splits import SPLITS, open_index
@@ -116,9 +119,12 @@ def prepare_splits(
         say: callback for one line of progress.
 
     Raises:
-        UserError: no folder and no archive of pictures, a part without one readable picture, or a hook that failed.
+        UserError: no folder and no archive of pictures, a part without a frame of a class or without one readable
+            picture, or a hook that failed.
     """
     parts = {name: choose_frames(open_frames(index / f"{name}.parquet"), max_per_class) for name in _parts_of(index)}
+    if label == "brake":
+        _check_classes(index, parts)
     wanted = [str(image) for part in parts.values() for image in part.column("image")]
     store = PictureStore(out / "pictures", config)
     facts = PictureFacts(parts.values()) if config.hook else None
@@ -139,15 +145,44 @@ def prepare_splits(
     if (archives or shard) and ready < len(wanted):
         return Incomplete(ready, len(wanted), problems)
     if not ready:
-        raise UserError(f"{index}: none of the {len(wanted):,} pictures was found; name their folder with --sensors")
+        raise UserError(f"{index}: {none_there(sensors, wanted[0], len(wanted))}")
     about = {"max_per_class": max_per_class, "seed": 0, "synthetic": world is not None}
     known = None if world is None else _scenes_of(world)
+    unwanted = left_out({name: _classes(part, label) for name, part in parts.items()}, store)
     made = {
-        name: write_set(part, store, sensors, out / name, label=label, about=about | {"split": name}, known=known)
+        name: write_set(
+            part,
+            store,
+            sensors,
+            out / name,
+            label=label,
+            about=about | {"split": name},
+            known=known,
+            left_out=unwanted[name],
+        )
         for name, part in parts.items()
     }
     store.remove()
     return made
+
+
+def _classes(frames: FrameTable, label: str) -> tuple[list[str], list[str]]:
+    """Picture and class of every frame."""
+    names, labels = label_frames(frames, label)
+    return frames.column("image").tolist(), [names[each] for each in labels.tolist()]
+
+
+def _check_classes(index: Path, parts: Mapping[str, FrameTable]) -> None:
+    """Refuses parts on which nothing could be measured, before hours are spent on pictures."""
+    for part, frames in parts.items():
+        names = frames.label.class_names
+        counts = np.bincount(frames.labels, minlength=len(names))
+        if len(frames) and not counts.all():
+            raise UserError(
+                f"{index}: the part {part} has no frame of the class {names[int(counts.argmin())]} "
+                f"({len(frames):,} in all), so nothing can be learnt or measured on it; index again with another "
+                "--split_seed, other --shares or looser filters"
+            )
 
 
 def _scenes_of(world: Path) -> dict[str, dict[str, str]]:

@@ -71,6 +71,7 @@ def index(
     protocol: ProtocolName = "honest",
     expect: str | None = None,
     verify: bool = False,
+    verify_decode: bool = False,
     sensors: Path | None = None,
     archives: list[Path] | None = None,
     shard: str | None = None,
@@ -99,6 +100,8 @@ def index(
         protocol: honest; thesis-honest (a tenth of what is not test is dev); thesis or literature (no dev part).
         expect: source of expected counts to print beside yours; thesis is the only one.
         verify: whether to check the wanted pictures; lacking.txt then lists those that are missing or truncated.
+        verify_decode: whether that check decodes them, which also finds damage inside a file; else only its beginning
+            and end are read.
         sensors: folder of the pictures to verify, if it is not beside the logs.
         archives: archives of sensor files (.tgz) to verify without unpacking them.
         shard: share i/n of the logs to read, for several machines; a call without it joins all shares.
@@ -134,15 +137,20 @@ def index(
                      f"({count - found.expected:+,})")  # fmt: skip
     if expect:
         lines.append(beside_thesis(found.funnel, preset))
+    lacking = False
     if verify:
-        lines.append(_verified(out, list(found.frames), sensors or found.sensors, archives or []))
+        checked = _verified(out, list(found.frames), sensors or found.sensors, archives or [], verify_decode)
+        lines += checked
+        lacking = (out / "lacking.txt").stat().st_size > 0
     broken = found.counts["broken_logs"]
     if broken:
         lines.append(f"{broken} of {found.counts['logs']} logs cannot be read")
+    if found.faulty:
+        lines.append(f"{found.faulty:,} of {found.counts['entries']:,} frames or rows have something wrong")
     if found.problems:
         lines.append(f"{len(found.problems)} problems, see {out / 'problems.txt'}")
     parts = ", ".join(f"{count:,} {name}" for name, count in found.frames.items())
-    return _told([*lines, f"{out}: {parts}"], partly=broken > 0)
+    return _told([*lines, f"{out}: {parts}"], partly=lacking or broken + found.faulty > 0)
 
 
 def _csv_settings(data: Path, source: str, csv: CsvConfig, settings: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -174,13 +182,17 @@ def _bar(what: str) -> Callable[[int, int], None]:
     return show
 
 
-def _verified(index: Path, parts: list[str], sensors: Path | None, archives: list[Path]) -> str:
-    from roadstill.data.verify import verify_pictures
+def _verified(index: Path, parts: list[str], sensors: Path | None, archives: list[Path], decode: bool) -> list[str]:
+    from roadstill.data.verify import none_there, verify_pictures
     from roadstill.frames import stream_frames
+    from roadstill.sources.navsim.folders import sensors_beside
 
     if sensors is None and not archives:
+        logs = open_index(index).get("logs")
+        others = sensors_beside(Path(logs)) if logs else []
+        hint = f" (there is {others[0]})" if others else ""
         raise UserError(
-            "no sensor folder was found beside the logs; name it with --sensors, or archives with --archives"
+            f"no sensor folder was found beside the logs; name it with --sensors{hint}, or archives with --archives"
         )
     # All pictures of a log in a row: a drive lies in one part, and so does a log.
     images = (
@@ -189,10 +201,16 @@ def _verified(index: Path, parts: list[str], sensors: Path | None, archives: lis
         for frames in stream_frames(index / f"{name}.parquet")
         for image in frames.column("image")
     )
-    found = verify_pictures(tqdm(images, "pictures", disable=None), sensors, index, archives=archives)
+    shown = tqdm(images, "pictures", disable=None)
+    found = verify_pictures(shown, sensors, index, archives=archives, decode=decode)
     found.save(index)
-    lacking = f"{len(found.lacking):,} pictures are missing or truncated, see {index / 'lacking.txt'}"
-    return f"{found}\n{lacking if found.lacking else 'no picture is missing'}"
+    if not found.lacking:
+        return [str(found), "no picture is missing"]
+    wanted = sum(row.wanted for row in found.logs)
+    lines = [str(found), *found.summary()]
+    if len(found.lacking) == wanted:
+        lines.append(none_there(sensors, found.lacking[0], wanted))
+    return [*lines, f"{len(found.lacking):,} pictures are missing or truncated, see {index / 'lacking.txt'}"]
 
 
 def prepare(
@@ -295,7 +313,7 @@ def _prepared_frames(
         ready = f"{out}: {made.ready:,} of {made.wanted:,} wanted pictures are ready"
         more = "give the other archives or shards, or write the sets with what is there by a call without them"
         return _told([*made.problems, f"{ready}; {more}"], partly=bool(made.problems))
-    return "\n".join(_sets_told(out, made))
+    return _sets_told(out, made, [])
 
 
 def _prepared_pictures(
@@ -314,13 +332,19 @@ def _prepared_pictures(
     parts = tuple(part for part in SPLITS if part != "dev" or settings.get("dev_images") != 0)
     source = open_pictures_of(name, data, settings)
     made = write_sets(source, name, out, SetRequest(parts, config, max_per_class, workers=workers))
-    return "\n".join([*source.notes, *_sets_told(out, made)])
+    return _sets_told(out, made, source.notes)
 
 
-def _sets_told(out: Path, made_sets: Mapping[str, ImageSet]) -> list[str]:
-    lines = []
+def _sets_told(out: Path, made_sets: Mapping[str, ImageSet], notes: Sequence[str]) -> str:
+    from roadstill.data.verify import lacks
+
+    lines, missing, wanted = list(notes), 0, 0
     for name, made in made_sets.items():
-        counts = ", ".join(f"{count:,} {each}" for each, count in made.counts().items())
-        missing = f" ({made.about['missing']:,} pictures missing, see missing.txt)" if made.about["missing"] else ""
-        lines.append(f"{out / name}: {counts}{missing}")
-    return lines
+        told = [", ".join(f"{count:,} {each}" for each, count in made.counts().items())]
+        for key, what in (("missing", "pictures missing"), ("left_out", "equal pictures left out")):
+            if count := int(made.about.get(key, 0)):
+                told.append(f"({count:,} {what}, see {key}.txt)")
+        lines.append(f"{out / name}: {' '.join(told)}")
+        missing += int(made.about.get("missing", 0)) - int(made.about.get("missing_by_hook", 0))
+        wanted += len(made)
+    return _told([*lines, *lacks(missing, wanted + missing)], partly=missing > 0)

@@ -64,8 +64,8 @@ def by_drive(tables: Iterable[pa.Table], path: Path) -> Iterator[tuple[str, pa.T
                             "likely names frames instead (--csv.drive, --csv.drive_pattern)")  # fmt: skip
         if sum(map(len, parts)) > _MOST_ROWS:
             raise UserError(
-                f"{path}: the drive {drive!r} has more than {_MOST_ROWS:,} rows; tell drives apart with --csv.drive, or "
-                "cut it at pauses of --csv.gap_s or into --csv.piece_s"
+                f"{path}: the drive {drive!r} has more than {_MOST_ROWS:,} rows; tell drives apart with --csv.drive, "
+                "or cut it at pauses of --csv.gap_s or into --csv.piece_s"
             )
         names = np.asarray(table.column("drive").to_numpy())
         starts = [0, *(np.flatnonzero(names[1:] != names[:-1]) + 1).tolist(), len(names)] if len(names) else []
