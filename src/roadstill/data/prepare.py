@@ -1,6 +1,7 @@
 """Frames -> image sets: pictures are cut to size, wherever they lie, and written once all available ones are made."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from roadstill.frames.splits import SPLITS, open_index
 from roadstill.imagesets import ImageSet
 from roadstill.parallel import Shard
 from roadstill.runs import require_folder
+from roadstill.sources.navsim.folders import sensors_beside
 
 WORLD_FACTS = ("town", "light", "weather", "cause")
 
@@ -145,7 +147,10 @@ def prepare_splits(
     if (archives or shard) and ready < len(wanted):
         return Incomplete(ready, len(wanted), problems)
     if not ready:
-        raise UserError(f"{index}: {none_there(sensors, wanted[0], len(wanted))}")
+        store.remove()
+        with suppress(OSError):
+            out.rmdir()  # removes only an empty folder, which nothing was written to
+        raise UserError(f"{index}: {none_there(sensors, wanted[0], len(wanted), _other_sensors(index))}")
     about = {"max_per_class": max_per_class, "seed": 0, "synthetic": world is not None}
     known = None if world is None else _scenes_of(world)
     unwanted = left_out({name: _classes(part, label) for name, part in parts.items()}, store)
@@ -190,6 +195,12 @@ def _scenes_of(world: Path) -> dict[str, dict[str, str]]:
     table = pq.read_table(world / "facts.parquet", columns=["token", *WORLD_FACTS])
     rows = zip(*(table.column(name).to_pylist() for name in ("token", *WORLD_FACTS)), strict=True)
     return {token: dict(zip(WORLD_FACTS, values, strict=True)) for token, *values in rows}
+
+
+def _other_sensors(index: Path) -> list[Path]:
+    """Sensor folders near the logs of an index."""
+    logs = open_index(index).get("logs") if (index / "index.json").is_file() else None
+    return sensors_beside(Path(logs)) if logs else []
 
 
 def _parts_of(index: Path) -> list[str]:

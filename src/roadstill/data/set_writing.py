@@ -1,6 +1,7 @@
 """Pictures of a store, with labels and facts -> `ImageSet`; those that could not be read are counted and left out."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -95,17 +96,21 @@ def write_pictures(
     missing: list[str] = []
     copies: list[str] = []
     count = by_hook = 0
+    wanted_of: Counter[str] = Counter()
+    missing_of: Counter[str] = Counter()
     with ImageSetWriter(out, class_names, store.config.size_px) as writer:
         for fact, label in rows:
             if (why := (left_out or {}).get(fact["image"])) is not None:
                 copies.append(f"{fact['image']}: {why}")
                 continue
             count += 1
+            wanted_of[log := str(fact.get("log"))] += 1
             reason, wished = _missing(store, fact, sensors)
             if reason is None:
                 writer.add_file(store.path(fact["image"]), label, fact)
             else:
                 missing.append(reason)
+                missing_of[log] += 1
                 by_hook += wished
         if len(missing) == count:
             if not missing:
@@ -118,7 +123,9 @@ def write_pictures(
                             "them under the paths that the table or the logs give")  # fmt: skip
         made = {key: value for key, value in store.about.items() if key != "size_px"}
         writer.about.update({"crop": "centre square", "resize": "bicubic, antialiased"} | made)
-        counts = {"missing": len(missing), "left_out": len(copies), "missing_by_hook": by_hook}
+        # A single picture that is a group of its own says nothing of its group.
+        empty = sum(1 < wanted == missing_of[log] for log, wanted in wanted_of.items())
+        counts = {"missing": len(missing), "left_out": len(copies), "missing_by_hook": by_hook, "empty_logs": empty}
         writer.about.update({key: count for key, count in counts.items() if count or key == "missing"} | dict(about))
     for name, lines in (("missing", missing), ("left_out", copies)):
         if lines:

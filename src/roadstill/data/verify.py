@@ -94,10 +94,18 @@ def lacks(count: int, wanted: int) -> list[str]:
     return [f"WARNING: {count:,} of {wanted:,} wanted pictures ({count / wanted:.0%}) are missing or damaged"]
 
 
-def none_there(sensors: Path | None, image: str, count: int) -> str:
-    """That not one picture is there, the first path that was tried, and where a file of that name lies instead."""
+def none_there(sensors: Path | None, image: str, count: int, others: Sequence[Path] = ()) -> str:
+    """That not one picture is there, the first path that was tried, and where a file of that name lies instead.
+
+    Args:
+        sensors: the sensor folder; None if none is known.
+        image: path of the first picture.
+        count: number of pictures.
+        others: sensor folders that could be meant.
+    """
     if sensors is None:
-        return f"none of the {count:,} pictures was found; name their folder with --sensors"
+        hint = f" (there is {others[0]})" if others else ""
+        return f"none of the {count:,} pictures was found; name their folder with --sensors{hint}"
     said = f"none of the {count:,} pictures was found; the first: {sensors / image}"
     if (place := elsewhere(sensors, image)) is None:
         return f"{said}; name the folder that this path is relative to with --sensors"

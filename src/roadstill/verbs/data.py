@@ -344,6 +344,8 @@ def _sets_told(out: Path, made_sets: Mapping[str, ImageSet], notes: Sequence[str
         for key, what in (("missing", "pictures missing"), ("left_out", "equal pictures left out")):
             if count := int(made.about.get(key, 0)):
                 told.append(f"({count:,} {what}, see {key}.txt)")
+        if count := int(made.about.get("empty_logs", 0)):
+            told.append(f"({count:,} logs have no picture at all: not fetched?)")
         lines.append(f"{out / name}: {' '.join(told)}")
         missing += int(made.about.get("missing", 0)) - int(made.about.get("missing_by_hook", 0))
         wanted += len(made)
