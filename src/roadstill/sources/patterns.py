@@ -13,7 +13,7 @@ CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 _MOST_LETTERS = 1000
 _MOST_REPEATS = 10_000  # a counted repetition takes 280 bytes for each time, those of nested ones multiplied
-_SECONDS = 2.0  # for one text
+_SECONDS = 1.0  # for one text
 _SECONDS_IN_ALL = 5.0  # beyond a millisecond for each text
 _COUNTED = re.compile(r"(\)?)\{(\d*),?(\d*)\}")
 

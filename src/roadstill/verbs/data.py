@@ -19,6 +19,7 @@ from roadstill.names import Settings
 from roadstill.parallel import Shard
 from roadstill.protocols import ProtocolName
 from roadstill.sources.csv.config import CsvConfig
+from roadstill.sources.folder import require_pictures
 
 
 def world(
@@ -277,6 +278,8 @@ def prepare(
         raise UserError("group is for folders of pictures; an index knows its drives")
     if source_settings:
         raise UserError("source_settings are for a source of pictures; name it with --source")
+    if index.is_file():
+        require_pictures(index)
     return _prepared_frames(
         index,
         sensors,

@@ -202,6 +202,8 @@ def read_rows(
                     progress(file.tell(), size)
     except pa.ArrowException as error:
         why = one_line(" ".join(str(error).split())[:200])
+        if "skip initial" in why:
+            why = "it has no rows"
         if "straddling" in why:
             why = f"a line after row {tally.rows:,} is longer than {_BLOCK:,} bytes (an open quotation mark?)"
         raise UserError(f"{path} cannot be read as CSV: {why}") from None
