@@ -2,6 +2,7 @@
 
 import re
 import time
+import warnings
 from collections.abc import Iterable
 
 import regex
@@ -36,8 +37,10 @@ class Finder:
                 f"{self._said} is too large; use at most {_MOST_LETTERS:,} letters and {_MOST_REPEATS:,} repetitions"
             )
         try:
-            re.compile(pattern)  # regex knows more than re, and would give other meanings to some mistakes
-            self._compiled = regex.compile(pattern)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of what later versions of Python might read otherwise
+                re.compile(pattern)  # regex knows more than re, and would give other meanings to some mistakes
+                self._compiled = regex.compile(pattern)
         except (re.error, regex.error, RecursionError, OverflowError) as error:
             raise UserError(f"{self._said} is not a regular expression: {error}") from None
         if self._compiled.groups != 1:
