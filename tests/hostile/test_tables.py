@@ -104,6 +104,8 @@ CASES = [
     whole("utf-16", r"t\.csv cannot be read as CSV: it is no text in UTF-8", lambda: text(rows()).encode("utf-16")),
     whole("latin-1", r"t\.csv cannot be read as CSV: it is no text in UTF-8",
           lambda: text(rows()).encode() + b"\xe9,1,2,d9\n"),
+    whole("torn-and-latin-1", r"t\.csv cannot be read as CSV: it is no text in UTF-8 after",
+          lambda: text(rows(40)).encode() + b"\xe9,1\n"),
     whole("binary", r"t\.csv cannot be read as CSV", b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 50),
     whole("a-hundred-megabytes-in-a-cell", r"t\.csv cannot be read as CSV: a line after row 0 is longer than 131,072",
           lambda: HEAD.encode() + b"\n" + b"a" * 100_000_000),
