@@ -1,8 +1,20 @@
 """Errors that the user can fix, and text made safe to print on one line."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class UserError(ValueError):
     """Bad input: states in one line what is wrong, where, and the way out; the command line exits with code 2."""
+
+
+@contextmanager
+def located(where: object) -> Iterator[None]:
+    """Puts the place in front of what a `UserError` within this block says, as the file that holds the mistake."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
 
 
 class PartlyDone(Exception):

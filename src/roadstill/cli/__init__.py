@@ -107,9 +107,11 @@ def verb_function(verb: str) -> Callable[..., str | None]:
 
 def _call(verb: str, arguments: list[str]) -> str | None:
     from roadstill.cli.parser import call
+    from roadstill.cli.trust import trusted
 
     function = verb_function(verb)
-    result = call(function, completed(function, arguments), prog=f"roadstill {verb}")
+    with trusted(function, arguments) as rest:
+        result = call(function, completed(function, rest), prog=f"roadstill {verb}")
     return result if isinstance(result, str) else None
 
 
