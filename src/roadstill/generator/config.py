@@ -10,7 +10,6 @@ from roadstill.names import Settings, require_trust
 from roadstill.networks.kinds import NetworkConfig, SongUNetConfig, UNet2DConfig
 from roadstill.runs import check_groups, group, later
 
-
 _LOCAL_TRACKERS = {"tensorboard"}
 
 
