@@ -34,14 +34,19 @@ def call(function: Callable[..., Any], arguments: Sequence[str], *, prog: str) -
     """
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     restrict_parser(*get_type_hints(function).values())
-    return auto_cli(
-        function,
-        args=list(arguments),
-        config_help=_PARSERS_OWN["CONFIG"],
-        parser_class=OneLineParser,
-        formatter_class=PlainFormatter,
-        prog=prog,
-    )
+    try:
+        return auto_cli(
+            function,
+            args=list(arguments),
+            config_help=_PARSERS_OWN["CONFIG"],
+            parser_class=OneLineParser,
+            formatter_class=PlainFormatter,
+            prog=prog,
+        )
+    except ImportError as error:
+        if (said := refused_class(str(error), {})) is None:
+            raise
+        raise UserError(said) from None
 
 
 class OneLineParser(ArgumentParser):
