@@ -28,6 +28,8 @@ from roadstill.networks.kinds import NetworkConfig
 from roadstill.runs import digest_of, read_metrics, write_json
 from roadstill.schedules import linear, spoon_cosine
 
+pytestmark = pytest.mark.usefixtures("trusted")
+
 TINY = NetworkConfig(hidden_size=16, depth=2, num_heads=2)
 SCRATCH = {"network": TINY, "adapters": (Full(),), "batch_size": 8, "log_every": 2, "save_every": 2}
 
