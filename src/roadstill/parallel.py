@@ -4,7 +4,10 @@ Small networks on a processor gain little from a second thread; two of them, eac
 twofold. One thread also makes a result the same whatever the number of cores.
 """
 
+import ctypes
 import os
+import pickle
+import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -12,10 +15,12 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 from roadstill.errors import UserError
+from roadstill.runs import held, share
 
 _worker: Any = None
 Item = TypeVar("Item")
@@ -84,8 +89,10 @@ class Workers:
             return
         if self._pool is None:
             # spawn: a forked copy of a process that has used threads may hang.
+            # The holder as bytes: what it imports takes seconds, in which its process would not follow a killed parent.
+            start = (os.getpid(), pickle.dumps(self.holder), held())
             self._pool = ProcessPoolExecutor(
-                self.count, mp_context=get_context("spawn"), initializer=_begin, initargs=(self.holder,)
+                self.count, mp_context=get_context("spawn"), initializer=_begin, initargs=start
             )
         try:
             pending = {self._pool.submit(_call, method, job): job for job in jobs}
@@ -99,11 +106,13 @@ class Workers:
             ) from None
 
 
-def _begin(holder: Any) -> None:
+def _begin(parent: int, holder: bytes, outputs: tuple[Path, ...]) -> None:
     global _worker
-    _worker = holder
     # Workers outlive a killed parent, and would go on writing into a folder that another run may use by then.
     threading.Thread(target=_follow_parent, daemon=True).start()
+    end_with_parent(parent)
+    share(outputs)
+    _worker = pickle.loads(holder)
     if torch := sys.modules.get("torch"):  # loaded with the holder, if its methods need it
         torch.set_num_threads(1)
     os.environ["TQDM_DISABLE"] = "1"  # bars of several processes would overwrite each other
@@ -114,6 +123,21 @@ def _follow_parent() -> None:
     assert parent
     parent.join()
     os._exit(1)
+
+
+def end_with_parent(parent: int | None = None) -> None:
+    """Ends this process when the one that started it has ended, on Linux, even in the midst of a long call of C.
+
+    Args:
+        parent: process that started it, if that is known: it may have ended already.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SIGNAL_AT_PARENTS_END, signal.SIGKILL)
+        if parent not in (None, os.getppid()):
+            os._exit(1)
+
+
+_SIGNAL_AT_PARENTS_END = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
 def _call(method: str, job: tuple[Any, ...]) -> None:
