@@ -1,9 +1,6 @@
 """Files and folders: writes that never end halfway, names that lead nowhere else, and paths that must be there."""
 
-import errno
 import os
-import re
-import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,21 +58,8 @@ def _temporary(path: Path) -> Iterator[Path]:
     temporary = unfinished(path)
     try:
         yield temporary
-    except Exception as error:
-        if found := _os_error(error, path):
-            raise found from None
-        raise
     finally:
         remove(temporary)
-
-
-def _os_error(error: Exception, path: Path) -> OSError | None:
-    """A full or broken disk that safetensors or SQLite tells in a class of its own, as what it is."""
-    if type(error).__name__ == "SafetensorError" and (found := re.search(r"os error (\d+)", str(error))):
-        return OSError(int(found[1]), os.strerror(int(found[1])), str(path))
-    if isinstance(error, sqlite3.OperationalError) and re.search("disk is full|disk I/O error|unable to open", str(error)):
-        return OSError(errno.ENOSPC if "full" in str(error) else errno.EIO, str(error), str(path))
-    return None
 
 
 def _put(made: Path, path: Path, record: str | None = None) -> None:
