@@ -138,8 +138,8 @@ def prepare_folder(
     _fill(store, list(chosen.values()), root, workers)
     about = {"source": "folder", "group": group, "max_per_class": max_per_class, "seed": seed, "synthetic": False}
     with renewed_parts(out) as new:
-        for name, part in chosen.items():
-            _write(part, store, new / name, about | {"split": name})
+        for name, its in chosen.items():
+            _write(its, store, new / name, about | {"split": name})
     store.remove()
     return FolderSets({name: open_imageset(out / name) for name in chosen}, notes)
 

@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from roadstill.errors import UserError
+from roadstill.errors import UserError, of_system
 from roadstill.runs.locks import hold, real, remove, unfinished
 
 
@@ -58,8 +58,14 @@ def _temporary(path: Path) -> Iterator[Path]:
     temporary = unfinished(path)
     try:
         yield temporary
+    except Exception as error:  # the system's word on a write names no file, or the temporary one
+        name = getattr(error, "filename", None)
+        if (said := of_system(error)) is None or (name is not None and temporary.name not in os.fsdecode(name)):
+            raise
+        raise UserError(f"{path} cannot be written: {said}") from error
     finally:
-        remove(temporary)
+        with suppress(OSError):  # what stopped the write, too, and is said above
+            remove(temporary)
 
 
 def _put(made: Path, path: Path, record: str | None = None) -> None:

@@ -2,8 +2,8 @@
 
 While an output is written, ``.NAME.roadstill.lock`` lies beside it, never inside, so that no product holds a lock. The
 lock itself is the operating system's (``flock``), which ends with the process that holds it, however that ends; a file
-that stays behind means nothing. Besides, there are ``.NAME.<digits>.part``, a product that is not complete, and, while one
-takes the place of another, ``.NAME.<digits>.old``. Whoever holds the output next removes them.
+that stays behind means nothing. Besides, there are ``.NAME.<digits>.part``, a product that is not complete, and, while
+one takes the place of another, ``.NAME.<digits>.old``. Whoever holds the output next removes them.
 
 The library filelock, which torch brings along, lets its lock files lie for good, so it is not used.
 """
@@ -23,7 +23,7 @@ from inspect import signature
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from roadstill.errors import UserError, one_line
+from roadstill.errors import UserError, of_system, one_line
 
 if sys.platform != "win32":
     import fcntl
@@ -111,13 +111,16 @@ def hold(path: Path, *, shared: bool = False, whole: bool = True) -> Iterator[No
     new = [folder for folder in path.parents if not folder.exists()]
     lock, ours = _Lock(path), [path, *(state_beside(path, what) for what in _STATES)]
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock.take(shared=shared)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock.take(shared=shared)
+            if lock.alone:
+                _clear(path, whole)
+                if shared:
+                    lock.share()
+        except OSError as error:
+            raise UserError(f"{path} cannot be written: {of_system(error)}") from error
         _held.update(ours)
-        if lock.alone:
-            _clear(path, whole)
-            if shared:
-                lock.share()
         yield
     finally:
         _held.difference_update(ours)
