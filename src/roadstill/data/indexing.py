@@ -117,7 +117,7 @@ def index_data(
         return None
     shares = PROTOCOLS[protocol].shares(config.shares)
     cut = reader.cut(Cut(decisions=config.filter, label=config.label, shares=shares, seed=config.split_seed))
-    # A part that another protocol had must not remain, and a half-made index not look like the finished one from before.
+    # A part that another protocol had must not remain, and a half-made index not pass as the finished one from before.
     with renewed_parts(out, record="index.json", instead=[f"{name}.parquet" for name in SPLITS]) as new:
         frames, funnel = _write_parts(FrameStore(out / "frames"), stored, new, cut)
         sensors = None if reader.sensors is None else Path(reader.sensors)
