@@ -152,6 +152,7 @@ class _State:
         tensors |= {f"criterion/{name}": tensor for name, tensor in run.criteria.state_dict().items()}
         tensors |= optimizer_tensors(run.optimizer.optimizer, run.names)
         require_finite(tensors, step=step - 1)
+        tensors |= run.meter.tensors()
         if run.accelerator.num_processes > 1 and self.path.exists():
             os.replace(self.path, self.before)
         write_tensors(self.path, tensors, {"step": step, "key": self.key})
@@ -185,6 +186,7 @@ class _State:
         memories = {n.removeprefix("criterion/"): t for n, t in tensors.items() if n.startswith("criterion/")}
         run.criteria.load_state_dict(memories)
         restore_optimizer(run.optimizer.optimizer, run.names, tensors)
+        run.meter.restore({name: tensor.to(run.accelerator.device) for name, tensor in tensors.items() if "meter/" in name})
         return steps_done
 
 
