@@ -94,7 +94,9 @@ def main() -> int:
         return bool(wrong)
     rows = {}
     for case in chosen:
-        rows[case.name] = killing.kill(case, given.work.absolute() / case.name.replace(" ", "-"), given.kills, given.seed)
+        rows[case.name] = killing.kill(
+            case, given.work.absolute() / case.name.replace(" ", "-"), given.kills, given.seed
+        )
         print(killing.table({case.name: rows[case.name]}), flush=True)
         if given.json:
             given.json.write_text(killing.as_json(rows))

@@ -319,7 +319,9 @@ def two_at_once(case: Case, work: Path) -> str:
         return f"exit {code} and {own}: {line}"
     made = contents(folder, case.runs)
     shutil.rmtree(work)
-    return "" if made == whole.made else f"differs: {[n for n in made | whole.made if made.get(n) != whole.made.get(n)]}"
+    return (
+        "" if made == whole.made else f"differs: {[n for n in made | whole.made if made.get(n) != whole.made.get(n)]}"
+    )
 
 
 def table(rows: dict[str, Count]) -> str:
