@@ -1,8 +1,7 @@
-"""Outputs that cannot be written: every verb says so in one line, keeps what was there and leaves nothing half-written."""
+"""Outputs that cannot be written: every verb says so in one line, keeps what was there and leaves nothing torn."""
 
 import os
 import subprocess
-from pathlib import Path
 
 import pytest
 from hostile import make_good

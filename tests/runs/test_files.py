@@ -1,9 +1,11 @@
 import os
+import resource
 
 import pytest
 
 from roadstill.errors import UserError
 from roadstill.runs import (
+    append_line,
     atomic_path,
     folder_name,
     renewed_parts,
@@ -76,19 +78,19 @@ def test_a_file_never_takes_the_place_of_a_folder_nor_a_folder_of_strangers_thin
     with pytest.raises(UserError, match="file is a file; name a folder"), atomic_path(file) as path:
         path.mkdir()
     for record in ("set.json", None):
-        with (
-            pytest.raises(UserError, match=r"folder holds other things \(there is no set.json"),
-            atomic_path(folder, record=record) as path,
-        ):
-            path.mkdir()
-            (path / "set.json").touch()
+        with pytest.raises(UserError, match=r"folder holds other things \(there is no set.json"):
+            write_set(folder, record)
     assert file.read_text() == "old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
     (folder / "set.json").touch()
-    with atomic_path(folder) as path:
-        path.mkdir()
-        (path / "set.json").write_text("new")
+    write_set(folder, None)
     assert [path.name for path in folder.iterdir()] == ["set.json"]
+
+
+def write_set(folder, record):
+    with atomic_path(folder, record=record) as path:
+        path.mkdir()
+        (path / "set.json").touch()
 
 
 def test_a_link_to_a_folder_is_followed_and_one_to_a_file_replaced(tmp_path):
@@ -120,6 +122,34 @@ def test_an_old_folder_stays_until_the_new_one_is_there(tmp_path, monkeypatch):
         new.mkdir()
     monkeypatch.setattr(os, "replace", replace)
     assert [each.name for each in path.iterdir()] == ["old"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_line_is_appended_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "new" / "lines"
+    append_line(path, "ä" * 5000)
+    append_line(path, "b")
+    assert path.read_text() == "ä" * 5000 + "\nb\n"
+    for torn, kept in (("c", "ä" * 5000 + "\nb\n"), ("x" * 9000, "")):
+        path.write_text(kept + torn)
+        append_line(path, "d")
+        assert path.read_text() == kept + "d\n"
+    with pytest.raises(UserError, match="lines/in it cannot be written: "):
+        append_line(path / "in it", "e")
+
+
+def test_a_full_disk_leaves_no_part_of_a_line(tmp_path):
+    path = tmp_path / "lines"
+    path.write_text("whole\n")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (9, hard))
+    try:
+        for file in (path, tmp_path / "new"):
+            with pytest.raises(UserError, match=f"{file} cannot be written: "):
+                append_line(file, "a long line")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_text() == "whole\n"
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -156,10 +186,14 @@ def test_renewed_parts_without_their_record_are_seen_as_incomplete(tmp_path, mon
             raise KeyboardInterrupt
         replace(source, target)
 
+    def renew():
+        with renewed_parts(tmp_path, record="record.json") as new:
+            for name in ("a", "record.json"):
+                (new / name).write_text("new")
+
     monkeypatch.setattr(os, "replace", killed)
-    with pytest.raises(KeyboardInterrupt), renewed_parts(tmp_path, record="record.json") as new:
-        for name in ("a", "record.json"):
-            (new / name).write_text("new")
+    with pytest.raises(KeyboardInterrupt):
+        renew()
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "new"}
 
 

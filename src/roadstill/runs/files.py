@@ -75,8 +75,8 @@ def append_line(path: Path, line: str) -> None:
     Raises:
         UserError: the system refuses the write.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a+b", buffering=0) as file:
             whole = _end_of_last_line(file)
             file.truncate(whole)
