@@ -1,0 +1,53 @@
+"""What every verb leaves on disk besides its product: provenance, digests, seeds, and writes that never end halfway."""
+
+from roadstill.runs.digests import digest_code, digest_file, digest_of, seed_of
+from roadstill.runs.files import atomic_path, folder_name, require_file, require_folder
+from roadstill.runs.records import (
+    Count,
+    Digest,
+    Pixels,
+    Record,
+    WithClasses,
+    parse_json,
+    read_json,
+    read_record,
+    read_rows,
+    typed,
+    write_json,
+)
+from roadstill.runs.settings import check_groups, group, grouped_name, later, plain, regrouped
+from roadstill.runs.stages import Stage, read_metrics, versions
+from roadstill.runs.yamls import parse_yaml, read_yaml
+
+__all__ = [
+    "Count",
+    "Digest",
+    "Pixels",
+    "Record",
+    "Stage",
+    "WithClasses",
+    "atomic_path",
+    "check_groups",
+    "digest_code",
+    "digest_file",
+    "digest_of",
+    "folder_name",
+    "group",
+    "grouped_name",
+    "later",
+    "parse_json",
+    "parse_yaml",
+    "plain",
+    "read_json",
+    "read_metrics",
+    "read_record",
+    "read_rows",
+    "read_yaml",
+    "regrouped",
+    "require_file",
+    "require_folder",
+    "seed_of",
+    "typed",
+    "versions",
+    "write_json",
+]

@@ -1,0 +1,80 @@
+"""A verb's folder in a run: what it was made from, with what, and how far it is."""
+
+import json
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from roadstill.runs.digests import digest_of
+from roadstill.runs.records import read_json, write_json
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that can change a number."""
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for name in ("roadstill", "torch", "numpy", "diffusers", "accelerate", "peft", "transformers", "pillow", "panda3d"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+@dataclass
+class Stage:
+    """One verb's folder in a run: ``stage.json`` when it is done, ``metrics.jsonl`` while it goes on."""
+
+    folder: Path
+    config: Any
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def key(self) -> str:
+        """Digest of the configuration and of all inputs: an equal key means equal work."""
+        return digest_of({"config": self.config, "inputs": dict(self.inputs)})
+
+    @property
+    def done(self) -> bool:
+        """Whether the folder holds the finished product of exactly this work."""
+        path = self.folder / "stage.json"
+        return path.is_file() and read_json(path).get("key") == self.key
+
+    def begin(self) -> "Stage":
+        """Starts the clock anew, for work that waited its turn."""
+        self.started = time.monotonic()
+        return self
+
+    def log(self, **metrics: float | int | str) -> None:
+        """Appends one line to ``metrics.jsonl``."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(metrics) + "\n")
+
+    def finish(self, **outputs: Any) -> None:
+        """Writes ``stage.json``: key, inputs, resolved configuration, versions, outputs, seconds."""
+        record = {
+            "key": self.key,
+            "inputs": dict(self.inputs),
+            "config": self.config,
+            "versions": versions(),
+            "seconds": round(time.monotonic() - self.started, 2),
+            "outputs": outputs,
+        }
+        write_json(self.folder / "stage.json", record)
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The lines of a ``metrics.jsonl``; a torn last line (a killed run) is left out."""
+    rows = []
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError:
+                break
+    return rows
