@@ -3,26 +3,32 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from roadstill.errors import UserError
+from roadstill.errors import UserError, of_system
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yields a temporary sibling (file or folder) that takes the place of ``path`` only if the block succeeds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    _remove(temporary)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove(temporary)
         yield temporary
         if path.is_dir() and temporary.exists():
             _remove(path)
         os.replace(temporary, path)
+    except Exception as error:  # the system's word on a write names no file, or the temporary one
+        name = getattr(error, "filename", None)
+        if (said := of_system(error)) is None or (name is not None and temporary.name not in os.fsdecode(name)):
+            raise
+        raise UserError(f"{path} cannot be written: {said}") from error
     finally:
-        _remove(temporary)
+        with suppress(OSError):  # what stopped the write, too, and is said above
+            _remove(temporary)
 
 
 def _remove(path: Path) -> None:

@@ -1,6 +1,5 @@
 """Draws the pictures of a written world: only those that are asked for and missing, in several processes."""
 
-import multiprocessing
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from roadstill.errors import UserError
+from roadstill.parallel import spawning
 from roadstill.runs import atomic_path
 from roadstill.world.logs import SPLIT, namings_of, read_world, scenes_of
 
@@ -49,9 +49,7 @@ def draw_pictures(
             if progress is not None:
                 progress(done, total)
         return done
-    # a spawned process, not a forked one: the renderer's state must not be shared
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(tasks)), mp_context=context) as pool:
+    with spawning() as context, ProcessPoolExecutor(min(workers, len(tasks)), mp_context=context) as pool:
         longest_first = sorted(tasks.items(), key=lambda task: -len(task[1]))
         drawn = [pool.submit(draw_drive, root, index, names, quality) for index, names in longest_first]
         try:
