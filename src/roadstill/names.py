@@ -58,7 +58,7 @@ carry(current_trust, _inherit)
 
 
 @contextmanager
-def trusting(trust: Trust = Trust(everything=True)) -> Iterator[None]:  # noqa: B008  frozen
+def trusting(trust: Trust = Trust(everything=True)) -> Iterator[None]:
     """Within this block, what recipes, agents and checkpoints name is imported, which runs it, or fetched.
 
     ``--trust`` does the same for a command. Objects that are passed in code need neither.

@@ -181,7 +181,7 @@ def test_a_damaged_autoencoder_is_named_in_one_line(tmp_path):
 
     folder, weights = saved("cut")
     weights.write_bytes(weights.read_bytes()[:-100])
-    with pytest.raises(UserError, match="cannot be opened"):
+    with pytest.raises(UserError, match="cannot be read as safetensors"):
         load_codec(folder)
     for change, message in (
         (lambda t: t | {"spare": torch.zeros(1)}, "spare"),

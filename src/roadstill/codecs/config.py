@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from roadstill.codecs.small import CodecConfig
-from roadstill.runs.configs import check_ranges
+from roadstill.runs import check_ranges
 
 
 @dataclass(frozen=True)

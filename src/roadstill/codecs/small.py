@@ -17,8 +17,7 @@ from torch.nn import functional as F
 from roadstill.codecs.base import Codec, Moments
 from roadstill.errors import UserError
 from roadstill.learning.loops import channels_last
-from roadstill.runs import digest_file
-from roadstill.runs.configs import check_ranges, config_of
+from roadstill.runs import check_ranges, config_of, digest_file
 from roadstill.weights.sizes import without_weights
 from roadstill.weights.tensors import is_finite, open_tensors, require_shapes, shapes_of, write_tensors
 

@@ -164,7 +164,7 @@ def _resume(path: Path, codec: SmallCodec, optimizer: torch.optim.Optimizer, nam
         return 0
     tensors, steps_done = saved
     weights = {name: tensor for name, tensor in tensors.items() if not name.startswith("optimizer/")}
-    require_shapes(shapes_of(weights), shapes_of(codec.state_dict()), path)
+    require_shapes(shapes_of(weights), shapes_of(codec.state_dict()), path, "remove it and begin anew")
     codec.load_state_dict(weights)
     restore_optimizer(optimizer, names, tensors)
     return steps_done

@@ -24,10 +24,12 @@ from roadstill.learning.loops import (
     restore_optimizer,
     rewind_metrics,
     saved_state,
-    write_tensors,
 )
 from roadstill.learning.precision import in_bfloat16
 from roadstill.runs import Stage, plain
+from roadstill.weights.tensors import require_shapes, shapes_of, write_tensors
+
+_ANEW = "remove it and begin anew"
 
 
 def finetune(latents: LatentStore, *, base: Path | None, out: Path, config: FinetuneConfig, seed: int) -> Path:
@@ -69,6 +71,8 @@ def finetune(latents: LatentStore, *, base: Path | None, out: Path, config: Fine
         )
     accelerator.init_trackers(out.name, _scalars(config))
     rewind_metrics(out / "metrics.jsonl", start)
+    if main and start:  # it may have been stopped between the state and the checkpoint of this step
+        save_checkpoint(out, training, assembly, base=record, class_mean=class_mean, steps_done=start)
     for step in tqdm(range(start, config.steps), initial=start, total=config.steps, disable=None if main else True):
         training.take(step)
         done = step + 1
@@ -158,14 +162,21 @@ class _State:
             return 0
         tensors, steps_done = saved
         run = self.training
+        wanted: dict[str, Tensor] = {
+            f"weight/{name}": weight for name, weight in zip(run.names, run.weights, strict=True)
+        }
+        wanted |= {f"average/{name}": average for name, average in run.averaged.items()}
+        found = {name: tensor for name, tensor in tensors.items() if name.startswith(("weight/", "average/"))}
+        require_shapes(shapes_of(found), shapes_of(wanted), self.path, _ANEW)
         with torch.no_grad():
-            for name, weight in zip(run.names, run.weights, strict=True):
-                weight.copy_(tensors[f"weight/{name}"])
-            for name, average in run.averaged.items():
-                average.copy_(tensors[f"average/{name}"])
+            for name, mine in wanted.items():
+                mine.copy_(found[name])
         memories = {n.removeprefix("criterion/"): t for n, t in tensors.items() if n.startswith("criterion/")}
-        run.criteria.load_state_dict(memories)
-        restore_optimizer(run.optimizer.optimizer, run.names, tensors)
+        try:
+            run.criteria.load_state_dict(memories)
+            restore_optimizer(run.optimizer.optimizer, run.names, tensors)
+        except (RuntimeError, ValueError, LookupError) as error:
+            raise UserError(f"{self.path} is damaged ({' '.join(str(error).split())[:200]}); {_ANEW}") from None
         return steps_done
 
     def drop(self) -> None:

@@ -17,7 +17,17 @@ from roadstill.errors import UserError
 from roadstill.generator.guidance import Teacher, towards
 from roadstill.images import encode_png, read_image
 from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
-from roadstill.runs import atomic_path, digest_of, folder_name, plain, read_json, seed_of, write_json
+from roadstill.runs import (
+    atomic_path,
+    digest_of,
+    folder_name,
+    plain,
+    read_json,
+    same_classes,
+    same_rows,
+    seed_of,
+    write_json,
+)
 from roadstill.schedules import Progressive, read_schedule
 
 
@@ -130,8 +140,12 @@ def _plan(
     names = tuple(class_names or denoiser.origin.class_names)
     rows = tuple(label_rows if label_rows is not None else range(len(names)))
     _check(names, rows, per_class, denoiser.origin, codec)
-    if teacher is not None and tuple(teacher.class_names) != names:
-        raise UserError(f"the teacher has the classes {', '.join(teacher.class_names)}, not {', '.join(names)}")
+    same_rows(
+        names, label_rows, denoiser.origin.class_names, of="class_names", to="the generator", setting="label_rows",
+        may_be_new=label_rows is not None,
+    )  # fmt: skip
+    if teacher is not None:
+        same_classes(teacher.class_names, names, of="the teacher", to="the set to be drawn")
     denoiser = _scheduled(denoiser, config)
     config = _settled(denoiser, config, names, start)
     record = {
@@ -209,8 +223,7 @@ def _starts(start: ImageSet, names: tuple[str, ...], per_class: int) -> ImageSet
     Raises:
         UserError: other classes, or a class without a picture.
     """
-    if start.class_names != names:
-        raise UserError(f"{start.root}: its classes are {', '.join(start.class_names)}, not {', '.join(names)}")
+    same_classes(start.class_names, names, of=start.root, to="the set to be drawn")
     rows = [np.flatnonzero(start.labels == label) for label in range(len(names))]
     if empty := [name for name, found in zip(names, rows, strict=True) if not len(found)]:
         raise UserError(f"{start.root}: class {empty[0]!r} has no picture to start from")

@@ -27,7 +27,7 @@ from roadstill.codecs import Codec, from_pixels, to_pixels
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
 from roadstill.learning.loops import evenly, generator_of
-from roadstill.runs import digest_of, plain
+from roadstill.runs import digest_of, plain, same_classes
 
 
 @dataclass(frozen=True)
@@ -93,10 +93,7 @@ def refine(
     Raises:
         UserError: other classes, or a class without an image.
     """
-    if images.class_names != real.class_names:
-        raise UserError(
-            f"{images.root} has the classes {', '.join(images.class_names)}, {real.root} {', '.join(real.class_names)}"
-        )
+    same_classes(images.class_names, real.class_names, of=images.root, to=real.root)
     device = codec.device
     network = build_network(agent, real.num_classes, seed, real.size_px).to(device).eval().requires_grad_(False)
     rows = _spread(real, config.real_images)

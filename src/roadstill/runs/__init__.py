@@ -1,5 +1,7 @@
 """What every verb leaves on disk besides its product: provenance, digests, seeds, and writes that never end halfway."""
 
+from roadstill.runs.classes import same_classes, same_rows
+from roadstill.runs.configs import Range, check_ranges, config_of
 from roadstill.runs.digests import digest_code, digest_file, digest_of, seed_of
 from roadstill.runs.files import atomic_path, folder_name, require_file, require_folder
 from roadstill.runs.records import (
@@ -23,11 +25,14 @@ __all__ = [
     "Count",
     "Digest",
     "Pixels",
+    "Range",
     "Record",
     "Stage",
     "WithClasses",
     "atomic_path",
     "check_groups",
+    "check_ranges",
+    "config_of",
     "digest_code",
     "digest_file",
     "digest_of",
@@ -46,6 +51,8 @@ __all__ = [
     "regrouped",
     "require_file",
     "require_folder",
+    "same_classes",
+    "same_rows",
     "seed_of",
     "typed",
     "versions",

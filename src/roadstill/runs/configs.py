@@ -30,7 +30,9 @@ def config_of(kind: type[T], value: Any, where: str, remedy: str) -> T:
         raise UserError(str(error) if str(error).startswith(where) else f"{where}: {error}; {remedy}") from None
     given.pop("type", None)
     if unknown := sorted(set(given) - {each.name for each in fields(kind)}):  # type: ignore[arg-type]
-        raise UserError(f"{where} has the setting {one_line(unknown[0][:100])}, which this version does not know; {remedy}")
+        raise UserError(
+            f"{where} has the setting {one_line(unknown[0][:100])}, which this version does not know; {remedy}"
+        )
     return typed(given, kind, where, remedy)
 
 
@@ -102,6 +104,7 @@ RANGES: Mapping[str, Range] = {
     "momentum": Range(0, 1, below=True),
     "decay_at": Range(0, 1, above=True, below=True),
     "strength": Range(0, 1, above=True),
+    "seed": Range(-(2**63), 2**63 - 1, whole=True),  # of a torch generator
 }  # fmt: skip
 
 

@@ -139,12 +139,15 @@ def is_finite(tensor: Tensor) -> bool:
 
 
 def require_intact(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Refuses weights that are not finite, or that claim more numbers than their file holds.
+    """Refuses weights that are not finite, are not stored number by number, or claim more than their file holds.
 
     Raises:
         UserError: names file and tensor.
     """
     for name, tensor in tensors.items():
+        is_plain = tensor.layout == torch.strided and not (tensor.is_quantized or tensor.is_complex() or tensor.is_meta)
+        if not is_plain:
+            raise UserError(f"{path}: {_shown(name)} is no plain tensor of numbers; save it as one")
         if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
             raise UserError(f"{path}: {_shown(name)} claims more numbers than the file holds; fetch it again")
         if not is_finite(tensor):
