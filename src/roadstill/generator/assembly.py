@@ -22,7 +22,7 @@ from roadstill.networks.kinds import Network, class_of, fresh_network
 from roadstill.runs import same_rows, seed_of
 from roadstill.schedules import NoiseSchedule, Progressive, read_schedule
 
-_CRITERIA = frozenset(map(path_of, (Diversity, MeanAlignment, Representativeness)))
+_CRITERIA = frozenset(path_of(each) for each in (Diversity, MeanAlignment, Representativeness))
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from roadstill.codecs.latents import LatentStore
 from roadstill.errors import UserError
 from roadstill.generator.assembly import assemble
 from roadstill.generator.checkpoints import load_denoiser, record_base, save_checkpoint
-from roadstill.generator.config import FinetuneConfig
+from roadstill.generator.config import FinetuneConfig, require_trackers
 from roadstill.generator.step import Training
 from roadstill.learning.loops import (
     optimizer_tensors,
@@ -98,7 +98,7 @@ def accelerator_of(config: FinetuneConfig, out: Path) -> Any:
     """Device, precision, processes and trackers.
 
     Raises:
-        UserError: more processes were started than work together, or a tracker that is not installed.
+        UserError: more processes were started than work together, or a tracker that is not installed or trusted.
     """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
@@ -107,6 +107,7 @@ def accelerator_of(config: FinetuneConfig, out: Path) -> Any:
     # accelerate keeps the first Accelerator's precision for the whole process and refuses another one.
     AcceleratorState._reset_state()
     asked = list(config.trackers)
+    require_trackers(config)
     try:
         found = {str(tracker) for tracker in filter_trackers(asked, out)}
     except ValueError as error:

@@ -12,23 +12,35 @@ from roadstill.errors import UserError, of_system
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yields a temporary sibling (file or folder) that takes the place of ``path`` only if the block succeeds."""
+    """Yields a temporary sibling (file or folder) that takes the place of ``path`` only if the block succeeds.
+
+    Raises:
+        UserError: the system refuses the write: a full disk, no permission, a name too long.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _remove(temporary)
-        yield temporary
+        with _named(path, temporary):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _remove(temporary)
+            yield temporary
         if path.is_dir() and temporary.exists():
             _remove(path)
         os.replace(temporary, path)
-    except Exception as error:  # the system's word on a write names no file, or the temporary one
+    finally:
+        with suppress(OSError):  # whatever stopped the write is in the way here, too
+            _remove(temporary)
+
+
+@contextmanager
+def _named(path: Path, temporary: Path) -> Iterator[None]:
+    """What the system says of a write names no file, or the temporary one; afterwards it names the path itself."""
+    try:
+        yield
+    except Exception as error:
         name = getattr(error, "filename", None)
         if (said := of_system(error)) is None or (name is not None and temporary.name not in os.fsdecode(name)):
             raise
         raise UserError(f"{path} cannot be written: {said}") from error
-    finally:
-        with suppress(OSError):  # what stopped the write, too, and is said above
-            _remove(temporary)
 
 
 def _remove(path: Path) -> None:
