@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
+from roadstill.runs import same_classes
 
 _BATCH = 64
 
@@ -134,8 +135,7 @@ def evaluate(agent: Predictor, images: ImageSet) -> Evaluation:
     if images.about.get("split") == "test" and "test_opening" not in images.about:
         raise UserError(f"{images.root} is the test part; take it from open_test(...), so that the opening is recorded")
     names = getattr(agent, "class_names", images.class_names)
-    if tuple(names) != images.class_names:
-        raise UserError(f"the agent has the classes {list(names)}, the images have {list(images.class_names)}")
+    same_classes(names, images.class_names, of="the agent", to=images.root)
     whole = getattr(agent, "predict_set", None)
     if whole is not None:
         probabilities = whole(images)
