@@ -44,7 +44,7 @@ def picture_set(folder, n, *, px=16, seed=0, **facts):
         for index in range(n):
             picture = rng.normal(120, 40, (px, px, 3)) + ((0, 0, 30) if index % 2 else (30, 0, 0))
             own = {name: values[index] for name, values in facts.items()}
-            writer.add(np.clip(picture, 0, 255).astype(np.uint8), index % 2, {"log": f"log{index // 4}"} | own)
+            writer.add(np.clip(picture, 0, 255).astype(np.uint8), index % 2, {"log": f"log{seed}-{index // 4}"} | own)
     return open_imageset(folder)
 
 
