@@ -25,7 +25,7 @@ from roadstill.learning.loops import balanced_rows, rate_at, rows_of_step, write
 from roadstill.networks.dit import DiT
 from roadstill.networks.interchange import to_diffusers
 from roadstill.networks.kinds import NetworkConfig
-from roadstill.runs import read_metrics, write_json
+from roadstill.runs import digest_of, read_metrics, write_json
 from roadstill.schedules import linear, spoon_cosine
 
 TINY = NetworkConfig(hidden_size=16, depth=2, num_heads=2)
@@ -41,7 +41,7 @@ def store_at(folder, num=24, classes=("not_brake", "brake"), std=0.1, codec="cod
     write_tensors(folder / "moments-00000.safetensors", {"mean": torch.from_numpy(mean).half()})
     write_tensors(folder / "labels.safetensors", {"labels": torch.from_numpy(labels)})
     record = {"format": "roadstill-latents-1", "class_names": classes, "shape": [4, 4, 4], "std": std}
-    record |= {"num_rows": num, "shard_rows": num, "num_shards": 1, "digest": f"{num}{classes}{codec}"}
+    record |= {"num_rows": num, "shard_rows": num, "num_shards": 1, "digest": digest_of([num, classes, codec])}
     write_json(folder / "latents.json", record | {"about": {"codec": codec}})
     return open_latents(folder)
 
@@ -75,7 +75,7 @@ def test_a_killed_run_equals_an_unbroken_one_bit_for_bit(latents, base, tmp_path
     config = FinetuneConfig(**FULL_OF_STATE, adapters=(DiffFit(), LoRA(rank=2)), mixed_precision=precision)
     arguments = {"base": base, "config": config, "seed": 3}
     # The resume file is removed at the end: keep it, it holds optimiser and memories.
-    monkeypatch.setattr(loop._State, "drop", lambda state: None)
+    monkeypatch.setattr(loop, "_drop_states", lambda out: None)
     finetune(latents, out=tmp_path / "whole", **arguments)
     torch.manual_seed(99)  # the global generator must have no say
     run_broken(monkeypatch, 11, latents, out=tmp_path / "broken", **arguments)

@@ -1,33 +1,13 @@
-import json
 import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
-from roadstill.errors import UserError
 from roadstill.runs import (
-    Stage,
-    atomic_path,
-    check_groups,
-    WithClasses,
-    typed,
     digest_file,
     digest_of,
-    folder_name,
-    group,
-    grouped_name,
-    later,
-    plain,
-    read_json,
-    read_metrics,
-    regrouped,
-    require_folder,
     seed_of,
-    versions,
-    write_json,
 )
 
 

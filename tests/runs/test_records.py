@@ -1,15 +1,11 @@
-import json
 import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from roadstill.errors import UserError
-from roadstill.runs import (
-    Digest, Pixels, Record, WithClasses, read_json, read_record, read_rows, typed, write_json)
+from roadstill.runs import Digest, Pixels, Record, WithClasses, read_json, read_record, read_rows, typed, write_json
 
 
 @dataclass

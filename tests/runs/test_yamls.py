@@ -2,8 +2,7 @@ import pytest
 import yaml
 
 from roadstill.errors import UserError
-from roadstill.runs import parse_yaml, read_yaml
-from roadstill.runs import yamls
+from roadstill.runs import parse_yaml, read_yaml, yamls
 
 
 @pytest.mark.parametrize(

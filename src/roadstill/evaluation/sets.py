@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Literal
 
 from roadstill.agents import AgentConfig, FeatureCache, train_agent
@@ -17,6 +16,7 @@ from roadstill.evaluation.run_files import open_run
 from roadstill.evaluation.runs import run_of
 from roadstill.imagesets import ImageSet, open_imageset
 from roadstill.parallel import Workers
+from roadstill.runs import scratch_folder
 
 
 @dataclass
@@ -106,8 +106,8 @@ def compare_sets(
         allow_leak=allow_leak,
     )
     jobs = [(name, seed) for seed in range(seeds) for name in opened]
-    with TemporaryDirectory() as folder:
-        judge = _Judge(opened, judged, calm, config, Path(folder))
+    with scratch_folder() as folder:
+        judge = _Judge(opened, judged, calm, config, folder)
         with Workers(workers, judge) as processes:
             for _ in processes.each("measure", jobs):
                 pass

@@ -65,7 +65,13 @@ def parse_yaml(text: str, where: str, *, most_values: int = MOST_VALUES) -> Any:
         return yaml.load(text, Loader=_Loader)
     except UserError:
         raise
-    except (yaml.YAMLError, ValueError, LookupError, TypeError, RecursionError) as error:  # also a number of too many digits
+    except (
+        yaml.YAMLError,
+        ValueError,
+        LookupError,
+        TypeError,
+        RecursionError,
+    ) as error:  # also a number of too many digits
         raise UserError(f"{where} cannot be read as YAML: {one_line(' '.join(str(error).split())[:300])}") from None
 
 
@@ -87,7 +93,9 @@ def _check(text: str, name: str, most_values: int) -> None:
                 sizes[event.anchor] = 1
         elif isinstance(event, yaml.CollectionStartEvent):
             if len(open_) > DEEPEST:
-                raise UserError(f"{where}: more than {DEEPEST} lists lie in one another; no file of its kind is so deep")
+                raise UserError(
+                    f"{where}: more than {DEEPEST} lists lie in one another; no file of its kind is so deep"
+                )
             _next_key(open_[-1], None, where)
             open_.append([event.anchor, 1, set() if isinstance(event, yaml.MappingStartEvent) else None, True])
             continue

@@ -2,11 +2,11 @@
 
 import logging
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
 from roadstill.agents import AgentConfig
 from roadstill.errors import UserError
+from roadstill.runs import holding, require_own, scratch_folder
 
 if TYPE_CHECKING:
     from roadstill.imagesets import ImageSet
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
+@holding()
 def train(
     images: Path,
     out: Path,
@@ -37,6 +38,7 @@ def train(
     from roadstill.agents import train_agent
     from roadstill.imagesets import open_imageset
 
+    require_own(out, "agent.json")
     watched = None if dev is None else open_imageset(dev)
     pictures = _told(open_imageset(images))
     made = train_agent(pictures, config=agent, seed=seed, dev=watched, looks=looks)
@@ -45,6 +47,7 @@ def train(
     return line if made.chosen is None else f"{line}; {out / 'chosen'}: after {made.chosen.about['chosen_step']}"
 
 
+@holding()
 def evaluate(
     agent: Path,
     images: Path,
@@ -73,6 +76,8 @@ def evaluate(
     from roadstill.imagesets import open_imageset
 
     name = arm_name(agent.resolve().name if arm is None else arm)
+    if out:
+        require_own(out, "run.json")
     trained, pictures = open_agent(agent), _told(open_imageset(images))
     book = ledger or images.parent / LEDGER
     is_test = pictures.about.get("split") == "test"
@@ -97,6 +102,7 @@ def evaluate(
     )
 
 
+@holding()
 def compare(
     what: list[Path],
     *,
@@ -139,6 +145,8 @@ def compare(
         if not proof.passed:
             raise RuntimeError(str(proof))
         return str(proof)
+    if out and out.is_dir():
+        raise UserError(f"{out} is a folder; name a file with --out")
     if not what:
         raise UserError(
             "name a folder of runs (made by evaluate --out), or two image sets and --test; see roadstill compare --help"
@@ -148,8 +156,8 @@ def compare(
             raise UserError(
                 "image sets need --test, the test part (made by prepare) that their agents are evaluated on"
             )
-        with TemporaryDirectory() as folder:
-            sets = [_as_set(path, test, Path(folder)) for path in what]
+        with scratch_folder() as folder:
+            sets = [_as_set(path, test, folder) for path in what]
             comparison = compare_sets(
                 sets, test, dev=dev, config=agent, seeds=seeds, baseline=baseline, bounds=bounds or [],
                 cluster_by=cluster_by, workers=workers, allow_leak=allow_leak,
