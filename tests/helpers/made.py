@@ -54,3 +54,15 @@ def copy_stages(run, out, *stages):
         shutil.copytree(run / stage, out / stage)
         shutil.copytree(run / "stages" / stage, out / "stages" / stage)
     return out
+
+
+def runs_of_two_arms(folder):
+    """Six runs as ``evaluate --out`` leaves them: arms ``random`` and ``other``, three seeds each, and their book."""
+    from roadstill.evaluation import RECORDS
+    from roadstill.evaluation.selftest import Simulation, World
+
+    world = World(Simulation(logs=8, images_per_log=12), 0)
+    for name in ("random", "other"):
+        for run in world.runs(name, range(3)):
+            run.save(folder / f"{name}-{run.seed}", book=folder / RECORDS)
+    return folder

@@ -101,7 +101,9 @@ def read(path: Path) -> Chain:
             if digest_of(own) != row["digest"]:
                 found.faults.append(f"{path}, line {number} was changed after it was written")
             elif row.get("before") != before:
-                found.faults.append(f"{path}, line {number} does not follow the one above it: lines were removed or moved")
+                found.faults.append(
+                    f"{path}, line {number} does not follow the one above it: lines were removed or moved"
+                )
         before = _digest(row)
     return Chain(found.rows, found.faults, unchained)
 

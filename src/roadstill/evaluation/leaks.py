@@ -22,9 +22,7 @@ def shared(train: Footprint, test: ImageSet) -> str:
     The cost is linear in the number of images; both footprints are made once per set.
     """
     own = test.footprint
-    found = []
-    if own.sets & train.sets:
-        found.append("is made from the test part itself")
+    parts = []
     for what, keys, theirs, fact, key in (
         ("log", own.logs, train.logs, "log", _hash_key),
         ("frame", own.tokens, train.tokens, "token", _hash_key),
@@ -32,13 +30,14 @@ def shared(train: Footprint, test: ImageSet) -> str:
     ):
         common = np.intersect1d(keys, theirs, assume_unique=True)
         if len(common):
-            first = "the first: " if len(common) > 1 else ""
-            found.append(f"shares {_many(len(common), what)} with the test part ({first}{_first(test, fact, key, common)})")
-    drives = [drive for drive, spans in own.drives.items() if _meet(spans, train.drives.get(drive, ()))]
-    if drives and not any(part.startswith("shares") and " log" in part for part in found):
-        place = next(row for row, facts in enumerate(test.facts) if hashed(facts.get("drive")) in set(drives))
-        found.append(f"covers a time of {_many(len(drives), 'drive')} that the test part covers ({test.facts[place]['drive']})")
-    return ", ".join(found)
+            parts.append(_many(len(common), what, _first(test, fact, key, common)))
+    drives = {drive for drive, spans in own.drives.items() if _meet(spans, train.drives.get(drive, ()))}
+    if drives and not any(" log" in part for part in parts):
+        name = next(str(facts["drive"]) for facts in test.facts if hashed(facts.get("drive")) in drives)
+        parts.insert(0, f"the same time of {_many(len(drives), 'drive', name)}")
+    made = ["is made from the test part itself"] if own.sets & train.sets else []
+    made += [f"shares {', '.join(parts)} with the test part"] if parts else []
+    return " and ".join(made)
 
 
 def check_leak(train: Footprint, test: ImageSet, who: str, *, allow: bool) -> str:
@@ -116,5 +115,5 @@ def _meet(ours: Any, theirs: Any) -> bool:
     return False
 
 
-def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}{'s' if count != 1 else ''}"
+def _many(count: int, what: str, first: str) -> str:
+    return f"{count:,} {what}s (the first: {first})" if count > 1 else f"1 {what} ({first})"

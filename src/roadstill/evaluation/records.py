@@ -86,12 +86,13 @@ def check_records(below: Path, runs: Sequence[Path], files: Sequence[str]) -> li
         UserError: one of the runs was edited, or the chain of its book is broken.
     """
     books: dict[Path, list[Path]] = {}
-    loose, notes = 0, []
+    notes: list[str] = []
+    loose = 0
     for run in runs:
-        if (book := _book_above(run)) is None:
-            loose += 1
-        else:
-            books.setdefault(book, []).append(run)
+        above = _book_above(run)
+        loose += above is None
+        if above is not None:
+            books.setdefault(above, []).append(run)
     for path, its in books.items():
         book = read_book(path)
         if book.broken:

@@ -136,8 +136,8 @@ def compare(
         allow_leak: whether image sets that share a log, a time of a drive, a frame or a picture with the test part are
             compared all the same; the comparison says so.
     """
-    from roadstill.evaluation import compare as judge
     from roadstill.evaluation import check_runs, compare_sets, list_runs, open_runs, prove
+    from roadstill.evaluation import compare as judge
     from roadstill.runs import require_folder
 
     if self_test:
