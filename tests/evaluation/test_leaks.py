@@ -107,7 +107,7 @@ def test_an_agent_of_an_earlier_version_cannot_be_checked(tmp_path, test_part):
     opened = open_test(test_part, ledger=tmp_path / "ledger.jsonl", config=None, what="x")
     assert evaluate(agent, opened).caveat == UNCHECKED
     agent.about["trained_on"] = {"pictures": 3}
-    with pytest.raises(UserError, match="trained_on.*train the agent again"):
+    with pytest.raises(UserError, match=r"trained_on.*train the agent again"):
         evaluate(agent, opened)
 
 

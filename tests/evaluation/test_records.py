@@ -12,6 +12,7 @@ from roadstill.cli import main
 from roadstill.errors import UserError
 from roadstill.evaluation import RECORDS, check_runs, enter, list_runs, open_runs, read_book
 from roadstill.evaluation.chain import append
+from roadstill.runs import digest_file
 
 
 @pytest.fixture
@@ -26,7 +27,8 @@ def test_runs_as_they_were_written(folder):
     assert check_runs(folder, list_runs(folder)) == []
     assert sorted(open_runs(folder)) == ["other", "random"]
     size = (folder / RECORDS).stat().st_size
-    enter(folder / RECORDS, [folder / "other-0" / "run.json"])
+    path = folder / "other-0" / "run.json"
+    enter(folder / RECORDS, {path: digest_file(path)})
     assert (folder / RECORDS).stat().st_size == size  # nothing new
 
 
@@ -77,7 +79,8 @@ def test_what_is_gone_or_in_no_book_is_told(folder, capsys):
 
 def test_a_run_that_is_evaluated_again_is_entered_again(folder):
     edit_record(folder)
-    enter(folder / RECORDS, [folder / "other-1" / "run.json"])
+    path = folder / "other-1" / "run.json"
+    enter(folder / RECORDS, {path: digest_file(path)})
     assert read_book(folder / RECORDS).changed == []
 
 

@@ -6,8 +6,9 @@ from roadstill.evaluation.leaks import trained_on
 from roadstill.evaluation.ledger import LEDGER, note_outcome, open_test, read_ledger
 from roadstill.evaluation.metrics import Evaluation, Predictor, evaluate, score
 from roadstill.evaluation.ranking import augmentation_robust_score, label_robust_score
-from roadstill.evaluation.records import RECORDS, enter, read_book
+from roadstill.evaluation.records import RECORDS, enter, read_book, seal
 from roadstill.evaluation.run_files import arm_name, check_runs, list_runs, open_run, open_runs
+from roadstill.evaluation.runs import FILES as RUN_FILES
 from roadstill.evaluation.runs import Run, by_arm, number_sets, run_of
 from roadstill.evaluation.selftest import prove
 from roadstill.evaluation.sets import compare_sets
@@ -16,6 +17,7 @@ from roadstill.evaluation.summary import ArmSummary, Budget
 __all__ = [
     "LEDGER",
     "RECORDS",
+    "RUN_FILES",
     "ArmSummary",
     "Budget",
     "Comparison",
@@ -44,6 +46,7 @@ __all__ = [
     "read_ledger",
     "run_of",
     "score",
+    "seal",
     "set_bytes",
     "trained_on",
 ]

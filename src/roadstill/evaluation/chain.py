@@ -1,7 +1,7 @@
 """Files to which lines are only added: every line holds its own digest and that of the line before.
 
 A line that was changed, removed, added by other means or moved is named when the file is read. Lines removed at the end
-show only in what names them: a run's record names its opening, and is named by the book of records.
+show only where another chain holds their seal, as a run folder's book of records does for its ledger.
 """
 
 import json

@@ -1,7 +1,7 @@
 """The book of records: a `chain` that names the content of every run's files, so that one that is edited is named."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,8 +15,11 @@ _REMEDY = "put the file back as it was, or evaluate again"
 
 
 class _Line(Record, kw_only=True, frozen=True):
+    """A file with the digest of its bytes, or a chain with the digest of its last line at the time."""
+
     path: str
-    content: Digest
+    content: Digest | None = None
+    last: Digest | None = None
 
     def __post_init__(self) -> None:
         parts = self.path.split("/")
@@ -43,12 +46,25 @@ class Book:
     known: frozenset[str] = frozenset()
 
 
-def enter(book: Path, files: Iterable[Path]) -> None:
-    """Adds files below the book's folder that are not in it, or not as they are now."""
+def enter(book: Path, contents: Mapping[Path, str]) -> None:
+    """Adds files below the book's folder, unless the last that it says of them is the same.
+
+    Args:
+        book: file of the book, made if it is not there.
+        contents: digest of each file.
+    """
     known = {row.get("path"): row.get("content") for row in chain.read(book).rows}
-    rows = [{"path": _within(book, path), "content": digest_file(path)} for path in files]
+    rows = [{"path": _within(book, path), "content": content} for path, content in contents.items()]
     if new := [row for row in rows if known.get(row["path"]) != row["content"]]:
         chain.append(book, new)
+
+
+def seal(book: Path, ledger: Path) -> None:
+    """Notes the last line of another chain, a file below the book's folder, so that it cannot be cut off unseen."""
+    rows = chain.read(ledger).rows
+    sealed = {row.get("last") for row in chain.read(book).rows}
+    if rows and rows[-1].get("digest") not in sealed:
+        chain.append(book, [{"path": _within(book, ledger), "last": rows[-1].get("digest")}])
 
 
 def read_book(book: Path) -> Book:
@@ -58,14 +74,20 @@ def read_book(book: Path) -> Book:
         UserError: as `chain.read`.
     """
     found = chain.read(book)
-    broken, contents = list(found.faults), dict[str, str]()
+    broken, contents, seals = list(found.faults), dict[str, str](), dict[str, str]()
     for number, row in enumerate(found.rows, 1):
         try:
             line = typed(row, _Line, f"{book}, record {number}", "put the file back as it was")
         except UserError as error:
             broken.append(str(error))
             continue
-        contents[line.path] = line.content
+        if line.content is not None:
+            contents[line.path] = line.content
+        elif line.last is not None:
+            seals[line.path] = line.last
+    for name, last in seals.items():
+        if last not in {row.get("digest") for row in chain.read(book.parent / name).rows}:
+            broken.append(f"{book.parent / name}: lines at its end were removed")
     there = {name: (book.parent / name).is_file() for name in contents}
     changed = [name for name, content in contents.items() if there[name] and digest_file(book.parent / name) != content]
     return Book(book, broken, changed, [name for name in contents if not there[name]], frozenset(contents))

@@ -14,7 +14,7 @@ from roadstill.errors import UserError, one_line
 from roadstill.evaluation.metrics import score
 from roadstill.evaluation.records import check_records
 from roadstill.evaluation.runs import FILES, FORMAT, Run, by_arm
-from roadstill.runs import Count, Digest, Record, WithClasses, folder_name, read_json, read_record
+from roadstill.runs import Count, Record, WithClasses, folder_name, read_json, read_record
 
 Fraction: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Seed: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
@@ -32,11 +32,6 @@ class _Chosen(Record, kw_only=True, frozen=True):
     balanced_accuracy: Fraction
 
 
-class _Opening(Record, kw_only=True, frozen=True):
-    number: Count
-    digest: Digest
-
-
 class _About(Record, kw_only=True, frozen=True):
     """What the referee uses of ``about``; runs may keep more."""
 
@@ -46,7 +41,6 @@ class _About(Record, kw_only=True, frozen=True):
     steps: Count | msgspec.UnsetType = msgspec.UNSET
     chosen: _Chosen | None = None
     caveat: Annotated[str, msgspec.Meta(max_length=2000)] = ""
-    opening: _Opening | None = None
 
 
 class _RunRecord(Record, kw_only=True, frozen=True):

@@ -15,7 +15,7 @@ from roadstill.evaluation.metrics import Evaluation
 from roadstill.evaluation.operating import FALSE_ALARM_RATES, threshold_at
 from roadstill.evaluation.records import enter
 from roadstill.imagesets import ImageSet
-from roadstill.runs import atomic_path, write_json
+from roadstill.runs import atomic_path, digest_file, write_json
 
 FORMAT = "roadstill-run-1"
 FILES = ("run.json", "predictions.parquet")
@@ -78,7 +78,7 @@ class Run:
             pq.write_table(pa.table(columns), path / "predictions.parquet")
             write_json(path / "run.json", record)
         if book is not None:
-            enter(book, [folder / file for file in FILES])
+            enter(book, {folder / file: digest_file(folder / file) for file in FILES})
         return folder
 
 
@@ -121,8 +121,6 @@ def run_of(
         )
     if evaluation.caveat:
         about["caveat"] = evaluation.caveat
-    if "test_opening" in images.about:
-        about["opening"] = {"number": images.about["test_opening"], "digest": images.about["opening_digest"]}
     thresholds: dict[str, float] = {}
     if dev is not None and len(dev.class_names) == 2:
         thresholds = {str(rate): threshold_at(dev, rate) for rate in FALSE_ALARM_RATES}

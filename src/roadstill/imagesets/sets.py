@@ -157,6 +157,12 @@ class ImageSet:
         for row, facts in enumerate(self.facts):
             check_digest(read_bytes(self.root, self.files[row], self.size_px), facts, self._path(row))
 
+    def missing(self) -> list[str]:
+        """Files of the set that are not there; only the class folders are listed, no picture is opened."""
+        folders = {file.partition("/")[0] for file in self.files}
+        there = {f"{name}/{file.name}" for name in folders for file in (self.root / name).glob("*")}
+        return [file for file in self.files if file not in there]
+
     def _path(self, index: int) -> Path:
         return self.root / self.files[index]
 
