@@ -14,7 +14,8 @@ from roadstill.runs import Count, Digest, Record, Stage, digest_file, remove, ty
 
 _SET = ("set.json", "metadata.jsonl")
 _GROWS = ("sensor_blobs",)  # pictures of the built-in world are drawn when they are wanted
-_OF_THE_MOMENT = ("metrics.jsonl", "index.json")  # hold times or the folder's place, so that they are only to be there
+# They hold times or the folder's place, so of them it only counts that they are there.
+_OF_THE_MOMENT = ("metrics.jsonl", "index.json", "stage.json")
 _HIDDEN = "."
 
 
@@ -92,7 +93,7 @@ class Work(Stage):
                 elif path.name == "set.json":
                     _check_set(path.parent, deep)
         except UserError as error:
-            found.append(str(error))
+            found.append(str(error).removeprefix(f"{self.run}{os.sep}").partition(";")[0])
         return found
 
     def _files(self) -> Iterator[str]:

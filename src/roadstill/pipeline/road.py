@@ -62,7 +62,7 @@ class Road:
     deep: bool = False
     stages: dict[str, Work] = field(default_factory=dict)
 
-    def stage(self, name: str, config: Any, *inputs: str, product: Sequence[str], later: bool = False) -> Work:
+    def stage(self, name: str, config: Any, *inputs: str, product: Sequence[str] = (), later: bool = False) -> Work:
         """The stage of this name; ``inputs`` are names of earlier stages. Ask ``done`` before working.
 
         A product that was deleted or damaged since is made again. What is done ``later``, by `do_all`, is announced
@@ -90,7 +90,7 @@ class Road:
                 self.say(name)
         return stage
 
-    def work(self, name: str, config: Any, *inputs: str, product: Sequence[str]) -> Work:
+    def work(self, name: str, config: Any, *inputs: str, product: Sequence[str] = ()) -> Work:
         """The stage of this name as `stage` knows it, with nothing done about it."""
         keys = {each: self.stages[each].key for each in inputs}
         self.stages[name] = Work(
