@@ -49,8 +49,8 @@ def cases(at: Path) -> list[Case]:
         Case("prepare", ("prepare", "index", "sets", "--size_px", 32, "--max_per_class", 24),
              (at / "index", at / "world")),
         Case("encode", ("encode", at / "sets128/train", "latents", "--batch_size", 2)),
-        Case("pretrain codec", ("pretrain", "codec", at / "sets/train", "codec", "--codec.steps", 9, "--codec.save_every",
-                                3, "--codec.log_every", 2, "--codec.held_out", 8)),
+        Case("pretrain codec", ("pretrain", "codec", at / "sets/train", "codec", "--codec.steps", 9,
+                                "--codec.save_every", 3, "--codec.log_every", 2, "--codec.held_out", 8)),
         Case("pretrain denoiser", ("pretrain", "denoiser", at / "latents", "base", "--denoiser.steps", 9,
                                    "--denoiser.batch_size", 4, "--denoiser.save_every", 3, "--denoiser.log_every", 2)),
         Case("finetune", ("finetune", at / "latents", "tuned", *TUNING, 10)),
@@ -60,8 +60,8 @@ def cases(at: Path) -> list[Case]:
                         "--per_class", 4)),
         Case("train", ("train", at / "sets/train", "agent", *AGENT, 30, "--dev", at / "sets/dev")),
         Case("evaluate", ("evaluate", at / "agent", at / "sets/dev", "--out", "run", "--arm", "x")),
-        Case("compare", ("compare", at / "one", at / "two", "--test", "test", *AGENT, 3, "--seeds", 3, "--out", "c.json"),
-             (at / "sets/test",)),
+        Case("compare", ("compare", at / "one", at / "two", "--test", "test", *AGENT, 3, "--seeds", 3, "--out",
+                         "c.json"), (at / "sets/test",)),
         Case("export diffusers", ("export", "out")),
         Case("export original", ("export", "out.safetensors", "--layout", "original")),
         Case("report", ("report", "run"), (at / "run",), runs=("run",)),
@@ -94,7 +94,9 @@ def main() -> int:
         return bool(wrong)
     rows = {}
     for case in chosen:
-        rows[case.name] = killing.kill(case, given.work.absolute() / case.name.replace(" ", "-"), given.kills, given.seed)
+        rows[case.name] = killing.kill(
+            case, given.work.absolute() / case.name.replace(" ", "-"), given.kills, given.seed
+        )
         print(killing.table({case.name: rows[case.name]}), flush=True)
         if given.json:
             given.json.write_text(killing.as_json(rows))

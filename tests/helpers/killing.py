@@ -39,9 +39,9 @@ class Case:
     Attributes:
         name: name in the table.
         words: words after ``roadstill``; they run in a folder of their own.
-        inputs: paths that are copied into that folder first, as the command writes there, too; others are read in place.
+        inputs: paths that are copied into that folder first, as the command writes there; others are read in place.
         moments: how kills are chosen: ``time`` (uniformly in the command's time), ``event`` (before one of its writes).
-        report: whether the folder holds runs, whose reports are written again before they are compared.
+        runs: run folders that it makes or changes, whose reports are written again before they are compared.
     """
 
     name: str
@@ -319,7 +319,9 @@ def two_at_once(case: Case, work: Path) -> str:
         return f"exit {code} and {own}: {line}"
     made = contents(folder, case.runs)
     shutil.rmtree(work)
-    return "" if made == whole.made else f"differs: {[n for n in made | whole.made if made.get(n) != whole.made.get(n)]}"
+    return (
+        "" if made == whole.made else f"differs: {[n for n in made | whole.made if made.get(n) != whole.made.get(n)]}"
+    )
 
 
 def table(rows: dict[str, Count]) -> str:

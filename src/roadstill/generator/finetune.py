@@ -186,7 +186,9 @@ class _State:
         memories = {n.removeprefix("criterion/"): t for n, t in tensors.items() if n.startswith("criterion/")}
         run.criteria.load_state_dict(memories)
         restore_optimizer(run.optimizer.optimizer, run.names, tensors)
-        run.meter.restore({name: tensor.to(run.accelerator.device) for name, tensor in tensors.items() if "meter/" in name})
+        run.meter.restore(
+            {name: tensor.to(run.accelerator.device) for name, tensor in tensors.items() if "meter/" in name}
+        )
         return steps_done
 
 

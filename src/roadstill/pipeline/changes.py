@@ -42,11 +42,13 @@ def require_unchanged(recipe: Recipe, folder: Path) -> None:
         before = read_recipe(str(path))
     except UserError as error:
         raise UserError(f"{error}; {folder} holds a run of that recipe: name another folder with --out") from None
-    old, new = ({name: value for name, value in plain(each, grouped=True).items()} for each in (before, recipe))
+    old, new = (dict(plain(each, grouped=True)) for each in (before, recipe))
     for name in _AS_A_WHOLE:
         both = old[name].keys() & new[name].keys()
         old[name], new[name] = ({key: value for key, value in each[name].items() if key in both} for each in (old, new))
-    refuse(folder, list(differences(old, new)), f"the settings of {path}")
+    # What is of the whole run tells more than what is of one arm.
+    found = sorted(differences(old, new), key=lambda each: each.partition(":")[0].count("."))
+    refuse(folder, found, f"the settings of {path}")
 
 
 def refuse(folder: Path, found: Sequence[str], settings: str) -> None:
@@ -82,7 +84,7 @@ def differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
         for key in (*old, *(key for key in new if key not in old)):
             yield from differences(old.get(key), new.get(key), f"{name}.{key}" if name else str(key))
     elif old != new:
-        yield f"{name}: {_short(old)}, now {_short(new)}"
+        yield f"{name or 'settings'}: {_short(old)}, now {_short(new)}"
 
 
 def _short(value: Any) -> str:

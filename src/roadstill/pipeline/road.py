@@ -33,11 +33,14 @@ def _differences(stage: Stage) -> list[str]:
     before = stage.record
     if before is None or before.get("key") == stage.key:
         return []
-    name = stage.folder.name
+    name = f"stage {stage.folder.name}"
     if "config" not in before:
-        return [f"stage {name}"]
-    found = list(differences({name: before["config"]}, {name: plain(stage.config)}))
-    return found or list(differences({name: before.get("inputs")}, {name: dict(stage.inputs)}))
+        return [name]
+    found = [
+        *differences(before["config"], plain(stage.config)),
+        *differences(before.get("inputs"), dict(stage.inputs)),
+    ]
+    return [f"{name}, {each}" for each in found]
 
 
 @dataclass

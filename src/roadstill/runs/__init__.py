@@ -2,6 +2,7 @@
 
 from roadstill.runs.digests import digest_code, digest_file, digest_of, seed_of
 from roadstill.runs.files import (
+    append_line,
     atomic_path,
     folder_name,
     renewed_parts,
@@ -34,6 +35,7 @@ __all__ = [
     "Record",
     "Stage",
     "WithClasses",
+    "append_line",
     "atomic_path",
     "check_groups",
     "digest_code",

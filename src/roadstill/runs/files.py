@@ -1,5 +1,6 @@
 """Files and folders: writes that never end halfway, names that lead nowhere else, and paths that must be there."""
 
+import errno
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -66,6 +67,42 @@ def _temporary(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # what stopped the write, too, and is said above
             remove(temporary)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Appends a line to a text file, all of it or none; a line that a killed process has torn is removed first.
+
+    Raises:
+        UserError: the system refuses the write.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+b", buffering=0) as file:
+            whole = _end_of_last_line(file)
+            file.truncate(whole)
+            try:
+                data = f"{line}\n".encode()
+                if file.write(data) < len(data):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            except OSError:
+                file.truncate(whole)
+                if not whole:
+                    path.unlink()
+                raise
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {of_system(error)}") from error
+
+
+def _end_of_last_line(file: Any) -> int:
+    """Size of the file without what follows its last line break."""
+    end = file.seek(0, os.SEEK_END)
+    while end:
+        start = max(0, end - 4096)
+        file.seek(start)
+        if (at := file.read(end - start).rfind(b"\n")) >= 0:
+            return start + at + 1
+        end = start
+    return 0
 
 
 def _put(made: Path, path: Path, record: str | None = None) -> None:

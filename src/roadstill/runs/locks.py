@@ -16,7 +16,7 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import wraps
 from inspect import signature
@@ -108,26 +108,30 @@ def hold(path: Path, *, shared: bool = False, whole: bool = True) -> Iterator[No
     if rank or not _held.isdisjoint((path, *path.parents)):
         yield
         return
-    new = [folder for folder in path.parents if not folder.exists()]
-    lock, ours = _Lock(path), [path, *(state_beside(path, what) for what in _STATES)]
+    new = [each for each in (path, *path.parents) if not each.exists()]
+    lock, failed, ours = _Lock(path), True, [path, *(state_beside(path, what) for what in _STATES)]
     try:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             lock.take(shared=shared)
             if lock.alone:
-                _clear(path, whole)
+                _clear(ours, whole)
                 if shared:
                     lock.share()
         except OSError as error:
-            raise UserError(f"{path} cannot be written: {of_system(error)}") from error
+            file = next((folder for folder in path.parents if folder.exists() and not folder.is_dir()), None)
+            said = f"{file} is a file; name another path" if file else of_system(error)
+            raise UserError(f"{path} cannot be written: {said}") from error
         _held.update(ours)
         yield
+        failed = False
     finally:
         _held.difference_update(ours)
         lock.release()
-        with suppress(OSError):  # not empty: something was written
-            for folder in new:
-                folder.rmdir()
+        for folder in new:
+            with suppress(OSError):  # not empty: something was written
+                if failed or folder != path:
+                    folder.rmdir()
 
 
 def holding(name: str = "out", *, shared_by: str | None = None) -> Callable[[Callable[P, T]], Callable[P, T]]:
@@ -268,14 +272,15 @@ def _of_lock(file: Path) -> Path:
     return file.with_name(file.name[1 : -len(_LOCK)])
 
 
-def _clear(path: Path, whole: bool) -> None:
-    """Removes what killed processes left half-written beside an output that is held and, if wanted, within it."""
+def _clear(ours: Sequence[Path], whole: bool) -> None:
+    """Removes what killed processes left half-written beside outputs that are held and, if wanted, within the first."""
+    path, *_ = ours
     with os.scandir(path.parent) as entries:
-        beside = [entry.name for entry in entries if entry.name.startswith(f".{path.name}.")]
-    for name in beside:
+        hidden = [entry.name for entry in entries if entry.name.startswith(".")]
+    for name in hidden:
         found = _LEFT.fullmatch(name)
-        if found and found["name"] == path.name and found["end"]:
-            _put_right(path.with_name(name), path, found["end"])
+        if found and found["end"] and (its := path.with_name(found["name"])) in ours:
+            _put_right(path.with_name(name), its, found["end"])
     for at, folders, files in os.walk(path) if whole else ():
         left = {name: found for name in (*folders, *files) if (found := _LEFT.fullmatch(name))}
         others = {found["name"] for name, found in left.items() if not found["end"] and _is_locked(Path(at, name))}

@@ -11,6 +11,7 @@ from typing import Any
 
 from roadstill.errors import UserError
 from roadstill.runs.digests import digest_of
+from roadstill.runs.files import append_line
 from roadstill.runs.records import read_json, write_json
 
 
@@ -60,9 +61,7 @@ class Stage:
 
     def log(self, **metrics: float | int | str) -> None:
         """Appends one line to ``metrics.jsonl``."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(metrics) + "\n")
+        append_line(self.folder / "metrics.jsonl", json.dumps(metrics))
 
     def finish(self, **outputs: Any) -> None:
         """Writes ``stage.json``: key, inputs, resolved configuration, versions, outputs, seconds."""
