@@ -22,7 +22,7 @@ from roadstill.frames.splits import SPLITS, Cut, write_index
 from roadstill.frames.store import FrameStore
 from roadstill.parallel import Shard
 from roadstill.protocols import PROTOCOLS, ProtocolName
-from roadstill.runs import atomic_path, later, write_json
+from roadstill.runs import holding, later, renewed_parts, require_own, write_json
 from roadstill.sources.base import Stored, StoringSource
 
 _OF_SOURCES = ("preset", "navsim_config", "scenes", "split")  # fields of `IndexConfig` that a source may accept
@@ -86,6 +86,7 @@ class Index:
     faulty: int = 0
 
 
+@holding(shared_by="shard")
 def index_data(
     data: Path,
     out: Path,
@@ -118,29 +119,30 @@ def index_data(
         UserError: the source has nothing to read, or settings that belong to another; motion that contradicts itself;
             a rule that removed every frame; too few drives.
     """
+    require_own(out)
     reader = _reader(source, data, config, settings)
     stored = reader.store(out / "frames", shard=shard, workers=workers, progress=progress)
     if shard:
         return None
-    (out / "index.json").unlink(missing_ok=True)  # a half-made index must not look like the finished one from before
     shares = PROTOCOLS[protocol].shares(config.shares)
     cut = reader.cut(Cut(decisions=config.filter, label=config.label, shares=shares, seed=config.split_seed))
     watch = Watch(FrameStore(out / "frames"), stored.logs, keep=config.doubtful == "keep")
-    frames, funnel = _write_parts(watch, stored, out, cut)
-    sensors = None if reader.sensors is None else Path(reader.sensors)
-    notes = [*reader.notes, *watch.notes(), *one_class(funnel, out, frames)]
-    counts = stored.counts | {"broken_logs": stored.counts["broken_logs"] + watch.left_out}
+    # A part that another protocol had must not remain, and a half-made index not pass as the finished one from before.
+    with renewed_parts(out, record="index.json", instead=[f"{name}.parquet" for name in SPLITS]) as new:
+        frames, funnel = _write_parts(watch, stored, new, cut)
+        sensors = None if reader.sensors is None else Path(reader.sensors)
+        notes = [*reader.notes, *watch.notes(), *one_class(funnel, out, frames)]
+        counts = stored.counts | {"broken_logs": stored.counts["broken_logs"] + watch.left_out}
+        about = {
+            "data": os.path.abspath(data),
+            "sensors": str(sensors or ""),
+            "frames": frames,
+            "counts": counts,
+            "config": replace(config, filter=cut.decisions),
+        }
+        write_json(new / "index.json", about | dict(reader.about) | ({"notes": notes} if notes else {}))
     problems = [*stored.problems, *watch.problems]
-    index = Index(out, sensors, frames, funnel, problems, counts, reader.expected, notes, watch.motion, stored.faulty)
-    about = {
-        "data": os.path.abspath(data),
-        "sensors": str(sensors or ""),
-        "frames": frames,
-        "counts": counts,
-        "config": replace(config, filter=cut.decisions),
-    }
-    write_json(out / "index.json", about | dict(reader.about) | ({"notes": notes} if notes else {}))
-    return index
+    return Index(out, sensors, frames, funnel, problems, counts, reader.expected, notes, watch.motion, stored.faulty)
 
 
 def _reader(source: str, data: Path, config: IndexConfig, settings: Mapping[str, Any] | None) -> StoringSource:
@@ -157,8 +159,6 @@ def _reader(source: str, data: Path, config: IndexConfig, settings: Mapping[str,
 
 
 def _write_parts(watch: Watch, stored: Stored, out: Path, cut: Cut) -> tuple[dict[str, int], Funnel]:
-    for name in SPLITS:  # a part that another protocol had must not remain
-        (out / f"{name}.parquet").unlink(missing_ok=True)
     try:
         frames, funnel = write_index(watch.tables(), out, cut)
     except UserError as error:
@@ -167,8 +167,8 @@ def _write_parts(watch: Watch, stored: Stored, out: Path, cut: Cut) -> tuple[dic
         if not lost or watch.left_out == stored.counts["logs"]:
             raise
         raise UserError(f"{error} ({lost} of {stored.counts['logs']} logs were left out: {problems[0]})") from None
-    with atomic_path(out / "problems.txt") as path:
-        path.write_text("".join(line + "\n" for line in [*stored.problems, *watch.problems]), encoding="utf-8")
+    lines = "".join(line + "\n" for line in [*stored.problems, *watch.problems])
+    (out / "problems.txt").write_text(lines, encoding="utf-8")
     return frames, funnel
 
 

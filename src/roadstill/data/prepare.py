@@ -17,14 +17,15 @@ from roadstill.data.verify import none_there
 from roadstill.errors import UserError
 from roadstill.frames import FrameTable, PictureFacts, open_frames
 from roadstill.frames.splits import SPLITS, open_index
-from roadstill.imagesets import ImageSet
+from roadstill.imagesets import ImageSet, open_imageset
 from roadstill.parallel import Shard
-from roadstill.runs import require_folder
+from roadstill.runs import holding, renewed_parts, require_folder, require_own, state_beside
 from roadstill.sources.navsim.folders import sensors_beside
 
 WORLD_FACTS = ("town", "light", "weather", "cause")
 
 
+@holding()
 def prepare(
     frames: FrameTable,
     sensors: Path,
@@ -60,8 +61,9 @@ def prepare(
     Raises:
         UserError: no frame, no sensor folder, no readable picture, or a hook that failed.
     """
+    require_own(out, "set.json")
     sensors = require_folder(Path(sensors), "the sensor folder, with one folder per log")
-    store = PictureStore(out.with_name(f".{out.name}.pictures"), config)
+    store = PictureStore(state_beside(out, "pictures"), config)
     frames = choose_frames(frames, max_per_class, seed)
     wanted = [str(image) for image in frames.column("image")]
     facts = PictureFacts([frames]) if config.hook else None
@@ -87,6 +89,7 @@ class Incomplete:
     problems: list[str]
 
 
+@holding(shared_by="shard")
 def prepare_splits(
     index: Path,
     sensors: Path | None,
@@ -124,6 +127,7 @@ def prepare_splits(
         UserError: no folder and no archive of pictures, a part without a frame of a class or without one readable
             picture, or a hook that failed.
     """
+    require_own(out)
     parts = {name: choose_frames(open_frames(index / f"{name}.parquet"), max_per_class) for name in _parts_of(index)}
     if label == "brake":
         _check_classes(index, parts)
@@ -144,7 +148,8 @@ def prepare_splits(
     if not archives and sensors is not None:
         fill_from_folder(store, mine, sensors, facts=facts, workers=workers)
     ready = sum(map(store.has, wanted))
-    if (archives or shard) and ready < len(wanted):
+    # The sets are never written by a shard: another one may be at work.
+    if shard or (archives and ready < len(wanted)):
         return Incomplete(ready, len(wanted), problems)
     if not ready:
         store.remove()
@@ -154,21 +159,20 @@ def prepare_splits(
     about = {"max_per_class": max_per_class, "seed": 0, "synthetic": world is not None}
     known = None if world is None else _scenes_of(world)
     unwanted = left_out({name: _classes(part, label) for name, part in parts.items()}, store)
-    made = {
-        name: write_set(
-            part,
-            store,
-            sensors,
-            out / name,
-            label=label,
-            about=about | {"split": name},
-            known=known,
-            left_out=unwanted[name],
-        )
-        for name, part in parts.items()
-    }
+    with renewed_parts(out) as new:
+        for name, part in parts.items():
+            write_set(
+                part,
+                store,
+                sensors,
+                new / name,
+                label=label,
+                about=about | {"split": name},
+                known=known,
+                left_out=unwanted[name],
+            )
     store.remove()
-    return made
+    return {name: open_imageset(out / name) for name in parts}
 
 
 def _classes(frames: FrameTable, label: str) -> tuple[list[str], list[str]]:

@@ -132,7 +132,7 @@ def write_pictures(
             with atomic_path(out / f"{name}.txt") as temporary:
                 temporary.write_text("".join(one_line(line) + "\n" for line in lines), encoding="utf-8")
     if missing:
-        _log.warning("%s of %s pictures cannot be read, see %s", len(missing), count, out / "missing.txt")
+        _log.warning("%s of %s pictures cannot be read, see missing.txt of %s", len(missing), count, out.name)
     return open_imageset(out)
 
 

@@ -18,10 +18,12 @@ from roadstill.imagesets import ImageSet
 from roadstill.names import Settings
 from roadstill.parallel import Shard
 from roadstill.protocols import ProtocolName
+from roadstill.runs import holding
 from roadstill.sources.csv.config import CsvConfig
 from roadstill.sources.folder import require_pictures
 
 
+@holding()
 def world(
     out: Path,
     *,
@@ -36,7 +38,7 @@ def world(
     """Makes a built-in driving world: synthetic logs, maps and pictures in NAVSIM's layout.
 
     Args:
-        out: folder to make.
+        out: folder to make; a second call with the same settings draws the pictures that are missing.
         drives: number of drives, several logs each.
         seed: seed of everything random; 9000 and above are reserved for confirmation.
         group: name of the towns, lights and weathers: demo or pretrain.
@@ -53,6 +55,7 @@ def world(
     return f"{out}: {drives} synthetic drives, {drawn:,} pictures {height_px} pixels high"
 
 
+@holding(shared_by="shard")
 def index(
     data: Path,
     out: Path,
@@ -214,6 +217,7 @@ def _verified(index: Path, parts: list[str], sensors: Path | None, archives: lis
     return [*lines, f"{len(found.lacking):,} pictures are missing or truncated, see {index / 'lacking.txt'}"]
 
 
+@holding(shared_by="shard")
 def prepare(
     index: Path,
     out: Path,
