@@ -93,7 +93,7 @@ def _run(given: list[str]) -> int:
         message = _call(verb, rest)
     except PartlyDone as done:
         _say(str(done))
-        return _fail("part of the input could not be read; the rest is on disk", code=3)
+        return _fail(f"{done.first}; the rest is on disk", code=3)
     if message:
         _say(message)
     return 0
