@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from roadstill.errors import UserError
 from roadstill.evaluation.leaks import caveat_of
 from roadstill.imagesets import ImageSet
+from roadstill.runs import same_classes
 
 _BATCH = 64
 _NO_SCORES = ("labels", "probabilities", "caveat")
@@ -140,8 +141,7 @@ def evaluate(agent: Predictor, images: ImageSet) -> Evaluation:
     if is_test and "test_opening" not in images.about:
         raise UserError(f"{images.root} is the test part; take it from open_test(...), so that the opening is recorded")
     names = getattr(agent, "class_names", images.class_names)
-    if tuple(names) != images.class_names:
-        raise UserError(f"the agent has the classes {list(names)}, the images have {list(images.class_names)}")
+    same_classes(names, images.class_names, of="the agent", to=images.root)
     caveat = caveat_of(agent, images) if is_test else ""
     whole = getattr(agent, "predict_set", None)
     if whole is not None:

@@ -17,7 +17,7 @@ from roadstill.evaluation.run_files import arm_name, open_run
 from roadstill.evaluation.runs import refined_caveat, run_of
 from roadstill.imagesets import ImageSet, open_imageset
 from roadstill.parallel import Workers
-from roadstill.runs import scratch_folder
+from roadstill.runs import same_classes, scratch_folder
 
 
 @dataclass
@@ -133,9 +133,10 @@ def compare_networks(
         raise UserError(f"{unknown[0]!r} is none of the sets; choose one of {', '.join(opened)}")
     calm = None if dev is None else open_imageset(dev)
     judged = open_imageset(test)
+    if calm is not None:
+        same_classes(calm.class_names, judged.class_names, of=dev, to=test)
     for name, images in opened.items():
-        if images.class_names != judged.class_names:
-            raise UserError(f"{name} has the classes {images.class_names}, but {test} has {judged.class_names}")
+        same_classes(images.class_names, judged.class_names, of=name, to=test)
         if images.digest == judged.digest:
             raise UserError(f"{name} is the test part itself; leave it out of the sets")
     ledger = test.parent / LEDGER

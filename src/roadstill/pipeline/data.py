@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from roadstill.agents.networks import require_network
-from roadstill.data.indexing import IndexConfig, hook_defaults, index_data, open_index
+from roadstill.data.indexing import IndexConfig, hook_defaults, index_data
 from roadstill.data.picture_store import PictureConfig
 from roadstill.data.prepare import prepare_splits
 from roadstill.data.privacy import describe, hook_of
 from roadstill.data.sources import NAVSIM, SOURCES, SetRequest, describe_source, open_pictures_of, write_sets
 from roadstill.errors import UserError
+from roadstill.frames.splits import open_index
 from roadstill.pipeline.road import Road
 from roadstill.protocols import PROTOCOLS
 from roadstill.recipes import Recipe
