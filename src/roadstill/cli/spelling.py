@@ -8,10 +8,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
-import yaml
-
 from roadstill.errors import UserError
-from roadstill.runs import grouped_name, regrouped
+from roadstill.runs import grouped_name, parse_yaml, read_yaml, regrouped
 
 _BOTH_SPELLINGS = ("config", "print_config")  # the parser's own options
 
@@ -92,17 +90,14 @@ def _grouped_text(given: str, hint: Any) -> str:
         hint: dataclass of the configuration; of a file of options the types of all of them.
     """
     path = Path(given)
-    try:
-        found = yaml.safe_load(given if given.startswith("{") else path.read_text(encoding="utf-8"))
-        if not isinstance(hint, Mapping):
-            read: Any = regrouped(hint, found)
-        else:
-            read = {name: _part(part, hints_class(hint.get(name)), path.parent) for name, part in found.items()}
-    except UserError:
-        raise
-    except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError):
-        return given  # the parser says what is wrong
-    return given if read == found else json.dumps(read)
+    if not given.startswith("{") and not path.exists():
+        return given  # the name of a configuration, or a mistake that the parser says
+    found = parse_yaml(given, "option") if given.startswith("{") else read_yaml(path)
+    if not isinstance(found, dict):
+        raise UserError(f"{given[:200]} holds no options; it should hold values by name")
+    if isinstance(hint, Mapping):
+        return json.dumps({name: _part(part, hints_class(hint.get(name)), path.parent) for name, part in found.items()})
+    return json.dumps(regrouped(hint, found))
 
 
 def _part(part: Any, kind: type | None, folder: Path) -> Any:
@@ -110,9 +105,19 @@ def _part(part: Any, kind: type | None, folder: Path) -> Any:
     if kind is None:
         return part
     if isinstance(part, str) and (folder / part).is_file():
-        inner = yaml.safe_load((folder / part).read_text(encoding="utf-8"))
-        return part if inner == (read := regrouped(kind, inner)) else read
+        part = read_yaml(folder / part)
     return regrouped(kind, part) if isinstance(part, dict) else part
+
+
+def loaded(text: str) -> Any:
+    """The value of an option's text by YAML 1.2, within bounds; what only looks like a mapping stays text.
+
+    Raises:
+        UserError: as `parse_yaml`.
+    """
+    value = parse_yaml(text, "option")
+    is_text = isinstance(value, dict) and all(part is None for part in value.values()) and "null" not in text
+    return text if is_text and value else value
 
 
 def hints_class(hint: Any) -> type | None:
