@@ -1,0 +1,39 @@
+"""Some kills of some verbs; `make verify` kills all of them at ten moments each."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import killing
+
+HARNESS = Path(killing.__file__).with_name("kill_cases.py")
+
+
+def test_commands_go_on_where_they_were_killed_and_never_meet(tmp_path):
+    record = tmp_path / "rows.json"
+    command = [sys.executable, HARNESS, tmp_path / "work", "--short", "--kills", "1", "--json", record]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = json.loads(record.read_text())
+    assert list(rows) == ["encode", "finetune", "generate", "train"]
+    for row in rows.values():
+        assert row["slowest_end_s"] < 5
+        assert {name: row[name] for name in ("killed", "equal", "left", "orphans", "two_at_once")} == {
+            "killed": 1, "equal": 1, "left": [], "orphans": 0, "two_at_once": "refused",
+        }  # fmt: skip
+
+
+def test_the_harness_sees_what_it_is_for(tmp_path):
+    """Files of its own accord: times do not count, everything else does."""
+    for name, seconds, digest in (("a", 1.5, "x"), ("b", 2.5, "x"), ("c", 1.5, "y")):
+        (tmp_path / name / "tmp").mkdir(parents=True)
+        record = {"seconds": seconds, "digest": digest, "at": str(tmp_path / name / "out")}
+        (tmp_path / name / "record.json").write_text(json.dumps(record))
+        (tmp_path / name / "test_ledger.jsonl").write_text(name)
+    a, b, c = (killing.contents(tmp_path / name) for name in "abc")
+    assert a == b != c
+    (tmp_path / "b" / "tmp" / "left").touch()
+    assert killing.contents(tmp_path / "b").keys() - a.keys() == {"tmp/left"}
