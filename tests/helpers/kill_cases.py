@@ -69,10 +69,15 @@ def cases(at: Path) -> list[Case]:
     ]  # fmt: skip
 
 
-def short_cases(at: Path) -> list[Case]:
-    """A few that need little, for the suite; their inputs are made first."""
+def make_latents(at: Path) -> None:
+    """Makes a small set and its latents, below a folder."""
     picture_set(at / "set", 6, px=128)
     _make(("encode", "set", "latents"), at)
+
+
+def short_cases(at: Path) -> list[Case]:
+    """A few that need little, for the suite; their inputs are made first."""
+    make_latents(at)
     return [
         Case("encode", ("encode", at / "set", "latents", "--batch_size", 2)),
         Case("finetune", ("finetune", at / "latents", "tuned", *TUNING, 7)),

@@ -340,10 +340,9 @@ def two_at_once(case: Case, work: Path, whole: Whole) -> str:
 def table(rows: dict[str, Count]) -> str:
     """The counts as text."""
     lines = ["verb                  killed  equal  left over  orphans  all ended within  second at once"]
-    lines += [
-        f"{name:<22}{row.killed:>6}{row.equal:>7}{len(row.left):>11}{row.orphans:>9}{row.slowest_end_s:>14.2f} s  {row.two_at_once}"
-        for name, row in rows.items()
-    ]
+    for name, row in rows.items():
+        counts = f"{row.killed:>6}{row.equal:>7}{len(row.left):>11}{row.orphans:>9}{row.slowest_end_s:>14.2f} s"
+        lines.append(f"{name:<22}{counts}  {row.two_at_once}")
     return "\n".join([*lines, *(f"{name}: {said}" for name, row in rows.items() for said in (*row.faults, *row.left))])
 
 

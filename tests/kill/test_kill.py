@@ -1,5 +1,6 @@
 """Some kills of some verbs; `make verify` kills all of them at ten moments each."""
 
+import ast
 import json
 import os
 import subprocess
@@ -8,6 +9,9 @@ from pathlib import Path
 
 import killing
 
+import roadstill
+
+PACKAGE = Path(roadstill.__file__).parent
 HARNESS = Path(killing.__file__).with_name("kill_cases.py")
 
 
@@ -24,6 +28,23 @@ def test_commands_go_on_where_they_were_killed_and_never_meet(tmp_path):
         assert {name: row[name] for name in ("killed", "equal", "left", "orphans", "two_at_once")} == {
             "killed": 1, "equal": 1, "left": [], "orphans": 0, "two_at_once": "refused",
         }  # fmt: skip
+
+
+# Who may ask what time it is: the ledger says when; the launcher is asked for a date; a cache in memory sees whether a
+# file was written anew.
+CLOCK = {"evaluation/ledger.py", "cli/launch.py", "sources/navsim/lookup.py"}
+
+
+def test_nothing_depends_on_the_clock_which_may_go_back():
+    asking = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and (
+                ast.unparse(node) in ("time.time", "datetime.now", "datetime.utcnow", "date.today", "time.time_ns")
+                or node.attr in ("st_mtime", "st_mtime_ns", "st_ctime", "st_ctime_ns", "getmtime", "getctime")
+            ):
+                asking.add(path.relative_to(PACKAGE).as_posix())
+    assert asking <= CLOCK
 
 
 def test_the_harness_sees_what_it_is_for(tmp_path):

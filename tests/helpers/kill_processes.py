@@ -1,0 +1,126 @@
+"""Kills one of two processes that share a training or a drawing, or their launcher, and calls them again."""
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import kill_cases
+import killing
+from killing import Count
+
+TUNING = ("--tuning.batch_size", "4", "--tuning.log_every", "2", "--tuning.save_every", "1", "--tuning.steps", "12")
+COMMANDS = {
+    "finetune": ("finetune", "{inputs}/latents", "tuned", *TUNING),
+    "generate": ("generate", "made", "--per_class", "8", "--sampling.steps", "4", "--sampling.batch_size", "1"),
+}
+VICTIMS = ("rank 0", "rank 1", "launcher")
+
+
+def start(words: tuple[str, ...], folder: Path) -> subprocess.Popen[bytes]:
+    """Starts a command in two processes, in a session of its own."""
+    launcher = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node",
+        "2",
+        "-m",
+        "roadstill",
+    ]
+    (folder / "tmp").mkdir(parents=True, exist_ok=True)
+    said = folder.with_name(f"{folder.name}.said.txt").open("ab")
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "TMPDIR": str(folder / "tmp")}
+    return subprocess.Popen(
+        [*launcher, "-m", "roadstill", *words],
+        cwd=folder,
+        stdout=said,
+        stderr=said,
+        start_new_session=True,
+        env=environment,
+    )
+
+
+def find(process: subprocess.Popen[bytes], victim: str) -> int | None:
+    """The number of the process to kill, if it is there already."""
+    if victim == "launcher":
+        return process.pid
+    for number in killing.session_of(process.pid):
+        try:
+            environment = Path(f"/proc/{number}/environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"RANK=" + victim[-1:].encode() in environment:
+            return number
+    return None
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """As `killing.contents`, without what torchrun leaves among the temporary files."""
+    return {name: digest for name, digest in killing.contents(folder).items() if not name.startswith("tmp")}
+
+
+def kill(name: str, words: tuple[str, ...], work: Path, kills: int, rng: random.Random) -> dict[str, Count]:
+    """Kills each of the processes so many times."""
+    whole = work / "whole"
+    began = time.monotonic()
+    assert start(words, whole).wait() == 0, (work / "whole.said.txt").read_text()
+    seconds, made = time.monotonic() - began, contents(whole)
+    rows = {f"{name}, {victim}": Count(two_at_once="not tried") for victim in VICTIMS}
+    for victim in VICTIMS * kills:
+        row, folder = rows[f"{name}, {victim}"], work / "killed"
+        shutil.rmtree(folder, ignore_errors=True)
+        (work / "killed.said.txt").unlink(missing_ok=True)
+        process = start(words, folder)
+        moment = rng.uniform(0.3, 0.98) * seconds  # before that they import
+        time.sleep(moment)
+        number = find(process, victim)
+        if number is None or process.poll() is not None:
+            process.wait()
+            continue
+        os.kill(number, signal.SIGKILL)
+        row.killed += 1
+        orphans, took = killing.wait_for_orphans(process.pid)
+        process.wait()
+        row.orphans += orphans
+        row.slowest_end_s = max(row.slowest_end_s, round(took, 2))
+        code = start(words, folder).wait()
+        again = contents(folder)
+        row.left += sorted(again.keys() - made.keys())
+        different = sorted(each for each in made if again.get(each) != made[each])
+        if code == 0 and not different:
+            row.equal += 1
+        else:
+            said = (work / "killed.said.txt").read_text(errors="replace").splitlines()[-40:]
+            line = [each for each in said if "roadstill:" in each][-1:]
+            row.faults.append(f"{moment:.2f} s: exit {code}, {line}, differ: {different}")
+    return rows
+
+
+def main() -> int:
+    """Runs the harness; see --help."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("work", type=Path, help="folder to work in")
+    parser.add_argument("--kills", type=int, default=10, help="kills of each process")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    work, rows = given.work.absolute(), {}
+    killing.import_all()
+    inputs = work / "inputs"
+    if not inputs.is_dir():
+        kill_cases.make_latents(inputs)
+    for name, words in COMMANDS.items():
+        filled = tuple(word.replace("{inputs}", str(inputs)) for word in words)
+        rows |= kill(name, filled, work / name, given.kills, random.Random(f"{given.seed} {name}"))
+        print(killing.table(rows), flush=True)
+    return not all(row.equal == row.killed > 0 and not row.left and not row.orphans for row in rows.values())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
