@@ -321,7 +321,7 @@ def two_at_once(case: Case, work: Path, whole: Whole) -> str:
     """Calls a command while the same one is at work; returns what is wrong, or nothing."""
     folder, said = prepare(case, work / "both"), work / "both.said.txt"
     first = begin(case.words, folder)
-    while not list(folder.rglob(".*.roadstill.lock")):
+    while not list(folder.rglob(".*.roadstill-lock")):
         if ended(first, 0.001) is not None:
             return "the first ended before the second began"
     os.kill(first, signal.SIGSTOP)

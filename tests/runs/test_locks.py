@@ -59,7 +59,7 @@ def names(folder):
 def test_a_lock_lies_beside_its_output_and_is_gone_with_it(tmp_path):
     out = tmp_path / "above" / "out"
     with hold(out):
-        assert names(tmp_path) == ["above", "above/.out.roadstill.lock"]
+        assert names(tmp_path) == ["above", "above/.out.roadstill-lock"]
         out.mkdir()
         with hold(out), hold(out / "part"), atomic_path(out / "file") as path:
             assert names(out) == []
@@ -153,7 +153,7 @@ def test_shards_share_and_the_whole_waits_for_them(tmp_path, other):
     shard = other(out, "shared")
     with hold(out, shared=True):
         pass
-    assert names(tmp_path) == [".out.roadstill.lock"]
+    assert names(tmp_path) == [".out.roadstill-lock"]
     with pytest.raises(UserError, match="is being written"), hold(out):
         pass
     end(shard, "quietly")
@@ -168,14 +168,14 @@ def test_a_lock_that_was_removed_meanwhile_is_taken_anew(tmp_path, monkeypatch):
 
     def removed(descriptor, how):
         if not taken:  # the holder before lets go between opening and locking
-            (tmp_path / ".out.roadstill.lock").unlink()
+            (tmp_path / ".out.roadstill-lock").unlink()
         taken.append(how)
         flock(descriptor, how)
 
     monkeypatch.setattr(locks.fcntl, "flock", removed)
     with hold(out):
         assert len(taken) == 2
-        assert names(tmp_path) == [".out.roadstill.lock"]
+        assert names(tmp_path) == [".out.roadstill-lock"]
     assert names(tmp_path) == []
 
 
@@ -196,7 +196,7 @@ def test_a_folder_of_ones_own_below_one_that_cannot_be_written_is_locked_itself(
     out.mkdir()
 
     def denied(path, flags, *mode):
-        if str(path).endswith(".lock"):
+        if str(path).endswith("-lock"):
             raise PermissionError(errno.EACCES, "denied", str(path))
         return opened(path, flags, *mode)
 
@@ -260,7 +260,7 @@ def test_scratch_folders_of_killed_processes_are_removed(tmp_path, monkeypatch, 
     with scratch_folder() as folder:
         assert folder.stat().st_mode & 0o777 == 0o700
         (folder / "file").touch()
-    assert names(tmp_path) == [".roadstill-alive.roadstill.lock", "roadstill-alive", "roadstill-alive/file",
+    assert names(tmp_path) == [".roadstill-alive.roadstill-lock", "roadstill-alive", "roadstill-alive/file",
                                "roadstill-else"]  # fmt: skip
 
 

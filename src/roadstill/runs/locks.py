@@ -1,6 +1,6 @@
 """Outputs: each is written by one process at a time, and what a killed one left half-written is removed.
 
-While an output is written, ``.NAME.roadstill.lock`` lies beside it, never inside, so that no product holds a lock. The
+While an output is written, ``.NAME.roadstill-lock`` lies beside it, never inside, so that no product holds a lock. The
 lock itself is the operating system's (``flock``), which ends with the process that holds it, however that ends; a file
 that stays behind means nothing. Besides, there are ``.NAME.<digits>.part``, a product that is not complete, and, while
 one takes the place of another, ``.NAME.<digits>.old``. Whoever holds the output next removes them.
@@ -33,8 +33,8 @@ T = TypeVar("T")
 
 _held: set[Path] = set()
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
-_LOCK = ".roadstill.lock"
-_LEFT = re.compile(r"\.(?P<name>.+)(?:\.(?:[0-9a-f]{8}|[0-9]{1,7})\.(?P<end>part|old)|\.roadstill\.lock)", re.DOTALL)
+_LOCK = ".roadstill-lock"
+_LEFT = re.compile(r"\.(?P<name>.+)(?:\.(?:[0-9a-f]{8}|[0-9]{1,7})\.(?P<end>part|old)|\.roadstill-lock)", re.DOTALL)
 _SCRATCH = "roadstill-"
 _STATES = ("pictures", "unfinished")
 
