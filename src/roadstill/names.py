@@ -58,14 +58,18 @@ carry(current_trust, _inherit)
 
 
 @contextmanager
-def trusting(trust: Trust = Trust(everything=True)) -> Iterator[None]:
+def trusting() -> Iterator[None]:
     """Within this block, what recipes, agents and checkpoints name is imported, which runs it, or fetched.
 
     ``--trust`` does the same for a command. Objects that are passed in code need neither.
-
-    Args:
-        trust: what is allowed; everything by default.
     """
+    with allowing(Trust(everything=True)):
+        yield
+
+
+@contextmanager
+def allowing(trust: Trust) -> Iterator[None]:
+    """Within this block, no more than this is allowed, and no less."""
     before = _trust.set(trust)
     try:
         yield

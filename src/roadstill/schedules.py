@@ -33,7 +33,7 @@ def spoon_cosine(power: float = 2, steps: int = 1000) -> Tensor:
     return torch.minimum(linear(steps), cosine(power, steps))
 
 
-_FUNCTIONS = frozenset(map(path_of, (linear, cosine, spoon_cosine)))
+_FUNCTIONS = frozenset(path_of(each) for each in (linear, cosine, spoon_cosine))
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from roadstill import __version__
+from roadstill.cli.launch import follow_launcher, is_first, processes, run_in_processes, told_launcher
 from roadstill.cli.spelling import completed
 from roadstill.errors import PartlyDone, UserError, of_system
 
@@ -61,6 +62,7 @@ VERBS: dict[str, tuple[str, str]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb; returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    follow_launcher()
     try:
         return _run(given)
     except UserError as error:
@@ -89,6 +91,9 @@ def _run(given: list[str]) -> int:
         close = difflib.get_close_matches(verb, VERBS, n=1)
         hint = f"did you mean {close[0]!r}?" if close else "see roadstill --help"
         raise UserError(f"there is no verb {verb!r}; {hint}")
+    rest, count = processes(rest)
+    if count is not None and count > 1:
+        return run_in_processes(verb, rest, count)
     try:
         message = _call(verb, rest)
     except PartlyDone as done:
@@ -146,7 +151,7 @@ def _say(text: str) -> None:
     Raises:
         UserError: what is printed cannot be kept, as where a file takes it on a full disk.
     """
-    if sys.stdout is None:  # the command was started without any
+    if sys.stdout is None or not is_first():  # the command was started without any output, or as one of several
         return
     encoding = sys.stdout.encoding or "utf-8"
     try:
@@ -169,7 +174,7 @@ def _flush() -> None:
 
 
 def _fail(text: str, code: int = 2) -> int:
-    if sys.stderr is None:
+    if sys.stderr is None or told_launcher(text):
         return code
     with suppress(OSError):
         print(f"roadstill: {text}", file=sys.stderr, flush=True)  # noqa: T201

@@ -12,8 +12,8 @@ from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, auto_cli, set_parsing_settings
 
+from roadstill.cli import launch, trust
 from roadstill.cli.spelling import hint_at
-from roadstill.cli.trust import FLAG, HELP
 from roadstill.errors import UserError
 from roadstill.names import refused_class, restrict_parser
 
@@ -34,14 +34,19 @@ def call(function: Callable[..., Any], arguments: Sequence[str], *, prog: str) -
     """
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     restrict_parser(*get_type_hints(function).values())
-    return auto_cli(
-        function,
-        args=list(arguments),
-        config_help=_PARSERS_OWN["CONFIG"],
-        parser_class=OneLineParser,
-        formatter_class=PlainFormatter,
-        prog=prog,
-    )
+    try:
+        return auto_cli(
+            function,
+            args=list(arguments),
+            config_help=_PARSERS_OWN["CONFIG"],
+            parser_class=OneLineParser,
+            formatter_class=PlainFormatter,
+            prog=prog,
+        )
+    except ImportError as error:
+        if (said := refused_class(str(error), {})) is None:
+            raise
+        raise UserError(said) from None
 
 
 class OneLineParser(ArgumentParser):
@@ -51,9 +56,11 @@ class OneLineParser(ArgumentParser):
         super().__init__(*arguments, allow_abbrev=False, **keywords)
 
     def format_help(self, *arguments: Any) -> str:
-        """The help, with the switch that the door takes off; the parser must not know it, or files could set it."""
+        """The help, with the words that the door takes off; the parser must not know them, or files could hold them."""
         if self.exit_on_error:  # not of a class within the options
-            self.add_argument(FLAG, action=_Known, help=HELP)
+            self.add_argument(trust.FLAG, action=_Known, help=trust.HELP)
+            if self.prog.rpartition(" ")[2] in launch.VERBS:
+                self.add_argument(launch.FLAG, action=_Known, metavar="N", nargs=1, help=launch.HELP)
         return super().format_help(*arguments)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
@@ -114,8 +121,8 @@ class OneLineParser(ArgumentParser):
 class _Known(Action):
     """Stands in the help only."""
 
-    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
-        super().__init__(option_strings, SUPPRESS, nargs=0, default=SUPPRESS, help=help)
+    def __init__(self, option_strings: Sequence[str], dest: str, nargs: int = 0, **shown: Any) -> None:
+        super().__init__(option_strings, SUPPRESS, nargs=nargs, default=SUPPRESS, **shown)
 
     def __call__(self, *_: Any) -> None:
         raise AssertionError

@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 
 from roadstill.cli.spelling import hint_at, hints_class
 from roadstill.errors import UserError
-from roadstill.names import Trust, Untrusted, current_trust, trusting
+from roadstill.names import Trust, Untrusted, allowing, current_trust, trusting
 from roadstill.runs import parse_yaml, read_yaml
 from roadstill.weights import MODELS, require_all_fetched
 
@@ -19,7 +19,7 @@ HELP = (
     "Imports, which runs their code, and fetches what recipes, agents, checkpoints and files of options name, and "
     "finds modules in the working folder; only for files from people whom you trust."
 )
-_CODE = ("method", "source", "hook", "network", "schedule", "criteria")
+_CODE = ("method", "source", "hook", "network", "schedule", "criteria", "trackers")
 """Options whose values name code of one's own."""
 
 
@@ -39,7 +39,7 @@ def trusted(function: Callable[..., Any], arguments: Sequence[str]) -> Iterator[
             yield rest
         return
     files = files_of_options(function, rest)
-    with trusting(Trust(current_trust().everything, typed_names(rest))):
+    with allowing(Trust(current_trust().everything, typed_names(rest))):
         for path in files:
             _require_all_fetched(path)
         try:

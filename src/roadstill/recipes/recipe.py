@@ -13,7 +13,7 @@ from roadstill.data.privacy import find_hook
 from roadstill.data.sources import NAVSIM, find_source
 from roadstill.denoisers.base import Sampling
 from roadstill.errors import UserError
-from roadstill.generator.config import FinetuneConfig
+from roadstill.generator.config import FinetuneConfig, require_trackers
 from roadstill.generator.refine import Refinement
 from roadstill.names import Settings
 from roadstill.protocols import PROTOCOLS, ProtocolName
@@ -231,6 +231,7 @@ class Recipe:
             except ValueError as error:
                 raise UserError(str(error)) from None
         for tuning in filter(None, tunings):
+            require_trackers(tuning)
             read_schedule(tuning.schedule, train_steps=tuning.steps)
 
     @property
