@@ -47,18 +47,36 @@ def start(words: tuple[str, ...], folder: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def find(process: subprocess.Popen[bytes], victim: str) -> int | None:
+def living(folder: Path) -> dict[int, bytes]:
+    """Processes that were started for a command in a folder, whatever their session, and their environments."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (path / "environ").read_bytes()
+            dead = (path / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        except OSError:
+            continue
+        if f"TMPDIR={folder / 'tmp'}".encode() in environment.split(b"\0") and not dead:
+            found[int(path.name)] = environment
+    return found
+
+
+def find(process: subprocess.Popen[bytes], folder: Path, victim: str) -> int | None:
     """The number of the process to kill, if it is there already."""
     if victim == "launcher":
         return process.pid
-    for number in killing.session_of(process.pid):
-        try:
-            environment = Path(f"/proc/{number}/environ").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if b"RANK=" + victim[-1:].encode() in environment:
-            return number
-    return None
+    rank = b"RANK=" + victim[-1:].encode()
+    return next((number for number, environment in living(folder).items() if rank in environment.split(b"\0")), None)
+
+
+def wait_for_orphans(folder: Path) -> tuple[int, float]:
+    """As `killing.wait_for_orphans`, in any session."""
+    began = time.monotonic()
+    while (left := living(folder)) and time.monotonic() - began < killing.ORPHANS_WITHIN_S:
+        time.sleep(0.05)
+    for number in left:
+        os.kill(number, signal.SIGKILL)
+    return len(left), time.monotonic() - began
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -80,13 +98,13 @@ def kill(name: str, words: tuple[str, ...], work: Path, kills: int, rng: random.
         process = start(words, folder)
         moment = rng.uniform(0.3, 0.98) * seconds  # before that they import
         time.sleep(moment)
-        number = find(process, victim)
+        number = find(process, folder, victim)
         if number is None or process.poll() is not None:
             process.wait()
             continue
         os.kill(number, signal.SIGKILL)
         row.killed += 1
-        orphans, took = killing.wait_for_orphans(process.pid)
+        orphans, took = wait_for_orphans(folder)
         process.wait()
         row.orphans += orphans
         row.slowest_end_s = max(row.slowest_end_s, round(took, 2))
