@@ -38,7 +38,7 @@ def start(words: tuple[str, ...], folder: Path) -> subprocess.Popen[bytes]:
     said = folder.with_name(f"{folder.name}.said.txt").open("ab")
     environment = os.environ | {"OMP_NUM_THREADS": "1", "TMPDIR": str(folder / "tmp")}
     return subprocess.Popen(
-        [*launcher, "-m", "roadstill", *words],
+        [*launcher, *words],
         cwd=folder,
         stdout=said,
         stderr=said,
