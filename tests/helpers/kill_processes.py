@@ -61,6 +61,12 @@ def living(folder: Path) -> dict[int, bytes]:
     return found
 
 
+def wait_for_work(process: subprocess.Popen[bytes], folder: Path) -> None:
+    """Returns when the first process holds its output, after all imports, or has ended."""
+    while process.poll() is None and not list(folder.glob(".*.roadstill-lock")):
+        time.sleep(0.01)
+
+
 def find(process: subprocess.Popen[bytes], folder: Path, victim: str) -> int | None:
     """The number of the process to kill, if it is there already."""
     if victim == "launcher":
@@ -75,6 +81,38 @@ def wait_for_orphans(folder: Path) -> tuple[int, float]:
     while (left := living(folder)) and time.monotonic() - began < killing.ORPHANS_WITHIN_S:
         time.sleep(0.05)
     for number in left:
+        os.kill(number, signal.SIGKILL)
+    return len(left), time.monotonic() - began
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """As `killing.contents`, without what torchrun leaves among the temporary files."""
+    return {name: digest for name, digest in killing.contents(folder).items() if not name.startswith("tmp")}
+
+
+def kill(name: str, words: tuple[str, ...], work: Path, kills: int, rng: random.Random) -> dict[str, Count]:
+    """Kills each of the processes so many times."""
+    whole = work / "whole"
+    process = start(words, whole)
+    wait_for_work(process, whole)
+    began = time.monotonic()
+    assert process.wait() == 0, (work / "whole.said.txt").read_text()
+    seconds, made = time.monotonic() - began, contents(whole)
+    rows = {f"{name}, {victim}": Count(two_at_once="not tried") for victim in VICTIMS}
+    for victim in VICTIMS * (2 * kills):
+        row, folder = rows[f"{name}, {victim}"], work / "killed"
+        if row.killed == kills:
+            continue
+        shutil.rmtree(folder, ignore_errors=True)
+        (work / "killed.said.txt").unlink(missing_ok=True)
+        process = start(words, folder)
+        wait_for_work(process, folder)
+        moment = rng.uniform(0, seconds)
+        time.sleep(moment)
+        number = find(process, folder, victim)
+        if number is None or process.poll() is not None:
+            process.wait()
+            continue
         os.kill(number, signal.SIGKILL)
     return len(left), time.monotonic() - began
 
@@ -137,7 +175,7 @@ def main() -> int:
         filled = tuple(word.replace("{inputs}", str(inputs)) for word in words)
         rows |= kill(name, filled, work / name, given.kills, random.Random(f"{given.seed} {name}"))
         print(killing.table(rows), flush=True)
-    return not all(row.equal == row.killed > 0 and not row.left and not row.orphans for row in rows.values())
+    return not all(row.equal == row.killed == given.kills and not row.left and not row.orphans for row in rows.values())
 
 
 if __name__ == "__main__":
