@@ -114,33 +114,6 @@ def kill(name: str, words: tuple[str, ...], work: Path, kills: int, rng: random.
             process.wait()
             continue
         os.kill(number, signal.SIGKILL)
-    return len(left), time.monotonic() - began
-
-
-def contents(folder: Path) -> dict[str, str]:
-    """As `killing.contents`, without what torchrun leaves among the temporary files."""
-    return {name: digest for name, digest in killing.contents(folder).items() if not name.startswith("tmp")}
-
-
-def kill(name: str, words: tuple[str, ...], work: Path, kills: int, rng: random.Random) -> dict[str, Count]:
-    """Kills each of the processes so many times."""
-    whole = work / "whole"
-    began = time.monotonic()
-    assert start(words, whole).wait() == 0, (work / "whole.said.txt").read_text()
-    seconds, made = time.monotonic() - began, contents(whole)
-    rows = {f"{name}, {victim}": Count(two_at_once="not tried") for victim in VICTIMS}
-    for victim in VICTIMS * kills:
-        row, folder = rows[f"{name}, {victim}"], work / "killed"
-        shutil.rmtree(folder, ignore_errors=True)
-        (work / "killed.said.txt").unlink(missing_ok=True)
-        process = start(words, folder)
-        moment = rng.uniform(0.3, 0.98) * seconds  # before that they import
-        time.sleep(moment)
-        number = find(process, folder, victim)
-        if number is None or process.poll() is not None:
-            process.wait()
-            continue
-        os.kill(number, signal.SIGKILL)
         row.killed += 1
         orphans, took = wait_for_orphans(folder)
         process.wait()
