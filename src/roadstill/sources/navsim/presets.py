@@ -10,7 +10,7 @@ from typing import Any
 
 from roadstill.errors import UserError
 from roadstill.frames.filters import SceneFilter
-from roadstill.runs import require_folder
+from roadstill.runs import read_yaml, require_folder
 from roadstill.runs.records import read_text
 
 MAX_LIST_BYTES = 64 * 2**20
