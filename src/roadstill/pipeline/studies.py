@@ -13,11 +13,12 @@ from typing import Any
 from roadstill.errors import UserError
 from roadstill.evaluation import Comparison
 from roadstill.pipeline import run_recipe
+from roadstill.pipeline.changes import require_unchanged
 from roadstill.protocols import PROTOCOLS
 from roadstill.recipes import Recipe, read_recipe, shipped_recipes
 from roadstill.report import figures
 from roadstill.report.verdicts import comparisons
-from roadstill.runs import atomic_path, write_json
+from roadstill.runs import atomic_path, holding, write_json
 
 _COLOURS = {"var(--ink)": "#1c2330", "var(--line)": "#d5d9e0"}  # of the page that the drawings are made for
 
@@ -75,15 +76,27 @@ def recipes_of(study: str, size: Any = None, **overrides: Any) -> list[Recipe]:
     return [read_recipe(name, size, **overrides) for name in names or [study]]
 
 
+@holding("folder")
 def run_study(
-    recipes: Sequence[Recipe], folder: Path, *, say: Callable[[str], None] = lambda line: None, workers: int = 2
+    recipes: Sequence[Recipe],
+    folder: Path,
+    *,
+    say: Callable[[str], None] = lambda line: None,
+    workers: int = 2,
+    allow_leak: bool = False,
 ) -> list[Row]:
-    """Runs every recipe in a folder of its own, goes on where an earlier call stopped, and writes the table."""
+    """Runs every recipe in a folder of its own, goes on where an earlier call stopped, and writes the table.
+
+    Raises:
+        UserError: as `run_recipe`; if it is for a setting that has changed, nothing was done.
+    """
+    for recipe in recipes:
+        require_unchanged(recipe, folder / recipe.name)
     rows: list[Row] = []
     for recipe in recipes:
         say(f"recipe {recipe.name}")
         run = folder / recipe.name
-        found = run_recipe(recipe, run, say=say, workers=workers)
+        found = run_recipe(recipe, run, say=say, workers=workers, allow_leak=allow_leak)
         for comparison, shown in zip(found, comparisons(run) or [], strict=True):
             rows += _rows(recipe, comparison, shown)
             if shown["verdicts"]:

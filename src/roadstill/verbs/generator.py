@@ -13,6 +13,7 @@ from roadstill.errors import UserError
 from roadstill.generator.config import FinetuneConfig
 from roadstill.generator.refine import Refinement
 from roadstill.networks.kinds import NetworkConfig, name_of
+from roadstill.runs import holding
 
 
 def encode(images: Path, out: Path, *, codec: Path | None = None, batch_size: int = 32) -> str:
@@ -34,6 +35,7 @@ def encode(images: Path, out: Path, *, codec: Path | None = None, batch_size: in
     return f"{out}: {len(store):,} latents of {shape}"
 
 
+@holding()
 def pretrain(
     part: Literal["codec", "denoiser"],
     data: Path,
@@ -189,6 +191,7 @@ def refine(
     return f"{out}: {len(made)} refined images"
 
 
+@holding()
 def export(
     out: Path,
     *,
@@ -218,9 +221,12 @@ def export(
         if layout != "original":
             raise UserError(f"diffusers has no pipeline for a {type(network).__name__}; use layout original")
         return str(write_base(denoiser, out, torch.float32))
+    origin = denoiser.origin
+    facts = {"objective": denoiser.objective, "class_names": origin.class_names or None, "codec": origin.codec}
+    facts |= denoiser.settings
     if layout == "original":
-        return str(save_original(network, out))
-    return str(save_diffusers(network, None if schedule is None else schedule.betas, out))
+        return str(save_original(network, out, facts))
+    return str(save_diffusers(network, None if schedule is None else schedule.betas, out, facts))
 
 
 def params(*, backbone: str = "DiT-XL/2", adapters: list[str] = [], json: bool = False) -> str:  # noqa: B006

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from roadstill.agents import AgentConfig
 from roadstill.errors import UserError
 from roadstill.names import Settings
+from roadstill.runs import holding, require_own
 
 if TYPE_CHECKING:
     from roadstill.selection import Features
 
 
+@holding()
 def select(
     images: Path,
     out: Path,
@@ -49,6 +51,7 @@ def select(
         per_class: number of images per class.
         seed: seed of the random choice.
     """
+    require_own(out, "index.json" if from_index else "set.json")
     if from_index:
         return _from_index(images, out, method, settings, per_class=per_class, seed=seed, train_only=train_only)
     from roadstill.agents import selector_tools
@@ -102,10 +105,10 @@ def _from_index(
 def _opened(folder: Path, class_names: tuple[str, ...]) -> Callable[[], Any]:
     """The teacher, opened once."""
     from roadstill.agents import open_agent
+    from roadstill.runs import same_classes
 
     agent = open_agent(folder)
-    if agent.class_names != class_names:
-        raise UserError(f"{folder} has the classes {agent.class_names}, but the images have {class_names}")
+    same_classes(agent.class_names, class_names, of=folder, to="the image set")
     return lambda: agent
 
 
