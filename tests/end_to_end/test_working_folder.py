@@ -1,4 +1,4 @@
-"""Files in the working folder stand in for no module: not for the command, not for ``python -m``, not for workers."""
+"""Files in the working folder stand in for no module: not for the command, not for ``python -m``."""
 
 import os
 import shutil
@@ -7,11 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from made import picture_set
 
 import roadstill
 
-# Modules of Python and libraries that a run imports, in the first process or in a worker. What `python -m` itself
+# Modules of Python and libraries that a run imports. What `python -m` itself
 # imports before any of ours runs (runpy, importlib, warnings, ...) is not among them: docs/security.md.
 SHADOWS = ("typing", "dataclasses", "numpy", "torch", "yaml", "msgspec", "PIL", "pickle", "socket", "selectors",
            "multiprocessing", "jsonargparse", "pyarrow", "tqdm", "inert_module")  # fmt: skip
@@ -20,6 +19,7 @@ COMMANDS = {
     "module in one word": [sys.executable, "-mroadstill"],
     "command": [sys.executable, "{bin}/roadstill"],
 }
+SCRIPT = "import sys\nfrom roadstill.cli import main\nif __name__ == '__main__':\n    sys.exit(main())\n"
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def here(tmp_path):
     for name in SHADOWS:
         (folder / f"{name}.py").write_text(f"open({str(tmp_path / name)!r} + '.mark', 'w').close()\nthing = None\n")
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "roadstill").write_text("import sys\nfrom roadstill.cli import main\nsys.exit(main())\n")
+    (tmp_path / "bin" / "roadstill").write_text(SCRIPT)
     return folder
 
 
@@ -58,34 +58,7 @@ def test_no_file_in_the_working_folder_is_imported(here, command):
     assert (code, marks) == (2, ["inert_module"]), said  # and it stands in for nothing even then
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 has no safe path for the processes it starts")
-@pytest.mark.parametrize("command", ["module", "command"])
-def test_workers_import_nothing_from_the_working_folder(here, command):
-    code, said, marks = run(here, command, "world", "world", "--drives", "2", "--height_px", "36", "--workers", "2")
-    assert (code, marks) == (0, []), said
-    code, said, marks = run(here, command, "index", "world", "index", "--workers", "2")
-    assert marks == [], said
-
-
 def test_a_path_of_the_users_stays(here):
     shutil.copy(here / "inert_module.py", here.parent / "bin")
     code, said, marks = run(here, "command", "index", "nowhere", "out", "--source", "inert_module.thing")
     assert (code, marks) == (2, ["inert_module"]), said  # the folder of the command itself, as an installed module
-
-
-def test_workers_of_a_trusted_recipe_find_modules_of_the_working_folder(here):
-    picture_set(here / "a", 8)
-    (here / "own_network.py").write_text(
-        "from torch import nn\n\n\ndef tiny(size_px):\n    return nn.Sequential(nn.AvgPool2d(8), nn.Flatten())\n"
-    )
-    for name in SHADOWS:
-        (here / f"{name}.py").unlink()
-    picture_set(here / "b", 8, seed=1)
-    picture_set(here / "test", 12, seed=2)
-    words = ["compare", "a", "b", "--test", "test", "--seeds", "3", "--agent.steps", "1", "--workers", "2"]
-    (here / "agent.yaml").write_text("network: own_network.tiny\nsteps: 1\n")
-    code, said, _ = run(here, "command", *words[:-4], "--agent", "agent.yaml", *words[-2:])
-    assert code == 2, said
-    assert "agent network 'own_network.tiny' is not one of roadstill's own" in said
-    code, said, _ = run(here, "command", *words[:-4], "--agent", "agent.yaml", *words[-2:], "--trust")
-    assert code == 0, said

@@ -54,7 +54,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "compare": ("judge", "Compares small sets with a baseline over paired seeds, and states the verdict in words."),
     "doctor": (
         "doctor",
-        "Shows what is installed, which weights and data were found, and what each verb still needs.",
+        "Shows what is installed, which weights and data were found, and what each verb still needs; or checks a run.",
     ),
 }
 
