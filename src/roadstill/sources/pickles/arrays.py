@@ -111,7 +111,7 @@ def make_array(budget: Budget, raw: Any, dtype: Any, shape: Any, order: Any = "C
     memory = raw if type(raw) is bytearray else bytearray(raw)
     flat: NDArray[Any] = np.frombuffer(memory, kind) if size else np.empty(0, kind)
     if kind.kind in "bU" and size:
-        _check_values(flat)
+        check_values(flat)
     if type(order) is str and order == "K":
         if type(axes) is not tuple or len(axes) != len(shape) or any([type(axis) is not int for axis in axes]):
             raise Refused("an array with damaged axes")
@@ -134,7 +134,7 @@ def _size_of(shape: Any) -> int:
     return size
 
 
-def _check_values(flat: NDArray[Any]) -> None:
+def check_values(flat: NDArray[Any]) -> None:
     """Refuses bools that are neither true nor false, and codes of no letter: undefined behaviour in numpy."""
     if flat.dtype.kind == "b" and flat.view(np.uint8).max() > 1:
         raise Refused("an array of bools that are neither true nor false")

@@ -2,7 +2,7 @@
 
 Each network in such a file names one function, which in its own loader compiles and runs the module text beside it.
 Here that name stands for a shell that keeps the class's name and its state, and the text is never read. The machine is
-that of `roadstill.sources.pickles.unpickle`, with the few further names and opcodes that tensors and modules need.
+that of `roadstill.sources.pickles.machine`, with the few further names and opcodes that tensors and modules need.
 """
 
 import io
@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.storage import TypedStorage
 
 from roadstill.sources.pickles.arrays import NAMES, Budget, Name, Refused
-from roadstill.sources.pickles.unpickle import HANDLERS, _Machine, guarded, table_of
+from roadstill.sources.pickles.machine import HANDLERS, Machine, table_of
+from roadstill.sources.pickles.unpickle import guarded
 
 MAX_BYTES = 4 * 2**30
 MAX_STEPS = 2**22
@@ -94,7 +95,7 @@ def _set(_: Budget, items: Any = ()) -> list[Any]:
     return items  # nothing here reads what a set holds
 
 
-class _Networks(_Machine):
+class _Networks(Machine):
     names: ClassVar = NAMES | {
         ("torch_utils.persistence", "_reconstruct_persistent_obj"): Name(_persistent),
         ("torch.nn.modules.container", "ModuleDict"): Name(lambda _: Shell("ModuleDict")),
@@ -109,9 +110,9 @@ class _Networks(_Machine):
     opcodes: ClassVar = table_of(
         HANDLERS
         | {
-            b"\x81": _Machine.reduce,  # NEWOBJ: a call like any other
+            b"\x81": Machine.reduce,  # NEWOBJ: a call like any other
             b"\x8f": lambda m: m.stack.append([]),  # EMPTY_SET
-            b"\x90": _Machine.appends,  # ADDITEMS
+            b"\x90": Machine.appends,  # ADDITEMS
         }
     )
 
