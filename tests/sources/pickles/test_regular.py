@@ -55,6 +55,9 @@ GOOD = {
     "more than a thousand frames": pickle.dumps(
         make_log(2, 12) + [{"token": str(number)} for number in range(1010)], 4
     ),
+    "a single camera": pickle.dumps(
+        [frame | {"cams": {"CAM_F0": frame["cams"]["CAM_F0"]}} for frame in make_log(9, 40)], 4
+    ),
     "large boxes": pickle.dumps(make_log(5, 200), 4),
     "in one piece": framed(unframed(pickle.dumps(make_log(8, 12), 4))),
 }
@@ -121,7 +124,8 @@ def test_short_logs_and_long_ones_are_left_to_the_machine():
 BODY = unframed(GOOD["protocol 4"])
 SHORT = unframed(pickle.dumps(make_log(3, 12), 4))
 END = b"uue."  # of anns, of the last frame, of the list, of the pickle
-assert BODY.endswith(END) and SHORT.endswith(END)
+assert BODY.endswith(END)
+assert SHORT.endswith(END)
 KEY = text("x").replace(b"X\x01\0\0\0", b"\x8c\x01") + b"\x94"
 
 
@@ -248,6 +252,8 @@ ARRAYS = {
     "a place beyond the first frames as key": b"}\x94(j\x00\x10\x00\x00Nu",
     "bytes as key": b"}\x94(" + LETTER + b"Nu",
     "a type as key": b"}\x94(" + NUMBERS + b"Nu",
+    "a dict as key, one by one": b"}\x94}\x94(uNs",
+    "a tuple as key, one by one": b"}\x94K\x01\x85\x94Ns",
     "half an item": b"}\x94(" + KEY + b"u",
     "an end too many": b"}\x94uu",
     "no end": b"}\x94(",

@@ -175,7 +175,7 @@ def _run(places: int) -> re.Pattern[bytes]:
     far = b"".join(rb"|j.\x%02x\x00\x00" % each for each in range(1, high))
     far += rb"|j[\x00-\x%02x]\x%02x\x00\x00" % (low, high) if high else b""
     key = rb"(?:h." + far + rb"|" + _TEXT + rb")"
-    some = rb"(?:" + key + _VALUE + rb"|u|\}\x94\(|e\((?=\}))" + _AT_MOST
+    some = rb"(?:" + key + _VALUE + rb"|[us]|\}\x94\(?|e\((?=\}))" + _AT_MOST
     large = key + rb"(?:" + _ARRAY + _STATE + rb"B(....)|h.\(\x96(.{8}))"
     return re.compile(some + rb"(?:" + large + rb")?", re.DOTALL)
 
