@@ -47,12 +47,11 @@ def is_small(value: list[Any] | dict[str, Any], most: int) -> bool:
         if not _TEXT.issuperset(map(type, chain.from_iterable(dicts))):
             return False
         level = []
-        for items in (chain.from_iterable(map(dict.values, dicts)), chain.from_iterable(rows)):
-            children = list(items)
-            if others := set(map(type, children)) - _LEAVES:
+        for parts in (list(map(dict.values, dicts)), rows):
+            if others := set(map(type, chain.from_iterable(parts))) - _LEAVES:
                 if any(not issubclass(kind, np.generic) for kind in others - _CONTAINERS):
                     return False
-                level += [child for child in children if type(child) in _CONTAINERS]
+                level += [child for child in chain.from_iterable(parts) if type(child) in _CONTAINERS]
         if not level:
             return True
     return False
