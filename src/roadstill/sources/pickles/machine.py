@@ -32,8 +32,8 @@ class Machine:
     names: ClassVar[Mapping[tuple[str, str], Name]] = NAMES
     opcodes: ClassVar[list[Callable[[Any], Any] | None]]
 
-    def __init__(self, data: bytes, python2: bool = False) -> None:
-        self.data, self.at = data, 0
+    def __init__(self, data: bytes, python2: bool = False, at: int = 0) -> None:
+        self.data, self.at = data, at
         self.budget = Budget(len(data), python2)
         self.stack: list[Any] = []
         self.marks: list[int] = []
@@ -45,8 +45,15 @@ class Machine:
         Raises:
             Refused: an opcode, a name or an end that plain data do not have, or more than ``max_steps`` opcodes.
         """
-        data, handlers, stack, memo, at = self.data, self.opcodes, self.stack, self.memo, 0
-        if data[:1] != b"\x80":
+        value = self.run_one(max_steps)
+        if self.at < len(self.data):
+            raise Refused(f"the pickle ends at byte {self.at - 1}, and more follows")
+        return value
+
+    def run_one(self, max_steps: int) -> Any:
+        """As `run`, but more may follow, from ``at`` on."""
+        data, handlers, stack, memo, at = self.data, self.opcodes, self.stack, self.memo, self.at
+        if data[at : at + 1] != b"\x80":
             raise Refused("not a pickle of protocol 2 to 5")
         for _ in range(max_steps):
             opcode = data[at]
@@ -80,8 +87,7 @@ class Machine:
                 raise Refused(f"opcode 0x{opcode:02x} at byte {at} is not for plain data")
         else:
             raise Refused(f"more than {max_steps:,} steps")
-        if at + 1 < len(data):
-            raise Refused(f"the pickle ends at byte {at}, and more follows")
+        self.at = at + 1
         if len(stack) != 1 or self.marks:
             raise Refused(f"it ends with {len(stack)} values")
         return stack[0]

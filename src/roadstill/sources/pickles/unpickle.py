@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from roadstill.errors import UserError, one_line
+from roadstill.runs.kinds import HEAD_BYTES, not_wanted
 from roadstill.sources.pickles.arrays import Refused
 from roadstill.sources.pickles.machine import Machine
 from roadstill.sources.pickles.plain_tree import check_plain
@@ -47,9 +48,23 @@ def guarded(path: Path, read: Callable[[bytes], Any], max_bytes: int) -> Any:
     Raises:
         BrokenLog: whatever is wrong with the file, or with what it holds.
     """
+    with guard(path):
+        data = _read(path, max_bytes)
+        if told := not_wanted(data[:HEAD_BYTES], len(data), "a pickle"):
+            raise Refused(f"not a pickle of protocol 2 to 5: {told}")
+        return read(data)
+
+
+@contextmanager
+def guard(path: Path) -> Iterator[None]:
+    """Turns whatever goes wrong while a file is read into one line.
+
+    Raises:
+        BrokenLog: as said.
+    """
     try:
         with _collector_paused():
-            return read(_read(path, max_bytes))
+            yield
     except OSError as error:
         raise BrokenLog(f"{path}: {error.strerror or error}") from None
     except Refused as error:
