@@ -20,7 +20,7 @@ from roadstill.frames.filters import FrameFilter, SceneFilter
 from roadstill.frames.splits import Cut, write_index
 from roadstill.frames.store import FrameStore
 from roadstill.sources.navsim.logs import frames_of
-from roadstill.sources.pickles.machine import Machine
+from roadstill.sources.pickles.arrays import LogMachine
 from roadstill.sources.pickles.unpickle import MAX_STEPS, parse, read_pickle
 from roadstill.world.logs import write_world
 
@@ -41,7 +41,7 @@ def bench_index(*, frames: int = SIZES[-1], rounds: int = 3) -> str:
     with TemporaryDirectory() as folder:
         works = {
             "read safely": lambda: parse(data),
-            "the same, if it is irregular": lambda: Machine(data).run(MAX_STEPS),
+            "the same, if it is irregular": lambda: LogMachine(data).run(MAX_STEPS),
             "checks and columns": lambda: frames_of(name, entries),
             "filters and split": lambda: _cut([found] * 4, Path(folder)),
             "pickle.load (runs whatever it holds)": lambda: pickle.loads(data),

@@ -1,19 +1,20 @@
 """DiT weights from and for others: the original checkpoint files, and diffusers' ``DiTTransformer2DModel``."""
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from roadstill.errors import UserError
 from roadstill.networks.dit import SIZES, DiT
 from roadstill.runs import atomic_path, read_json
+from roadstill.runs.kinds import file_not_wanted
 from roadstill.weights import open_model
+from roadstill.weights.torch_file import read_torch_file
 
 DIFFUSERS_KIND = "DiTTransformer2DModel"
 _ENDS = ("weight", "bias")
@@ -67,20 +68,19 @@ def load_dit(path: Path, *, num_heads: int | None = None) -> DiT:
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
+    if not path.exists():
+        raise UserError(f"{path} does not exist; give the path of a DiT checkpoint")
+    if path.suffix != ".safetensors":
+        stored = read_torch_file(path)
+    elif told := file_not_wanted(path, "a safetensors file"):
+        raise UserError(f"{path} cannot be read as weights: {told}")
+    else:
+        from safetensors.torch import load_file
 
+        try:
             return load_file(path)
-        stored: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; give the path of a DiT checkpoint") from None
-    except (OSError, RuntimeError, ValueError, pickle.UnpicklingError, EOFError) as error:
-        raise UserError(f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from None
-    except Exception as error:  # safetensors raises a class of its own
-        if type(error).__name__ != "SafetensorError":
-            raise
-        raise UserError(f"{path} cannot be read as weights: {error}") from None
+        except (OSError, SafetensorError) as error:
+            raise UserError(f"{path} cannot be read as weights: {error}") from None
     for part in ("ema", "model"):
         if isinstance(stored, Mapping) and isinstance(stored.get(part), Mapping):
             stored = stored[part]

@@ -27,7 +27,7 @@ _KINDS: dict[str, tuple[str, str]] = {  # name: pattern, way out
     "a JPEG picture": (r"\xff\xd8\xff", ""),
     "a PDF file": (r"%PDF-", ""),
     "a program": (r"\x7fELF|MZ.{58}", ""),
-    "a safetensors file": (r".{5}\x00{3}\{", ""),
+    "a safetensors file": (r".{5}\x00{3}\{", "name it .safetensors"),
     "a JSON file": (r"\s*[\[{]\s*[\"\[{}\]]", ""),
     "nothing but zeros": (r"\x00{64}", "it was not downloaded to its end: fetch it again"),
 }  # fmt: skip

@@ -16,7 +16,7 @@ from same import same
 from watch import WATCH
 
 from roadstill.sources.pickles import regular
-from roadstill.sources.pickles.machine import Machine
+from roadstill.sources.pickles.arrays import LogMachine
 from roadstill.sources.pickles.plain_tree import check_plain
 from roadstill.sources.pickles.regular import read_regular
 from roadstill.sources.pickles.unpickle import MAX_STEPS
@@ -41,7 +41,7 @@ def framed(body, protocol=4):
 
 
 def by_machine(data):
-    value = Machine(data).run(MAX_STEPS)
+    value = LogMachine(data).run(MAX_STEPS)
     check_plain(value)
     return value
 

@@ -6,12 +6,14 @@ an array), numbers are bounded before they are multiplied, and arrays together h
 
 import math
 import re
-from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from roadstill.weights.guarded import Budget, Refused
+from roadstill.weights.pickle_machine import HANDLERS, Machine, Name, table_of
 
 MAX_DIMS = 4
 MAX_EMPTY_ROWS = 10_000  # an array of shape (2**40, 0) holds no byte, but 2**40 lists once it is made one
@@ -19,32 +21,6 @@ _CODES = frozenset(("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", 
 _TEXT_CODE = re.compile("U[1-9][0-9]{0,4}")
 _ORDERS = frozenset("<>|=")
 _LAST_LETTER = 0x10FFFF
-
-
-class Refused(ValueError):
-    """The reason alone, before the file's name is known."""
-
-
-class Budget:
-    """Bytes that may still be copied: what is shared by reference could otherwise be copied without end.
-
-    An honest file needs at most twice its own size: protocol 2 turns text into bytes, and bytes become an array.
-    """
-
-    __slots__ = ("left", "python2")
-
-    def __init__(self, file_size: int, python2: bool = False) -> None:
-        self.left, self.python2 = 2 * file_size, python2
-
-    def spend(self, size: int) -> None:
-        """Takes so many bytes off.
-
-        Raises:
-            Refused: fewer are left.
-        """
-        self.left -= size
-        if self.left < 0:
-            raise Refused("its arrays hold more bytes than the file")
 
 
 class DType:
@@ -111,7 +87,7 @@ def make_array(budget: Budget, raw: Any, dtype: Any, shape: Any, order: Any = "C
     memory = raw if type(raw) is bytearray else bytearray(raw)
     flat: NDArray[Any] = np.frombuffer(memory, kind) if size else np.empty(0, kind)
     if kind.kind in "bU" and size:
-        check_values(flat)
+        _check_values(flat)
     if type(order) is str and order == "K":
         if type(axes) is not tuple or len(axes) != len(shape) or any([type(axis) is not int for axis in axes]):
             raise Refused("an array with damaged axes")
@@ -129,12 +105,29 @@ def _size_of(shape: Any) -> int:
         if type(side) is not int or side < 0:
             raise Refused("an array of damaged shape")
         size *= side
-    if not size and math.prod(filter(None, shape)) > MAX_EMPTY_ROWS:
-        raise Refused(f"an empty array of {max(shape):,} rows")
+    if not size:
+        _check_rows(shape)
     return size
 
 
-def check_values(flat: NDArray[Any]) -> None:
+def check_array(array: NDArray[Any]) -> None:
+    """Checks an array that somebody else made as `make_array` does its own.
+
+    Raises:
+        Refused: many empty rows, or numbers that are no letters or bools.
+    """
+    if not array.size:
+        _check_rows(array.shape)
+    elif array.dtype.char in "?U":
+        _check_values(array.ravel("K"))
+
+
+def _check_rows(shape: tuple[int, ...]) -> None:
+    if math.prod(filter(None, shape)) > MAX_EMPTY_ROWS:
+        raise Refused(f"an empty array of {max(shape):,} rows")
+
+
+def _check_values(flat: NDArray[Any]) -> None:
     """Refuses bools that are neither true nor false, and codes of no letter: undefined behaviour in numpy."""
     if flat.dtype.kind == "b" and flat.view(np.uint8).max() > 1:
         raise Refused("an array of bools that are neither true nor false")
@@ -163,15 +156,6 @@ def _never(*_: Any) -> None:
     raise Refused("an array that is made in an unknown way")
 
 
-class Name:
-    """A name found in a pickle; ``call`` takes the budget and the pickle's arguments."""
-
-    __slots__ = ("call",)
-
-    def __init__(self, call: Callable[..., Any]) -> None:
-        self.call = call
-
-
 NDARRAY = Name(_never)
 NAMES = {
     ("numpy", "dtype"): Name(DType),
@@ -183,3 +167,28 @@ for _core in ("numpy.core", "numpy._core"):  # numpy 1 and numpy 2
     NAMES[f"{_core}.multiarray", "_reconstruct"] = Name(Blank)
     NAMES[f"{_core}.multiarray", "scalar"] = Name(_scalar)
     NAMES[f"{_core}.numeric", "_frombuffer"] = Name(make_array)
+
+
+class LogMachine(Machine):
+    """The machine that knows numpy's names."""
+
+    names: ClassVar = NAMES
+    opcodes: ClassVar = table_of(HANDLERS)
+
+    def reduce(self) -> None:
+        """REDUCE, after which picklers memoize what was made."""
+        super().reduce()
+        if type(self.stack[-1]) is Blank:
+            self.stack[-1].key = len(self.memo)
+
+    def build(self) -> None:
+        """BUILD: gives a type or an array its state."""
+        state, target = self.stack.pop(), self.stack[-1]
+        if type(state) is not tuple or type(target) not in (DType, Blank):
+            raise Refused("a state for something that takes none")
+        if type(target) is DType:
+            target.build(state)
+            return
+        self.stack[-1] = array = target.build(self.budget, state)
+        if target.key < len(self.memo) and self.memo[target.key] is target:
+            self.memo[target.key] = array

@@ -2,16 +2,16 @@
 
 Each network in such a file names one function, which in its own loader compiles and runs the module text beside it.
 Here that name stands for a shell that keeps the class's name and its state, and the text is never read. The machine is
-that of `roadstill.sources.pickles.machine`, with the few further names and opcodes that tensors and modules need.
+that of `roadstill.weights.pickle_machine`, with the few further names and opcodes that tensors and modules need.
 """
 
 from pathlib import Path
 from typing import Any, ClassVar
 
-from roadstill.sources.pickles.arrays import NAMES, Budget, Name, Refused
-from roadstill.sources.pickles.machine import HANDLERS, Machine, table_of
-from roadstill.sources.pickles.torch_file import Storage, empty_dict, make_parameter, make_tensor, read_legacy
-from roadstill.sources.pickles.unpickle import guarded
+from roadstill.sources.pickles.arrays import LogMachine
+from roadstill.weights.guarded import Budget, Refused, guarded
+from roadstill.weights.pickle_machine import HANDLERS, Name, table_of
+from roadstill.weights.torch_file import Storage, empty_dict, make_parameter, make_tensor, read_legacy
 
 MAX_BYTES = 4 * 2**30
 MAX_STEPS = 2**22
@@ -30,7 +30,7 @@ def read_edm_pickle(path: Path) -> Any:
     """What the file holds: dicts, lists, numbers, text, tensors, and a `Shell` for every object.
 
     Raises:
-        BrokenLog: missing, damaged, or naming anything but the parts of a network.
+        UserError: missing, damaged, or naming anything but the parts of a network.
     """
     return guarded(path, lambda data: _Networks(data).run(MAX_STEPS), MAX_BYTES)
 
@@ -58,8 +58,8 @@ def _set(_: Budget, items: Any = ()) -> list[Any]:
     return items  # nothing here reads what a set holds
 
 
-class _Networks(Machine):
-    names: ClassVar = NAMES | {
+class _Networks(LogMachine):
+    names: ClassVar = LogMachine.names | {
         ("torch_utils.persistence", "_reconstruct_persistent_obj"): Name(_persistent),
         ("torch.nn.modules.container", "ModuleDict"): Name(lambda _: Shell("ModuleDict")),
         ("torch.storage", "_load_from_bytes"): Name(_storage),
@@ -73,9 +73,9 @@ class _Networks(Machine):
     opcodes: ClassVar = table_of(
         HANDLERS
         | {
-            b"\x81": Machine.reduce,  # NEWOBJ: a call like any other
+            b"\x81": lambda m: m.reduce(),  # NEWOBJ: a call like any other
             b"\x8f": lambda m: m.stack.append([]),  # EMPTY_SET
-            b"\x90": Machine.appends,  # ADDITEMS
+            b"\x90": LogMachine.appends,  # ADDITEMS
         }
     )
 

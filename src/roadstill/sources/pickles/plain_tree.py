@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from roadstill.sources.pickles.arrays import Refused
+from roadstill.weights.guarded import Refused
 
 MAX_DEPTH = 8
 MAX_PARTS = 2**16  # of one container: nine hours of frames at 2 Hz

@@ -15,7 +15,6 @@ make room for a memo of two billion. So it only gets bytes that were recognised 
 Whatever is not so regular, hostile or merely unusual, is left to the machine, which also words every refusal.
 """
 
-import math
 import pickle
 import re
 from collections.abc import Iterable
@@ -26,9 +25,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from roadstill.sources.pickles.arrays import MAX_EMPTY_ROWS, NDARRAY, Blank, DType, Name, check_values, make_array
-from roadstill.sources.pickles.machine import HANDLERS, MAX_KEY, Machine, table_of
+from roadstill.sources.pickles.arrays import NDARRAY, Blank, DType, LogMachine, check_array, make_array
 from roadstill.sources.pickles.plain_tree import is_small
+from roadstill.weights.pickle_machine import HANDLERS, MAX_KEY, Name, table_of
 
 _PATIENCE = 20_000  # opcodes before the first frames should be over
 _ROUND = 32  # places in the memo; each number of them needs a regular expression of its own, which takes 5 ms to make
@@ -85,7 +84,7 @@ class _EnoughSeen(Exception):
     pass
 
 
-class _FirstFrames(Machine):
+class _FirstFrames(LogMachine):
     """Stops after a frame, once the memo has the places of all keys of the first one.
 
     Attributes:
@@ -290,8 +289,5 @@ class _Numpy:
     def is_sound(self) -> bool:
         """Whether all has only what `make_array` lets through, as far as the scanner could not see it."""
         for array in self.arrays:
-            if not array.size and math.prod(filter(None, array.shape)) > MAX_EMPTY_ROWS:
-                return False
-            if array.dtype.char in "?U" and array.size:
-                check_values(array.ravel("K"))
+            check_array(array)
         return all(each.byteorder == "=" for each in self.types)

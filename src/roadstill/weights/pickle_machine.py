@@ -2,23 +2,32 @@
 
 A pickle is a program for a small stack machine. Python's own unpickler runs all of it, and even a whitelist of classes
 leaves ways to kill the process (a memo index of two billion, a hash of a million nested tuples). This machine has only
-the opcodes that plain data and numpy arrays need, protocols 2 to 5. The names of numpy that a log may hold stand for
-functions of our own (`roadstill.sources.pickles.arrays`). Everything else is refused.
+the opcodes that plain data and arrays need, protocols 2 to 5. A name in the file stands for a function of our own if
+there is one (of numpy's for logs, of PyTorch's for weights); everything else is refused.
 
-What a hostile file can cost: each opcode takes constant time, or time in proportion to bytes that are in the file;
-memory stays below some hundred times the file's size.
+Each opcode takes constant time, or time in proportion to bytes that are in the file; memory stays below some hundred
+times the file's size.
 """
 
 import struct
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from roadstill.sources.pickles.arrays import NAMES, Blank, Budget, DType, Name, Refused
+from roadstill.weights.guarded import Budget, Refused
 
 MAX_KEY = 512  # letters; comparing two equal keys costs their length
 _MAX_NUMBER_BYTES = 16
 _LAST_KEY = 2**31  # larger numbers can be chosen so that all have one hash
 _TRUNCATED = "the file ends too early (truncated?)"
+
+
+class Name:
+    """A name found in a pickle; ``call`` takes the budget and the pickle's arguments."""
+
+    __slots__ = ("call",)
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self.call = call
 
 
 class Machine:
@@ -27,10 +36,12 @@ class Machine:
     Attributes:
         names: names that a pickle may contain, and what they stand for.
         opcodes: handler of every known opcode.
+        wanted: what a name should be, for messages.
     """
 
-    names: ClassVar[Mapping[tuple[str, str], Name]] = NAMES
+    names: ClassVar[Mapping[tuple[str, str], Name]] = {}
     opcodes: ClassVar[list[Callable[[Any], Any] | None]]
+    wanted: ClassVar[str] = "plain data"
 
     def __init__(self, data: bytes, python2: bool = False, at: int = 0) -> None:
         self.data, self.at = data, at
@@ -135,10 +146,6 @@ class Machine:
             raise Refused("text of Python 2, which is not allowed in logs")
         self.stack.append(self.take(self.number(width)).decode("latin1"))
 
-    def get(self, key: int) -> None:
-        """BINGET, LONG_BINGET."""
-        self.stack.append(self.memo[key])
-
     def append(self) -> None:
         """APPEND."""
         value = self.stack.pop()
@@ -184,7 +191,7 @@ class Machine:
         if type(module) is not str or type(name) is not str:
             raise Refused("a name that is not text")
         if (module, name) not in self.names:
-            raise Refused(f"it names {f'{module[:80]}.{name[:80]}'[:80]!r}, which is not plain data")
+            raise Refused(f"it names {f'{module[:80]}.{name[:80]}'[:80]!r}, which is not {self.wanted}")
         self.stack.append(self.names[module, name])
 
     def line(self) -> str:
@@ -203,22 +210,11 @@ class Machine:
         arguments, function = self.stack.pop(), self.stack.pop()
         if type(arguments) is not tuple or type(function) is not Name:
             raise Refused("a call of something that is not a known function")
-        made = function.call(self.budget, *arguments)
-        if type(made) is Blank:
-            made.key = len(self.memo)  # picklers memoize it at once
-        self.stack.append(made)
+        self.stack.append(function.call(self.budget, *arguments))
 
     def build(self) -> None:
-        """BUILD: gives a type or an array its state."""
-        state, target = self.stack.pop(), self.stack[-1]
-        if type(state) is not tuple or type(target) not in (DType, Blank):
-            raise Refused("a state for something that takes none")
-        if type(target) is DType:
-            target.build(state)
-            return
-        self.stack[-1] = array = target.build(self.budget, state)
-        if target.key < len(self.memo) and self.memo[target.key] is target:
-            self.memo[target.key] = array
+        """BUILD: gives what a function made its state."""
+        raise Refused("a state for something that takes none")
 
 
 def _check_odd_key(key: Any) -> None:
@@ -246,10 +242,6 @@ def _sized(width: int, convert: Callable[[bytes], Any]) -> Callable[[Machine], N
     return handler
 
 
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "surrogatepass")
-
-
 def _integer(raw: bytes) -> int:
     if len(raw) > _MAX_NUMBER_BYTES:
         raise Refused(f"a number of {len(raw)} bytes")
@@ -268,8 +260,8 @@ HANDLERS: dict[bytes, Callable[[Machine], Any]] = {
     b"J": _pushes(lambda m: _integer(m.take(4))),
     b"\x8a": _sized(1, _integer),
     b"G": _pushes(lambda m: struct.unpack(">d", m.take(8))[0]),
-    b"X": _sized(4, _text),
-    b"\x8d": _sized(8, _text),
+    b"X": _sized(4, lambda raw: str(raw, "utf-8", "surrogatepass")),
+    b"\x8d": _sized(8, lambda raw: str(raw, "utf-8", "surrogatepass")),
     b"U": lambda m: m.old_text(1),
     b"T": Machine.old_text,
     b"B": _sized(4, bytes),
@@ -289,10 +281,10 @@ HANDLERS: dict[bytes, Callable[[Machine], Any]] = {
     b"\x87": lambda m: m.tuple_of(3),
     b"q": lambda m: m.put(m.number(1)),
     b"r": lambda m: m.put(m.number(4)),
-    b"j": lambda m: m.get(m.number(4)),
+    b"j": lambda m: m.stack.append(m.memo[m.number(4)]),
     b"c": lambda m: m.look_up(m.line(), m.line()),
     b"\x93": Machine.stack_global,
-    b"R": Machine.reduce,
+    b"R": lambda m: m.reduce(),
     b"b": lambda m: m.build(),
 }
 

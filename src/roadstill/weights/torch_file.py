@@ -2,7 +2,7 @@
 
 ``torch.load`` runs no code of a file if ``weights_only`` is set, but 400 bytes can make it take any amount of memory,
 and two million nested tuples end the process. So the pickle in the file goes through the machine of
-`roadstill.sources.pickles.machine`, and tensors are made of bytes that are in the file.
+`roadstill.weights.pickle_machine`, and tensors are made of bytes that are in the file.
 """
 
 import math
@@ -16,9 +16,8 @@ import torch
 from torch import Tensor
 
 from roadstill.runs.kinds import HEAD_BYTES, not_wanted
-from roadstill.sources.pickles.arrays import Budget, Name, Refused
-from roadstill.sources.pickles.machine import HANDLERS, Machine, table_of
-from roadstill.sources.pickles.unpickle import guard
+from roadstill.weights.guarded import Budget, Refused, guard
+from roadstill.weights.pickle_machine import HANDLERS, Machine, Name, table_of
 
 MAX_BYTES = 64 * 2**30
 _MAX_LEGACY_BYTES = 4 * 2**30  # of the form before 2020, which is read as a whole
@@ -36,7 +35,7 @@ def read_torch_file(path: Path) -> Any:
     """What a file of ``torch.save`` holds: dicts, lists, tuples, text, numbers and tensors.
 
     Raises:
-        BrokenLog: missing, damaged, packed, or naming anything but the parts of tensors.
+        UserError: missing, damaged, packed, or naming anything but the parts of tensors.
     """
     with guard(path):
         if (size := path.stat().st_size) > MAX_BYTES:
@@ -97,20 +96,22 @@ def read_legacy(data: bytes) -> Any:
         machine = TorchMachine(data, bytes_of, budget, at)
         values.append(machine.run_one(MAX_STEPS))
         at = machine.at
-        if values[:1] != [_MAGIC] or values[1:2] not in ([], [_LEGACY_PROTOCOL]):
+        if len(values) == 2 and [each for each in values if type(each) is int] != [_MAGIC, _LEGACY_PROTOCOL]:
             raise Refused("not a file of torch.save")
         if len(values) == 4:
             sizes = machine.sizes
     if type(values[4]) is not list or sorted(map(str, values[4])) != sorted(found):
         raise Refused("other storages than its tensors need")
     for key in values[4]:
-        memory = found[key]
-        if int.from_bytes(data[at : at + 8], "little") * sizes[key] != len(memory):
+        memory, start = found[key], at + 8
+        at = start + len(memory)
+        if int.from_bytes(data[start - 8 : start], "little") * sizes[key] != len(memory):
             raise Refused("a storage of another size than its tensor needs")
-        memory[:] = data[at + 8 : at + 8 + len(memory)]
-        at += 8 + len(memory)
+        if at > len(data):
+            raise Refused("the file ends too early (truncated?)")
+        memory[:] = data[start:at]  # of equal length: the tensors show this memory already
     if at != len(data):
-        raise Refused("the file ends too early (truncated?)" if at > len(data) else "more follows the last tensor")
+        raise Refused("more follows the last tensor")
     return values[3]
 
 
@@ -189,6 +190,7 @@ class TorchMachine(Machine):
         at: place of the pickle's first byte.
     """
 
+    wanted: ClassVar = "a part of tensors; save the state dict alone: torch.save(model.state_dict(), ...)"
     names: ClassVar = {
         ("collections", "OrderedDict"): Name(empty_dict),
         ("torch", "Size"): Name(_size),
