@@ -5,7 +5,7 @@ import os
 import runpy
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,6 +16,8 @@ import torch
 from hypothesis import settings
 from safetensors.torch import load_file
 from torch import Tensor
+
+from roadstill.names import trusting
 
 # Times vary on a shared machine, and a run must be repeatable.
 settings.register_profile("roadstill", deadline=None, derandomize=True)
@@ -97,3 +99,10 @@ def by_one_and_by_two(
         return one, two
 
     return run
+
+
+@pytest.fixture
+def trusted() -> Iterator[None]:
+    """Whatever is named may be imported, as with ``--trust``."""
+    with trusting():
+        yield

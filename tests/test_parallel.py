@@ -11,6 +11,7 @@ import pytest
 
 from roadstill.errors import UserError
 from roadstill.parallel import Workers
+from roadstill.runs import hold, write_json
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -30,38 +31,59 @@ def test_a_killed_process_is_one_clear_line():
 
 
 PARENT = """
-import os, time
+import ctypes, os, pathlib, sys, time
 from roadstill.parallel import Workers
 
 class Slow:
-    def work(self, path):
-        with open(path, "w") as file:
-            file.write(str(os.getpid()))
+    def __init__(self, how, folder):
+        self.how, self.folder = how, folder
+
+    def __setstate__(self, state):
+        self.__dict__ |= state
+        if self.how == "while it starts":
+            self.note()
+            time.sleep(600)
+
+    def note(self):
+        path = pathlib.Path(self.folder, f"{os.getpid()}.part")
+        path.touch()
+        path.rename(path.with_suffix(".note"))
+
+    def work(self, name):
+        self.note()
+        if self.how == "in a call of C":
+            ctypes.PyDLL(None).sleep(600)  # keeps the lock of the interpreter, so that no thread runs
         time.sleep(600)
 
 if __name__ == "__main__":
-    import sys
-    with Workers(2, Slow()) as workers:
-        list(workers.each("work", [(path,) for path in sys.argv[1:]]))
+    with Workers(2, Slow(*sys.argv[1:])) as workers:
+        list(workers.each("work", [("a",), ("b",)]))
 """
 
 
-def test_workers_end_with_a_killed_parent(tmp_path):
+@pytest.mark.parametrize("how", ["at work", "while it starts", "in a call of C"])
+def test_workers_end_with_a_killed_parent(tmp_path, how):
     (tmp_path / "parent.py").write_text(PARENT)
-    notes = [tmp_path / "a", tmp_path / "b"]
-    parent = subprocess.Popen([sys.executable, tmp_path / "parent.py", *notes])
+    parent = subprocess.Popen([sys.executable, tmp_path / "parent.py", how, str(tmp_path)])
     try:
-        until(lambda: parent.poll() is not None or all(note.is_file() and note.read_text() for note in notes))
-        workers = [int(note.read_text()) for note in notes]
+        until(lambda: parent.poll() is not None or len(list(tmp_path.glob("*.note"))) == 2)
+        workers = [int(note.stem) for note in tmp_path.glob("*.note")]
     finally:
         parent.send_signal(signal.SIGKILL)
         parent.wait()
-    until(lambda: not any(runs(worker) for worker in workers))
+    assert len(workers) == 2
+    until(lambda: not any(runs(worker) for worker in workers), within_s=5)
 
 
-def until(holds):
+def test_workers_write_what_their_parent_holds(tmp_path):
+    with hold(tmp_path / "out"), Workers(2, write_json) as workers:
+        list(workers.each("__call__", [(tmp_path / "out", 1), (tmp_path / "out", 1)]))
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def until(holds, within_s=60):
     """Waits; a minute is far more than it takes, so that what never comes fails instead of hanging."""
-    last = time.monotonic() + 60
+    last = time.monotonic() + within_s
     while not holds():
         assert time.monotonic() < last
         time.sleep(0.05)

@@ -4,8 +4,16 @@ The names of ``__all__`` are the library's public face. Each is imported when it
 ``import roadstill`` and ``roadstill --help`` answer at once.
 """
 
-import importlib
+import os
 import sys
+
+# ``python -m roadstill`` puts the working folder first on the import path, so that anybody's ``numpy.py`` there would
+# be taken for the library. Both modules above were loaded when Python started; all others come after this.
+if sys.argv[:1] == ["-m"] and {"roadstill", "-mroadstill"} & {*sys.orig_argv[1:]}:
+    if sys.path[:1] == [os.getcwd()] and not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
+        del sys.path[0]
+
+import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +57,7 @@ if TYPE_CHECKING:
     from roadstill.generator.refine import Refinement, refine
     from roadstill.images import BrokenImage
     from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
+    from roadstill.names import trusting
     from roadstill.networks.kinds import NetworkConfig, SongUNetConfig, UNet2DConfig
     from roadstill.pipeline import run_recipe
     from roadstill.recipes import Recipe, read_recipe
@@ -149,6 +158,7 @@ __all__ = [
     "select",
     "spoon_cosine",
     "train_agent",
+    "trusting",
     "write_report",
 ]
 _PUBLIC = {
@@ -189,6 +199,7 @@ _PUBLIC = {
     "generator.refine": ("Refinement", "refine"),
     "images": ("BrokenImage",),
     "imagesets": ("ImageSet", "ImageSetWriter", "open_imageset"),
+    "names": ("trusting",),
     "networks.kinds": ("NetworkConfig", "SongUNetConfig", "UNet2DConfig"),
     "pipeline": ("run_recipe",),
     "recipes": ("Recipe", "read_recipe"),

@@ -4,4 +4,5 @@ import sys
 
 from roadstill.cli import main
 
-sys.exit(main())
+if __name__ == "__main__":  # and not when somebody's recipe names it
+    sys.exit(main())

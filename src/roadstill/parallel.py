@@ -4,21 +4,39 @@ Small networks on a processor gain little from a second thread; two of them, eac
 twofold. One thread also makes a result the same whatever the number of cores.
 """
 
+import ctypes
 import os
+import pickle
+import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
+from multiprocessing.context import SpawnContext
 from types import TracebackType
 from typing import Any, TypeVar
 
 from roadstill.errors import UserError
+from roadstill.runs import held, share
 
+_SAFE_PATH = "PYTHONSAFEPATH"
 _worker: Any = None
+_carried: list[tuple[Callable[[], Any], Callable[[Any], None]]] = [(held, share)]
 Item = TypeVar("Item")
+
+
+def carry(take: Callable[[], Any], put: Callable[[Any], None]) -> None:
+    """Hands something that a process knows apart from its objects, as what is trusted, to the workers it starts.
+
+    Args:
+        take: function that gives it in this process.
+        put: function of a module that a worker calls with it.
+    """
+    _carried.append((take, put))
 
 
 @dataclass(frozen=True)
@@ -82,13 +100,14 @@ class Workers:
                 getattr(self.holder, method)(*job)
                 yield job
             return
-        if self._pool is None:
-            # spawn: a forked copy of a process that has used threads may hang.
-            self._pool = ProcessPoolExecutor(
-                self.count, mp_context=get_context("spawn"), initializer=_begin, initargs=(self.holder,)
-            )
         try:
-            pending = {self._pool.submit(_call, method, job): job for job in jobs}
+            with spawning() as context:
+                if self._pool is None:
+                    inherited = [(put, take()) for take, put in _carried]
+                    # The holder as bytes: what it imports takes seconds, in which nothing would follow a killed parent.
+                    start = (os.getpid(), inherited, pickle.dumps(self.holder))
+                    self._pool = ProcessPoolExecutor(self.count, mp_context=context, initializer=_begin, initargs=start)
+                pending = {self._pool.submit(_call, method, job): job for job in jobs}
             for done in as_completed(pending):
                 done.result()
                 yield pending[done]
@@ -99,11 +118,32 @@ class Workers:
             ) from None
 
 
-def _begin(holder: Any) -> None:
+@contextmanager
+def spawning() -> Iterator[SpawnContext]:
+    """The way to start processes: afresh, as a forked copy of one that has used threads may hang.
+
+    A fresh Python (``python -c``) looks into the working folder first for modules of its own, where somebody else's
+    ``pickle.py`` may lie; from 3.11 on it does not if the environment says so. The import path that counts comes with
+    the work. What is started within this block is started like that.
+    """
+    before = os.environ.get(_SAFE_PATH)
+    os.environ[_SAFE_PATH] = "1"
+    try:
+        yield get_context("spawn")
+    finally:
+        os.environ.pop(_SAFE_PATH)
+        if before is not None:
+            os.environ[_SAFE_PATH] = before
+
+
+def _begin(parent: int, inherited: Sequence[tuple[Callable[[Any], None], Any]], holder: bytes) -> None:
     global _worker
-    _worker = holder
     # Workers outlive a killed parent, and would go on writing into a folder that another run may use by then.
     threading.Thread(target=_follow_parent, daemon=True).start()
+    end_with_parent(parent)
+    for put, value in inherited:
+        put(value)
+    _worker = pickle.loads(holder)
     if torch := sys.modules.get("torch"):  # loaded with the holder, if its methods need it
         torch.set_num_threads(1)
     os.environ["TQDM_DISABLE"] = "1"  # bars of several processes would overwrite each other
@@ -114,6 +154,21 @@ def _follow_parent() -> None:
     assert parent
     parent.join()
     os._exit(1)
+
+
+def end_with_parent(parent: int | None = None) -> None:
+    """Ends this process when the one that started it has ended, on Linux, even in the midst of a long call of C.
+
+    Args:
+        parent: process that started it, if that is known: it may have ended already.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SIGNAL_AT_PARENTS_END, signal.SIGKILL)
+        if parent not in (None, os.getppid()):
+            os._exit(1)
+
+
+_SIGNAL_AT_PARENTS_END = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
 def _call(method: str, job: tuple[Any, ...]) -> None:

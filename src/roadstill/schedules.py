@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from roadstill.errors import UserError
-from roadstill.names import dotted
+from roadstill.names import dotted, path_of
 
 Phase: TypeAlias = "int | str | Callable[[], Tensor]"
 PRESETS = {"thesis": "6,5,4,3,2", "drivedit": "linear,6,5,4,3,2"}
@@ -31,6 +31,9 @@ def cosine(power: float = 2, steps: int = 1000) -> Tensor:
 def spoon_cosine(power: float = 2, steps: int = 1000) -> Tensor:
     """Spoon-cosine: at each step the smaller of the linear and the cosine^power beta (DriveDiTFit; thesis: Scos^n)."""
     return torch.minimum(linear(steps), cosine(power, steps))
+
+
+_FUNCTIONS = frozenset(path_of(each) for each in (linear, cosine, spoon_cosine))
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,7 +190,7 @@ def _phase_betas(phase: Phase, steps: int) -> Tensor:
 
 def _betas_of(path: str) -> Tensor:
     """What the user's function returns; a mistake in it is the user's."""
-    function = dotted(path)
+    function = dotted(path, "schedule", _FUNCTIONS)
     try:
         return torch.as_tensor(function())
     except Exception as error:
@@ -204,7 +207,7 @@ def read_schedule(text: str, *, train_steps: int) -> NoiseSchedule | Progressive
         train_steps: length of the training, of which ``@4000`` takes a share.
 
     Raises:
-        UserError: the text names none of these.
+        UserError: the text names none of these, or a function that is not trusted.
     """
     kind, _, argument = text.partition(":")
     try:

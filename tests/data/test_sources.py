@@ -22,6 +22,8 @@ from roadstill.recipes import parse_recipe, read_recipe
 from roadstill.runs import plain
 from roadstill.sources.base import FrameSource, StoringSource
 
+pytestmark = pytest.mark.usefixtures("trusted")
+
 OWN = "made_drives.Drives"
 AGENT = {"network": "convnet", "steps": 3, "image_px": 16}
 TOY = {"per_class": 2, "seeds": 3, "agent": AGENT, "full_agent": AGENT, "image_px": 16, "cluster_by": "drive"} | {

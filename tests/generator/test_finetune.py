@@ -28,6 +28,8 @@ from roadstill.networks.kinds import NetworkConfig
 from roadstill.runs import digest_of, read_metrics, write_json
 from roadstill.schedules import linear, spoon_cosine
 
+pytestmark = pytest.mark.usefixtures("trusted")
+
 TINY = NetworkConfig(hidden_size=16, depth=2, num_heads=2)
 SCRATCH = {"network": TINY, "adapters": (Full(),), "batch_size": 8, "log_every": 2, "save_every": 2}
 
@@ -75,7 +77,7 @@ def test_a_killed_run_equals_an_unbroken_one_bit_for_bit(latents, base, tmp_path
     config = FinetuneConfig(**FULL_OF_STATE, adapters=(DiffFit(), LoRA(rank=2)), mixed_precision=precision)
     arguments = {"base": base, "config": config, "seed": 3}
     # The resume file is removed at the end: keep it, it holds optimiser and memories.
-    monkeypatch.setattr(loop._State, "drop", lambda state: None)
+    monkeypatch.setattr(loop, "_drop_states", lambda out: None)
     finetune(latents, out=tmp_path / "whole", **arguments)
     torch.manual_seed(99)  # the global generator must have no say
     run_broken(monkeypatch, 11, latents, out=tmp_path / "broken", **arguments)

@@ -1,7 +1,12 @@
 """Reading recipes: likeness, sizes, shared fine-tunings, budgets, and mistakes in one line."""
 
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+
 import pytest
 
+from roadstill import trusting
 from roadstill.agents import AgentConfig
 from roadstill.errors import UserError
 from roadstill.generator.config import Ema, Minimax
@@ -133,5 +138,178 @@ def test_what_is_null_is_as_usual(tmp_path):
 
 def test_texts_of_settings_stay_texts(tmp_path):
     path = tmp_path / "r.yaml"
-    path.write_text(f'{ARMS}hook: my.hook\nhook_settings: {{mode: "001", way: "off"}}\n')
+    path.write_text(f'{ARMS}hook: roadstill.data.privacy.BlurBoxes\nhook_settings: {{mode: "001", way: "off"}}\n')
     assert read_recipe(str(path)).hook_settings == {"mode": "001", "way": "off"}
+
+
+# ---- code and models that a recipe names
+
+NAME = "inert_module.thing"
+GENERATED = "arms: {random: {kind: random, label: r}, own: {kind: generated, label: g, finetune: {%s}}}\n"
+TWO_ARMS = "arms: {random: {kind: random, label: r}, own: {label: o, %s}}\n"
+CODE = {
+    "kind": TWO_ARMS % "kind: inert_module.thing",
+    "kind after distinct": TWO_ARMS % "kind: 'distinct:inert_module.thing'",
+    "start": TWO_ARMS % "kind: generated, start: inert_module.thing",
+    "choose": TWO_ARMS % "kind: generated, choose: inert_module.thing, candidates: 2",
+    "source": "source: inert_module.thing\n",
+    "hook": "hook: inert_module.thing\n",
+    "schedule": GENERATED % "schedule: inert_module.thing",
+    "criterion": GENERATED % "criteria: {inert_module.thing: 1}",
+    "criterion with settings": GENERATED % "criteria: {inert_module.thing: {weight: 1, settings: {a: 1}}}",
+    "network": "agent: {network: inert_module.thing}\n",
+    "network of the full agent": "full_agent: {network: inert_module.thing}\n",
+    "network of another agent": "others: {more: {network: inert_module.thing}}\n",
+}  # fmt: skip
+
+
+@pytest.fixture
+def inert(tmp_path, monkeypatch):
+    """``inert()``: whether the module ``inert_module``, which can be found, was imported since the last call."""
+    mark = tmp_path / "mark"
+    lines = [f"open({str(mark)!r}, 'w').close()", "import torch", "def thing(*_):", "    return torch.full((9,), 0.1)"]
+    (tmp_path / "inert_module.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def ran():
+        sys.modules.pop("inert_module", None)
+        found = mark.exists()
+        mark.unlink(missing_ok=True)
+        return found
+
+    yield ran
+    sys.modules.pop("inert_module", None)
+
+
+@pytest.mark.parametrize("place", CODE)
+def test_code_that_a_recipe_names_is_imported_with_trust_only(place, write, inert):
+    path = write(
+        f"name: mine\n{CODE[place]}" + ("" if "arms" in CODE[place] else "arms: {random: {kind: random, label: r}}\n")
+    )
+    with pytest.raises(UserError) as refused:
+        read_recipe(path)
+    assert str(refused.value).startswith(f"{path}: "), refused.value
+    assert f"{NAME!r} is not one of roadstill's own; importing it runs its code, so add --trust" in str(refused.value)
+    assert not inert()
+    with trusting():
+        read_recipe(path)
+    assert inert()
+    again = write(f"like: {path}\n", "again")  # and through another one
+    with pytest.raises(UserError, match="add --trust"):
+        read_recipe(again)
+    assert not inert()
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("os.system", "is not one of roadstill's own"),
+        ("roadstill.cli.main", "is not one of roadstill's own"),
+        ("roadstill.generator.refine.refine", "is not one of roadstill's own"),
+        ("roadstill.recipes.reading.read_yaml", "is not one of roadstill's own"),
+        ("roadstill.runs.files.os.system", "No module named"),
+    ],
+)
+@pytest.mark.parametrize("place", CODE)
+def test_a_recipe_reaches_nothing_but_what_serves_the_place(place, path, why, write):
+    text = CODE[place].replace(NAME, path)
+    path = write(f"name: mine\n{text}" + ("" if "arms" in text else "arms: {random: {kind: random, label: r}}\n"))
+    with pytest.raises(UserError, match=why):
+        read_recipe(path)
+
+
+def test_what_the_package_ships_needs_no_trust_by_its_dotted_path(write):
+    path = write(
+        "name: mine\nhook: roadstill.data.privacy.BlurBoxes\nsource: roadstill.sources.navsim.source.NavsimSource\n"
+        "arms:\n"
+        "  random: {kind: roadstill.selection.Random, label: r}\n"
+        "  own:\n    kind: generated\n    label: g\n"
+        "    finetune: {schedule: roadstill.schedules.cosine, criteria: {roadstill.criteria.Diversity: 1}}\n"
+    )
+    assert read_recipe(path).arms["random"].kind == "roadstill.selection.Random"
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "index: {class_path: PATH}", "world: {class_path: PATH}", "sampling: PATH", "agent: {class_path: PATH}",
+        "pretrain: {network: PATH}", "arms: {random: {class_path: PATH}}",
+        GENERATED % "adapters: [{class_path: PATH}]", GENERATED % "adapters: [PATH]",
+        GENERATED % "network: {class_path: PATH}", GENERATED % "minimax: {class_path: PATH}",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "name", [NAME, "os.system", "roadstill.__main__.main", "roadstill.generator.checkpoints.adapter_of"]
+)
+def test_class_paths_of_a_recipe_lead_to_classes_of_settings_only(part, name, write, inert):
+    given = part.replace("PATH", name)
+    path = write(f"name: mine\n{given}\n" + ("" if "arms" in part else "arms: {random: {kind: random, label: r}}\n"))
+    for trust in (False, True):
+        refused = pytest.raises(UserError, match=rf"class path '{name}' is not one that settings take")
+        with trusting() if trust else nullcontext(), refused as error:
+            read_recipe(path)
+        assert str(error.value).startswith(f"{path}: ")
+        assert not inert()
+
+
+def test_a_tracker_is_trusted_like_code(write):
+    path = write("name: mine\n" + GENERATED % "trackers: [tensorboard, wandb]")
+    with pytest.raises(UserError, match=r"tracker 'wandb' .* it is imported and may send figures elsewhere"):
+        read_recipe(path)
+    with trusting():
+        assert read_recipe(path).arms["own"].finetune.trackers == ("tensorboard", "wandb")
+
+
+HUB = {
+    "codec": "codec: someone/model\n",
+    "decoder": "decoder: someone/model@v2\n",
+    "base": "base: someone/model\n",
+    "weights": "agent: {network: resnet18, weights: someone/model}\n",
+    "network": "full_agent: {network: 'transformers:someone/model'}\n",
+    "weights of another agent": "others: {more: {weights: someone/model}}\n",
+    "size": "sizes: {toy: {codec: someone/model}}\n",
+}
+
+
+@pytest.mark.parametrize("place", HUB)
+def test_a_model_that_a_recipe_names_is_fetched_with_trust_only(place, write, monkeypatch, tmp_path):
+    import huggingface_hub
+
+    asked = []
+
+    def snapshot_download(name, revision=None, local_files_only=False, **_):
+        asked.append(local_files_only)
+        if name != "someone/model" or not (tmp_path / "cache").exists():
+            raise OSError("not here")
+        return str(tmp_path / "cache")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    path = write(f"name: mine\narms: {{random: {{kind: random, label: r}}}}\n{HUB[place]}")
+    with pytest.raises(
+        UserError, match=rf"{path}: \w+ 'someone/model(@v2)?' .* it would be fetched from the hub, so add"
+    ):
+        read_recipe(path)
+    with trusting():
+        read_recipe(path)
+    (tmp_path / "cache").mkdir()
+    with pytest.raises(UserError, match="would be fetched"):  # what was broken off is not here
+        read_recipe(path)
+    (tmp_path / "cache" / "model.safetensors").touch()
+    read_recipe(path)
+    assert all(asked)
+
+
+def test_models_that_shipped_recipes_name_need_no_trust(write, monkeypatch):
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", None)
+    shipped = read_recipe("thesis-table-4.3", "full")
+    assert shipped.codec.startswith("stabilityai/")
+    assert read_recipe(write("like: thesis-table-4.3\nname: mine\n"), "full").codec == shipped.codec
+
+
+def test_no_module_is_looked_for_beside_the_recipe(write, inert, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [each for each in sys.path if Path(each or ".") != tmp_path])
+    monkeypatch.chdir(tmp_path)
+    with trusting(), pytest.raises(UserError, match="No module named 'inert_module'"):
+        read_recipe(write("name: mine\narms: {random: {kind: random, label: r}}\nhook: inert_module.thing\n"))

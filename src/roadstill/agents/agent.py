@@ -15,7 +15,7 @@ from roadstill.agents.features import FeatureCache, Inputs, prepare_pixels
 from roadstill.agents.networks import make_network, normalise
 from roadstill.agents.staged import StagedNetwork
 from roadstill.agents.weights import read_weights
-from roadstill.errors import UserError
+from roadstill.errors import UserError, located
 from roadstill.imagesets import ImageSet
 from roadstill.runs import WithClasses, atomic_path, digest_of, plain, read_json, typed, write_json
 
@@ -135,7 +135,8 @@ def probabilities(network: StagedNetwork, inputs: Inputs) -> NDArray[np.float32]
 def open_agent(folder: Path, *, cache: FeatureCache | None = None) -> Agent:
     """Opens an agent that `Agent.save` wrote.
 
-    A network named by dotted path is imported; nothing else in the folder is run.
+    A network named by dotted path is imported if that is trusted (see `roadstill.names`); nothing else in the folder
+    is run, and nothing is downloaded.
 
     Raises:
         UserError: missing, foreign or damaged files.
@@ -157,9 +158,10 @@ def open_agent(folder: Path, *, cache: FeatureCache | None = None) -> Agent:
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{folder / 'agent.json'} is damaged ({error}); train the agent again") from None
     made_from = record.get("made_from") or {}  # never None: opening an agent downloads nothing
-    network = make_network(
-        config.network, len(names), size_px=config.image_px or size_px, trained=False, made_from=made_from
-    )
+    with located(folder / "agent.json"):
+        network = make_network(
+            config.network, len(names), size_px=config.image_px or size_px, trained=False, made_from=made_from
+        )
     try:
         network.load_state_dict(read_weights(folder / "network.safetensors"))
     except RuntimeError as error:

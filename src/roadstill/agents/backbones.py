@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,11 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _OWN = ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 
 
+def find_network(path: str) -> Any:
+    """The function of this dotted path; errors as `roadstill.names.dotted`."""
+    return dotted(path, "agent network")
+
+
 def own_network(path: str, num_classes: int, size_px: int, weights: Path | None, *, trained: bool) -> StagedNetwork:
     """A network that the user provides.
 
@@ -28,11 +34,13 @@ def own_network(path: str, num_classes: int, size_px: int, weights: Path | None,
         trained: False leaves the weights random, for a caller that loads others right away.
 
     Raises:
-        UserError: an unknown function, a result that is not a module, or weights that do not fit.
+        UserError: an unknown or untrusted function, a result that is not a module, or weights that do not fit.
     """
     try:
-        network = dotted(path)(size_px)
-    except (ValueError, TypeError) as error:
+        network = find_network(path)(size_px)
+    except UserError:
+        raise
+    except Exception as error:  # the user's code may raise anything
         raise UserError(f"the agent network {path!r} cannot be built: {one_line(error)}") from None
     if not isinstance(network, nn.Module):
         raise UserError(f"the agent network {path!r} returned a {type(network).__name__}; it must return an nn.Module")

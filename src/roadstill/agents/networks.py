@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from roadstill.agents.backbones import own_network
+from roadstill.agents.backbones import find_network, own_network
 from roadstill.agents.convnet import convnet
 from roadstill.agents.lite0 import efficientnet_lite0
 from roadstill.agents.literature import FROM_SCRATCH
@@ -20,7 +20,6 @@ NETWORKS: dict[str, Callable[..., StagedNetwork]] = {
     "resnet18": resnet18,
     "convnet": convnet,
 }
-LIBRARIES = ("timm", "transformers")
 _PIXELS = {  # mean and standard deviation; CIFAR-10's are those of its training part, as the literature rounds them
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
     "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
@@ -30,15 +29,29 @@ _PIXELS = {  # mean and standard deviation; CIFAR-10's are those of its training
 def check_name(name: str) -> None:
     """Checks that a name can be a network's; whether the network exists is seen when it is built.
 
+    Names of timm are plain: ``hf-hub:`` or ``local-dir:`` in front would make it fetch or open something else.
+
     Raises:
         UserError: a name that cannot be one.
     """
     kind, _, which = name.partition(":")
-    if not (name in NETWORKS or name in FROM_SCRATCH or (kind in LIBRARIES and which) or _is_dotted(name)):
+    named = kind == "transformers" or (kind == "timm" and re.fullmatch(r"\w[\w.-]*", which) is not None)
+    if not (name in NETWORKS or name in FROM_SCRATCH or (named and which) or _is_dotted(name)):
         raise UserError(
             f"agent network {name!r} is unknown; take {', '.join([*NETWORKS, *FROM_SCRATCH])}, timm:<name>, "
             "transformers:<folder or hub name> or the dotted path of your own"
         )
+
+
+def require_code(name: str) -> None:
+    """Imports the function of a network that is named by dotted path, so that a mistake is seen before any work.
+
+    Raises:
+        UserError: one that is not trusted.
+        ValueError: no such function.
+    """
+    if _is_dotted(name):
+        find_network(name)
 
 
 def make_network(

@@ -1,6 +1,8 @@
 """Image classifiers of transformers as agents: from a local folder or by hub name."""
 
+import re
 from collections.abc import Mapping
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,12 @@ from torch import Tensor, nn
 
 from roadstill.agents.backbones import IMAGENET, one_line, staged
 from roadstill.agents.staged import StagedNetwork
+from roadstill.agents.weights import read_weights
 from roadstill.errors import UserError
 from roadstill.runs import read_json
 from roadstill.weights import local
+
+_BY_NAME = ("timm_wrapper",)  # models whose configuration names a model of another library
 
 
 def transformers_backbone(
@@ -47,6 +52,8 @@ def transformers_backbone(
     found = folder if folder is not None and trained and _has_weights(folder) else None
     try:
         network, missing = _model(about["config"], found)
+    except UserError as error:
+        raise UserError(f"{what}: {error}") from None
     except Exception as error:  # transformers and safetensors raise many kinds
         raise UserError(f"{what} cannot be opened as an image classifier: {one_line(error)}") from None
     classifier = _cut_classifier(network, what)
@@ -97,22 +104,20 @@ def _model(config: Mapping[str, Any], folder: Path | None) -> tuple[nn.Module, l
     """The model, and the names of tensors that are missing from its folder or have another shape there."""
     import transformers
 
-    # Code next to a model is never run, whatever auto_map names.
-    fields = {name: value for name, value in config.items() if name not in ("model_type", "auto_map")}
-    settings = transformers.AutoConfig.for_model(config["model_type"], **fields)
-    kind = transformers.AutoModelForImageClassification
+    settings = _settings(config)
+    kinds = transformers.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING[type(settings)]
+    kinds = kinds if isinstance(kinds, tuple) else (kinds,)
+    kind = next((each for each in kinds if each.__name__ in config.get("architectures", ())), kinds[0])
     if folder is None:
-        return kind.from_config(settings, trust_remote_code=False), []
+        return kind(settings), []
     level = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()  # the caller reports in one line what does not fit
     transformers.logging.disable_progress_bar()
     try:
         network, about = kind.from_pretrained(
-            folder,
+            None,  # of a folder it would read more than the weights: adapters, whose settings name modules to import
             config=settings,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
+            state_dict=_tensors(folder),
             output_loading_info=True,
             dtype=torch.float32,
         )
@@ -120,6 +125,58 @@ def _model(config: Mapping[str, Any], folder: Path | None) -> tuple[nn.Module, l
         transformers.logging.set_verbosity(level)
         transformers.logging.enable_progress_bar()
     return network, [str(name) for what in ("missing_keys", "mismatched_keys") for name in about.get(what, ())]
+
+
+def _settings(config: Mapping[str, Any]) -> Any:
+    """The configuration that describes the network, from one that somebody else wrote.
+
+    Raises:
+        UserError: it names something that lies elsewhere.
+    """
+    from transformers import CONFIG_MAPPING
+
+    if config["model_type"] in _BY_NAME:
+        raise UserError(f"a {config['model_type']} is made from what its configuration names; take timm:<name>")
+    kind = CONFIG_MAPPING[config["model_type"]]
+    num_labels = {"num_labels": len(config["id2label"])} if config.get("id2label") else {}
+    return kind(**_own_fields(kind, config), **num_labels)
+
+
+def _own_fields(kind: Any, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a configuration that its own class knows, those of inner configurations likewise.
+
+    What every class knows is left out: attention kernels, which are fetched and run, quantisers, code beside the model
+    (``auto_map``). A later version of transformers may know more of that.
+    """
+    from transformers import PretrainedConfig
+
+    shared = signature(PretrainedConfig.__init__).parameters
+    own = {*signature(kind.__init__).parameters, *kind.attribute_map} - set(shared)
+    found = {name: value for name, value in config.items() if name in own}
+    for name, value in found.items():
+        if isinstance(value, Mapping) and name in kind.sub_configs:
+            found[name] = _own_fields(kind.sub_configs[name], value)
+        elif "backbone" in name and value:
+            raise UserError(f"{name} names another model, which is not read")
+        else:
+            _require_plain(name, value)
+    return found
+
+
+def _require_plain(name: str, value: Any) -> None:
+    """Refuses a value that may name a file or a model elsewhere."""
+    if isinstance(value, str) and re.search(r"[/\\:]", value):
+        raise UserError(f"{name} is {value!r}, which names something elsewhere")
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    for part in parts:
+        _require_plain(name, part)
+
+
+def _tensors(folder: Path) -> dict[str, Tensor]:
+    """The tensors of a model folder: of one file, or of all parts of one that was split."""
+    whole = folder / "model.safetensors"
+    paths = [whole] if whole.is_file() else sorted(folder.glob("*.safetensors"))
+    return {name: tensor for path in paths for name, tensor in read_weights(path).items()}
 
 
 def _cut_classifier(network: nn.Module, what: str) -> str:

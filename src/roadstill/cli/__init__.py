@@ -11,10 +11,12 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from roadstill import __version__
+from roadstill.cli.launch import follow_launcher, is_first, processes, run_in_processes, told_launcher
 from roadstill.cli.spelling import completed
-from roadstill.errors import PartlyDone, UserError
+from roadstill.errors import PartlyDone, UserError, of_system
 
 __all__ = ["VERBS", "completed", "main", "verb_function"]
 
@@ -60,6 +62,24 @@ VERBS: dict[str, tuple[str, str]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb; returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    follow_launcher()
+    try:
+        return _run(given)
+    except UserError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return _fail("interrupted; run the same command to resume", code=130)
+    except Exception as error:
+        if (said := of_system(error)) is None:
+            raise
+        name = getattr(error, "filename", None)
+        return _fail(said if name is None else f"{os.fsdecode(name)}: {said}")
+    finally:
+        _leave_group()
+        _flush()
+
+
+def _run(given: list[str]) -> int:
     if not given or given[0] in ("-h", "--help", "help"):
         _say(_help())
         return 0
@@ -70,21 +90,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if verb not in VERBS:
         close = difflib.get_close_matches(verb, VERBS, n=1)
         hint = f"did you mean {close[0]!r}?" if close else "see roadstill --help"
-        return _fail(f"there is no verb {verb!r}; {hint}")
+        raise UserError(f"there is no verb {verb!r}; {hint}")
+    rest, count = processes(rest)
+    if count is not None and count > 1:
+        return run_in_processes(verb, rest, count)
     try:
         message = _call(verb, rest)
-    except UserError as error:
-        return _fail(str(error))
     except PartlyDone as done:
         _say(str(done))
         return _fail("part of the input could not be read; the rest is on disk", code=3)
-    except KeyboardInterrupt:
-        return _fail("interrupted; run the same command to resume", code=130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    finally:
-        _leave_group()
     if message:
         _say(message)
     return 0
@@ -107,9 +121,11 @@ def verb_function(verb: str) -> Callable[..., str | None]:
 
 def _call(verb: str, arguments: list[str]) -> str | None:
     from roadstill.cli.parser import call
+    from roadstill.cli.trust import trusted
 
     function = verb_function(verb)
-    result = call(function, completed(function, arguments), prog=f"roadstill {verb}")
+    with trusted(function, arguments) as rest:
+        result = call(function, completed(function, rest), prog=f"roadstill {verb}")
     return result if isinstance(result, str) else None
 
 
@@ -130,9 +146,36 @@ def _help() -> str:
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201  the door may print
+    """Prints, also to an output that lacks some letters; nobody has to read it to its end.
+
+    Raises:
+        UserError: what is printed cannot be kept, as where a file takes it on a full disk.
+    """
+    if sys.stdout is None or not is_first():  # the command was started without any output, or as one of several
+        return
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)  # noqa: T201  the door may print
+    except BrokenPipeError:
+        _flush()
+    except OSError as error:
+        _flush()
+        raise UserError(f"all is done, but the output cannot be written: {of_system(error)}") from None
+
+
+def _flush() -> None:
+    """Empties what was printed; where nothing takes it, it is dropped, or Python would complain at its end."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.stdout.flush()
 
 
 def _fail(text: str, code: int = 2) -> int:
-    print(f"roadstill: {text}", file=sys.stderr, flush=True)  # noqa: T201
+    if sys.stderr is None or told_launcher(text):
+        return code
+    with suppress(OSError):
+        print(f"roadstill: {text}", file=sys.stderr, flush=True)  # noqa: T201
     return code

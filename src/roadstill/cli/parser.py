@@ -12,8 +12,10 @@ from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, auto_cli, set_parsing_settings
 
+from roadstill.cli import launch, trust
 from roadstill.cli.spelling import hint_at
 from roadstill.errors import UserError
+from roadstill.names import refused_class, restrict_parser
 
 _NOUNS = {int: "whole number", float: "number", str: "text", Path: "path", bool: "true or false", dict: "JSON object"}
 _METAVARS = {int: "N", float: "NUMBER", str: "TEXT", Path: "PATH", bool: "[{true,false}]"}
@@ -31,14 +33,20 @@ def call(function: Callable[..., Any], arguments: Sequence[str], *, prog: str) -
         UserError: an unknown option, a missing argument or a wrong value, in one line.
     """
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    return auto_cli(
-        function,
-        args=list(arguments),
-        config_help=_PARSERS_OWN["CONFIG"],
-        parser_class=OneLineParser,
-        formatter_class=PlainFormatter,
-        prog=prog,
-    )
+    restrict_parser(*get_type_hints(function).values())
+    try:
+        return auto_cli(
+            function,
+            args=list(arguments),
+            config_help=_PARSERS_OWN["CONFIG"],
+            parser_class=OneLineParser,
+            formatter_class=PlainFormatter,
+            prog=prog,
+        )
+    except ImportError as error:
+        if (said := refused_class(str(error), {})) is None:
+            raise
+        raise UserError(said) from None
 
 
 class OneLineParser(ArgumentParser):
@@ -46,6 +54,14 @@ class OneLineParser(ArgumentParser):
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, allow_abbrev=False, **keywords)
+
+    def format_help(self, *arguments: Any) -> str:
+        """The help, with the words that the door takes off; the parser must not know them, or files could hold them."""
+        if self.exit_on_error:  # not of a class within the options
+            self.add_argument(trust.FLAG, action=_Known, help=trust.HELP)
+            if self.prog.rpartition(" ")[2] in launch.VERBS:
+                self.add_argument(launch.FLAG, action=_Known, metavar="N", nargs=1, help=launch.HELP)
+        return super().format_help(*arguments)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raises a `UserError` of one line."""
@@ -56,6 +72,9 @@ class OneLineParser(ArgumentParser):
 
     def _plainly(self, line: str) -> str:
         """The parser's message in words that name no type of Python; one of another form as it is."""
+        if said := refused_class(line, {}):
+            keys = re.findall(r'Parser key "([^"]+)"', line)
+            return f"--{keys[0]}: {said}" if keys else said
         if found := re.match(r"unrecognized arguments: (.*)", line):
             words = found[1].split()
             option = next((word for word in words if word.startswith("-")), None)
@@ -97,6 +116,16 @@ class OneLineParser(ArgumentParser):
         if hint is None or not values:
             return line
         return f"{name} is {_typed(values[-1].split(' - ')[0])}; it must be {words_of(hint)}"
+
+
+class _Known(Action):
+    """Stands in the help only."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, nargs: int = 0, **shown: Any) -> None:
+        super().__init__(option_strings, SUPPRESS, nargs=nargs, default=SUPPRESS, **shown)
+
+    def __call__(self, *_: Any) -> None:
+        raise AssertionError
 
 
 class PlainFormatter(DefaultHelpFormatter):

@@ -28,8 +28,10 @@ from roadstill.runs import (
     atomic_path,
     digest_file,
     digest_of,
+    holding,
     read_record,
     require_folder,
+    require_own,
     write_json,
 )
 
@@ -133,6 +135,7 @@ def _map_shard(path: Path, shape: tuple[int, int, int]) -> dict[str, Tensor]:
     return tensors
 
 
+@holding()
 def encode_imageset(
     images: ImageSet, codec: Codec, out: Path, *, batch_size: int = 32, shard_bytes: int = SHARD_BYTES
 ) -> LatentStore:
@@ -145,6 +148,7 @@ def encode_imageset(
         batch_size: pictures per pass.
         shard_bytes: rough size of a shard.
     """
+    require_own(out, "latents.json")
     shape = codec.latent_shape(images.size_px)
     shard_rows = max(1, shard_bytes // (2 * int(np.prod(shape))))
     device = codec.device

@@ -15,8 +15,8 @@ from roadstill.data.set_writing import write_pictures
 from roadstill.data.sources import SetRequest
 from roadstill.errors import UserError
 from roadstill.frames.splits import SHARES, SPLITS, deal_drives
-from roadstill.imagesets import ImageSet
-from roadstill.runs import require_folder
+from roadstill.imagesets import ImageSet, open_imageset
+from roadstill.runs import holding, renewed_parts, require_folder, require_own, state_beside
 from roadstill.sources.folder import FolderImages, find_parts, groups_of, read_classes
 
 _WANTED = "a folder of pictures, one folder per class"
@@ -82,6 +82,7 @@ class FolderSource:
         return made.sets
 
 
+@holding()
 def prepare_folder(
     root: Path,
     out: Path,
@@ -136,11 +137,14 @@ def prepare_folder(
     store = PictureStore(out / "pictures", config)
     _fill(store, list(chosen.values()), root, workers)
     about = {"source": "folder", "group": group, "max_per_class": max_per_class, "seed": seed, "synthetic": False}
-    made = {name: _write(part, store, out / name, about | {"split": name}) for name, part in chosen.items()}
+    with renewed_parts(out) as new:
+        for name, its in chosen.items():
+            _write(its, store, new / name, about | {"split": name})
     store.remove()
-    return FolderSets(made, notes)
+    return FolderSets({name: open_imageset(out / name) for name in chosen}, notes)
 
 
+@holding()
 def import_folder(
     root: Path | str,
     out: Path | str,
@@ -167,11 +171,12 @@ def import_folder(
     """
     root, out = require_folder(Path(root), _WANTED), Path(out)
     _check_outside(out, root)
+    require_own(out, "set.json")
     if parts := find_parts(root):
         raise UserError(f"{root} holds the parts {', '.join(parts)}; give one, such as {next(iter(parts.values()))}")
     found = read_classes(root, class_names=class_names)
     part = _Part(found, groups_of(found.images, group), np.arange(len(found.images)))
-    store = PictureStore(out.with_name(f".{out.name}.pictures"), config)
+    store = PictureStore(state_beside(out, "pictures"), config)
     _fill(store, [part], root, workers)
     made = _write(part, store, out, {"source": "folder", "group": group} | dict(about or {}))
     store.remove()

@@ -20,7 +20,7 @@ from roadstill.frames.splits import SPLITS, Cut, write_index
 from roadstill.frames.store import FrameStore
 from roadstill.parallel import Shard
 from roadstill.protocols import PROTOCOLS, ProtocolName
-from roadstill.runs import atomic_path, read_json, write_json
+from roadstill.runs import holding, read_json, renewed_parts, require_own, write_json
 from roadstill.sources.base import Stored, StoringSource
 
 _OF_SOURCES = ("preset", "navsim_config", "scenes", "split")  # fields of `IndexConfig` that a source may accept
@@ -77,6 +77,7 @@ class Index:
     notes: list[str] = field(default_factory=list)
 
 
+@holding(shared_by="shard")
 def index_data(
     data: Path,
     out: Path,
@@ -109,26 +110,27 @@ def index_data(
         UserError: the source has nothing to read, or settings that belong to another; a rule that removed every frame;
             too few drives.
     """
+    require_own(out)
     reader = _reader(source, data, config, settings)
     stored = reader.store(out / "frames", shard=shard, workers=workers, progress=progress)
     if shard:
         return None
-    (out / "index.json").unlink(missing_ok=True)  # a half-made index must not look like the finished one from before
     shares = PROTOCOLS[protocol].shares(config.shares)
     cut = reader.cut(Cut(decisions=config.filter, label=config.label, shares=shares, seed=config.split_seed))
-    frames, funnel = _write_parts(FrameStore(out / "frames"), stored, out, cut)
-    sensors = None if reader.sensors is None else Path(reader.sensors)
-    notes = list(reader.notes)
-    index = Index(out, sensors, frames, funnel, stored.problems, stored.counts, reader.expected, notes)
-    about = {
-        "data": os.path.abspath(data),
-        "sensors": str(sensors or ""),
-        "frames": frames,
-        "counts": stored.counts,
-        "config": replace(config, filter=cut.decisions),
-    }
-    write_json(out / "index.json", about | dict(reader.about) | ({"notes": notes} if notes else {}))
-    return index
+    # A part that another protocol had must not remain, and a half-made index not pass as the finished one from before.
+    with renewed_parts(out, record="index.json", instead=[f"{name}.parquet" for name in SPLITS]) as new:
+        frames, funnel = _write_parts(FrameStore(out / "frames"), stored, new, cut)
+        sensors = None if reader.sensors is None else Path(reader.sensors)
+        notes = list(reader.notes)
+        about = {
+            "data": os.path.abspath(data),
+            "sensors": str(sensors or ""),
+            "frames": frames,
+            "counts": stored.counts,
+            "config": replace(config, filter=cut.decisions),
+        }
+        write_json(new / "index.json", about | dict(reader.about) | ({"notes": notes} if notes else {}))
+    return Index(out, sensors, frames, funnel, stored.problems, stored.counts, reader.expected, notes)
 
 
 def _reader(source: str, data: Path, config: IndexConfig, settings: Mapping[str, Any] | None) -> StoringSource:
@@ -145,11 +147,8 @@ def _reader(source: str, data: Path, config: IndexConfig, settings: Mapping[str,
 
 
 def _write_parts(store: FrameStore, stored: Stored, out: Path, cut: Cut) -> tuple[dict[str, int], Funnel]:
-    for name in SPLITS:  # a part that another protocol had must not remain
-        (out / f"{name}.parquet").unlink(missing_ok=True)
     frames, funnel = write_index(store.tables(stored.logs), out, cut)
-    with atomic_path(out / "problems.txt") as path:
-        path.write_text("".join(line + "\n" for line in stored.problems), encoding="utf-8")
+    (out / "problems.txt").write_text("".join(line + "\n" for line in stored.problems), encoding="utf-8")
     return frames, funnel
 
 

@@ -13,13 +13,14 @@ from roadstill.data.set_writing import write_set
 from roadstill.errors import UserError
 from roadstill.frames import FrameTable, PictureFacts, open_frames
 from roadstill.frames.splits import SPLITS
-from roadstill.imagesets import ImageSet
+from roadstill.imagesets import ImageSet, open_imageset
 from roadstill.parallel import Shard
-from roadstill.runs import read_json, require_folder
+from roadstill.runs import holding, read_json, renewed_parts, require_folder, require_own, state_beside
 
 WORLD_FACTS = ("town", "light", "weather", "cause")
 
 
+@holding()
 def prepare(
     frames: FrameTable,
     sensors: Path,
@@ -55,8 +56,9 @@ def prepare(
     Raises:
         UserError: no frame, no sensor folder, no readable picture, or a hook that failed.
     """
+    require_own(out, "set.json")
     sensors = require_folder(Path(sensors), "the sensor folder, with one folder per log")
-    store = PictureStore(out.with_name(f".{out.name}.pictures"), config)
+    store = PictureStore(state_beside(out, "pictures"), config)
     frames = choose_frames(frames, max_per_class, seed)
     wanted = [str(image) for image in frames.column("image")]
     facts = PictureFacts([frames]) if config.hook else None
@@ -82,6 +84,7 @@ class Incomplete:
     problems: list[str]
 
 
+@holding(shared_by="shard")
 def prepare_splits(
     index: Path,
     sensors: Path | None,
@@ -118,6 +121,7 @@ def prepare_splits(
     Raises:
         UserError: no folder and no archive of pictures, a part without one readable picture, or a hook that failed.
     """
+    require_own(out)
     parts = {name: choose_frames(open_frames(index / f"{name}.parquet"), max_per_class) for name in _parts_of(index)}
     wanted = [str(image) for part in parts.values() for image in part.column("image")]
     store = PictureStore(out / "pictures", config)
@@ -136,18 +140,18 @@ def prepare_splits(
     if not archives and sensors is not None:
         fill_from_folder(store, mine, sensors, facts=facts, workers=workers)
     ready = sum(map(store.has, wanted))
-    if (archives or shard) and ready < len(wanted):
+    # The sets are never written by a shard: another one may be at work.
+    if shard or (archives and ready < len(wanted)):
         return Incomplete(ready, len(wanted), problems)
     if not ready:
         raise UserError(f"{index}: none of the {len(wanted):,} pictures was found; name their folder with --sensors")
     about = {"max_per_class": max_per_class, "seed": 0, "synthetic": world is not None}
     known = None if world is None else _scenes_of(world)
-    made = {
-        name: write_set(part, store, sensors, out / name, label=label, about=about | {"split": name}, known=known)
-        for name, part in parts.items()
-    }
+    with renewed_parts(out) as new:
+        for name, part in parts.items():
+            write_set(part, store, sensors, new / name, label=label, about=about | {"split": name}, known=known)
     store.remove()
-    return made
+    return {name: open_imageset(out / name) for name in parts}
 
 
 def _scenes_of(world: Path) -> dict[str, dict[str, str]]:

@@ -1,7 +1,7 @@
 """Steps that every picture passes before it is cropped: the user's hooks, and one that blurs what a log has boxes for.
 
-A hook is any callable ``(picture, facts) -> picture``. Only the user names it, on the command line, in a recipe or in
-code; what is recorded about it in a set is never read back as a name to import.
+A hook is any callable ``(picture, facts) -> picture``. What is recorded about it in a set is never read back as a name
+to import.
 """
 
 import inspect
@@ -31,6 +31,7 @@ from roadstill.sources.pickles.unpickle import BrokenLog
 Hook: TypeAlias = Callable[[Image.Image, Mapping[str, Any]], Image.Image]
 
 _MOST_CELLS, _MOST_UNREADABLE_PX = 10, 24
+_SHIPPED = (f"{__name__}.BlurBoxes",)
 
 _log = logging.getLogger(__name__)
 
@@ -51,24 +52,29 @@ class NamedHook:
         return self.call(picture, facts)
 
 
+def find_hook(path: str) -> Any:
+    """The function or class of this dotted path; errors as `roadstill.names.dotted`."""
+    return dotted(path, "hook", _SHIPPED)
+
+
 def hook_of(
     path: str, settings: Mapping[str, Any] | None = None, *, defaults: Mapping[str, Any] | None = None
 ) -> NamedHook:
     """The hook that the user names.
 
     Args:
-        path: dotted path of a function ``(picture, facts, **settings)``, or of a class whose objects are hooks. It is
-            imported, so it must come from the user, never from a file that someone else wrote.
+        path: dotted path of a function ``(picture, facts, **settings)``, or of a class whose objects are hooks;
+            `BlurBoxes`, or one that is trusted (see `roadstill.names`).
         settings: keyword arguments of the function, or of the class.
         defaults: further keyword arguments; the function or class receives those that it takes by name.
 
     Raises:
-        UserError: no such name, settings that do not fit or are refused, something that is not a hook, or cannot be
-            handed to worker processes.
+        UserError: no such name, one that is not trusted, settings that do not fit or are refused, something that is
+            not a hook, or cannot be handed to worker processes.
     """
     settings = dict(settings or {})
     try:
-        found = dotted(path)
+        found = find_hook(path)
         takes = inspect.signature(found).parameters if defaults else ()
         settings = {key: part for key, part in (defaults or {}).items() if key in takes} | settings
         call: Any = found

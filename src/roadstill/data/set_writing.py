@@ -107,7 +107,7 @@ def write_pictures(
     if missing:
         with atomic_path(out / "missing.txt") as temporary:
             temporary.write_text("".join(line + "\n" for line in missing), encoding="utf-8")
-        _log.warning("%s of %s pictures cannot be read, see %s", len(missing), count, out / "missing.txt")
+        _log.warning("%s of %s pictures cannot be read, see missing.txt of %s", len(missing), count, out.name)
     return open_imageset(out)
 
 

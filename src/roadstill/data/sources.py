@@ -61,14 +61,16 @@ class PictureSource(Protocol):
 
 
 def find_source(name: str) -> Callable[..., Any]:
-    """The class or function of this name. A dotted path must come from the user, since it is imported.
+    """The class or function of this name.
 
     Raises:
-        UserError: neither a known name nor the dotted path of a class or function.
+        UserError: neither a known name nor the dotted path of a class or function, or one that is not trusted.
     """
     try:
-        found = dotted(SOURCES.get(name, name))
+        found = dotted(SOURCES.get(name, name), "source", SOURCES.values())
         inspect.signature(found)
+    except UserError:
+        raise
     except (TypeError, ValueError) as error:
         close = difflib.get_close_matches(name, SOURCES, n=1)
         why, known = f" ({error})" if "." in name else "", f"choose one of {', '.join(SOURCES)}"

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from roadstill.data.archives import wanted_members
 from roadstill.frames import leaves_folder
-from roadstill.runs import atomic_path, digest_of, write_json
+from roadstill.runs import append_line, atomic_path, digest_of, write_json
 
 _TAIL = 4096
 
@@ -171,6 +171,4 @@ class _Notes:
         return self._known.get(key)
 
     def add(self, key: str, row: Presence) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"key": key, "presence": asdict(row)}) + "\n")
+        append_line(self._path, json.dumps({"key": key, "presence": asdict(row)}))

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Literal
 
 from roadstill.agents import AgentConfig, FeatureCache, train_agent
@@ -16,6 +15,7 @@ from roadstill.evaluation.metrics import evaluate
 from roadstill.evaluation.runs import open_run, run_of
 from roadstill.imagesets import ImageSet, open_imageset
 from roadstill.parallel import Workers
+from roadstill.runs import scratch_folder
 
 
 @dataclass
@@ -95,8 +95,8 @@ def compare_sets(
     config_of = {"agent": config, "seeds": seeds, "sets": {name: images.digest for name, images in opened.items()}}
     judged = open_test(judged, ledger=ledger, config=config_of, what=f"compare {', '.join(opened)}")
     jobs = [(name, seed) for seed in range(seeds) for name in opened]
-    with TemporaryDirectory() as folder:
-        judge = _Judge(opened, judged, calm, config, Path(folder))
+    with scratch_folder() as folder:
+        judge = _Judge(opened, judged, calm, config, folder)
         with Workers(workers, judge) as processes:
             for _ in processes.each("measure", jobs):
                 pass

@@ -10,16 +10,18 @@ from torch import Tensor, nn
 
 from roadstill.adapters import Full, apply_adapters, merge, renew_labels
 from roadstill.codecs.latents import LatentStore
-from roadstill.criteria import Diversity, Representativeness
+from roadstill.criteria import Diversity, MeanAlignment, Representativeness
 from roadstill.denoisers.base import Origin
 from roadstill.denoisers.kinds import kind_of, kinds_of
 from roadstill.denoisers.labelled import LabelledDenoiser
 from roadstill.errors import UserError
 from roadstill.generator.config import FinetuneConfig, Term
-from roadstill.names import dotted
+from roadstill.names import dotted, path_of
 from roadstill.networks.kinds import Network, class_of, fresh_network
 from roadstill.runs import seed_of
 from roadstill.schedules import NoiseSchedule, Progressive, read_schedule
+
+_CRITERIA = frozenset(path_of(each) for each in (Diversity, MeanAlignment, Representativeness))
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,7 @@ def criteria_of(config: FinetuneConfig) -> nn.ModuleDict:
     """The criteria whose weight is not zero, by name (a dot is no legal key, hence the replacement).
 
     Raises:
-        UserError: a dotted path that names no criterion, or settings that it does not take.
+        UserError: a dotted path that names no criterion or is not trusted, or settings that it does not take.
     """
     found: dict[str, nn.Module] = {}
     own = config.minimax
@@ -196,14 +198,21 @@ def criteria_of(config: FinetuneConfig) -> nn.ModuleDict:
     return nn.ModuleDict(found)
 
 
+def find_criterion(path: str) -> Any:
+    """The function or class of this dotted path; errors as `roadstill.names.dotted`."""
+    return dotted(path, "criterion", _CRITERIA)
+
+
 def _criterion(path: str, settings: dict[str, Any]) -> nn.Module:
     """The criterion that the user names: an object of a class, or a function."""
     try:
-        found: Any = dotted(path)
+        found = find_criterion(path)
         criterion: Any = found(**settings) if inspect.isclass(found) else found
         told = settings if criterion is found else {}
         takes = inspect.signature(criterion.forward if isinstance(criterion, nn.Module) else criterion)
         takes.bind(None, None, None, **told)
+    except UserError:
+        raise
     except (ValueError, TypeError) as error:
         raise UserError(
             f"criterion {path!r} with settings {settings} cannot be used ({error}); it is the dotted path of a "

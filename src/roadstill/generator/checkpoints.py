@@ -24,7 +24,7 @@ from roadstill import adapters as known_adapters
 from roadstill.adapters import Adapter, apply_adapters, load_trained, renew_labels
 from roadstill.denoisers.kinds import kind_of
 from roadstill.denoisers.labelled import LabelledDenoiser
-from roadstill.errors import UserError
+from roadstill.errors import UserError, located
 from roadstill.generator.assembly import Assembly, opened, plain_network
 from roadstill.generator.foreign import is_foreign, load_foreign
 from roadstill.generator.step import Training
@@ -32,7 +32,7 @@ from roadstill.learning.loops import read_tensors, require_names, write_tensors
 from roadstill.networks.kinds import Network, network_of
 from roadstill.runs import WithClasses, digest_file, read_json, require_folder, typed, write_json
 from roadstill.schedules import NoiseSchedule
-from roadstill.weights import local, shipped
+from roadstill.weights import local, require_fetched, shipped
 
 FORMAT = "roadstill-checkpoint-1"
 BASE_FORMAT = "roadstill-generator-1"
@@ -119,6 +119,8 @@ def _network_of_base(folder: Path, about: Mapping[str, Any], moved: Path | None)
     record = about["base"]
     if moved is None and record["path"].startswith(HUB):
         moved = Path(record["path"].removeprefix(HUB))
+        with located(folder / "config.json"):
+            require_fetched(moved.as_posix(), "base")
     elif moved is None and record["path"] != SHIPPED:
         moved = folder / record["path"]
         if not moved.exists():

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from roadstill.adapters import Adapter, DiffFit
 from roadstill.denoisers.kinds import KINDS
 from roadstill.errors import UserError
-from roadstill.names import Settings
+from roadstill.names import Settings, require_trust
 from roadstill.networks.kinds import NetworkConfig, SongUNetConfig, UNet2DConfig
 from roadstill.runs import check_groups, group, later
+
+_LOCAL_TRACKERS = {"tensorboard"}
 
 
 def _choose(name: str, value: str | None, *allowed: str | None) -> None:
@@ -192,3 +194,14 @@ class FinetuneConfig:
                 f"batch_size {self.batch_size} does not divide into {self.gradient_accumulation} parts; "
                 "change gradient_accumulation"
             )
+
+
+def require_trackers(config: FinetuneConfig) -> None:
+    """Refuses trackers that are not trusted: all but one are services.
+
+    Raises:
+        UserError: names the tracker.
+    """
+    for name in config.trackers:
+        if name not in _LOCAL_TRACKERS:
+            require_trust(name, "tracker", "it is imported and may send figures elsewhere")

@@ -1,7 +1,6 @@
 """`generate`: labels -> latents -> pictures -> `ImageSet`; each picture is a function of its own seed alone."""
 
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,10 +16,23 @@ from roadstill.errors import UserError
 from roadstill.generator.guidance import Teacher, towards
 from roadstill.images import encode_png, read_image
 from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
-from roadstill.runs import atomic_path, digest_of, folder_name, plain, read_json, seed_of, write_json
+from roadstill.runs import (
+    atomic_path,
+    digest_of,
+    folder_name,
+    holding,
+    plain,
+    read_json,
+    remove,
+    require_own,
+    seed_of,
+    state_beside,
+    write_json,
+)
 from roadstill.schedules import Progressive, read_schedule
 
 
+@holding()
 def generate(
     denoiser: Denoiser,
     codec: Codec,
@@ -58,13 +70,13 @@ def generate(
         UserError: no class names, label rows, start pictures or a teacher that do not fit, a codec or noise schedule
             that the denoiser was not trained with, class means that it does not know.
     """
+    require_own(out, "set.json")
     drawing = _plan(denoiser, codec, class_names, per_class, seed, config, label_rows, start, teacher)
     # A killed run leaves its pictures here, and the same call goes on from them.
-    part = out.with_name(f".{out.name}.unfinished")
+    part = state_beside(out, "unfinished")
     rank, world, wait = _processes()
-    known = denoiser.origin.digest != IN_MEMORY
-    if rank == 0 and not (known and part.is_dir() and read_json(part / "key.json") == plain(drawing.record)):
-        shutil.rmtree(part, ignore_errors=True)
+    if rank == 0:
+        _begin(drawing, part)
     wait()
     for batch in drawing.batches[rank::world]:
         _draw(drawing, batch, part)
@@ -227,6 +239,14 @@ def _processes() -> tuple[int, int, Callable[[], None]]:
     return state.process_index, state.num_processes, state.wait_for_everyone
 
 
+def _begin(drawing: _Drawing, part: Path) -> None:
+    """Keeps the pictures of an equal drawing that was stopped, and no others."""
+    key, record = part / "key.json", plain(drawing.record)
+    if drawing.denoiser.origin.digest == IN_MEMORY or not (key.is_file() and read_json(key) == record):
+        remove(part)
+    write_json(key, record)
+
+
 @torch.no_grad()
 def _draw(drawing: _Drawing, batch: Sequence[tuple[int, int]], part: Path) -> None:
     """Draws the pictures of a batch that is not there yet."""
@@ -243,7 +263,6 @@ def _draw(drawing: _Drawing, batch: Sequence[tuple[int, int]], part: Path) -> No
         guide=None if teacher is None else towards(teacher, codec, labels),
     )
     pictures = to_pixels(codec.decode(latents.to(codec.device))).cpu().numpy()
-    write_json(part / "key.json", drawing.record)
     for path, picture in zip(paths, pictures, strict=True):
         with atomic_path(path) as temporary:
             temporary.write_bytes(encode_png(picture))
@@ -279,4 +298,4 @@ def _gather(drawing: _Drawing, part: Path, out: Path) -> None:
                 fact |= {"strength": config.strength, "start": origin.get("token", origin["digest"])}
             writer.add_bytes((part / f"{label}-{index}.png").read_bytes(), label, fact)
         writer.about.update({name: value for name, value in drawing.record.items() if value is not None})
-    shutil.rmtree(part)
+    remove(part)

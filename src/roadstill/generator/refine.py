@@ -27,7 +27,7 @@ from roadstill.codecs import Codec, from_pixels, to_pixels
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
 from roadstill.learning.loops import evenly, generator_of
-from roadstill.runs import digest_of, plain
+from roadstill.runs import digest_of, holding, plain, require_own
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ class Refinement:
             raise UserError("refinement: weights must be at least 0, and gradients or regression above it")
 
 
+@holding()
 def refine(
     images: ImageSet,
     real: ImageSet,
@@ -93,6 +94,7 @@ def refine(
     Raises:
         UserError: other classes, or a class without an image.
     """
+    require_own(out, "set.json")
     if images.class_names != real.class_names:
         raise UserError(
             f"{images.root} has the classes {', '.join(images.class_names)}, {real.root} {', '.join(real.class_names)}"

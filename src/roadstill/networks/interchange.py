@@ -179,7 +179,7 @@ def save_diffusers(network: DiT, betas: Tensor | None, folder: Path) -> Path:
     """
     from diffusers import DDIMScheduler
 
-    with atomic_path(folder) as path:
+    with atomic_path(folder, record="transformer") as path:
         to_diffusers(network).save_pretrained(path / "transformer")
         if betas is not None:
             DDIMScheduler(

@@ -15,6 +15,7 @@ import yaml
 
 from roadstill.data.sources import has_pictures_only
 from roadstill.evaluation import Comparison
+from roadstill.pipeline.changes import require_unchanged
 from roadstill.pipeline.data import make_index, make_pictures, make_sets, make_world, require_data
 from roadstill.pipeline.generator import encode, finetune_arms, pretrain
 from roadstill.pipeline.jobs import workers_of
@@ -24,11 +25,12 @@ from roadstill.pipeline.road import Road, silent
 from roadstill.pipeline.small_sets import make_small_sets
 from roadstill.recipes import Recipe
 from roadstill.report import write_report
-from roadstill.runs import atomic_path, plain
+from roadstill.runs import atomic_path, holding, plain, require_own
 
 __all__ = ["Road", "run_recipe"]
 
 
+@holding("folder")
 def run_recipe(
     recipe: Recipe, folder: Path, *, say: Callable[[str], None] = silent, workers: int = 2
 ) -> list[Comparison]:
@@ -44,9 +46,12 @@ def run_recipe(
         The comparisons, one for each budget and kind of agent.
 
     Raises:
-        UserError: what the recipe needs is not there.
+        UserError: what the recipe needs is not there; the folder was begun with other settings (`MAY_CHANGE` lists what
+            may differ), or another process holds it.
     """
     require_data(recipe)
+    require_own(folder)
+    require_unchanged(recipe, folder)
     road = Road(recipe, folder, say, workers)
     with atomic_path(folder / "recipe.yaml") as path:
         path.write_text(yaml.safe_dump(plain(recipe, grouped=True), sort_keys=False), encoding="utf-8")

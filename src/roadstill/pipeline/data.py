@@ -1,6 +1,5 @@
 """The stages that make data: world, index, image sets."""
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,6 @@ def make_world(road: Road) -> None:
     if stage.done:
         return
     if not road.recipe.data:
-        shutil.rmtree(road.root, ignore_errors=True)
         write_world(road.root, drives=world.drives, seed=world.seed, group=world.group, height_px=world.height_px)
     stage.finish()
 
@@ -54,8 +52,6 @@ def make_index(road: Road) -> None:
         return
     frames: dict[str, int] = {}
     for name, part in _indexes(road):
-        if not recipe.data:  # an older index may hold logs of another world under the same names
-            shutil.rmtree(road.folder / name, ignore_errors=True)
         out = road.folder / name
         index = index_data(
             road.root,
@@ -103,7 +99,6 @@ def make_pictures(road: Road) -> None:
     stage = road.stage("sets", config, "world")
     if stage.done:
         return
-    shutil.rmtree(out, ignore_errors=True)
     source = open_pictures_of(recipe.source, road.root, recipe.source_settings, {"group": recipe.group})
     request = SetRequest(tuple(shares), PictureConfig(recipe.image_px), recipe.max_per_class, workers=road.workers)
     write_sets(source, recipe.source, out, request)

@@ -1,6 +1,5 @@
 """The stages that make a generator: latents, fine-tunings; and the teacher."""
 
-import shutil
 from pathlib import Path
 
 from roadstill.agents import train_agent
@@ -23,7 +22,6 @@ def encode(road: Road) -> None:
     if stage.done:
         return
     images, out = road.split("train"), road.folder / "encode"
-    shutil.rmtree(out, ignore_errors=True)
     encode_imageset(images, road.codec, out)
     draw_noising(images, road.codec, road.folder / "figures")
     stage.finish()

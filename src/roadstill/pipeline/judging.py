@@ -1,6 +1,7 @@
 """What the runs of a recipe say: one comparison for each budget and kind of agent."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from roadstill.evaluation import (
     Comparison,
@@ -21,8 +22,7 @@ def judge(road: Road) -> list[Comparison]:
     agents = (None, *sorted(recipe.others))
     bounds = [name for name, arm in recipe.arms.items() if arm.kind == "full"]
     budgets = sorted({road.per_class(name) for name in recipe.arms if name not in bounds})
-    for old in road.folder.glob("comparison*.json"):
-        old.unlink()
+    written: set[Path] = set()
     for budget in budgets:
         names = [name for name in recipe.arms if name in bounds or road.per_class(name) == budget]
         compared = {other: _compare(road, names, bounds, other) for other in agents}
@@ -38,8 +38,12 @@ def judge(road: Road) -> list[Comparison]:
         for other, comparison in compared.items():
             parts = ["comparison", *([str(budget)] if len(budgets) > 1 else []), *([other] if other else [])]
             own = {"agent": other, "network": recipe.agent_of(other).network}
-            write_json(road.folder / f"{'-'.join(parts)}.json", comparison.as_dict() | {"about": about | own})
+            path = road.folder / f"{'-'.join(parts)}.json"
+            write_json(path, comparison.as_dict() | {"about": about | own})
+            written.add(path)
             found.append(comparison)
+    for old in set(road.folder.glob("comparison*.json")) - written:
+        old.unlink()
     return found
 
 

@@ -10,8 +10,9 @@ from roadstill.agents import Agent, FeatureCache, open_agent, selector_tools
 from roadstill.codecs import Codec, load_codec
 from roadstill.generator.checkpoints import load_denoiser
 from roadstill.imagesets import ImageSet, open_imageset
+from roadstill.pipeline.changes import differences, refuse
 from roadstill.recipes import Arm, Recipe
-from roadstill.runs import Stage, digest_file, digest_of
+from roadstill.runs import Stage, digest_file, digest_of, plain
 from roadstill.selection import Features, PixelFeatures
 from roadstill.selection.middle import MiddleFeatures
 from roadstill.weights import local, shipped
@@ -24,6 +25,21 @@ def silent(line: str) -> None:
 def runs_folder(other: str | None) -> str:
     """Where the runs of one of the recipe's agents lie in a run folder; ``None`` is the one that the headline is of."""
     return "runs" if other is None else f"runs-{other}"
+
+
+def _differences(stage: Stage) -> list[str]:
+    """What the record of a stage that is not done says of other settings, if there is one."""
+    before = stage.record
+    if before is None or before.get("key") == stage.key:
+        return []
+    name = f"stage {stage.folder.name}"
+    if "config" not in before:
+        return [name]
+    found = [
+        *differences(before["config"], plain(stage.config)),
+        *differences(before.get("inputs"), dict(stage.inputs)),
+    ]
+    return [f"{name}, {each}" for each in found]
 
 
 @dataclass
@@ -47,10 +63,14 @@ class Road:
         """The stage of this name; ``inputs`` are names of earlier stages. Ask ``done`` before working.
 
         What is done ``later``, by `do_all`, is announced there.
+
+        Raises:
+            UserError: the stage was finished with other settings, or on other inputs.
         """
         stage = Stage(self.folder / "stages" / name, config, {each: self._keys[each] for each in inputs})
         self._keys[name] = stage.key
         if not stage.done:
+            refuse(self.folder, _differences(stage), f"those that {stage.folder} names")
             # A half-made product must never pass as the finished one of older settings.
             (stage.folder / "stage.json").unlink(missing_ok=True)
             if not later:

@@ -13,11 +13,12 @@ from typing import Any
 from roadstill.errors import UserError
 from roadstill.evaluation import Comparison
 from roadstill.pipeline import run_recipe
+from roadstill.pipeline.changes import require_unchanged
 from roadstill.protocols import PROTOCOLS
 from roadstill.recipes import Recipe, read_recipe, shipped_recipes
 from roadstill.report import figures
 from roadstill.report.verdicts import comparisons
-from roadstill.runs import atomic_path, write_json
+from roadstill.runs import atomic_path, holding, write_json
 
 _COLOURS = {"var(--ink)": "#1c2330", "var(--line)": "#d5d9e0"}  # of the page that the drawings are made for
 
@@ -75,10 +76,17 @@ def recipes_of(study: str, size: Any = None, **overrides: Any) -> list[Recipe]:
     return [read_recipe(name, size, **overrides) for name in names or [study]]
 
 
+@holding("folder")
 def run_study(
     recipes: Sequence[Recipe], folder: Path, *, say: Callable[[str], None] = lambda line: None, workers: int = 2
 ) -> list[Row]:
-    """Runs every recipe in a folder of its own, goes on where an earlier call stopped, and writes the table."""
+    """Runs every recipe in a folder of its own, goes on where an earlier call stopped, and writes the table.
+
+    Raises:
+        UserError: as `run_recipe`; if it is for a setting that has changed, nothing was done.
+    """
+    for recipe in recipes:
+        require_unchanged(recipe, folder / recipe.name)
     rows: list[Row] = []
     for recipe in recipes:
         say(f"recipe {recipe.name}")

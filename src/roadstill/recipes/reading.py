@@ -8,10 +8,12 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Literal
 
-from roadstill.errors import UserError
+from roadstill.errors import UserError, located
+from roadstill.names import refused_class, restrict_parser
 from roadstill.recipes.recipe import Recipe
 from roadstill.recipes.spelling import GROUPED, in_groups, unrecorded
 from roadstill.runs import read_yaml
+from roadstill.weights import require_all_fetched
 
 Size = Literal["toy", "small", "full"]
 
@@ -75,10 +77,10 @@ def _read(source: str, depth: int = 4) -> tuple[Path, dict[str, Any]]:
     for name in ("arms", "sizes", "thesis", "finetune"):
         if not isinstance(fields.get(name), (dict, NoneType)):
             raise UserError(f"{path}: {name} is {str(fields[name])[:80]!r}; it should be a mapping")
-    try:
+    with located(path):
         fields = in_groups(unrecorded(fields, Recipe))
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+    if source not in shipped_recipes():
+        require_all_fetched(fields, str(path))
     if (like := fields.pop("like", None)) is not None:
         if not depth:
             raise UserError(f"{path} is like a recipe that is like a recipe ... without end")
@@ -125,6 +127,7 @@ def parse_recipe(fields: dict[str, Any], *, where: str) -> Recipe:
     """Checks names and types of all fields, nested ones too."""
     from jsonargparse import ArgumentError, ArgumentParser
 
+    restrict_parser(Recipe)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(Recipe, "recipe")
     try:
@@ -134,7 +137,8 @@ def parse_recipe(fields: dict[str, Any], *, where: str) -> Recipe:
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
     except (ArgumentError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{where}: {_part_at_fault(fields) or ' '.join(str(error).split())[:300]}") from None
+        said = _part_at_fault(fields) or refused_class(str(error), fields) or " ".join(str(error).split())[:300]
+        raise UserError(f"{where}: {said}") from None
     recipe: Recipe = parsed.recipe
     return recipe
 
@@ -158,7 +162,8 @@ def _part_at_fault(fields: dict[str, Any]) -> str | None:
         except UserError as error:
             return f"{where}: {error}"
         except (ArgumentError, TypeError, ValueError, AttributeError) as error:
-            said = re.sub(r"<class '[\w.]*?(\w+)'>", r"\1", " ".join(str(error).split()))
+            plain = re.sub(r"<class '[\w.]*?(\w+)'>", r"\1", " ".join(str(error).split()))
+            said = refused_class(str(error), part if isinstance(part, dict) else {}) or plain
             return f"{where}: {said[:300]}"
     return None
 

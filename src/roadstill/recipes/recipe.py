@@ -1,20 +1,24 @@
 """`Recipe`: what one experiment consists of."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from roadstill.agents import AgentConfig
+from roadstill.agents.networks import require_code as require_network
 from roadstill.data.indexing import IndexConfig
+from roadstill.data.privacy import find_hook
 from roadstill.data.sources import NAVSIM, find_source
 from roadstill.denoisers.base import Sampling
 from roadstill.errors import UserError
-from roadstill.generator.config import FinetuneConfig
+from roadstill.generator.config import FinetuneConfig, require_trackers
 from roadstill.generator.refine import Refinement
 from roadstill.names import Settings
 from roadstill.protocols import PROTOCOLS, ProtocolName
 from roadstill.runs import folder_name, later
+from roadstill.schedules import read_schedule
 from roadstill.selection.registry import check_settings, makes_pictures
 
 FeatureNetwork = Literal["agent", "pixels", "dit"]
@@ -204,6 +208,31 @@ class Recipe:
             if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", other):
                 raise UserError(f"others: {other!r} becomes a folder's name; take small letters, digits and hyphens")
             self.agent_of(other), self.agent_of(other, full=True)
+        self._require_code()
+
+    def _require_code(self) -> None:
+        """Imports what is named by dotted path, so that a mistake is seen before any work is done.
+
+        Raises:
+            UserError: a name that is not trusted, or names nothing.
+        """
+        from roadstill.generator.assembly import find_criterion
+
+        tunings = [self.pretrain, *(arm.finetune for arm in self.arms.values())]
+        agents = [self.agent_of(other, full=full) for other in (None, *self.others) for full in (False, True)]
+        wanted: list[tuple[Callable[[str], Any], str]] = [(find_hook, self.hook)] if self.hook else []
+        wanted += [(find_criterion, path) for tuning in tunings if tuning for path in tuning.criteria]
+        wanted += [(require_network, agent.network) for agent in agents]
+        for find, name in wanted:
+            try:
+                find(name)
+            except UserError:
+                raise
+            except ValueError as error:
+                raise UserError(str(error)) from None
+        for tuning in filter(None, tunings):
+            require_trackers(tuning)
+            read_schedule(tuning.schedule, train_steps=tuning.steps)
 
     @property
     def pictures(self) -> str:

@@ -1,13 +1,12 @@
 """Other spellings of a recipe's fields: settings that stand without their group, and what a run recorded."""
 
-from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 from roadstill.adapters import BitFit, DiffFit, Full, LoRA
 from roadstill.denoisers.base import Sampling
 from roadstill.generator.config import FinetuneConfig
+from roadstill.names import dataclasses_within
 from roadstill.networks.kinds import NetworkConfig, SongUNetConfig, UNet2DConfig
 from roadstill.runs import regrouped
 
@@ -55,14 +54,4 @@ def unrecorded(value: Any, kind: type) -> Any:
 @cache
 def _names_within(kind: type) -> frozenset[str]:
     """Names of the dataclasses that a dataclass holds, itself included."""
-    return frozenset(each.__name__ for each in _within(kind))
-
-
-def _within(hint: Any) -> Iterator[type]:
-    for part in get_args(hint):
-        yield from _within(part)
-    if isinstance(hint, type) and is_dataclass(hint):
-        yield hint
-        hints = get_type_hints(hint)
-        for each in fields(hint):
-            yield from _within(hints[each.name])
+    return frozenset(each.__name__ for each in dataclasses_within(kind))

@@ -12,7 +12,7 @@ from html import escape
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps, rc_context
+from matplotlib import colormaps, rc_context, rcParamsDefault
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
@@ -27,7 +27,9 @@ BRAKE, OTHER = "#d9622b", "#3f88c5"
 SERIES = ("#3f88c5", "#d9622b", "#2a9d6f", "#b8860b", "#a05fb4", "#6b7f8c", "#c2527a", "#4aa5a5")
 _CLASS_COLOURS = (BRAKE, OTHER, *SERIES[2:])
 WIDTH_IN = 4.7
-_STYLE = {
+# All of matplotlib's own values: a matplotlibrc in the working folder would change figures, or have them set by LaTeX.
+_DEFAULTS = {name: rcParamsDefault[name] for name in rcParamsDefault if not name.startswith("backend")}
+_STYLE = _DEFAULTS | {
     "svg.hashsalt": "roadstill",
     "svg.fonttype": "none",
     "text.parse_math": False,

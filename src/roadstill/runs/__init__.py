@@ -1,7 +1,16 @@
 """What every verb leaves on disk besides its product: provenance, digests, seeds, and writes that never end halfway."""
 
 from roadstill.runs.digests import digest_code, digest_file, digest_of, seed_of
-from roadstill.runs.files import atomic_path, folder_name, require_file, require_folder
+from roadstill.runs.files import (
+    append_line,
+    atomic_path,
+    folder_name,
+    renewed_parts,
+    require_file,
+    require_folder,
+    require_own,
+)
+from roadstill.runs.locks import held, hold, holding, remove, scratch_folder, share, state_beside
 from roadstill.runs.records import (
     Count,
     Digest,
@@ -26,6 +35,7 @@ __all__ = [
     "Record",
     "Stage",
     "WithClasses",
+    "append_line",
     "atomic_path",
     "check_groups",
     "digest_code",
@@ -34,6 +44,9 @@ __all__ = [
     "folder_name",
     "group",
     "grouped_name",
+    "held",
+    "hold",
+    "holding",
     "later",
     "parse_json",
     "parse_yaml",
@@ -44,9 +57,15 @@ __all__ = [
     "read_rows",
     "read_yaml",
     "regrouped",
+    "remove",
+    "renewed_parts",
     "require_file",
     "require_folder",
+    "require_own",
+    "scratch_folder",
     "seed_of",
+    "share",
+    "state_beside",
     "typed",
     "versions",
     "write_json",

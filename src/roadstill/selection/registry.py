@@ -12,6 +12,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 from roadstill.errors import UserError
+from roadstill.names import dotted, path_of
 from roadstill.selection.base import JointSelector, Maker, Picker, Selector
 from roadstill.selection.confident import Confident
 from roadstill.selection.distinct import THRESHOLD, Distinct
@@ -53,6 +54,7 @@ SELECTORS: Mapping[str, Callable[..., Any]] = {
 }
 """Selectors by the names that recipes and the command line give them; `make_selector` makes one."""
 
+_SHIPPED = frozenset(path_of(kind.func if isinstance(kind, partial) else kind) for kind in SELECTORS.values())
 DISTINCT = "distinct"
 NEEDS = ("features", "predict", "student", "forgetting")
 _TOOLS = (*NEEDS, "teacher", "reference")
@@ -67,7 +69,7 @@ def find_selector(name: str) -> tuple[Callable[..., Any], float | None]:
     ``distinct:NAME`` has the default threshold, ``distinct:0.8:NAME`` another; ``NAME`` alone keeps all images.
 
     Raises:
-        UserError: neither a known name nor the dotted path of a class.
+        UserError: neither a known name nor the dotted path of a class, or one that is not trusted.
     """
     *before, inner = name.split(":")
     threshold = None
@@ -80,15 +82,15 @@ def find_selector(name: str) -> tuple[Callable[..., Any], float | None]:
         inner = name
     if inner in SELECTORS:
         return SELECTORS[inner], threshold
-    from roadstill.names import dotted
-
     try:
-        kind = dotted(inner)
+        kind = dotted(inner, "selector", _SHIPPED)
         inspect.signature(kind)
-    except (ValueError, TypeError):
-        names = ", ".join(SELECTORS)
+    except UserError:
+        raise
+    except (ValueError, TypeError) as error:
+        names, why = ", ".join(SELECTORS), f" ({error})" if "." in inner else ""
         raise UserError(
-            f"selector {name!r} is unknown; choose one of {names}, any of them after '{DISTINCT}:' to leave out "
+            f"selector {name!r} is unknown{why}; choose one of {names}, any of them after '{DISTINCT}:' to leave out "
             "near-duplicates, or the dotted path of a class"
         ) from None
     found: Callable[..., Any] = kind

@@ -18,9 +18,11 @@ from roadstill.imagesets import ImageSet
 from roadstill.names import Settings
 from roadstill.parallel import Shard
 from roadstill.protocols import ProtocolName
+from roadstill.runs import holding
 from roadstill.sources.csv.config import CsvConfig
 
 
+@holding()
 def world(
     out: Path,
     *,
@@ -35,7 +37,7 @@ def world(
     """Makes a built-in driving world: synthetic logs, maps and pictures in NAVSIM's layout.
 
     Args:
-        out: folder to make.
+        out: folder to make; a second call with the same settings draws the pictures that are missing.
         drives: number of drives, several logs each.
         seed: seed of everything random; 9000 and above are reserved for confirmation.
         group: name of the towns, lights and weathers: demo or pretrain.
@@ -52,6 +54,7 @@ def world(
     return f"{out}: {drives} synthetic drives, {drawn:,} pictures {height_px} pixels high"
 
 
+@holding(shared_by="shard")
 def index(
     data: Path,
     out: Path,
@@ -192,6 +195,7 @@ def _verified(index: Path, parts: list[str], sensors: Path | None, archives: lis
     return f"{found}\n{lacking if found.lacking else 'no picture is missing'}"
 
 
+@holding(shared_by="shard")
 def prepare(
     index: Path,
     out: Path,

@@ -1,13 +1,14 @@
 """Verbs that judge: train, evaluate, compare."""
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Literal
 
 from roadstill.agents import AgentConfig
 from roadstill.errors import UserError
+from roadstill.runs import holding, require_own, scratch_folder
 
 
+@holding()
 def train(
     images: Path,
     out: Path,
@@ -31,6 +32,7 @@ def train(
     from roadstill.agents import train_agent
     from roadstill.imagesets import open_imageset
 
+    require_own(out, "agent.json")
     watched = None if dev is None else open_imageset(dev)
     pictures = open_imageset(images)
     made = train_agent(pictures, config=agent, seed=seed, dev=watched, looks=looks)
@@ -39,6 +41,7 @@ def train(
     return line if made.chosen is None else f"{line}; {out / 'chosen'}: after {made.chosen.about['chosen_step']}"
 
 
+@holding()
 def evaluate(
     agent: Path,
     images: Path,
@@ -63,6 +66,8 @@ def evaluate(
     from roadstill.evaluation import note_outcome, open_test, run_of
     from roadstill.imagesets import open_imageset
 
+    if out:
+        require_own(out, "run.json")
     trained, pictures = open_agent(agent), open_imageset(images)
     book = ledger or images.parent / "test_ledger.jsonl"
     is_test = pictures.about.get("split") == "test"
@@ -82,6 +87,7 @@ def evaluate(
     )
 
 
+@holding()
 def compare(
     what: list[Path],
     *,
@@ -121,6 +127,8 @@ def compare(
         if not proof.passed:
             raise RuntimeError(str(proof))
         return str(proof)
+    if out and out.is_dir():
+        raise UserError(f"{out} is a folder; name a file with --out")
     if not what:
         raise UserError(
             "name a folder of runs (made by evaluate --out), or two image sets and --test; see roadstill compare --help"
@@ -130,8 +138,8 @@ def compare(
             raise UserError(
                 "image sets need --test, the test part (made by prepare) that their agents are evaluated on"
             )
-        with TemporaryDirectory() as folder:
-            sets = [_as_set(path, test, Path(folder)) for path in what]
+        with scratch_folder() as folder:
+            sets = [_as_set(path, test, folder) for path in what]
             comparison = compare_sets(
                 sets, test, dev=dev, config=agent, seeds=seeds, baseline=baseline, bounds=bounds or [],
                 cluster_by=cluster_by, workers=workers,

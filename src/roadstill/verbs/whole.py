@@ -101,9 +101,11 @@ def report(run: Path) -> str:
         run: folder made by run or demo.
     """
     from roadstill.report import write_report
-    from roadstill.runs import require_folder
+    from roadstill.runs import hold, require_folder
 
-    return str(write_report(require_folder(run, "a run folder, made by run or demo")))
+    require_folder(run, "a run folder, made by run or demo")
+    with hold(run / "report.html"):  # not the folder: a report may be written while the run goes on
+        return str(write_report(run))
 
 
 def _given(**options: Any) -> dict[str, Any]:
