@@ -4,13 +4,13 @@ The authors' archives, packed or unpacked (``cifar-10-batches-bin``, ``cifar-10-
 files. At most one batch, 31 MB, is in memory at a time.
 """
 
-import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from roadstill.errors import UserError
+from roadstill.sources.archives import is_archive
 from roadstill.sources.cifar10 import parquet
 from roadstill.sources.cifar10.batch import CLASS_NAMES, Batch, read_names, read_pickle, read_records
 from roadstill.sources.cifar10.files import ArchiveFiles, FolderFiles
@@ -114,10 +114,7 @@ def _folder(path: Path, about: _Form) -> Path | None:
 
 
 def _is_archive(path: Path) -> bool:
-    try:
-        return path.name.endswith((".tar.gz", ".tgz", ".tar")) or tarfile.is_tarfile(path)
-    except OSError:
-        return False
+    return path.name.endswith((".tar.gz", ".tgz", ".tar")) or is_archive(path)
 
 
 def _checksum(archive: ArchiveFiles, form: str) -> str:
