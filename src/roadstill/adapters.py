@@ -11,6 +11,7 @@ from roadstill.errors import UserError
 from roadstill.learning.loops import generator_of
 from roadstill.networks.dit import DiT, LabelEmbed
 from roadstill.networks.kinds import Network, network_of
+from roadstill.runs import check_ranges
 
 _LORA = "default"
 
@@ -82,6 +83,9 @@ class LoRA:
     train_label_table: bool = False
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
     def apply(self, network: nn.Module) -> list[str]:
         """Wraps the target layers; what was trainable before stays so."""
         from peft import LoraConfig, inject_adapter_in_model
@@ -151,10 +155,11 @@ def renew_labels(network: nn.Module, num_classes: int, *, like: Sequence[int] | 
         raise UserError(f"labels.rows {list(like)} reach beyond the base's {len(old) - 1} rows; choose among those")
     rows = old[:-1] if like is None else old[list(like)]
     table = LabelEmbed(num_classes, network.hidden_size)
-    spread = rows.std() if rows.numel() > 1 else rows.new_ones(())
-    noise = torch.randn((num_classes, old.shape[1]), generator=generator_of("label rows", seed))
-    table.embedding_table.weight[:-1] = rows.mean(0) + 0.1 * spread * noise
-    table.embedding_table.weight[-1] = old[-1]
+    if not old.is_meta:
+        spread = rows.std() if rows.numel() > 1 else rows.new_ones(())
+        noise = torch.randn((num_classes, old.shape[1]), generator=generator_of("label rows", seed))
+        table.embedding_table.weight[:-1] = rows.mean(0) + 0.1 * spread * noise
+        table.embedding_table.weight[-1] = old[-1]
     network.y_embedder, network.num_classes = table, num_classes
 
 

@@ -70,8 +70,8 @@ def test_the_file_brings_everything_back(codec, tmp_path):
         (lambda t, m: (t | {"std": torch.zeros(3)}, m), "shape"),
         (lambda t, m: (t | {"mean": t["mean"] * float("nan")}, m), "finite"),
         (lambda t, m: (t, {"roadstill": m["roadstill"].replace("roadstill-codec-1", "other")}), "format"),
-        (lambda t, m: (t, {"roadstill": m["roadstill"].replace("width", "depth")}), "configuration"),
-        (lambda t, m: (t, {"roadstill": "no JSON"}), "format"),
+        (lambda t, m: (t, {"roadstill": m["roadstill"].replace("width", "depth")}), "the setting depth"),
+        (lambda t, m: (t, {"roadstill": "no JSON"}), "metadata cannot be read as JSON"),
         (lambda t, m: (t, None), "format"),
     ],
 )
@@ -181,7 +181,7 @@ def test_a_damaged_autoencoder_is_named_in_one_line(tmp_path):
 
     folder, weights = saved("cut")
     weights.write_bytes(weights.read_bytes()[:-100])
-    with pytest.raises(UserError, match="cannot be opened"):
+    with pytest.raises(UserError, match="cannot be read as safetensors"):
         load_codec(folder)
     for change, message in (
         (lambda t: t | {"spare": torch.zeros(1)}, "spare"),

@@ -92,10 +92,10 @@ def test_damage_is_named(images, codec, tmp_path):
         store.draw([11])
     about = json.loads((store.root / "latents.json").read_text())
     (store.root / "latents.json").write_text(json.dumps(about | {"num_rows": 12}))
-    with pytest.raises(UserError, match="disagree"):
+    with pytest.raises(UserError, match=r"labels\.safetensors: labels has the shape 11, not 12; encode the set again"):
         open_latents(store.root)
     (store.root / "latents.json").write_text(json.dumps(about | {"shape": [4, 2, 8]}))
-    with pytest.raises(UserError, match="no latents of shape"):
+    with pytest.raises(UserError, match="mean has the shape 11 x 4 x 4 x 4, not 11 x 4 x 2 x 8; encode"):
         open_latents(store.root).draw([0])
     (store.root / "latents.json").write_text(json.dumps(about))
     (store.root / "moments-00000.safetensors").unlink()
@@ -103,6 +103,60 @@ def test_damage_is_named(images, codec, tmp_path):
         open_latents(store.root)
     with pytest.raises(UserError, match="does not exist"):
         open_latents(tmp_path / "nowhere")
+
+
+def flipped(path, at=-1):
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+def test_a_flipped_bit_is_noticed_when_the_shard_is_first_read(images, codec, tmp_path):
+    shard_bytes = 3 * 2 * int(np.prod(codec.latent_shape(16)))
+    store = encode_imageset(images, codec, tmp_path / "latents", shard_bytes=shard_bytes)
+    flipped(store.root / "moments-00001.safetensors")
+    store = open_latents(store.root)
+    store.draw([0, 2, 6])
+    with pytest.raises(UserError, match=r"moments-00001\.safetensors is damaged.*; make it again"):
+        store.draw([4])
+    flipped(store.root / "labels.safetensors", at=-16)
+    with pytest.raises(UserError, match=r"labels\.safetensors is damaged"):
+        open_latents(store.root)
+
+
+def test_a_store_of_an_older_version_opens_and_its_damage_is_noticed(images, codec, tmp_path):
+    store = encode_imageset(images, codec, tmp_path / "latents")
+    about = json.loads((store.root / "latents.json").read_text())
+    (store.root / "latents.json").write_text(
+        json.dumps({name: value for name, value in about.items() if name not in ("shards", "labels")})
+    )
+    old = open_latents(store.root)
+    assert torch.equal(old.draw(range(11)), store.draw(range(11)))
+    flipped(store.root / "labels.safetensors", at=-16)
+    with pytest.raises(UserError, match=r"latents is damaged: its files are not those"):
+        open_latents(store.root).draw([0])
+
+
+def test_moments_that_are_not_finite_or_negative_are_refused(images, tmp_path):
+    class Odd(_Spread):
+        value = float("nan")
+
+        def encode(self, pixels):
+            moments = super().encode(pixels)
+            if self.value:
+                moments.std[-1] = self.value
+            return moments
+
+    torch.manual_seed(0)
+    codec = Odd(CodecConfig(latent_channels=4, width=8))
+    for value in (float("nan"), float("inf"), 1e6):
+        codec.value = value
+        with pytest.raises(UserError, match=r"images/1_brake/000000\.png: its latent is not finite, or beyond half"):
+            encode_imageset(images, codec, tmp_path / "latents", batch_size=2)
+    assert not (tmp_path / "latents").exists()
+    codec.value = -0.5
+    with pytest.raises(UserError, match="negative deviation"):
+        encode_imageset(images, codec, tmp_path / "latents").draw([0])
 
 
 MILLION = """

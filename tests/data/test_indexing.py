@@ -11,11 +11,12 @@ import yaml
 from PIL import Image
 
 from roadstill.cli import main
-from roadstill.data.indexing import IndexConfig, index_data, open_index
+from roadstill.data.indexing import IndexConfig, index_data
 from roadstill.data.thesis_counts import beside_thesis
 from roadstill.errors import UserError
 from roadstill.frames import open_frames
 from roadstill.frames.filters import FrameFilter, SceneFilter, Sieve
+from roadstill.frames.splits import open_index
 from roadstill.parallel import Shard
 from roadstill.pipeline import Road
 from roadstill.pipeline.data import make_index, make_sets, make_world

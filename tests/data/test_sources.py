@@ -9,12 +9,13 @@ import pytest
 import yaml
 
 from roadstill.cli import main
-from roadstill.data.indexing import IndexConfig, index_data, open_index
+from roadstill.data.indexing import IndexConfig, index_data
 from roadstill.data.sources import SOURCES, find_source, has_pictures_only, open_frames_of
 from roadstill.data.storing import TablesSource
 from roadstill.errors import UserError
 from roadstill.frames import open_frames
 from roadstill.frames.filters import FrameFilter
+from roadstill.frames.splits import open_index
 from roadstill.imagesets import open_imageset
 from roadstill.pipeline.data import make_index
 from roadstill.pipeline.road import Road

@@ -9,8 +9,8 @@ import yaml
 from made import picture_set
 
 from roadstill.cli import main
-from roadstill.learning.loops import read_tensors, write_tensors
 from roadstill.weights import shipped
+from roadstill.weights.tensors import read_tensors, write_tensors
 
 CLIMBING = ["../../../x", "/tmp/roadstill-x", "a/b", ".x", "..", "a\\b", "x\ny"]
 

@@ -102,7 +102,7 @@ def test_a_tensor_beyond_its_numbers_is_refused(tmp_path):
     ("change", "message"),
     [
         ({"img_resolution": 2**20}, "img_resolution is 1048576"),
-        ({"model_channels": 24}, "missing|wrong shape"),
+        ({"model_channels": 24}, "missing|has the shape"),
         ({"num_blocks": 2}, "8 missing|missing"),
         ({"encoder_type": "skip"}, "only those of ddpmpp and ncsnpp"),
         ({"channel_mult": [1, 99]}, "wider than supported"),

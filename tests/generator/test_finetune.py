@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from roadstill.adapters import DiffFit, Full, LoRA
 from roadstill.codecs.latents import LatentStore, open_latents
+from roadstill.codecs.shards import write_latents
 from roadstill.denoisers.base import Sampling
 from roadstill.errors import UserError
 from roadstill.generator import finetune as loop
@@ -21,11 +22,11 @@ from roadstill.generator.assembly import criteria_of, schedule_of
 from roadstill.generator.checkpoints import export_base, load_denoiser
 from roadstill.generator.config import Ema, FinetuneConfig, Labels, Minimax, Term
 from roadstill.generator.finetune import finetune
-from roadstill.learning.loops import balanced_rows, rate_at, rows_of_step, write_tensors
+from roadstill.learning.loops import balanced_rows, rate_at, rows_of_step
 from roadstill.networks.dit import DiT
 from roadstill.networks.interchange import to_diffusers
 from roadstill.networks.kinds import NetworkConfig
-from roadstill.runs import digest_of, read_metrics, write_json
+from roadstill.runs import read_metrics
 from roadstill.schedules import linear, spoon_cosine
 
 pytestmark = pytest.mark.usefixtures("trusted")
@@ -39,12 +40,9 @@ def store_at(folder, num=24, classes=("not_brake", "brake"), std=0.1, codec="cod
     rng = np.random.default_rng(0)
     labels = np.sort(np.arange(num) % 3 % len(classes)).astype(np.int64)
     mean = rng.normal(size=(num, 4, 4, 4)).astype(np.float16) * 0.3 + (2 * labels[:, None, None, None] - 1)
-    folder.mkdir()
-    write_tensors(folder / "moments-00000.safetensors", {"mean": torch.from_numpy(mean).half()})
-    write_tensors(folder / "labels.safetensors", {"labels": torch.from_numpy(labels)})
-    record = {"format": "roadstill-latents-1", "class_names": classes, "shape": [4, 4, 4], "std": std}
-    record |= {"num_rows": num, "shard_rows": num, "num_shards": 1, "digest": digest_of([num, classes, codec])}
-    write_json(folder / "latents.json", record | {"about": {"codec": codec}})
+    shard = {"mean": torch.from_numpy(mean).half()}
+    about = {"codec": codec, "classes": classes}
+    write_latents(folder, [(shard, std)], labels, class_names=classes, shard_rows=num, about=about)
     return open_latents(folder)
 
 
@@ -185,9 +183,26 @@ def test_new_classes_get_rows_near_the_mean_and_the_null_row_stays(latents, base
 
 
 def test_label_rows_choose_rows_of_the_base(latents, base, tmp_path):
+    turned = store_at(tmp_path / "turned", classes=("brake", "not_brake"))
     config = FinetuneConfig(steps=1, batch_size=4, labels=Labels(rows=(1, 0)))
-    out = finetune(latents, base=base, out=tmp_path / "run", config=config, seed=0)
+    out = finetune(turned, base=base, out=tmp_path / "run", config=config, seed=0)
     assert load_denoiser(out).label_rows == (1, 0)
+    # What stands on it must name the same rows again.
+    plain = FinetuneConfig(steps=1, batch_size=4)
+    with pytest.raises(UserError, match=r"'brake' would take the row of another class; give labels.rows \[1, 0\]"):
+        finetune(turned, base=out, out=tmp_path / "more", config=plain, seed=0)
+    finetune(turned, base=out, out=tmp_path / "more", config=config, seed=0)
+
+
+@pytest.mark.parametrize("rows", [None, (0, 1)])
+def test_names_that_the_base_knows_by_other_rows_are_refused_with_the_right_ones(base, tmp_path, rows):
+    turned = store_at(tmp_path / "turned", classes=("brake", "not_brake"))
+    config = FinetuneConfig(steps=1, batch_size=4, labels=Labels(rows=rows))
+    with pytest.raises(UserError, match=r"in another order: 'brake' would take .*; give labels.rows \[1, 0\]"):
+        finetune(turned, base=base, out=tmp_path / "run", config=config, seed=0)
+    mean = FinetuneConfig(steps=1, batch_size=4, labels=Labels(init="mean"))
+    finetune(turned, base=base, out=tmp_path / "run", config=mean, seed=0)
+    finetune(store_at(tmp_path / "new", classes=("a", "b")), base=base, out=tmp_path / "other", config=config, seed=0)
 
 
 def test_the_base_may_move_but_not_change(latents, base, tmp_path):
@@ -215,7 +230,9 @@ def test_wrong_files_are_named(latents, base, tmp_path):
         from safetensors import safe_open
 
         with safe_open(base, "pt") as file:
-            save_file(damage, tmp_path / "bad.safetensors", file.metadata())
+            about = json.loads(file.metadata()["roadstill"])
+        del about["tensors"]  # the digest, as in files of older versions
+        save_file(damage, tmp_path / "bad.safetensors", {"roadstill": json.dumps(about)})
         with pytest.raises(UserError, match=message):
             load_denoiser(tmp_path / "bad.safetensors")
     with pytest.raises(UserError, match="empty"):

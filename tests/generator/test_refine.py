@@ -139,7 +139,7 @@ def test_closeness_keeps_pictures_where_they_were(codec, tmp_path):
 def test_what_does_not_fit_is_refused(codec, tmp_path):
     real = colours(tmp_path / "real", 8)
     others = colours(tmp_path / "others", 8, classes=("a", "b"))
-    with pytest.raises(UserError, match="has the classes a, b"):
+    with pytest.raises(UserError, match=r"has the classes \[a, b\]"):
         refine(others, real, codec, agent=AGENT, config=Refinement(), seed=0, out=tmp_path / "out")
     one_class = real.subset(np.flatnonzero(real.labels == 0))
     with pytest.raises(UserError, match="a class has no image"):

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, get_args
 from roadstill.agents.named import PROTOCOLS
 from roadstill.agents.networks import check_name
 from roadstill.errors import UserError
-from roadstill.runs import later
+from roadstill.runs import Range, check_ranges, later
 
 Optimiser = Literal["adamw", "sgd"]
 Augment = Literal["none", "dsa", "cutmix", "flip_crop"]
@@ -93,12 +93,9 @@ class AgentConfig:
         for name, allowed in choices.items():
             if (value := getattr(self, name)) not in allowed:
                 raise UserError(f"{name} is {value!r}; take {' or '.join(map(repr, allowed))}")
-        if not self.temperature > 0 or (self.labels == "hard" and self.temperature != 1):
-            raise UserError(f"temperature is {self.temperature}; it must be above 0, and 1 for hard labels")
-        if min(self.steps, self.batch_size) < 1 or (self.image_px is not None and self.image_px < 8):
-            raise UserError(
-                f"agent: steps {self.steps}, batch_size {self.batch_size}, image_px {self.image_px} are too small"
-            )
+        check_ranges(self, decay=Range(0, 1, above=True))
+        if self.labels == "hard" and self.temperature != 1:
+            raise UserError(f"temperature is {self.temperature}; it must be 1 for hard labels")
         object.__setattr__(self, "decay_at", tuple(self.decay_at))
         self._check_training()
 
@@ -109,17 +106,12 @@ class AgentConfig:
             UserError: such a value or setting.
         """
         own = {each.name: each.default for each in fields(self)}
-        if self.epochs is not None and self.epochs < 1:
-            raise UserError(f"epochs is {self.epochs}; it must be at least 1")
         if self.epochs is not None and self.steps != own["steps"]:
             raise UserError(
                 f"epochs {self.epochs} and steps {self.steps} both set the length of training; give one of them"
             )
-        if not 0 <= self.momentum < 1 or not 0 < self.decay <= 1 or not 0 <= self.cutmix_probability <= 1:
-            raise UserError(f"momentum {self.momentum} must be from 0 to below 1, decay {self.decay} above 0 up to 1, "
-                            f"cutmix_probability {self.cutmix_probability} from 0 to 1")  # fmt: skip
-        if any(not 0 < share < 1 for share in self.decay_at) or list(self.decay_at) != sorted(self.decay_at):
-            raise UserError(f"decay_at is {list(self.decay_at)}; it must hold rising shares between 0 and 1")
+        if list(self.decay_at) != sorted(self.decay_at):
+            raise UserError(f"decay_at is {list(self.decay_at)}; it must hold rising shares")
         for name, obeyed, by in (
             ("momentum", self.optimiser == "sgd", "optimiser sgd"),
             ("decay", bool(self.decay_at), "decay_at"),

@@ -12,7 +12,7 @@ from roadstill.agents.agent import Agent
 from roadstill.agents.config import AgentConfig
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
-from roadstill.runs import digest_of
+from roadstill.runs import digest_of, same_classes
 
 SOFT_LABEL, WEIGHT = "soft_label", "weight"
 
@@ -124,10 +124,7 @@ def soften(images: ImageSet, teacher: Agent) -> ImageSet:
     Raises:
         UserError: the teacher has other classes, or was trained on pictures of another size.
     """
-    if teacher.class_names != images.class_names:
-        raise UserError(
-            f"the teacher has the classes {list(teacher.class_names)}, {images.root} has {list(images.class_names)}"
-        )
+    same_classes(teacher.class_names, images.class_names, of="the teacher", to=images.root)
     rows = teacher.predict_set(images).tolist()
     facts = [{**fact, SOFT_LABEL: row} for fact, row in zip(images.facts, rows, strict=True)]
     return replace(images, facts=facts, about={**images.about, "soft_labels": {"teacher": teacher.digest}})

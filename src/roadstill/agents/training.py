@@ -20,7 +20,7 @@ from roadstill.agents.targets import Targets, read_targets
 from roadstill.agents.watch import DevWatch
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
-from roadstill.runs import seed_of
+from roadstill.runs import same_classes, seed_of
 
 Watch: TypeAlias = Callable[[NDArray[np.int64], Tensor], None]
 
@@ -110,6 +110,7 @@ def train_agent(
     network = build_network(config, images.num_classes, seed, images.size_px).to(device).train()
     best = None
     if dev is not None:
+        same_classes(dev.class_names, images.class_names, of=dev.root, to=images.root)
         steps = config.num_steps(len(images))
         if plateau:
             looks = -(-steps // steps_per_epoch(len(images), config.batch_size))
@@ -125,6 +126,7 @@ def train_agent(
         "initial_weights": network.origin,
         "last_loss": round(last_loss, 6),
         "trained_parameters": sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad),
+        "trained_on": images.footprint.as_record(),
     }
     if targets_digest is not None:
         about["targets"] = targets_digest

@@ -4,33 +4,24 @@ from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from roadstill.codecs.latents import FORMAT, LatentStore, open_latents
+from roadstill.codecs.latents import LatentStore, open_latents
+from roadstill.codecs.shards import write_latents
 from roadstill.denoisers.labelled import LabelledDenoiser
-from roadstill.learning.loops import write_tensors
-from roadstill.runs import write_json
 
 
 def latents_at(folder: Path, num: int, shape: tuple[int, ...], num_classes: int) -> LatentStore:
     """Random latents of ``num_classes`` classes on disk."""
-    folder.mkdir()
-    write_tensors(folder / "moments-00000.safetensors", {"mean": torch.randn(num, *shape).half()})
-    write_tensors(folder / "labels.safetensors", {"labels": torch.arange(num) % num_classes})
-    record = {
-        "format": FORMAT,
-        "class_names": [str(label) for label in range(num_classes)],
-        "shape": list(shape),
-        "std": 0.1,
-        "num_rows": num,
-        "shard_rows": num,
-        "num_shards": 1,
-        "digest": "0" * 16,
-        "about": {},
-    }
-    write_json(folder / "latents.json", record)
+    shard = {"mean": torch.randn(num, *shape).half()}
+    labels = np.arange(num) % num_classes
+    write_latents(
+        folder, [(shard, 0.1)], labels, class_names=[str(label) for label in range(num_classes)], shard_rows=num,
+        about={},
+    )  # fmt: skip
     return open_latents(folder)
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass
+from inspect import signature
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -21,11 +22,15 @@ def completed(function: Callable[..., Any], arguments: Sequence[str]) -> list[st
     ``--flag`` stands for ``--flag true``; ``--names a b`` and ``--names a,b`` for ``--names '["a", "b"]'``; hyphens for
     underscores. All this holds for options within a configuration, too (``--sampling.guidance-interval 0,0.5``). Words
     before the first option are one list if that is what the function takes first. A configuration that has named forms
-    takes their names: ``--agent dc``. Settings that have moved into a group are also found under their old names.
+    takes their names: ``--agent dc``. Settings that have moved into a group are also found under their old names. The
+    first option may be given as a word, if it stands where an argument would: ``doctor RUN``.
     """
     hints = get_type_hints(function)
     out: list[str] = []
     rest = list(arguments)
+    first = next(iter(signature(function).parameters.values()))
+    if first.default is not first.empty and first.kind is first.POSITIONAL_OR_KEYWORD and rest and rest[0][:1] != "-":
+        rest[0] = f"--{first.name}={rest[0]}"
     if item_of(next(iter(hints.values()))) is not None:
         words = list(takewhile(lambda word: not word.startswith("-"), rest))
         rest = rest[len(words) :]

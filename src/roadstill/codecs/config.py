@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from roadstill.codecs.small import CodecConfig
+from roadstill.runs import check_ranges
 
 
 @dataclass(frozen=True)
@@ -48,3 +49,6 @@ class CodecTraining:
     held_out: int = 32
     log_every: int = 100
     save_every: int = 500
+
+    def __post_init__(self) -> None:
+        check_ranges(self)

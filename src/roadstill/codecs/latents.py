@@ -4,7 +4,7 @@ Stored are mean (and, where it differs from cell to cell, standard deviation) as
 anew in each training step, as if the codec ran in the loop (method 1.1).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,18 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from roadstill.codecs import Codec, from_pixels
+from roadstill.codecs.shards import FORMAT, LABELS, REMEDY, LatentsRecord, shard_name, write_latents
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
-from roadstill.learning.loops import evenly, read_tensors, write_tensors
+from roadstill.learning.loops import evenly
 from roadstill.runs import (
-    Count,
-    Digest,
-    Pixels,
-    WithClasses,
     atomic_path,
     digest_file,
     digest_of,
@@ -32,23 +28,10 @@ from roadstill.runs import (
     read_record,
     require_folder,
     require_own,
-    write_json,
 )
+from roadstill.weights.tensors import is_finite, open_tensors, require_digest, require_shapes
 
-FORMAT = "roadstill-latents-1"
 SHARD_BYTES = 64 * 2**20
-
-
-class _LatentsRecord(WithClasses, kw_only=True, frozen=True):
-    """``latents.json``."""
-
-    shape: tuple[Pixels, Pixels, Pixels]
-    std: float | None
-    num_rows: Count
-    shard_rows: Count
-    num_shards: Count
-    digest: Digest
-    about: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -65,6 +48,7 @@ class LatentStore:
         num_shards: number of shards.
         digest: depends on image set, codec and every shard's bytes.
         about: digests of image set and codec, size of the pictures.
+        shards: digest of each shard; None if an older version wrote them, which recorded one for all.
     """
 
     root: Path
@@ -76,6 +60,7 @@ class LatentStore:
     num_shards: int
     digest: str
     about: dict[str, Any] = field(default_factory=dict)
+    shards: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -93,13 +78,17 @@ class LatentStore:
         return mean + std * torch.randn(mean.shape, generator=generator)
 
     def moment(self, name: str, indices: Sequence[int] | NDArray[np.int64]) -> Tensor:
-        """The stored ``mean`` or ``std`` of the named rows, float32 ``[len(indices), c, h, w]``."""
+        """The stored ``mean`` or ``std`` of the named rows, float32 ``[len(indices), c, h, w]``.
+
+        Raises:
+            UserError: a row that is not there, or a shard that is damaged.
+        """
         out = torch.empty((len(indices), *self.shape))
         for row, index in enumerate(indices):
             if not 0 <= index < len(self):
                 raise UserError(f"{self.root}: row {index} is not in 0..{len(self) - 1}")
             shard, at = divmod(int(index), self.shard_rows)
-            out[row] = self._maps[shard][name][at]
+            out[row] = self._shard(shard)[name][at]
         return out
 
     @cached_property
@@ -114,25 +103,35 @@ class LatentStore:
             means[self.labels[rows[0]]] = self.moment("mean", evenly(rows, limit)).mean(0)
         return means
 
+    def _shard(self, number: int) -> dict[str, Tensor]:
+        """A shard's tensors, views of a memory-mapped file: pages come in when touched and can go again."""
+        if number not in self._maps:
+            path = self.root / shard_name(number)
+            if self.shards is not None:
+                require_digest(path, self.shards[number])
+            elif not self._maps:
+                self._check_all()
+            file = open_tensors(path, "latents")
+            require_shapes(file.shapes, self._shapes(number), path, REMEDY)
+            checked = file.tensors()
+            if "std" in checked and float(checked["std"].min()) < 0:
+                raise UserError(f"{path} holds a negative deviation; {REMEDY}")
+            self._maps[number] = file.unchecked()
+        return self._maps[number]
+
+    def _shapes(self, number: int) -> dict[str, tuple[int, ...]]:
+        rows = min(self.shard_rows, len(self) - number * self.shard_rows)
+        return dict.fromkeys(("mean",) if self.std is not None else ("mean", "std"), (rows, *self.shape))
+
     @cached_property
-    def _maps(self) -> list[dict[str, Tensor]]:
-        # The tensors are views of memory-mapped files: pages come in when touched and can go again.
-        return [_map_shard(self.root / _shard_name(number), self.shape) for number in range(self.num_shards)]
+    def _maps(self) -> dict[int, dict[str, Tensor]]:
+        return {}
 
-
-def _shard_name(number: int) -> str:
-    return f"moments-{number:05d}.safetensors"
-
-
-def _map_shard(path: Path, shape: tuple[int, int, int]) -> dict[str, Tensor]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{path} cannot be read ({error}); encode the set again") from None
-    if "mean" not in tensors or any(tuple(tensor.shape[1:]) != shape for tensor in tensors.values()):
-        raise UserError(f"{path} holds no latents of shape {shape}; encode the set again")
-    return tensors
+    def _check_all(self) -> None:
+        """Checks the files of an older version, which recorded one digest for all of them."""
+        found = [digest_file(self.root / shard_name(number)) for number in range(self.num_shards)]
+        if digest_of([self.about, found, digest_file(self.root / LABELS)]) != self.digest:
+            raise UserError(f"{self.root} is damaged: its files are not those that latents.json tells of; {REMEDY}")
 
 
 @holding()
@@ -151,31 +150,17 @@ def encode_imageset(
     require_own(out, "latents.json")
     shape = codec.latent_shape(images.size_px)
     shard_rows = max(1, shard_bytes // (2 * int(np.prod(shape))))
-    device = codec.device
-    digests: list[str] = []
-    constant: float | None = None
-    with atomic_path(out) as folder:
-        folder.mkdir(parents=True)
+
+    def shards() -> Iterator[tuple[dict[str, Tensor], float | None]]:
         for start in range(0, len(images), shard_rows):
             rows = np.arange(start, min(start + shard_rows, len(images)))
-            tensors, constant = _encode_rows(images, rows, codec, shape, batch_size, device)
-            path = folder / _shard_name(len(digests))
-            write_tensors(path, tensors)
-            digests.append(digest_file(path))
-        write_tensors(folder / "labels.safetensors", {"labels": torch.from_numpy(images.labels.copy())})
-        about = {"images": images.digest, "codec": codec.digest, "size_px": images.size_px}
-        record = {
-            "format": FORMAT,
-            "class_names": images.class_names,
-            "shape": shape,
-            "std": constant,
-            "num_rows": len(images),
-            "shard_rows": shard_rows,
-            "num_shards": len(digests),
-            "digest": digest_of([about, digests, digest_file(folder / "labels.safetensors")]),
-            "about": about,
-        }
-        write_json(folder / "latents.json", record)
+            yield _encode_rows(images, rows, codec, shape, batch_size)
+
+    about = {"images": images.digest, "codec": codec.digest, "size_px": images.size_px}
+    with atomic_path(out) as folder:
+        write_latents(
+            folder, shards(), images.labels, class_names=images.class_names, shard_rows=shard_rows, about=about
+        )
     return open_latents(out)
 
 
@@ -186,20 +171,25 @@ def _encode_rows(
     codec: Codec,
     shape: tuple[int, int, int],
     batch_size: int,
-    device: torch.device,
 ) -> tuple[dict[str, Tensor], float | None]:
     """One shard's tensors, and the standard deviation where it is the same for all cells."""
     tensors = {"mean": torch.empty((len(rows), *shape), dtype=torch.float16)}
     constant: float | None = None
     for start in range(0, len(rows), batch_size):
         chosen = rows[start : start + batch_size]
-        moments = codec.encode(from_pixels(torch.from_numpy(images.pixels(chosen))).to(device))
+        moments = codec.encode(from_pixels(torch.from_numpy(images.pixels(chosen))).to(codec.device))
         part = slice(start, start + len(chosen))
         tensors["mean"][part] = moments.mean.to("cpu", torch.float16)
         if moments.std.numel() == 1:
             constant = float(moments.std)
         else:
             tensors.setdefault("std", torch.empty_like(tensors["mean"]))[part] = moments.std.to("cpu", torch.float16)
+        if not all(is_finite(tensor[part]) for tensor in tensors.values()):
+            wrong = next(at for at in range(len(rows)) if not all(is_finite(each[at]) for each in tensors.values()))
+            raise UserError(
+                f"{images.root / images.files[int(rows[wrong])]}: its latent is not finite, or beyond half precision; "
+                "take another codec"
+            )
     return tensors, constant
 
 
@@ -207,16 +197,21 @@ def open_latents(path: Path | str) -> LatentStore:
     """Opens a latent store.
 
     Raises:
-        UserError: missing, foreign or damaged files, or labels that the class names do not cover.
+        UserError: missing, foreign or damaged files, or labels that the class names do not cover. Of the shards only
+            the names are looked at; each is checked when it is first read.
     """
     root = require_folder(Path(path), "latents (a folder with latents.json, made by encode)")
-    record = read_record(root / "latents.json", _LatentsRecord, "encode the set again", format=FORMAT)
-    tensors, _ = read_tensors(root / "labels.safetensors", "the labels of the latents")
-    labels = tensors["labels"].numpy().copy()
+    record = read_record(root / "latents.json", LatentsRecord, REMEDY, format=FORMAT)
     rows, shards, names = record.num_rows, record.num_shards, record.class_names
-    if len(labels) != rows or shards * record.shard_rows < rows or (labels >= len(names)).any() or (labels < 0).any():
-        raise UserError(f"{root}: labels, shards and latents.json disagree; encode the set again")
-    missing = [_shard_name(number) for number in range(shards) if not (root / _shard_name(number)).is_file()]
+    file = open_tensors(root / LABELS, "the labels of the latents")
+    if record.labels is not None:
+        require_digest(file.path, record.labels)
+    require_shapes(file.shapes, {"labels": (rows,)}, file.path, REMEDY)
+    stored = file.tensors()["labels"]
+    if stored.dtype != torch.int64 or int(stored.min()) < 0 or int(stored.max()) >= len(names):
+        raise UserError(f"{file.path}: labels are not 0 to {len(names) - 1}, as latents.json has it; {REMEDY}")
+    labels = stored.numpy().copy()
+    missing = [shard_name(number) for number in range(shards) if not (root / shard_name(number)).is_file()]
     if missing:
         raise UserError(f"{root}: {len(missing)} of {shards} shards are missing, first {missing[0]}; encode again")
     return LatentStore(
@@ -229,4 +224,5 @@ def open_latents(path: Path | str) -> LatentStore:
         num_shards=shards,
         digest=record.digest,
         about=record.about,
+        shards=record.shards,
     )

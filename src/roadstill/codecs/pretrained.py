@@ -1,16 +1,28 @@
 """Autoencoders of diffusers as codecs: Stable Diffusion's ``AutoencoderKL`` and the tiny ``AutoencoderTiny``."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 from torch import Tensor
 
 from roadstill.codecs.base import Codec, Moments
 from roadstill.errors import UserError
-from roadstill.runs import digest_file
+from roadstill.runs import Record, digest_file, read_record
 from roadstill.weights import WEIGHTS, open_model
 
 KINDS = ("AutoencoderKL", "AutoencoderTiny")
+_SHARED = ("latent_channels", "scaling_factor", "shift_factor")
+
+
+class _AutoencoderRecord(Record, kw_only=True, frozen=True):
+    """``config.json`` of diffusers: what is computed with here."""
+
+    latent_channels: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 4
+    scaling_factor: Annotated[float, msgspec.Meta(gt=0, le=1e6)] | None = None
+    shift_factor: Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)] | None = None
+    down_block_types: tuple[str, ...] | None = None
+    encoder_block_out_channels: tuple[int, ...] | None = None
 
 
 class PretrainedCodec(Codec):
@@ -51,9 +63,6 @@ class PretrainedCodec(Codec):
         return pictures.float().clamp(-1, 1)
 
 
-_SHARED = ("latent_channels", "scaling_factor", "shift_factor")
-
-
 def load_pretrained(folder: Path, decoder: Path | None = None) -> PretrainedCodec:
     """Opens one autoencoder folder, or two: one encodes, the other decodes.
 
@@ -62,7 +71,12 @@ def load_pretrained(folder: Path, decoder: Path | None = None) -> PretrainedCode
     Raises:
         UserError: no such folder, another kind of model, missing or unexpected tensors, a damaged file.
     """
-    networks = [open_model(path, KINDS) for path in (folder, decoder) if path is not None]
+    networks = []
+    for path in (folder, decoder):
+        if path is not None:
+            if (path / "config.json").is_file():
+                read_record(path / "config.json", _AutoencoderRecord, "fetch it again")
+            networks.append(open_model(path, KINDS))
     codec = PretrainedCodec(*networks)
     codec.digest = digest_file(folder / WEIGHTS)
     codec.decoder_digest = None if decoder is None else digest_file(decoder / WEIGHTS)

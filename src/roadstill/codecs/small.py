@@ -16,10 +16,13 @@ from torch.nn import functional as F
 
 from roadstill.codecs.base import Codec, Moments
 from roadstill.errors import UserError
-from roadstill.learning.loops import channels_last, read_tensors, require_names, write_tensors
-from roadstill.runs import digest_file
+from roadstill.learning.loops import channels_last
+from roadstill.runs import check_ranges, config_of, digest_file
+from roadstill.weights.sizes import without_weights
+from roadstill.weights.tensors import is_finite, open_tensors, require_shapes, shapes_of, write_tensors
 
 FORMAT = "roadstill-codec-1"
+_MOST_LEVELS = 8
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,14 @@ class CodecConfig:
     decoder_blocks: tuple[int, ...] = (3, 2, 1)
     posterior_std: float = 0.0
 
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        if not 1 <= len(self.encoder_blocks) == len(self.decoder_blocks) <= _MOST_LEVELS:
+            raise UserError(
+                f"codec: encoder_blocks {self.encoder_blocks} and decoder_blocks {self.decoder_blocks} "
+                f"need the same number of levels, 1 to {_MOST_LEVELS}"
+            )
+
     @property
     def downsampling(self) -> int:
         """Pixels per latent cell, along one side."""
@@ -59,11 +70,6 @@ class SmallCodec(Codec):
         from diffusers.models.autoencoders.vae import DecoderTiny, EncoderTiny
 
         self.config = config = config or CodecConfig()
-        if len(config.encoder_blocks) != len(config.decoder_blocks):
-            raise UserError(
-                f"codec: encoder_blocks {config.encoder_blocks} and decoder_blocks {config.decoder_blocks} "
-                "need the same number of levels"
-            )
         levels, folded = (config.width,) * len(config.encoder_blocks), 3 * config.patch**2
         self.encoder = EncoderTiny(folded, config.latent_channels, tuple(config.encoder_blocks), levels, "relu")
         self.decoder = DecoderTiny(
@@ -111,9 +117,9 @@ def save_codec(codec: SmallCodec, path: Path) -> None:
         name: tensor if name in ("mean", "std") else tensor.to(torch.float16)
         for name, tensor in codec.state_dict().items()
     }
-    if wrong := [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]:
+    if wrong := [name for name, tensor in tensors.items() if not is_finite(tensor)]:
         raise UserError(f"{path}: {wrong[0]} is beyond half precision, so nothing was written; lower the learning rate")
-    write_tensors(path, tensors, {"format": FORMAT, "config": asdict(codec.config)})
+    write_tensors(path, tensors, {"format": FORMAT, "config": asdict(codec.config)}, sealed=True)
 
 
 def load_small(path: Path) -> SmallCodec:
@@ -121,25 +127,17 @@ def load_small(path: Path) -> SmallCodec:
 
     Raises:
         UserError: no such file, another format, a configuration that this version does not know, missing or
-            unexpected tensors, wrong shapes, numbers that are not finite.
+            unexpected tensors, wrong shapes, numbers that are not finite or not those that were written.
     """
-    tensors, about = read_tensors(path, "a codec (.safetensors written by pretrain)")
-    if about.get("format") != FORMAT:
-        raise UserError(f"{path} has format {about.get('format')!r}, not {FORMAT!r}; train the codec with this version")
-    try:
-        fields = dict(about["config"])
-        fields |= {key: tuple(fields[key]) for key in ("encoder_blocks", "decoder_blocks")}
-        codec = SmallCodec(CodecConfig(**fields))
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: the codec's configuration cannot be used ({error})") from None
-    wanted = codec.state_dict()
-    require_names(tensors, wanted, path)
-    for name, tensor in tensors.items():
-        if tensor.shape != wanted[name].shape or not tensor.isfinite().all():
-            raise UserError(
-                f"{path}: {name} has shape {tuple(tensor.shape)} (wanted {tuple(wanted[name].shape)}) "
-                "or holds numbers that are not finite; the file is damaged"
-            )
+    file = open_tensors(path, "a codec (.safetensors written by pretrain)")
+    if file.about.get("format") != FORMAT:
+        found = str(file.about.get("format"))[:100]
+        raise UserError(f"{path} has format {found!r}, not {FORMAT!r}; train the codec with this version")
+    config = config_of(CodecConfig, file.about.get("config"), f"{path}, config", "fetch the codec again")
+    with without_weights(str(path), file.shapes):
+        wanted = shapes_of(SmallCodec(config).state_dict())
+    require_shapes(file.shapes, wanted, path)
+    tensors, codec = file.tensors(), SmallCodec(config)
     codec.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     codec.digest = digest_file(path)
     return codec.eval().requires_grad_(False)

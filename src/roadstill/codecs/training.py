@@ -20,16 +20,15 @@ from roadstill.learning.loops import (
     optimizer_tensors,
     rate_at,
     require_finite,
-    require_names,
     restore_optimizer,
     rewind_metrics,
     rows_of_step,
     saved_state,
     set_rate,
-    write_tensors,
 )
 from roadstill.learning.precision import in_bfloat16
 from roadstill.runs import Stage, holding, require_own, seed_of
+from roadstill.weights.tensors import require_shapes, shapes_of, write_tensors
 
 
 @holding()
@@ -167,7 +166,7 @@ def _resume(path: Path, codec: SmallCodec, optimizer: torch.optim.Optimizer, nam
         return 0
     tensors, steps_done = saved
     weights = {name: tensor for name, tensor in tensors.items() if not name.startswith("optimizer/")}
-    require_names(weights, codec.state_dict(), path)
+    require_shapes(shapes_of(weights), shapes_of(codec.state_dict()), path, "remove it and begin anew")
     codec.load_state_dict(weights)
     restore_optimizer(optimizer, names, tensors)
     return steps_done

@@ -10,16 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadstill.data.choosing import choose_rows
+from roadstill.data.copies import contents, left_out
 from roadstill.data.picture_store import PictureConfig, PictureStore, fill_from_folder
 from roadstill.data.set_writing import write_pictures
 from roadstill.data.sources import SetRequest
 from roadstill.errors import UserError
 from roadstill.frames.splits import SHARES, SPLITS, deal_drives
 from roadstill.imagesets import ImageSet, open_imageset
-from roadstill.runs import holding, renewed_parts, require_folder, require_own, state_beside
-from roadstill.sources.folder import FolderImages, find_parts, groups_of, read_classes
-
-_WANTED = "a folder of pictures, one folder per class"
+from roadstill.runs import holding, renewed_parts, require_own, state_beside
+from roadstill.sources.folder import FolderImages, find_parts, groups_of, read_classes, require_pictures
 
 
 @dataclass(frozen=True)
@@ -51,6 +50,10 @@ class _Part:
     @property
     def images(self) -> list[str]:
         return [self.found.images[row] for row in self.rows.tolist()]
+
+    @property
+    def classes(self) -> list[str]:
+        return [self.found.class_names[label] for label in self.found.labels[self.rows].tolist()]
 
 
 class FolderSource:
@@ -112,14 +115,14 @@ def prepare_folder(
         UserError: as `read_classes`, `find_parts` and `groups_of`; too few groups; a part without a class; no
             readable picture.
     """
-    root = require_folder(root, _WANTED)
+    root = require_pictures(root)
     _check_outside(out, root)
     if folders := find_parts(root):
         found = {name: read_classes(root, folder) for name, folder in folders.items()}
     else:
         found = {"": read_classes(root)}
     names = next(iter(found.values())).class_names
-    groups = {name: groups_of(part.images, group) for name, part in found.items()}
+    groups = {name: _groups(part, group) for name, part in found.items()}
     notes = [*_ignored(found), *_leaks(groups, group)]
     parts: dict[str, _Part] = {}
     for name, part in found.items():
@@ -136,10 +139,11 @@ def prepare_folder(
     chosen = {name: _chosen(parts[name], name, max_per_class, seed) for name in SPLITS}
     store = PictureStore(out / "pictures", config)
     _fill(store, list(chosen.values()), root, workers)
+    unwanted = left_out({name: (part.images, part.classes) for name, part in chosen.items()}, store)
     about = {"source": "folder", "group": group, "max_per_class": max_per_class, "seed": seed, "synthetic": False}
     with renewed_parts(out) as new:
         for name, its in chosen.items():
-            _write(its, store, new / name, about | {"split": name})
+            _write(its, store, new / name, about | {"split": name}, unwanted[name])
     store.remove()
     return FolderSets({name: open_imageset(out / name) for name in chosen}, notes)
 
@@ -169,7 +173,7 @@ def import_folder(
     Raises:
         UserError: as `read_classes` and `groups_of`; several parts; no readable picture.
     """
-    root, out = require_folder(Path(root), _WANTED), Path(out)
+    root, out = require_pictures(Path(root)), Path(out)
     _check_outside(out, root)
     require_own(out, "set.json")
     if parts := find_parts(root):
@@ -189,9 +193,20 @@ def _fill(store: PictureStore, parts: Sequence[_Part], root: Path, workers: int)
     fill_from_folder(store, images, root, facts=facts.__getitem__, workers=workers)
 
 
-def _write(part: _Part, store: PictureStore, out: Path, about: Mapping[str, Any]) -> ImageSet:
+def _write(
+    part: _Part, store: PictureStore, out: Path, about: Mapping[str, Any], unwanted: Mapping[str, str] | None = None
+) -> ImageSet:
     about = {"labels": "class folders"} | dict(about)
-    return write_pictures(part.facts(), store, part.found.root, out, class_names=part.found.class_names, about=about)
+    names, root = part.found.class_names, part.found.root
+    return write_pictures(part.facts(), store, root, out, class_names=names, about=about, left_out=unwanted)
+
+
+def _groups(found: FolderImages, pattern: str | None) -> Sequence[str]:
+    """The group of every picture; without a pattern, equal pictures are one group, so that they stay in one part."""
+    groups = groups_of(found.images, pattern)
+    if pattern is None:
+        return [groups[row] for row in contents([found.root / image for image in found.images]).tolist()]
+    return groups
 
 
 def _check_outside(out: Path, root: Path) -> None:

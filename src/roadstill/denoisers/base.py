@@ -9,7 +9,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 from roadstill.errors import UserError
-from roadstill.runs import check_groups, group, later
+from roadstill.runs import check_groups, check_ranges, group, later
 from roadstill.schedules import NoiseSchedule
 
 GUIDANCE, STEPS = 4.0, 50
@@ -81,6 +81,9 @@ class SolverNoise:
     churn_sigma: tuple[float, float] = later((0.05, 50.0))
     churn_noise: float = later(1.003)
 
+    def __post_init__(self) -> None:
+        check_ranges(self, "noise.")
+
 
 @dataclass(frozen=True)
 class TeacherGuidance:
@@ -94,6 +97,9 @@ class TeacherGuidance:
 
     guidance: float = 0.2
     interval: tuple[float, float] = (0.0, 0.8)
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "teacher.")
 
 
 @dataclass(frozen=True)
@@ -136,16 +142,9 @@ class Sampling:
 
     def __post_init__(self) -> None:
         check_groups(self)
-        if self.batch_size < 1:
-            raise UserError(f"batch_size is {self.batch_size}; it must be at least 1")
-        if min(self.guidance or 0, self.teacher.guidance) < 0:
-            raise UserError(f"guidance {self.guidance} and teacher.guidance {self.teacher.guidance} must be at least 0")
-        if self.noise.churn < 0 or (self.steps is not None and self.steps < 1):
-            raise UserError(f"churn is {self.noise.churn} and steps is {self.steps}; they must be at least 0 and 1")
+        check_ranges(self)
         if self.mixed_precision not in ("no", "bf16"):
             raise UserError(f"mixed_precision {self.mixed_precision!r} is unknown; choose 'no' or 'bf16'")
-        if not 0 < self.strength <= 1:
-            raise UserError(f"strength is {self.strength}; it must be above 0 and at most 1")
         for name, (low, high) in {
             "guidance_interval": self.guidance_interval,
             "teacher.interval": self.teacher.interval,

@@ -12,10 +12,11 @@ from roadstill.evaluation.budget import set_bytes
 from roadstill.evaluation.compare import MIN_SEEDS, Comparison, compare
 from roadstill.evaluation.ledger import LEDGER, note_outcome, open_test
 from roadstill.evaluation.metrics import evaluate
-from roadstill.evaluation.runs import open_run, run_of
+from roadstill.evaluation.run_files import open_run
+from roadstill.evaluation.runs import run_of
 from roadstill.imagesets import ImageSet, open_imageset
 from roadstill.parallel import Workers
-from roadstill.runs import scratch_folder
+from roadstill.runs import same_classes, scratch_folder
 
 
 @dataclass
@@ -57,6 +58,7 @@ def compare_sets(
     bounds: Sequence[str] = (),
     cluster_by: Literal["log", "drive"] = "log",
     workers: int = 2,
+    allow_leak: bool = False,
 ) -> Comparison:
     """Trains agents on each set with the same seeds and judges the sets.
 
@@ -73,9 +75,11 @@ def compare_sets(
         bounds: names of sets with another budget.
         cluster_by: unit that the interval resamples.
         workers: processes of one thread that train agents.
+        allow_leak: whether sets that share something with the test part are judged all the same, with a caveat.
 
     Raises:
-        UserError: fewer than 2 sets or 3 seeds, sets of one name, other classes, an unknown baseline.
+        UserError: fewer than 2 sets or 3 seeds, sets of one name, other classes, an unknown baseline; a set that
+            shares a log, a time of a drive, a frame or a picture with the test part.
     """
     config = config or AgentConfig()
     if seeds < MIN_SEEDS:
@@ -86,14 +90,22 @@ def compare_sets(
     baseline = baseline or next(iter(opened))
     calm = None if dev is None else open_imageset(dev)
     judged = open_imageset(test)
+    if calm is not None:
+        same_classes(calm.class_names, judged.class_names, of=dev, to=test)
     for name, images in opened.items():
-        if images.class_names != judged.class_names:
-            raise UserError(f"{name} has the classes {images.class_names}, but {test} has {judged.class_names}")
+        same_classes(images.class_names, judged.class_names, of=name, to=test)
         if images.digest == judged.digest:
             raise UserError(f"{name} is the test part itself; leave it out of the sets")
     ledger = test.parent / LEDGER
     config_of = {"agent": config, "seeds": seeds, "sets": {name: images.digest for name, images in opened.items()}}
-    judged = open_test(judged, ledger=ledger, config=config_of, what=f"compare {', '.join(opened)}")
+    judged = open_test(
+        judged,
+        ledger=ledger,
+        config=config_of,
+        what=f"compare {', '.join(opened)}",
+        trained_on={name: images.footprint for name, images in opened.items()},
+        allow_leak=allow_leak,
+    )
     jobs = [(name, seed) for seed in range(seeds) for name in opened]
     with scratch_folder() as folder:
         judge = _Judge(opened, judged, calm, config, folder)

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -14,11 +15,11 @@ from roadstill.criteria import Diversity, MeanAlignment, Representativeness
 from roadstill.denoisers.base import Origin
 from roadstill.denoisers.kinds import kind_of, kinds_of
 from roadstill.denoisers.labelled import LabelledDenoiser
-from roadstill.errors import UserError
+from roadstill.errors import UserError, located
 from roadstill.generator.config import FinetuneConfig, Term
 from roadstill.names import dotted, path_of
 from roadstill.networks.kinds import Network, class_of, fresh_network
-from roadstill.runs import seed_of
+from roadstill.runs import same_rows, seed_of
 from roadstill.schedules import NoiseSchedule, Progressive, read_schedule
 
 _CRITERIA = frozenset(path_of(each) for each in (Diversity, MeanAlignment, Representativeness))
@@ -63,6 +64,11 @@ def assemble(latents: LatentStore, base: LabelledDenoiser | None, config: Finetu
             f"{num_classes} classes ({', '.join(latents.class_names)}), but labels.rows {told} over a table of "
             f"{table} rows; name one row per class, or set labels.init: mean"
         )
+    if base is not None and fresh is None:
+        same_rows(
+            latents.class_names, told, base.origin.class_names, base.label_rows, of=latents.root, to="the base",
+            setting="labels.rows", may_be_new=True,
+        )  # fmt: skip
     settings: dict[str, Any] = {
         "label_dropout": config.labels.dropout,
         "guided_channels": config.guided_channels,
@@ -137,7 +143,9 @@ def check_kind(config: FinetuneConfig, kind: type[LabelledDenoiser]) -> None:
         )
 
 
-def opened(network: Network, schedule: NoiseSchedule | None, about: Mapping[str, Any], digest: str) -> LabelledDenoiser:
+def opened(
+    network: Network, schedule: NoiseSchedule | None, about: Mapping[str, Any], digest: str, where: Path
+) -> LabelledDenoiser:
     """The denoiser of a file, ready for sampling.
 
     Args:
@@ -145,16 +153,30 @@ def opened(network: Network, schedule: NoiseSchedule | None, about: Mapping[str,
         schedule: its noise schedule, for kinds that need one.
         about: facts that the file records: objective, settings, and those of `Origin`.
         digest: digest of the file.
+        where: path of the file, for messages.
+
+    Raises:
+        UserError: class names, their rows and their means do not fit the network.
     """
+    remedy = "make or fetch it again"
+    names, rows, mean = tuple(about.get("class_names") or ()), about.get("label_rows"), about.get("class_mean")
+    if names and len(rows or names) != len(names):
+        raise UserError(f"{where}: {len(rows or ())} label_rows for {len(names)} classes; {remedy}")
+    if len(names) > network.num_classes and rows is None:
+        raise UserError(f"{where}: {len(names)} classes, but its network has {network.num_classes} rows; {remedy}")
+    shape = (len(names), network.in_channels, network.input_size, network.input_size)
+    if mean is not None and tuple(mean.shape) != shape:
+        raise UserError(f"{where}: class means of the shape {tuple(mean.shape)}, not {shape}; {remedy}")
     kind = kind_of(type(network), about.get("objective"))
     settings = {name: about[name] for name in kind.keywords if name in about}
-    denoiser = kind.of(network.eval().requires_grad_(False), schedule, settings)
+    with located(where):
+        denoiser = kind.of(network.eval().requires_grad_(False), schedule, settings)
     denoiser.origin = Origin(
         digest=digest,
-        class_names=tuple(about.get("class_names") or ()),
+        class_names=names,
         codec=about.get("codec"),
         latents=about.get("latents"),
-        class_mean=about.get("class_mean"),
+        class_mean=mean,
         step=about.get("step"),
         schedule_assumed=bool(about.get("schedule_assumed")),
     )

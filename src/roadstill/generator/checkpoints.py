@@ -13,26 +13,32 @@ it names (`roadstill.networks.kinds`).
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from roadstill import adapters as known_adapters
 from roadstill.adapters import Adapter, apply_adapters, load_trained, renew_labels
 from roadstill.denoisers.kinds import kind_of
 from roadstill.denoisers.labelled import LabelledDenoiser
 from roadstill.errors import UserError, located
 from roadstill.generator.assembly import Assembly, opened, plain_network
 from roadstill.generator.foreign import is_foreign, load_foreign
+from roadstill.generator.records import (
+    CheckpointRecord,
+    GeneratorRecord,
+    adapter_of,
+    adapter_record,
+    facts_in,
+)
 from roadstill.generator.step import Training
-from roadstill.learning.loops import read_tensors, require_names, write_tensors
-from roadstill.networks.kinds import Network, network_of
-from roadstill.runs import WithClasses, digest_file, read_json, require_folder, typed, write_json
+from roadstill.networks.kinds import Network, network_of, outline, sizes_of
+from roadstill.runs import atomic_path, digest_file, read_record, require_folder, typed, write_json
 from roadstill.schedules import NoiseSchedule
 from roadstill.weights import local, require_fetched, shipped
+from roadstill.weights.sizes import without_weights
+from roadstill.weights.tensors import Shapes, open_tensors, require_digest, require_shapes, shapes_of, write_tensors
 
 FORMAT = "roadstill-checkpoint-1"
 BASE_FORMAT = "roadstill-generator-1"
@@ -41,6 +47,8 @@ HUB = "hub:"
 EMA = "ema/"
 CLASS_MEAN = "latents/class_mean"
 SCHEDULE = ("schedule/betas", "schedule/timesteps")
+_MOST_BASES = 8  # checkpoints that stand on one another
+_AGAIN = "finetune again, or copy it again"
 
 
 def load_denoiser(
@@ -63,91 +71,118 @@ def load_denoiser(
     """
     if which not in ("ema", "trained"):
         raise UserError(f"which is {which!r}; choose ema or trained")
-    path = shipped("dit.safetensors") if path is None else local(path)
+    return _load(shipped("dit.safetensors") if path is None else local(path), which, base, objective, ())
+
+
+def _load(
+    path: Path, which: str, base: Path | None, objective: str | None, above: tuple[Path, ...]
+) -> LabelledDenoiser:
+    """See `load_denoiser`; ``above`` are the checkpoints that stand on this one."""
+    if len(above) > _MOST_BASES or path.resolve() in above:
+        raise UserError(f"{above[0]}: its base stands on itself, or on more than {_MOST_BASES} others; finetune again")
     if is_foreign(path):
         found = load_foreign(path, objective)
     elif path.is_file() or path.suffix == ".safetensors":
         found = _load_base(path)
     else:
         require_folder(path, "a checkpoint (a folder with trained.safetensors)")
-        found = _load_checkpoint(path, which, base)
+        found = _load_checkpoint(path, which, base, above)
     if objective not in (None, found.objective):
         raise UserError(f"{path} predicts {found.objective}, not {objective}")
     return found
 
 
 def _load_base(path: Path) -> LabelledDenoiser:
-    tensors, about = read_tensors(path, "a generator (.safetensors written by pretrain)")
-    if about.get("format") != BASE_FORMAT:
-        raise UserError(f"{path} has format {about.get('format')!r}, not {BASE_FORMAT!r}; export it with this version")
-    if about.get("class_names") is not None:
-        typed(about, WithClasses, str(path), "export it again")
-    network = _build(about, path)
-    schedule = _take_schedule(tensors, network, about, path)
-    wanted = {name: tensor for name, tensor in network.state_dict().items() if name != "pos_embed"}
-    require_names(tensors, wanted, path)
-    for name, tensor in tensors.items():
-        if tensor.shape != wanted[name].shape or not tensor.isfinite().all():
-            raise UserError(f"{path}: {name} has a wrong shape or holds numbers that are not finite; it is damaged")
-    network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, strict=False)
-    return opened(network, schedule, about, digest_file(path))
+    file = open_tensors(path, "a generator (.safetensors written by pretrain)")
+    if file.about.get("format") != BASE_FORMAT:
+        found = str(file.about.get("format"))[:100]
+        raise UserError(f"{path} has format {found!r}, not {BASE_FORMAT!r}; export it with this version")
+    record = typed(dict(file.about), GeneratorRecord, f"{path}, metadata", "export or fetch it again")
+    sizes = sizes_of(record.network, f"{path}, network", "export or fetch it again")
+    like = outline(sizes, str(path), file.shapes)
+    wanted = {name: shape for name, shape in shapes_of(like.state_dict()).items() if name != "pos_embed"}
+    require_shapes({name: shape for name, shape in file.shapes.items() if name not in SCHEDULE}, wanted, path)
+    tensors = file.tensors()
+    schedule = _schedule(tensors, like, record.objective, path)
+    network = network_of(sizes)
+    network.load_state_dict({name: tensors[name].float() for name in wanted}, strict=False)
+    return opened(network, schedule, facts_in(record), digest_file(path), path)
 
 
-def _load_checkpoint(folder: Path, which: str, base: Path | None) -> LabelledDenoiser:
-    about = read_json(folder / "config.json")
-    if not isinstance(about, dict) or about.get("format") != FORMAT:
-        raise UserError(f"{folder / 'config.json'} is not of format {FORMAT}; train with this version")
-    typed(about, WithClasses, str(folder / "config.json"), "train it again")
+def _load_checkpoint(folder: Path, which: str, base: Path | None, above: tuple[Path, ...]) -> LabelledDenoiser:
+    where = folder / "config.json"
+    record = read_record(where, CheckpointRecord, _AGAIN, format=FORMAT)
     path = folder / "trained.safetensors"
-    tensors, _ = read_tensors(path, "the trained tensors of a checkpoint")
-    class_mean = tensors.pop(CLASS_MEAN, None)
-    schedules = {name: tensors.pop(name) for name in SCHEDULE if name in tensors}
-    averaged = {name.removeprefix(EMA): tensor for name, tensor in tensors.items() if name.startswith(EMA)}
-    trained = {name: tensor for name, tensor in tensors.items() if not name.startswith(EMA)}
+    digest = require_digest(path, record.trained, _AGAIN)
+    file = open_tensors(path, "the trained tensors of a checkpoint")
+    averaged = {name.removeprefix(EMA) for name in file.shapes if name.startswith(EMA)}
     if which == "ema" and not averaged:
         raise UserError(f"{folder} was trained without a moving average (ema: off); load it with which='trained'")
-    network = _build(about, path) if about["base"] is None else _network_of_base(folder, about, base)
-    schedule = _take_schedule(schedules, network, about, path)
-    apply_adapters(network, [adapter_of(record) for record in about["adapters"]])
-    if about["fresh_labels"] is not None:
-        renew_labels(network, about["fresh_labels"])
-    load_trained(network, averaged if which == "ema" else trained)
-    return opened(network, schedule, about | {"class_mean": class_mean}, digest_file(path))
+    adapters = [adapter_of(each, f"{where}, adapters") for each in record.adapters]
+    below = None if record.base is None else _network_of_base(folder, record, base, above)
+    sizes = sizes_of(record.network, f"{where}, network", _AGAIN) if below is None else below.config
+    held = dict(file.shapes) | ({} if below is None else shapes_of(below.state_dict()))
+    learned, like = _outline(sizes, adapters, record.fresh_labels, str(where), held)
+    for prefix in ("", EMA) if averaged else ("",):
+        found = {name: shape for name, shape in file.shapes.items() if name not in (*SCHEDULE, CLASS_MEAN)}
+        mine = {name: shape for name, shape in found.items() if name.startswith(EMA) == bool(prefix)}
+        require_shapes(mine, {prefix + name: shape for name, shape in learned.items()}, path)
+    tensors = file.tensors()
+    schedule = _schedule(tensors, like, record.objective, path)
+    network = network_of(sizes) if below is None else below
+    apply_adapters(network, adapters)
+    if record.fresh_labels is not None:
+        renew_labels(network, record.fresh_labels)
+    prefix = EMA if which == "ema" else ""
+    load_trained(network, {name: tensors[prefix + name] for name in learned})
+    return opened(network, schedule, facts_in(record) | {"class_mean": tensors.get(CLASS_MEAN)}, digest, folder)
 
 
-def _network_of_base(folder: Path, about: Mapping[str, Any], moved: Path | None) -> Network:
-    record = about["base"]
-    if moved is None and record["path"].startswith(HUB):
-        moved = Path(record["path"].removeprefix(HUB))
+def _network_of_base(folder: Path, record: CheckpointRecord, moved: Path | None, above: tuple[Path, ...]) -> Network:
+    told = record.base
+    assert told is not None
+    if moved is None and told.path.startswith(HUB):
+        name = told.path.removeprefix(HUB)
         with located(folder / "config.json"):
-            require_fetched(moved.as_posix(), "base")
-    elif moved is None and record["path"] != SHIPPED:
-        moved = folder / record["path"]
+            require_fetched(name, "base")
+        moved = Path(name)
+    elif moved is None and told.path != SHIPPED:
+        moved = folder / told.path
         if not moved.exists():
-            raise UserError(f"{folder}: its base {record['path']} is missing; give its present path (base)")
-    found = load_denoiser(moved, objective=about.get("objective"))
-    if found.origin.digest != record["digest"]:
-        raise UserError(
-            f"{folder} was trained on base {record['digest']}, but {moved or SHIPPED} is {found.origin.digest}"
-        )
+            raise UserError(f"{folder}: its base {told.path} is missing; give its present path (base)")
+    path = shipped("dit.safetensors") if moved is None else local(moved)
+    found = _load(path, "ema", None, record.objective, (*above, folder.resolve()))
+    if found.origin.digest != told.digest:
+        raise UserError(f"{folder} was trained on base {told.digest}, but {moved or SHIPPED} is {found.origin.digest}")
     return plain_network(found)
 
 
-def _build(about: Mapping[str, Any], path: Path) -> Network:
-    try:
-        return network_of(about["network"])
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{path}: the network's configuration cannot be used ({error})") from None
+def _outline(
+    sizes: Mapping[str, Any], adapters: list[Adapter], fresh_labels: int | None, where: str, held: Shapes
+) -> tuple[Shapes, Network]:
+    """Shapes of what learns in a network with its adapters, and the network, both without weights."""
+    network = outline(sizes, where, held)
+    with without_weights(where, held):
+        apply_adapters(network, adapters)
+        if fresh_labels is not None:
+            renew_labels(network, fresh_labels)
+    return shapes_of({name: each for name, each in network.named_parameters() if each.requires_grad}), network
 
 
-def _take_schedule(
-    tensors: dict[str, Tensor], network: Network, about: Mapping[str, Any], path: Path
+def _schedule(
+    tensors: Mapping[str, Tensor], network: Network, objective: str | None, path: Path
 ) -> NoiseSchedule | None:
-    if not kind_of(type(network), about.get("objective")).needs_schedule:
+    """The noise schedule among a file's tensors, for kinds of generators that need one."""
+    if not kind_of(type(network), objective).needs_schedule:
         return None
     if not all(name in tensors for name in SCHEDULE):
         raise UserError(f"{path} holds no noise schedule; it was not written by this package")
-    return NoiseSchedule(*(tensors.pop(name) for name in SCHEDULE))
+    betas, times = (tensors[name] for name in SCHEDULE)
+    with located(path):
+        NoiseSchedule.of(betas)  # checks them
+    if times.shape != betas.shape or not bool((times >= 0).all() and (times.diff() >= 0).all() and times[-1] < 1e6):
+        raise UserError(f"{path}: schedule/timesteps are not a rising time for each of {len(betas)} betas; {_AGAIN}")
+    return NoiseSchedule(betas, times)
 
 
 def schedule_tensors(schedule: NoiseSchedule | None) -> dict[str, Tensor]:
@@ -196,8 +231,10 @@ def save_checkpoint(
         "seed": training.seed,
         "settings": config,
     }
-    write_json(folder / "config.json", about | denoiser.settings)
-    write_tensors(folder / "trained.safetensors", tensors)
+    with atomic_path(folder / "trained.safetensors") as temporary:
+        write_tensors(temporary, tensors)
+        # Both files change at nearly the same moment; a run that is killed between them writes both anew when resumed.
+        write_json(folder / "config.json", about | denoiser.settings | {"trained": digest_file(temporary)})
 
 
 def export_base(checkpoint: Path, path: Path, *, which: str = "ema", base: Path | None = None) -> Path:
@@ -225,7 +262,7 @@ def write_base(found: LabelledDenoiser, path: Path, dtype: torch.dtype = torch.f
         "step": origin.step,
         "checkpoint": origin.digest,
     } | found.settings
-    write_tensors(path, tensors | schedule_tensors(found.schedule), about)
+    write_tensors(path, tensors | schedule_tensors(found.schedule), about, sealed=True)
     return path
 
 
@@ -236,24 +273,3 @@ def record_base(folder: Path, base: Path | None, digest: str) -> dict[str, str]:
     else:
         path = Path(os.path.relpath(base, folder)).as_posix() if base.exists() else HUB + base.as_posix()
     return {"path": path, "digest": digest}
-
-
-def adapter_record(adapter: Adapter) -> dict[str, Any]:
-    """An adapter as JSON: its type's name and its settings."""
-    if not is_dataclass(adapter) or not hasattr(known_adapters, type(adapter).__name__):
-        raise UserError(f"adapter {adapter!r} is not one of roadstill.adapters; checkpoints record only those")
-    return {"type": type(adapter).__name__} | asdict(adapter)
-
-
-def adapter_of(record: Mapping[str, Any]) -> Adapter:
-    """The adapter that `adapter_record` described; only types of `roadstill.adapters` are made."""
-    settings = {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
-    kind = getattr(known_adapters, str(settings.pop("type", None)), None)
-    if not (isinstance(kind, type) and is_dataclass(kind)):
-        raise UserError(f"adapter type {record.get('type')!r} is unknown; known are Full, BitFit, DiffFit and LoRA")
-    try:
-        found = kind(**settings)
-    except TypeError as error:
-        raise UserError(f"adapter {record.get('type')} cannot be made: {error}") from None
-    assert isinstance(found, Adapter)
-    return found

@@ -8,7 +8,7 @@ from roadstill.denoisers.kinds import KINDS
 from roadstill.errors import UserError
 from roadstill.names import Settings, require_trust
 from roadstill.networks.kinds import NetworkConfig, SongUNetConfig, UNet2DConfig
-from roadstill.runs import check_groups, group, later
+from roadstill.runs import check_groups, check_ranges, group, later
 
 _LOCAL_TRACKERS = {"tensorboard"}
 
@@ -43,6 +43,7 @@ class Minimax:
     t_max: int | None = None
 
     def __post_init__(self) -> None:
+        check_ranges(self, "minimax.")
         _choose("minimax.estimate", self.estimate, "clean", "zt_minus_eps")
         if self.gather_memories and self.t_max is not None:
             raise UserError("gather_memories needs equally many vectors from every process; leave t_max out")
@@ -60,6 +61,9 @@ class Term:
     weight: float
     settings: Settings = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        check_ranges(self, "criteria, ")
+
 
 @dataclass(frozen=True)
 class Ema:
@@ -74,6 +78,7 @@ class Ema:
     decay: float = 0.9999
 
     def __post_init__(self) -> None:
+        check_ranges(self, "ema.")
         _choose("ema.mode", self.mode, "warmup", "reference", "off")
 
 
@@ -95,6 +100,7 @@ class Labels:
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
+        check_ranges(self, "labels.")
         _choose("labels.init", self.init, "base", "mean")
 
 
@@ -112,6 +118,7 @@ class EDMTraining:
     augment: float = later(0.0)
 
     def __post_init__(self) -> None:
+        check_ranges(self, "edm.")
         _choose("edm.loss_reduction", self.loss_reduction, None, "sum", "mean")
 
 
@@ -186,9 +193,10 @@ class FinetuneConfig:
         _choose("lr_decay", self.lr_decay, "none", "cosine")
         _choose("objective", self.objective, None, *KINDS)
         _choose("mixed_precision", self.mixed_precision, "no", "bf16")
-        for name in ("steps", "batch_size", "gradient_accumulation", "save_every", "log_every"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        check_ranges(self)
+        for weight in self.criteria.values():
+            if not isinstance(weight, Term):
+                Term(weight)  # checks it
         if self.batch_size % self.gradient_accumulation:
             raise UserError(
                 f"batch_size {self.batch_size} does not divide into {self.gradient_accumulation} parts; "

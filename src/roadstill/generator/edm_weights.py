@@ -4,14 +4,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from roadstill.errors import UserError
-from roadstill.learning.loops import channels_last, require_names
+from roadstill.learning.loops import channels_last
 from roadstill.networks.songunet import STYLES, SongUNet
 from roadstill.sources.cifar10.batch import CLASS_NAMES
 from roadstill.sources.pickles.edm_pickle import Shell, read_edm_pickle
+from roadstill.weights.sizes import without_weights
+from roadstill.weights.tensors import require_intact, require_shapes, shapes_of
 
 CODEC = "pixels"
 _LARGEST = {"img_resolution": 1024, "in_channels": 64, "label_dim": 10_000, "augment_dim": 64, "model_channels": 2048,
@@ -49,7 +50,8 @@ def load_edm(path: Path) -> tuple[SongUNet, dict[str, Any]]:
     if outer.state.get("sigma_data", 0.5) != 0.5:
         raise UserError(f"{path} was trained with sigma_data {outer.state['sigma_data']!r}; only 0.5 is read")
     settings = _settings(inner.state.get("_init_kwargs"), path)
-    with torch.device("meta"):  # sizes are a stranger's: nothing is made before the tensors are seen to fit
+    state = dict(_tensors(inner, path))
+    with without_weights(str(path), shapes_of(state)):
         network = SongUNet(
             **{ours: settings[theirs] for ours, theirs in _OURS.items()},
             style=_style(settings, path),
@@ -57,12 +59,8 @@ def load_edm(path: Path) -> tuple[SongUNet, dict[str, Any]]:
             attention=tuple(settings["attn_resolutions"]),
             dropout=float(settings["dropout"]),
         )
-    state = dict(_tensors(inner, path))
-    wanted = network.state_dict()
-    require_names(state, wanted, path)
-    for name, tensor in state.items():
-        if tensor.shape != wanted[name].shape or not tensor.is_floating_point() or not tensor.isfinite().all():
-            raise UserError(f"{path}: {name} has a wrong shape or holds numbers that are not finite; it is damaged")
+    require_shapes(shapes_of(state), shapes_of(network.state_dict()), path)
+    require_intact(state, path)
     network.load_state_dict({name: tensor.float() for name, tensor in state.items()}, strict=True, assign=True)
     channels_last(network)
     facts: dict[str, Any] = {"label_dropout": float(settings["label_dropout"])}

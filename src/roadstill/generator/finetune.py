@@ -24,10 +24,12 @@ from roadstill.learning.loops import (
     restore_optimizer,
     rewind_metrics,
     saved_state,
-    write_tensors,
 )
 from roadstill.learning.precision import in_bfloat16
 from roadstill.runs import Stage, holding, plain, remove, require_own
+from roadstill.weights.tensors import require_shapes, shapes_of, write_tensors
+
+_ANEW = "remove it and begin anew"
 
 
 @holding()
@@ -69,7 +71,7 @@ def finetune(latents: LatentStore, *, base: Path | None, out: Path, config: Fine
     accelerator.init_trackers(out.name, _scalars(config))
     if main:
         rewind_metrics(out / "metrics.jsonl", start)
-        if start == config.steps:  # a kill between the last state and its checkpoint
+        if start:  # a kill between the state of this step and its checkpoint
             save_checkpoint(out, training, assembly, base=record, class_mean=class_mean, steps_done=start)
     for step in tqdm(range(start, config.steps), initial=start, total=config.steps, disable=None if main else True):
         training.take(step)
@@ -179,17 +181,24 @@ class _State:
         if not steps_done:
             return 0
         tensors = found[steps_done]
+        wanted: dict[str, Tensor] = {
+            f"weight/{name}": weight for name, weight in zip(run.names, run.weights, strict=True)
+        }
+        wanted |= {f"average/{name}": average for name, average in run.averaged.items()}
+        saved = {name: tensor for name, tensor in tensors.items() if name.startswith(("weight/", "average/"))}
+        require_shapes(shapes_of(saved), shapes_of(wanted), self.path, _ANEW)
         with torch.no_grad():
-            for name, weight in zip(run.names, run.weights, strict=True):
-                weight.copy_(tensors[f"weight/{name}"])
-            for name, average in run.averaged.items():
-                average.copy_(tensors[f"average/{name}"])
+            for name, mine in wanted.items():
+                mine.copy_(saved[name])
         memories = {n.removeprefix("criterion/"): t for n, t in tensors.items() if n.startswith("criterion/")}
-        run.criteria.load_state_dict(memories)
-        restore_optimizer(run.optimizer.optimizer, run.names, tensors)
-        run.meter.restore(
-            {name: tensor.to(run.accelerator.device) for name, tensor in tensors.items() if "meter/" in name}
-        )
+        try:
+            run.criteria.load_state_dict(memories)
+            restore_optimizer(run.optimizer.optimizer, run.names, tensors)
+            run.meter.restore(
+                {name: tensor.to(run.accelerator.device) for name, tensor in tensors.items() if "meter/" in name}
+            )
+        except (RuntimeError, ValueError, LookupError) as error:
+            raise UserError(f"{self.path} is damaged ({' '.join(str(error).split())[:200]}); {_ANEW}") from None
         return steps_done
 
 

@@ -3,15 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from msgspec.structs import asdict
 
 from roadstill.denoisers.labelled import LabelledDenoiser
+from roadstill.errors import UserError, located
 from roadstill.generator.assembly import opened
 from roadstill.generator.edm_weights import CODEC, load_edm
-from roadstill.learning.loops import METADATA
 from roadstill.networks.interchange import (
     DIFFUSERS_KIND,
     betas_beside,
+    facts_of,
     load_dit,
     open_diffusers_dit,
     transformer_folder,
@@ -19,6 +20,7 @@ from roadstill.networks.interchange import (
 from roadstill.runs import digest_file
 from roadstill.schedules import NoiseSchedule, linear
 from roadstill.weights import WEIGHTS, diffusers_class
+from roadstill.weights.tensors import open_tensors
 
 
 def is_foreign(path: Path) -> bool:
@@ -28,9 +30,8 @@ def is_foreign(path: Path) -> bool:
     if not path.is_file():
         return diffusers_class(transformer_folder(path)) == DIFFUSERS_KIND
     try:
-        with safe_open(path, framework="pt") as file:
-            return METADATA not in (file.metadata() or {})
-    except (SafetensorError, OSError):
+        return not open_tensors(path, "a generator").is_own
+    except UserError:
         return False  # the reader that follows reports what is wrong
 
 
@@ -51,11 +52,12 @@ def load_foreign(path: Path, objective: str | None) -> LabelledDenoiser:
 def _load_edm(path: Path) -> LabelledDenoiser:
     network, facts = load_edm(path)
     about = {"network": network.config, "guided_channels": None, "label_rows": None, "codec": CODEC} | facts
-    return opened(network, None, about, digest_file(path))
+    return opened(network, None, about, digest_file(path), path)
 
 
 def _load_dit(path: Path, objective: str | None) -> LabelledDenoiser:
     network = open_diffusers_dit(path) if path.is_dir() else load_dit(path)
+    facts = facts_of(path)
     about: dict[str, Any] = {
         "objective": objective,
         "label_dropout": 0.1,
@@ -63,7 +65,11 @@ def _load_dit(path: Path, objective: str | None) -> LabelledDenoiser:
         "guided_channels": 3 if network.in_channels == 4 else None,
         "label_rows": None,
     }
+    if facts is not None and facts.objective is not None:
+        about |= asdict(facts)
     weights = transformer_folder(path) / WEIGHTS if path.is_dir() else path
     betas = betas_beside(path) if path.is_dir() else None
     about["schedule_assumed"] = betas is None
-    return opened(network, NoiseSchedule.of(linear() if betas is None else betas), about, digest_file(weights))
+    with located(path):
+        schedule = NoiseSchedule.of(linear() if betas is None else betas)
+    return opened(network, schedule, about, digest_file(weights), path)

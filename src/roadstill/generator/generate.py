@@ -25,6 +25,8 @@ from roadstill.runs import (
     read_json,
     remove,
     require_own,
+    same_classes,
+    same_rows,
     seed_of,
     state_beside,
     write_json,
@@ -142,8 +144,12 @@ def _plan(
     names = tuple(class_names or denoiser.origin.class_names)
     rows = tuple(label_rows if label_rows is not None else range(len(names)))
     _check(names, rows, per_class, denoiser.origin, codec)
-    if teacher is not None and tuple(teacher.class_names) != names:
-        raise UserError(f"the teacher has the classes {', '.join(teacher.class_names)}, not {', '.join(names)}")
+    same_rows(
+        names, label_rows, denoiser.origin.class_names, of="class_names", to="the generator", setting="label_rows",
+        may_be_new=label_rows is not None,
+    )  # fmt: skip
+    if teacher is not None:
+        same_classes(teacher.class_names, names, of="the teacher", to="the set to be drawn")
     denoiser = _scheduled(denoiser, config)
     config = _settled(denoiser, config, names, start)
     record = {
@@ -221,8 +227,7 @@ def _starts(start: ImageSet, names: tuple[str, ...], per_class: int) -> ImageSet
     Raises:
         UserError: other classes, or a class without a picture.
     """
-    if start.class_names != names:
-        raise UserError(f"{start.root}: its classes are {', '.join(start.class_names)}, not {', '.join(names)}")
+    same_classes(start.class_names, names, of=start.root, to="the set to be drawn")
     rows = [np.flatnonzero(start.labels == label) for label in range(len(names))]
     if empty := [name for name, found in zip(names, rows, strict=True) if not len(found)]:
         raise UserError(f"{start.root}: class {empty[0]!r} has no picture to start from")

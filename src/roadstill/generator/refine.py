@@ -27,7 +27,7 @@ from roadstill.codecs import Codec, from_pixels, to_pixels
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
 from roadstill.learning.loops import evenly, generator_of
-from roadstill.runs import digest_of, holding, plain, require_own
+from roadstill.runs import check_ranges, digest_of, holding, plain, require_own, same_classes
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,9 @@ class Refinement:
     batch_size: int = 32
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.heads, self.real_batch, self.real_images, self.batch_size) < 1:
-            raise UserError("refinement: steps, heads, real_batch, real_images and batch_size must be at least 1")
-        if min(self.gradients, self.regression, self.closeness) < 0 or self.gradients + self.regression <= 0:
-            raise UserError("refinement: weights must be at least 0, and gradients or regression above it")
+        check_ranges(self)
+        if not self.gradients + self.regression:
+            raise UserError("gradients and regression are 0; give at least one of them a weight")
 
 
 @holding()
@@ -95,10 +94,7 @@ def refine(
         UserError: other classes, or a class without an image.
     """
     require_own(out, "set.json")
-    if images.class_names != real.class_names:
-        raise UserError(
-            f"{images.root} has the classes {', '.join(images.class_names)}, {real.root} {', '.join(real.class_names)}"
-        )
+    same_classes(images.class_names, real.class_names, of=images.root, to=real.root)
     device = codec.device
     network = build_network(agent, real.num_classes, seed, real.size_px).to(device).eval().requires_grad_(False)
     rows = _spread(real, config.real_images)

@@ -6,23 +6,25 @@ resumed equals an unbroken one bit for bit.
 
 import json
 import math
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from roadstill.errors import UserError
-from roadstill.runs import atomic_path, plain, read_metrics, seed_of
+from roadstill.runs import Count, Digest, Record, atomic_path, read_metrics, seed_of, typed
+from roadstill.weights.tensors import is_finite, open_tensors
 
-METADATA = "roadstill"
+
+class _StateRecord(Record, kw_only=True, frozen=True):
+    """Metadata of a saved state."""
+
+    key: Digest
+    step: Count
 
 
 @lru_cache(maxsize=8)
@@ -118,7 +120,7 @@ def require_finite(state: Mapping[str, Tensor], *, step: int) -> None:
     Raises:
         UserError: a tensor that is not finite.
     """
-    wrong = [name for name, tensor in state.items() if not bool(tensor.detach().isfinite().all())]
+    wrong = [name for name, tensor in state.items() if not is_finite(tensor)]
     if wrong:
         raise UserError(
             f"step {step + 1}: {len(wrong)} of {len(state)} tensors are not finite, the first {wrong[0]}; what was "
@@ -158,43 +160,6 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, names: Sequence[str], te
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None) -> None:
-    """Writes a safetensors file atomically; metadata values become JSON."""
-    # One entry: safetensors writes several in random order, and equal content should give equal bytes.
-    texts = {METADATA: json.dumps(plain(metadata or {}), sort_keys=True)}
-    # Shared storages and views are copied: safetensors refuses them.
-    owned = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    with atomic_path(path) as temporary:
-        save_file(owned, temporary, texts)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-
-
-def read_tensors(path: Path, what: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and JSON metadata of a safetensors file.
-
-    Raises:
-        UserError: the file is missing or not a safetensors file; the message states ``what`` it should be.
-    """
-    if not path.is_file():
-        raise UserError(f"{path} does not exist; it should be {what}")
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-            texts = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} cannot be read as safetensors ({error}); it should be {what}") from None
-    own = _from_json(texts.get(METADATA, ""))
-    return tensors, own if isinstance(own, dict) else {key: _from_json(text) for key, text in texts.items()}
-
-
-def _from_json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text  # metadata of other programs may be plain text
-
-
 def saved_state(path: Path, key: str, what: str) -> tuple[dict[str, Tensor], int] | None:
     """Tensors of a training that was stopped, and its number of steps done; None if none was saved.
 
@@ -208,24 +173,11 @@ def saved_state(path: Path, key: str, what: str) -> tuple[dict[str, Tensor], int
     """
     if not path.is_file():
         return None
-    tensors, about = read_tensors(path, what)
-    if about.get("key") != key:
+    file = open_tensors(path, what)
+    record = typed(dict(file.about), _StateRecord, f"{path}, metadata", "remove the file and begin anew")
+    if record.key != key:
         raise UserError(f"{path.parent} holds a training with other settings; choose another folder or remove it")
-    return tensors, int(about["step"])
-
-
-def require_names(found: Iterable[str], wanted: Iterable[str], path: Path) -> None:
-    """Checks for strict loading that every wanted tensor was found, and no other.
-
-    Raises:
-        UserError: some are missing or unexpected; the message lists up to five of each.
-    """
-    missing, unexpected = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
-    if missing or unexpected:
-        raise UserError(
-            f"{path} does not fit the network: {len(missing)} missing {missing[:5]}, "
-            f"{len(unexpected)} unexpected {unexpected[:5]}; load it with the settings that it was made with"
-        )
+    return file.tensors(), record.step
 
 
 def rewind_metrics(path: Path, step: int) -> None:

@@ -13,6 +13,7 @@ from roadstill.errors import UserError
 # depth, hidden size, heads
 SIZES = {"S": (12, 384, 6), "B": (12, 768, 12), "L": (24, 1024, 16), "XL": (28, 1152, 16)}
 GAMMA_SITES = ("reference", "residual_only")
+MOST_TOKENS = 2**14  # in strangers' files, which do not hold the table of positions; 1,024 px in patches of 2 are 4,096
 _FREQUENCIES = 256
 
 

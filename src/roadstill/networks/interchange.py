@@ -1,19 +1,21 @@
 """DiT weights from and for others: the original checkpoint files, and diffusers' ``DiTTransformer2DModel``."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from roadstill.errors import UserError
 from roadstill.networks.dit import SIZES, DiT
-from roadstill.runs import atomic_path, read_json
-from roadstill.runs.kinds import file_not_wanted
+from roadstill.networks.exported import INDEX, NOTE, Facts, SchedulerRecord, TransformerRecord
+from roadstill.networks.kinds import outline
+from roadstill.runs import atomic_path, plain, read_record, typed, write_json
 from roadstill.weights import open_model
+from roadstill.weights.tensors import open_tensors, require_intact, require_shapes, shapes_of
 from roadstill.weights.torch_file import read_torch_file
 
 DIFFUSERS_KIND = "DiTTransformer2DModel"
@@ -59,28 +61,20 @@ def load_dit(path: Path, *, num_heads: int | None = None) -> DiT:
         raise UserError(
             f"{path} holds no DiT in the original layout: {error}; convert it with from_diffusers"
         ) from None
+    wanted = shapes_of(outline(config, str(path), shapes_of(state)).state_dict())
+    require_shapes(shapes_of(state), wanted, path)
+    require_intact(state, path)
     network = DiT(**config)
-    try:
-        network.load_state_dict(state, strict=True)
-    except RuntimeError as error:
-        raise UserError(f"{path} does not fit: {' '.join(str(error).split())}") from None
+    network.load_state_dict(state, strict=True)
     return network
 
 
 def _read(path: Path) -> dict[str, Tensor]:
+    if path.suffix == ".safetensors":
+        return open_tensors(path, "a DiT checkpoint").unchecked()
     if not path.exists():
         raise UserError(f"{path} does not exist; give the path of a DiT checkpoint")
-    if path.suffix != ".safetensors":
-        stored = read_torch_file(path)
-    elif told := file_not_wanted(path, "a safetensors file"):
-        raise UserError(f"{path} cannot be read as weights: {told}")
-    else:
-        from safetensors.torch import load_file
-
-        try:
-            return load_file(path)
-        except (OSError, SafetensorError) as error:
-            raise UserError(f"{path} cannot be read as weights: {error}") from None
+    stored = read_torch_file(path)
     for part in ("ema", "model"):
         if isinstance(stored, Mapping) and isinstance(stored.get(part), Mapping):
             stored = stored[part]
@@ -94,9 +88,9 @@ def _noted_heads(path: Path) -> int | None:
     """The number of heads that `save_original` wrote beside the weights."""
     if path.suffix != ".safetensors":
         return None
-    with safe_open(path, framework="pt") as file:
-        noted = (file.metadata() or {}).get("num_heads", "")
-    return int(noted) if noted.isdigit() and int(noted) else None
+    older = open_tensors(path, "a DiT checkpoint").about.get("num_heads")
+    facts = facts_of(path)
+    return facts.num_heads if facts is not None else older if isinstance(older, int) and older > 0 else None
 
 
 def _sizes(state: Mapping[str, Tensor], num_heads: int | None) -> dict[str, Any]:
@@ -166,40 +160,75 @@ def to_diffusers(network: DiT) -> Any:
     return model.train(network.training)
 
 
-def save_diffusers(network: DiT, betas: Tensor | None, folder: Path) -> Path:
-    """Writes ``transformer/`` and, for a noise predictor, ``scheduler/``, which diffusers opens by itself.
+def save_diffusers(network: DiT, betas: Tensor | None, folder: Path, facts: Mapping[str, Any] | None = None) -> Path:
+    """Writes ``transformer/``, for a noise predictor ``scheduler/``, and ``model_index.json``, as diffusers names them.
 
     Args:
         network: network without gammas or adapters.
         betas: betas of the schedule that it was trained with; ``None`` for a velocity predictor.
         folder: folder to write, atomically.
+        facts: fields of `Facts`, which come back with `facts_of`; the class names also stand where a ``DiTPipeline``
+            looks for them.
 
     Raises:
         UserError: see `to_diffusers`.
     """
     from diffusers import DDIMScheduler
 
+    facts = facts or {}
+    names = facts.get("class_names") or ()
     with atomic_path(folder, record="transformer") as path:
         to_diffusers(network).save_pretrained(path / "transformer")
         if betas is not None:
             DDIMScheduler(
                 num_train_timesteps=len(betas), trained_betas=betas.tolist(), clip_sample=False
             ).save_pretrained(path / "scheduler")
+        index = {
+            "_class_name": "DiTPipeline",
+            "id2label": dict(zip(facts.get("label_rows") or range(len(names)), names, strict=True)),
+            "scheduler": [None, None] if betas is None else ["diffusers", "DDIMScheduler"],
+            "transformer": ["diffusers", DIFFUSERS_KIND],
+            "vae": [None, None],
+            NOTE: facts,
+        }
+        write_json(path / INDEX, index)
     return folder
 
 
-def save_original(network: DiT, path: Path) -> Path:
-    """Writes the weights under the names of DiT's own files, as safetensors; the file holds no betas."""
+def save_original(network: DiT, path: Path, facts: Mapping[str, Any] | None = None) -> Path:
+    """Writes the weights under the names of DiT's own files, as safetensors; the file holds no betas.
+
+    ``facts`` are fields of `Facts`; they come back with `facts_of`.
+    """
+    noted = {**(facts or {}), "num_heads": network.num_heads}
     with atomic_path(path) as temporary:
         tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-        save_file(tensors, temporary, {"num_heads": str(network.num_heads)})
+        save_file(tensors, temporary, {NOTE: json.dumps(plain(noted), sort_keys=True)})
     return path
+
+
+def facts_of(path: Path) -> Facts | None:
+    """What `save_diffusers` or `save_original` noted beside the weights; None beside those of others.
+
+    Raises:
+        UserError: a note that is damaged.
+    """
+    if path.is_dir():
+        index = path / INDEX
+        noted = read_record(index, dict[str, Any], "export it again").get(NOTE) if index.is_file() else None
+        where = f"{index}, {NOTE}"
+    else:
+        noted = open_tensors(path, "a DiT checkpoint").about.get(NOTE) if path.suffix == ".safetensors" else None
+        where = f"{path}, {NOTE}"
+    return None if noted is None else typed(noted, Facts, where, "export it again")
 
 
 def betas_beside(folder: Path) -> Tensor | None:
     """The betas that a pipeline's ``scheduler/`` lists, as `save_diffusers` writes them; ``None`` if it lists none."""
     path = folder / "scheduler" / "scheduler_config.json"
-    found = read_json(path).get("trained_betas") if path.is_file() else None
+    if not path.is_file():
+        return None
+    found = read_record(path, SchedulerRecord, "export or fetch it again").trained_betas
     return None if found is None else torch.tensor(found, dtype=torch.float64)
 
 
@@ -209,7 +238,10 @@ def open_diffusers_dit(folder: Path) -> DiT:
     Raises:
         UserError: another model, tensors that do not fit, blocks with different embedders.
     """
-    return from_diffusers(open_model(transformer_folder(folder), [DIFFUSERS_KIND]))
+    inside = transformer_folder(folder)
+    if (inside / "config.json").is_file():
+        read_record(inside / "config.json", TransformerRecord, "fetch it again")
+    return from_diffusers(open_model(inside, [DIFFUSERS_KIND]))
 
 
 def transformer_folder(folder: Path) -> Path:
@@ -223,8 +255,16 @@ def from_diffusers(model: Any) -> DiT:
     """Our DiT with the weights of a ``DiTTransformer2DModel``.
 
     Raises:
-        UserError: its blocks hold different time or label embedders, which one DiT cannot have.
+        UserError: its blocks hold different time or label embedders, which one DiT cannot have, or it has other parts
+            than a DiT.
     """
+    try:
+        return _from_diffusers(model)
+    except KeyError as error:
+        raise UserError(f"the model lacks {error}, which a DiT has; its configuration is not a DiT's") from None
+
+
+def _from_diffusers(model: Any) -> DiT:
     theirs, config = dict(model.state_dict()), model.config
     network = DiT(
         input_size=config.sample_size,
@@ -251,5 +291,6 @@ def from_diffusers(model: Any) -> DiT:
             state[f"blocks.{i}.attn.qkv.{end}"] = torch.cat(parts)
     if theirs:
         raise UserError(f"the model has tensors that do not fit into a DiT: {', '.join(theirs)}")
+    require_shapes(shapes_of(state), shapes_of(network.state_dict()), Path(DIFFUSERS_KIND))
     network.load_state_dict(state, strict=True)
     return network.train(model.training)

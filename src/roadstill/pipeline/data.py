@@ -4,12 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from roadstill.data.indexing import IndexConfig, hook_defaults, index_data, open_index
+from roadstill.data.indexing import IndexConfig, hook_defaults, index_data
 from roadstill.data.picture_store import PictureConfig
 from roadstill.data.prepare import prepare_splits
 from roadstill.data.privacy import describe, hook_of
 from roadstill.data.sources import NAVSIM, SOURCES, SetRequest, describe_source, open_pictures_of, write_sets
 from roadstill.errors import UserError
+from roadstill.frames.splits import open_index
 from roadstill.pipeline.road import Road
 from roadstill.protocols import PROTOCOLS
 from roadstill.recipes import Recipe
@@ -30,7 +31,7 @@ def make_world(road: Road) -> None:
     from roadstill.world.logs import write_world
 
     world = road.recipe.world
-    stage = road.stage("world", road.recipe.data or world)
+    stage = road.stage("world", road.recipe.data or world, product=[] if road.recipe.data else ["world"])
     if stage.done:
         return
     if not road.recipe.data:
@@ -47,7 +48,7 @@ def make_index(road: Road) -> None:
     if recipe.source != NAVSIM or recipe.source_settings:
         own = describe_source(recipe.source, recipe.source_settings)
         config = {"index": recipe.index, "protocol": recipe.protocol} | own
-    stage = road.stage("index", config, "world")
+    stage = road.stage("index", config, "world", product=[name for name, _ in _indexes(road)])
     if stage.done:
         return
     frames: dict[str, int] = {}
@@ -96,7 +97,7 @@ def make_pictures(road: Road) -> None:
         config["image_px"] = recipe.image_px
     if recipe.source not in SOURCES or recipe.source_settings:
         config |= describe_source(recipe.source, recipe.source_settings)
-    stage = road.stage("sets", config, "world")
+    stage = road.stage("sets", config, "world", product=["sets"])
     if stage.done:
         return
     source = open_pictures_of(recipe.source, road.root, recipe.source_settings, {"group": recipe.group})
@@ -111,11 +112,12 @@ def make_sets(road: Road) -> None:
     """Pictures at prepared size, one image set per split."""
     recipe = road.recipe
     config: dict[str, Any] = {"image_px": recipe.image_px, "max_per_class": recipe.max_per_class}
-    known, hook = open_index(road.folder / "index"), None
+    hook = None
     if recipe.hook:
+        known = open_index(road.folder / "index")
         hook = hook_of(recipe.hook, recipe.hook_settings, defaults=hook_defaults(known))
         config["hook"] = describe(hook)  # with its source: a hook that was mended makes other pictures
-    stage = road.stage("sets", config, "index")
+    stage = road.stage("sets", config, "index", product=["sets"])
     if stage.done:
         return
     for name, _ in _indexes(road):

@@ -4,16 +4,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from roadstill.evaluation import (
+    LEDGER,
+    RECORDS,
+    RUN_FILES,
     Comparison,
     augmentation_robust_score,
+    check_runs,
     compare,
+    enter,
     label_robust_score,
     number_sets,
     open_run,
+    seal,
 )
 from roadstill.pipeline.road import Road, runs_folder
 from roadstill.recipes import Recipe
-from roadstill.runs import write_json
+from roadstill.runs import digest_file, write_json
 
 
 def judge(road: Road) -> list[Comparison]:
@@ -23,6 +29,7 @@ def judge(road: Road) -> list[Comparison]:
     bounds = [name for name, arm in recipe.arms.items() if arm.kind == "full"]
     budgets = sorted({road.per_class(name) for name in recipe.arms if name not in bounds})
     written: set[Path] = set()
+    _enter_runs(road)
     for budget in budgets:
         names = [name for name in recipe.arms if name in bounds or road.per_class(name) == budget]
         compared = {other: _compare(road, names, bounds, other) for other in agents}
@@ -40,6 +47,7 @@ def judge(road: Road) -> list[Comparison]:
             own = {"agent": other, "network": recipe.agent_of(other).network}
             path = road.folder / f"{'-'.join(parts)}.json"
             write_json(path, comparison.as_dict() | {"about": about | own})
+            enter(road.folder / RECORDS, {path: digest_file(path)})
             written.add(path)
             found.append(comparison)
     for old in set(road.folder.glob("comparison*.json")) - written:
@@ -59,13 +67,29 @@ def _thesis(recipe: Recipe, budget: int) -> dict[str, str]:
 
 def _compare(road: Road, names: Sequence[str], bounds: Sequence[str], other: str | None) -> Comparison:
     folder = road.folder / runs_folder(other) / road.recipe.judged_on
-    runs = {
-        _short(name): number_sets(
-            [open_run(folder / name / f"seed{seed}") for its, _, seed in road.runs() if its == name]
-        )
-        for name in names
-    }
-    return compare(runs, baseline=road.recipe.baseline, bounds=bounds, cluster_by=road.recipe.cluster_by)
+    folders = {name: [folder / name / f"seed{seed}" for its, _, seed in road.runs() if its == name] for name in names}
+    notes = check_runs(folder, [path for its in folders.values() for path in its])
+    runs = {_short(name): number_sets([open_run(path) for path in its]) for name, its in folders.items()}
+    found = compare(runs, baseline=road.recipe.baseline, bounds=bounds, cluster_by=road.recipe.cluster_by)
+    found.caveats.extend(notes)
+    return found
+
+
+def _enter_runs(road: Road) -> None:
+    """Enters the runs in the book of records, in the order of the recipe, as they were when each was finished."""
+    book = road.folder / RECORDS
+    contents: dict[Path, str] = {}
+    for name, stage in road.stages.items():
+        if name.startswith("agent-"):
+            noted = {road.folder / file: its[1] for file, its in stage.noted().items() if its}
+            contents |= noted or {file: digest_file(file) for file in _files(road, stage.product)}
+    enter(book, contents)
+    seal(book, road.folder / LEDGER)
+
+
+def _files(road: Road, product: Sequence[str]) -> list[Path]:
+    """A run's files, whose stage an earlier version finished without noting them."""
+    return [road.folder / folder / file for folder in product for file in RUN_FILES]
 
 
 def ranking(

@@ -78,7 +78,12 @@ def recipes_of(study: str, size: Any = None, **overrides: Any) -> list[Recipe]:
 
 @holding("folder")
 def run_study(
-    recipes: Sequence[Recipe], folder: Path, *, say: Callable[[str], None] = lambda line: None, workers: int = 2
+    recipes: Sequence[Recipe],
+    folder: Path,
+    *,
+    say: Callable[[str], None] = lambda line: None,
+    workers: int = 2,
+    allow_leak: bool = False,
 ) -> list[Row]:
     """Runs every recipe in a folder of its own, goes on where an earlier call stopped, and writes the table.
 
@@ -91,7 +96,7 @@ def run_study(
     for recipe in recipes:
         say(f"recipe {recipe.name}")
         run = folder / recipe.name
-        found = run_recipe(recipe, run, say=say, workers=workers)
+        found = run_recipe(recipe, run, say=say, workers=workers, allow_leak=allow_leak)
         for comparison, shown in zip(found, comparisons(run) or [], strict=True):
             rows += _rows(recipe, comparison, shown)
             if shown["verdicts"]:

@@ -1,5 +1,7 @@
 """What every verb leaves on disk besides its product: provenance, digests, seeds, and writes that never end halfway."""
 
+from roadstill.runs.classes import same_classes, same_rows
+from roadstill.runs.configs import Range, check_ranges, config_of
 from roadstill.runs.digests import digest_code, digest_file, digest_of, seed_of
 from roadstill.runs.files import (
     append_line,
@@ -32,12 +34,15 @@ __all__ = [
     "Count",
     "Digest",
     "Pixels",
+    "Range",
     "Record",
     "Stage",
     "WithClasses",
     "append_line",
     "atomic_path",
     "check_groups",
+    "check_ranges",
+    "config_of",
     "digest_code",
     "digest_file",
     "digest_of",
@@ -62,6 +67,8 @@ __all__ = [
     "require_file",
     "require_folder",
     "require_own",
+    "same_classes",
+    "same_rows",
     "scratch_folder",
     "seed_of",
     "share",

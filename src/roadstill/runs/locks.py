@@ -166,6 +166,8 @@ def scratch_folder() -> Iterator[Path]:
     """
     above = Path(tempfile.gettempdir())
     for left in {_of_lock(path) for path in above.glob(f".{_SCRATCH}*{_LOCK}")}:
+        if real(left) in _held:  # of a call that this one is part of
+            continue
         with suppress(UserError, OSError), hold(left, whole=False):  # else it is in use, or another user's
             remove(left)
     folder = above / f"{_SCRATCH}{secrets.token_hex(8)}"

@@ -32,6 +32,10 @@ class BrokenArchive(ValueError):
     """The reason alone, without the archive's name."""
 
 
+class EndsEarly(BrokenArchive):
+    """The archive was cut off."""
+
+
 @dataclass(frozen=True)
 class Member:
     """One entry of an archive.
@@ -153,7 +157,7 @@ class _Stream:
         if found < size and not (short and found == 0):
             if self.at < _BLOCK:
                 raise BrokenArchive("not a tar archive")
-            raise BrokenArchive(f"it ends early: {found:,} of the {size:,} bytes of {name[:100]!r} are there")
+            raise EndsEarly(f"it ends early: {found:,} of the {size:,} bytes of {name[:100]!r} are there")
         return b"".join(pieces)
 
     def _skip(self, name: str, size: int, *, short: bool = False) -> None:
@@ -169,7 +173,7 @@ class _Stream:
             if not step and short:
                 return
             if not step:
-                raise BrokenArchive(f"it ends early: {size - left:,} of the {size:,} bytes of {name[:100]!r} are there")
+                raise EndsEarly(f"it ends early: {size - left:,} of the {size:,} bytes of {name[:100]!r} are there")
 
 
 def _records(about: bytes) -> dict[str, str]:

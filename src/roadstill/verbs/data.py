@@ -6,14 +6,14 @@ from typing import Any, Literal
 
 from tqdm import tqdm
 
-from roadstill.data.indexing import IndexConfig, hook_defaults, index_data, open_index
+from roadstill.data.indexing import IndexConfig, hook_defaults, index_data
 from roadstill.data.picture_store import PictureConfig
 from roadstill.data.privacy import NamedHook, hook_of
 from roadstill.data.sources import NAVSIM, SetRequest, looks_like, open_pictures_of, write_sets
 from roadstill.errors import PartlyDone, UserError
 from roadstill.frames import BrakeLabel
 from roadstill.frames.filters import FrameFilter, SceneFilter
-from roadstill.frames.splits import SPLITS
+from roadstill.frames.splits import SPLITS, open_index
 from roadstill.imagesets import ImageSet
 from roadstill.names import Settings
 from roadstill.parallel import Shard
@@ -70,9 +70,11 @@ def index(
     split_seed: int = 0,
     shares: tuple[float, float, float] = (0.7, 0.15, 0.15),
     split: str | None = None,
+    doubtful: Literal["leave_out", "keep"] = "leave_out",
     protocol: ProtocolName = "honest",
     expect: str | None = None,
     verify: bool = False,
+    verify_decode: bool = False,
     sensors: Path | None = None,
     archives: list[Path] | None = None,
     shard: str | None = None,
@@ -96,9 +98,13 @@ def index(
         split_seed: seed by which drives are assigned to train, dev and test.
         shares: shares of train, dev and test; 0 leaves a part out.
         split: name of the folder of logs, if there are several (trainval, test, mini); by default the preset's.
+        doubtful: what happens to logs whose velocities are sideways, or whose accelerations contradict the speed:
+            leave_out or keep; they are named either way.
         protocol: honest; thesis-honest (a tenth of what is not test is dev); thesis or literature (no dev part).
         expect: source of expected counts to print beside yours; thesis is the only one.
         verify: whether to check the wanted pictures; lacking.txt then lists those that are missing or truncated.
+        verify_decode: whether that check decodes them, which also finds damage inside a file; else only its beginning
+            and end are read.
         sensors: folder of the pictures to verify, if it is not beside the logs.
         archives: archives of sensor files (.tgz) to verify without unpacking them.
         shard: share i/n of the logs to read, for several machines; a call without it joins all shares.
@@ -109,7 +115,7 @@ def index(
     if expect not in (None, "thesis"):
         raise UserError(f"expect {expect!r} is unknown; the only one is 'thesis'")
     share = Shard.parse(shard) if shard else None
-    config = IndexConfig(preset, navsim_config, scenes, filter, label, split_seed, shares, split)
+    config = IndexConfig(preset, navsim_config, scenes, filter, label, split_seed, shares, split, doubtful)
     if source == NAVSIM and data.suffix.lower() == ".csv" and not data.is_dir():
         source = "csv"
     if source != NAVSIM and (expect or share):
@@ -127,22 +133,27 @@ def index(
     )
     if found is None:
         return f"{out}: the logs of shard {shard} were read; when all shards are done, run index without --shard"
-    lines = [*found.notes, str(found.funnel)]
+    lines = [*found.notes, str(found.motion), str(found.funnel)]
     if found.expected is not None:
         count = found.funnel.rows[found.funnel.scenes].left
         lines.append(f"{preset}: {count:,} scenes, {found.expected:,} expected of the full data "
                      f"({count - found.expected:+,})")  # fmt: skip
     if expect:
         lines.append(beside_thesis(found.funnel, preset))
+    lacking = False
     if verify:
-        lines.append(_verified(out, list(found.frames), sensors or found.sensors, archives or []))
+        checked = _verified(out, list(found.frames), sensors or found.sensors, archives or [], verify_decode)
+        lines += checked
+        lacking = (out / "lacking.txt").stat().st_size > 0
     broken = found.counts["broken_logs"]
     if broken:
         lines.append(f"{broken} of {found.counts['logs']} logs cannot be read")
+    if found.faulty:
+        lines.append(f"{found.faulty:,} of {found.counts['entries']:,} frames or rows have something wrong")
     if found.problems:
         lines.append(f"{len(found.problems)} problems, see {out / 'problems.txt'}")
     parts = ", ".join(f"{count:,} {name}" for name, count in found.frames.items())
-    return _told([*lines, f"{out}: {parts}"], partly=broken > 0)
+    return _told([*lines, f"{out}: {parts}"], partly=lacking or broken + found.faulty > 0)
 
 
 def _csv_settings(data: Path, source: str, csv: CsvConfig, settings: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -174,13 +185,17 @@ def _bar(what: str) -> Callable[[int, int], None]:
     return show
 
 
-def _verified(index: Path, parts: list[str], sensors: Path | None, archives: list[Path]) -> str:
-    from roadstill.data.verify import verify_pictures
+def _verified(index: Path, parts: list[str], sensors: Path | None, archives: list[Path], decode: bool) -> list[str]:
+    from roadstill.data.verify import none_there, verify_pictures
     from roadstill.frames import stream_frames
+    from roadstill.sources.navsim.folders import sensors_beside
 
     if sensors is None and not archives:
+        logs = open_index(index).get("logs")
+        others = sensors_beside(Path(logs)) if logs else []
+        hint = f" (there is {others[0]})" if others else ""
         raise UserError(
-            "no sensor folder was found beside the logs; name it with --sensors, or archives with --archives"
+            f"no sensor folder was found beside the logs; name it with --sensors{hint}, or archives with --archives"
         )
     # All pictures of a log in a row: a drive lies in one part, and so does a log.
     images = (
@@ -189,10 +204,16 @@ def _verified(index: Path, parts: list[str], sensors: Path | None, archives: lis
         for frames in stream_frames(index / f"{name}.parquet")
         for image in frames.column("image")
     )
-    found = verify_pictures(tqdm(images, "pictures", disable=None), sensors, index, archives=archives)
+    shown = tqdm(images, "pictures", disable=None)
+    found = verify_pictures(shown, sensors, index, archives=archives, decode=decode)
     found.save(index)
-    lacking = f"{len(found.lacking):,} pictures are missing or truncated, see {index / 'lacking.txt'}"
-    return f"{found}\n{lacking if found.lacking else 'no picture is missing'}"
+    if not found.lacking:
+        return [str(found), "no picture is missing"]
+    wanted = sum(row.wanted for row in found.logs)
+    lines = [str(found), *found.summary()]
+    if len(found.lacking) == wanted:
+        lines.append(none_there(sensors, found.lacking[0], wanted))
+    return [*lines, f"{len(found.lacking):,} pictures are missing or truncated, see {index / 'lacking.txt'}"]
 
 
 @holding(shared_by="shard")
@@ -296,7 +317,7 @@ def _prepared_frames(
         ready = f"{out}: {made.ready:,} of {made.wanted:,} wanted pictures are ready"
         more = "give the other archives or shards, or write the sets with what is there by a call without them"
         return _told([*made.problems, f"{ready}; {more}"], partly=bool(made.problems))
-    return "\n".join(_sets_told(out, made))
+    return _sets_told(out, made, [])
 
 
 def _prepared_pictures(
@@ -315,13 +336,21 @@ def _prepared_pictures(
     parts = tuple(part for part in SPLITS if part != "dev" or settings.get("dev_images") != 0)
     source = open_pictures_of(name, data, settings)
     made = write_sets(source, name, out, SetRequest(parts, config, max_per_class, workers=workers))
-    return "\n".join([*source.notes, *_sets_told(out, made)])
+    return _sets_told(out, made, source.notes)
 
 
-def _sets_told(out: Path, made_sets: Mapping[str, ImageSet]) -> list[str]:
-    lines = []
+def _sets_told(out: Path, made_sets: Mapping[str, ImageSet], notes: Sequence[str]) -> str:
+    from roadstill.data.verify import lacks
+
+    lines, missing, wanted = list(notes), 0, 0
     for name, made in made_sets.items():
-        counts = ", ".join(f"{count:,} {each}" for each, count in made.counts().items())
-        missing = f" ({made.about['missing']:,} pictures missing, see missing.txt)" if made.about["missing"] else ""
-        lines.append(f"{out / name}: {counts}{missing}")
-    return lines
+        told = [", ".join(f"{count:,} {each}" for each, count in made.counts().items())]
+        for key, what in (("missing", "pictures missing"), ("left_out", "equal pictures left out")):
+            if count := int(made.about.get(key, 0)):
+                told.append(f"({count:,} {what}, see {key}.txt)")
+        if count := int(made.about.get("empty_logs", 0)):
+            told.append(f"({count:,} logs have no picture at all: not fetched?)")
+        lines.append(f"{out / name}: {' '.join(told)}")
+        missing += int(made.about.get("missing", 0)) - int(made.about.get("missing_by_hook", 0))
+        wanted += len(made)
+    return _told([*lines, *lacks(missing, wanted + missing)], partly=missing > 0)

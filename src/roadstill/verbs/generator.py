@@ -221,9 +221,12 @@ def export(
         if layout != "original":
             raise UserError(f"diffusers has no pipeline for a {type(network).__name__}; use layout original")
         return str(write_base(denoiser, out, torch.float32))
+    origin = denoiser.origin
+    facts = {"objective": denoiser.objective, "class_names": origin.class_names or None, "codec": origin.codec}
+    facts |= denoiser.settings
     if layout == "original":
-        return str(save_original(network, out))
-    return str(save_diffusers(network, None if schedule is None else schedule.betas, out))
+        return str(save_original(network, out, facts))
+    return str(save_diffusers(network, None if schedule is None else schedule.betas, out, facts))
 
 
 def params(*, backbone: str = "DiT-XL/2", adapters: list[str] = [], json: bool = False) -> str:  # noqa: B006

@@ -1,11 +1,17 @@
 """Verbs that judge: train, evaluate, compare."""
 
+import logging
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from roadstill.agents import AgentConfig
 from roadstill.errors import UserError
 from roadstill.runs import holding, require_own, scratch_folder
+
+if TYPE_CHECKING:
+    from roadstill.imagesets import ImageSet
+
+_log = logging.getLogger(__name__)
 
 
 @holding()
@@ -34,7 +40,7 @@ def train(
 
     require_own(out, "agent.json")
     watched = None if dev is None else open_imageset(dev)
-    pictures = open_imageset(images)
+    pictures = _told(open_imageset(images))
     made = train_agent(pictures, config=agent, seed=seed, dev=watched, looks=looks)
     made.save(out)
     line = f"{out}: {agent.network} after {agent.num_steps(len(pictures))} steps on {images}"
@@ -50,6 +56,7 @@ def evaluate(
     arm: str | None = None,
     dev: Path | None = None,
     ledger: Path | None = None,
+    allow_leak: bool = False,
 ) -> str:
     """Evaluates a trained agent on an image set.
 
@@ -60,30 +67,38 @@ def evaluate(
         arm: name of the arm in compare; the agent folder's name if not given.
         dev: dev part, on which thresholds for a given share of false alarms are chosen.
         ledger: file that records every opening of a test part; test_ledger.jsonl beside the set if not given.
+        allow_leak: whether an agent whose training set shares a log, a time of a drive, a frame or a picture with the
+            test part is evaluated all the same; the run and the report say so.
     """
     from roadstill.agents import open_agent
+    from roadstill.evaluation import LEDGER, RECORDS, arm_name, note_outcome, open_test, run_of, trained_on
     from roadstill.evaluation import evaluate as measure
-    from roadstill.evaluation import note_outcome, open_test, run_of
     from roadstill.imagesets import open_imageset
 
+    name = arm_name(agent.resolve().name if arm is None else arm)
     if out:
         require_own(out, "run.json")
-    trained, pictures = open_agent(agent), open_imageset(images)
-    book = ledger or images.parent / "test_ledger.jsonl"
+    trained, pictures = open_agent(agent), _told(open_imageset(images))
+    book = ledger or images.parent / LEDGER
     is_test = pictures.about.get("split") == "test"
     if is_test:
-        pictures = open_test(pictures, ledger=book, config=trained.config, what=f"evaluate {agent}")
+        known = {str(agent): seen} if (seen := trained_on(trained)) else {}
+        pictures = open_test(
+            pictures, ledger=book, config=trained.config, what=f"evaluate {agent}", trained_on=known,
+            allow_leak=allow_leak,
+        )  # fmt: skip
     calm = None if dev is None else measure(trained, open_imageset(dev))
     found = measure(trained, pictures)
     if is_test:
         note_outcome(pictures, ledger=book, outcome={"balanced_accuracy": found.balanced_accuracy})
     if out:
-        run_of(arm or agent.name, int(trained.about["seed"]), found, pictures, dev=calm).save(out)
+        run = run_of(name, int(trained.about["seed"]), found, pictures, dev=calm)
+        run.save(out, book=out.absolute().parent / RECORDS)
     classes = ", ".join(f"{name} {100 * share:.1f}" for name, share in found.class_accuracy.items())
     return (
         f"balanced accuracy {100 * found.balanced_accuracy:.1f} %, accuracy {100 * found.accuracy:.1f} % "
         f"(always {found.majority_class}: {100 * found.majority_accuracy:.1f} %), {classes}, "
-        f"AUROC {found.auroc:.3f}, {found.n} images"
+        f"AUROC {found.auroc:.3f}, {found.n} images" + (f"; {found.caveat}" if found.caveat else "")
     )
 
 
@@ -101,6 +116,7 @@ def compare(
     out: Path | None = None,
     workers: int = 2,
     self_test: bool = False,
+    allow_leak: bool = False,
 ) -> str:
     """Compares small sets with a baseline over paired seeds, and states the verdict in words.
 
@@ -117,9 +133,11 @@ def compare(
         out: file to write the whole comparison to, as JSON.
         workers: number of processes that train agents, if image sets are compared.
         self_test: check of the comparison itself, on 200 pairs of simulated arms that are equal and 50 that are not.
+        allow_leak: whether image sets that share a log, a time of a drive, a frame or a picture with the test part are
+            compared all the same; the comparison says so.
     """
+    from roadstill.evaluation import check_runs, compare_sets, list_runs, open_runs, prove
     from roadstill.evaluation import compare as judge
-    from roadstill.evaluation import compare_sets, open_runs, prove
     from roadstill.runs import require_folder
 
     if self_test:
@@ -142,7 +160,7 @@ def compare(
             sets = [_as_set(path, test, folder) for path in what]
             comparison = compare_sets(
                 sets, test, dev=dev, config=agent, seeds=seeds, baseline=baseline, bounds=bounds or [],
-                cluster_by=cluster_by, workers=workers,
+                cluster_by=cluster_by, workers=workers, allow_leak=allow_leak,
             )  # fmt: skip
     else:
         arms = open_runs(require_folder(what[0], "a folder of runs, made by evaluate --out"))
@@ -150,6 +168,7 @@ def compare(
         if baseline not in arms:
             raise UserError(f"{what[0]} has no arm {baseline!r}; it has {', '.join(sorted(arms))}")
         comparison = judge(arms, baseline=baseline, bounds=bounds or [], cluster_by=cluster_by)
+        comparison.caveats.extend(check_runs(what[0], list_runs(what[0])))
     if out:
         comparison.save(out)
     return table(comparison)
@@ -193,4 +212,12 @@ def table(comparison: object) -> str:
     if comparison.num_clusters == comparison.num_images:
         drawn = "each drawn by itself"
     lines.append(f"{comparison.num_images} images, {drawn}, {majority}")
-    return "\n".join(lines + [verdict.sentence for verdict in comparison.verdicts.values()])
+    lines += [verdict.sentence for verdict in comparison.verdicts.values()]
+    return "\n".join(lines + [f"Note: {caveat}." for caveat in comparison.caveats])
+
+
+def _told(images: "ImageSet") -> "ImageSet":
+    """The set itself; pictures that it holds more than once are told of."""
+    for note in images.twins():
+        _log.warning(note)
+    return images

@@ -105,10 +105,10 @@ def _from_index(
 def _opened(folder: Path, class_names: tuple[str, ...]) -> Callable[[], Any]:
     """The teacher, opened once."""
     from roadstill.agents import open_agent
+    from roadstill.runs import same_classes
 
     agent = open_agent(folder)
-    if agent.class_names != class_names:
-        raise UserError(f"{folder} has the classes {agent.class_names}, but the images have {class_names}")
+    same_classes(agent.class_names, class_names, of=folder, to="the image set")
     return lambda: agent
 
 

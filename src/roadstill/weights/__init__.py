@@ -116,22 +116,33 @@ def open_model(folder: Path, kinds: Sequence[str]) -> Any:
     """Opens a diffusers model folder; only safetensors are read, and tensors must fit exactly.
 
     Raises:
-        UserError: another kind of folder or model, missing or unexpected tensors, wrong shapes, a damaged file.
+        UserError: another kind of folder or model, sizes beyond what the file holds, missing or unexpected tensors,
+            wrong shapes, numbers that are not finite, a damaged file.
     """
     import diffusers
     import torch
 
+    from roadstill.weights.sizes import without_weights
+    from roadstill.weights.tensors import open_tensors
+
     kind = diffusers_class(folder)
     if kind is None or kind not in kinds:
         raise UserError(f"{folder} is not a diffusers model folder with one of {', '.join(kinds)} in its config.json")
-    if "quantization_config" in read_json(folder / "config.json"):  # names classes of other libraries
+    config = read_json(folder / "config.json")
+    if "quantization_config" in config:  # names classes of other libraries
         raise UserError(f"{folder} holds quantised weights, which are not read; take the model in full precision")
     if not (folder / WEIGHTS).is_file():
         raise UserError(f"{folder} has no {WEIGHTS}; other formats may run code and are not read")
+    file = open_tensors(folder / WEIGHTS, f"the weights of a {kind}")
     try:
+        with without_weights(str(folder / "config.json"), file.shapes):
+            getattr(diffusers, kind).from_config(config)
+        file.tensors()  # checks them
         network, about = getattr(diffusers, kind).from_pretrained(
             folder, use_safetensors=True, local_files_only=True, output_loading_info=True, torch_dtype=torch.float32
         )
+    except UserError:
+        raise
     except Exception as error:  # diffusers and safetensors raise errors of many kinds
         raise UserError(f"{folder} cannot be opened: {' '.join(str(error).split())[:300]}") from None
     wrong = [f"{what.replace('_', ' ')}: {about[what]}" for what in about if about[what]]

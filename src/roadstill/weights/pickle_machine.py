@@ -146,6 +146,12 @@ class Machine:
             raise Refused("text of Python 2, which is not allowed in logs")
         self.stack.append(self.take(self.number(width)).decode("latin1"))
 
+    def raw(self, width: int) -> None:
+        """SHORT_BINBYTES, BINBYTES, BINBYTES8: text where Python 3 wrote what Python 2 has as text."""
+        _BYTES[width](self)
+        if self.budget.python2:
+            self.stack[-1] = self.stack[-1].decode("latin1")
+
     def append(self) -> None:
         """APPEND."""
         value = self.stack.pop()
@@ -248,6 +254,7 @@ def _integer(raw: bytes) -> int:
     return int.from_bytes(raw, "little", signed=True)
 
 
+_BYTES = {width: _sized(width, bytes) for width in (1, 4, 8)}
 HANDLERS: dict[bytes, Callable[[Machine], Any]] = {
     b"\x80": Machine.protocol,
     b"\x95": Machine.frame,
@@ -264,9 +271,9 @@ HANDLERS: dict[bytes, Callable[[Machine], Any]] = {
     b"\x8d": _sized(8, lambda raw: str(raw, "utf-8", "surrogatepass")),
     b"U": lambda m: m.old_text(1),
     b"T": Machine.old_text,
-    b"B": _sized(4, bytes),
-    b"C": _sized(1, bytes),
-    b"\x8e": _sized(8, bytes),
+    b"B": lambda m: m.raw(4),
+    b"C": lambda m: m.raw(1),
+    b"\x8e": lambda m: m.raw(8),
     b"\x96": _sized(8, bytearray),
     b"]": _pushes(lambda m: []),
     b"}": _pushes(lambda m: {}),

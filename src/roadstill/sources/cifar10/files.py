@@ -6,9 +6,10 @@ from pathlib import Path
 
 from roadstill.errors import UserError, one_line
 from roadstill.frames import leaves_folder
-from roadstill.sources.archives import BrokenArchive, Member, each_member
+from roadstill.sources.archives import BrokenArchive, EndsEarly, Member, each_member
 
 _MAX_BYTES, _MAX_MEMBERS = 64 * 2**20, 1000
+_AUTHORS_BYTES = "170,498,071 (Python) or 170,052,171 (binary)"
 
 
 class FolderFiles:
@@ -90,5 +91,9 @@ class ArchiveFiles:
     def _each(self) -> Iterator[tuple[Member, Callable[[], bytes]]]:
         try:
             yield from each_member(self.path)
+        except EndsEarly as error:
+            size = self.path.stat().st_size
+            raise UserError(one_line(f"{self.path} is cut off: {error}. It has {size:,} bytes, the authors' archives "
+                                     f"have {_AUTHORS_BYTES}; fetch it again")) from None  # fmt: skip
         except BrokenArchive as error:
             raise UserError(one_line(f"{self.path} cannot be read as an archive ({error}); fetch it again")) from None

@@ -68,7 +68,7 @@ class CsvSource:
             self.notes.append(_how_cut(self._config))
         counts = {"logs": record.drives, "broken_logs": 0}
         counts |= {"entries": record.rows, "broken_entries": record.rows - record.frames}
-        return Stored(FrameStore(folder).logs(), counts, record.problems)
+        return Stored(FrameStore(folder).logs(), counts, record.problems, record.faulty)
 
     def cut(self, wanted: Cut) -> Cut:
         """The cut without the default rule on commands, if the table has none.

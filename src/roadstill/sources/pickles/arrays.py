@@ -67,8 +67,6 @@ class Blank:
         _, shape, dtype, fortran, raw = state
         if type(fortran) is not bool:
             raise Refused("an array of damaged order")
-        if type(raw) is str and budget.python2:
-            raw = _encode(budget, raw, "latin1")
         return make_array(budget, raw, dtype, shape, "F" if fortran else "C")
 
 
@@ -78,6 +76,9 @@ def make_array(budget: Budget, raw: Any, dtype: Any, shape: Any, order: Any = "C
     Raises:
         Refused: bytes, type, shape or order are not what they should be, or do not fit each other.
     """
+    if type(raw) is str and budget.python2:
+        budget.spend(len(raw))
+        raw = raw.encode("latin1")
     if type(dtype) is not DType or (type(raw) is not bytes and type(raw) is not bytearray):
         raise Refused("an array without type or bytes")
     size, kind = _size_of(shape), dtype.numpy
@@ -139,17 +140,17 @@ def _scalar(budget: Budget, dtype: Any, raw: Any) -> Any:
     return make_array(budget, raw, dtype, (1,))[0]
 
 
-def _encode(budget: Budget, text: Any, coding: Any) -> bytes:
+def _encode(budget: Budget, text: Any, coding: Any) -> bytes | str:
     """How protocol 2 writes byte strings."""
     if type(text) is not str or type(coding) is not str or coding != "latin1":
         raise Refused("bytes in an unknown coding")
     budget.spend(len(text))
-    return text.encode("latin1")
+    return text if budget.python2 else text.encode("latin1")
 
 
-def _no_bytes(_: Budget) -> bytes:
+def _no_bytes(budget: Budget) -> bytes | str:
     """How protocol 2 writes an empty byte string."""
-    return b""
+    return "" if budget.python2 else b""
 
 
 def _never(*_: Any) -> None:

@@ -40,7 +40,8 @@ def parse(data: bytes, *, max_steps: int = MAX_STEPS, python2: bool = False) -> 
     """What the bytes of a pickle hold; see `read_pickle`, which adds the file's name to what this raises.
 
     With ``python2`` also what Python 2 wrote, whose picklers number from 1 and have one type for text and bytes: it is
-    read as text, one letter for each byte, and an array takes its bytes back out of it.
+    read as text, one letter for each byte, and an array takes its bytes back out of it. So are the bytes that Python 3
+    writes of it, after ``pickle.load(file, encoding="bytes")``.
     """
     if not python2 and (frames := read_regular(data, max_steps)) is not None:
         return frames

@@ -1,0 +1,95 @@
+"""What stands beside and in the files of our own generators, as types."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from roadstill.adapters import Adapter, BitFit, DiffFit, Full, LoRA
+from roadstill.errors import UserError
+from roadstill.runs import Count, Digest, Record, WithClasses, config_of
+
+_Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+_Row = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+_Objective = Literal["noise", "velocity", "denoised"]
+_Reduction = Literal["sum", "mean"]
+
+
+class BaseRecord(Record, kw_only=True, frozen=True):
+    """Base of a checkpoint, as `record_base` tells it."""
+
+    path: str
+    digest: Digest
+
+
+class CheckpointRecord(WithClasses, kw_only=True, frozen=True):
+    """``config.json``; that of an older version may lack the fields that have a default."""
+
+    step: Count | None = None
+    network: dict[str, Any]
+    adapters: tuple[dict[str, Any], ...]
+    base: BaseRecord | None
+    fresh_labels: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
+    objective: _Objective | None = None
+    latents: str | None = None
+    codec: str | None = None
+    trained: Digest | None = None
+    label_dropout: _Share
+    guided_channels: _Row | None = None
+    label_rows: tuple[_Row, ...] | None = None
+    loss_reduction: _Reduction | msgspec.UnsetType = msgspec.UNSET
+    augment: _Share | msgspec.UnsetType = msgspec.UNSET
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.fresh_labels not in (None, len(self.class_names)):
+            raise ValueError(f"{self.fresh_labels} fresh labels for {len(self.class_names)} classes")
+
+
+class GeneratorRecord(Record, kw_only=True, frozen=True):
+    """Metadata of a base file."""
+
+    network: dict[str, Any]
+    class_names: tuple[str, ...] | None = None
+    objective: _Objective | None = None
+    latents: str | None = None
+    codec: str | None = None
+    step: Count | None = None
+    label_dropout: _Share
+    guided_channels: _Row | None = None
+    label_rows: tuple[_Row, ...] | None = None
+    loss_reduction: _Reduction | msgspec.UnsetType = msgspec.UNSET
+    augment: _Share | msgspec.UnsetType = msgspec.UNSET
+
+    def __post_init__(self) -> None:
+        if self.class_names is not None:
+            WithClasses(class_names=self.class_names)  # checks the names
+
+
+def facts_in(record: CheckpointRecord | GeneratorRecord) -> dict[str, Any]:
+    """The fields that stand in a record, by name."""
+    return {name: value for name, value in msgspec.structs.asdict(record).items() if value is not msgspec.UNSET}
+
+
+def adapter_record(adapter: Adapter) -> dict[str, Any]:
+    """An adapter as JSON: its type's name and its settings."""
+    if type(adapter) not in _ADAPTERS.values() or not is_dataclass(adapter):
+        raise UserError(f"adapter {adapter!r} is not one of roadstill.adapters; checkpoints record only those")
+    return {"type": type(adapter).__name__} | asdict(adapter)
+
+
+def adapter_of(record: Mapping[str, Any], where: str = "adapter") -> Adapter:
+    """The adapter that `adapter_record` described; only types of `roadstill.adapters` are made.
+
+    Raises:
+        UserError: another type, or settings that it does not have.
+    """
+    kind = _ADAPTERS.get(str(record.get("type")))
+    if kind is None:
+        told = str(record.get("type"))[:100]
+        raise UserError(f"{where}: adapter type {told!r} is unknown; known are {', '.join(_ADAPTERS)}")
+    return config_of(kind, record, where, "finetune again")
+
+
+_ADAPTERS: dict[str, Any] = {kind.__name__: kind for kind in (Full, BitFit, DiffFit, LoRA)}

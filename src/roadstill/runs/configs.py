@@ -1,0 +1,133 @@
+"""Dataclasses of settings: read from records, and within the ranges that belong to their names."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+from roadstill.errors import UserError, one_line
+from roadstill.runs.records import typed
+from roadstill.runs.settings import regrouped
+
+T = TypeVar("T")
+
+
+def config_of(kind: type[T], value: Any, where: str, remedy: str) -> T:
+    """A dataclass of settings from a record, an older one's flat settings put into their groups.
+
+    Args:
+        kind: dataclass, which checks its ranges itself.
+        value: settings by name, as `plain` tells them.
+        where: file and field that hold them.
+        remedy: way out, as "train the agent again".
+
+    Raises:
+        UserError: a setting that is unknown, of another type or out of range; the line names it.
+    """
+    try:
+        given = regrouped(kind, typed(value, dict[str, Any], where, remedy))
+    except UserError as error:
+        raise UserError(str(error) if str(error).startswith(where) else f"{where}: {error}; {remedy}") from None
+    given.pop("type", None)
+    if unknown := sorted(set(given) - {each.name for each in fields(kind)}):  # type: ignore[arg-type]
+        raise UserError(
+            f"{where} has the setting {one_line(unknown[0][:100])}, which this version does not know; {remedy}"
+        )
+    return typed(given, kind, where, remedy)
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers that a setting may be.
+
+    Attributes:
+        low: smallest.
+        high: largest.
+        above: whether the smallest itself is left out.
+        below: whether the largest itself is left out.
+        whole: whether they are whole numbers.
+    """
+
+    low: float = -math.inf
+    high: float = math.inf
+    above: bool = False
+    below: bool = False
+    whole: bool = False
+
+    def holds(self, value: float) -> bool:
+        """Whether a number lies in the range; NaN and infinity lie in none."""
+        if isinstance(value, float) and (self.whole or not math.isfinite(value)):
+            return False
+        return (self.low < value or (value == self.low and not self.above)) and (
+            value < self.high or (value == self.high and not self.below)
+        )
+
+    def __str__(self) -> str:
+        parts = [f"{'above' if self.above else 'at least'} {self.low:g}"] if math.isfinite(self.low) else []
+        parts += [f"{'below' if self.below else 'at most'} {self.high:,}"] if math.isfinite(self.high) else []
+        if not parts:
+            return "a finite number"
+        return f"{'a whole number, ' if self.whole else ''}{' and '.join(parts)}"
+
+
+POSITIVE, NOT_NEGATIVE, SHARE = Range(0, above=True), Range(0), Range(0, 1)
+COUNT, COUNT_OR_NONE = Range(1, 1_000_000_000, whole=True), Range(0, 1_000_000_000, whole=True)
+# What is held in memory at once: a batch, a memory, a width. More would end in a failed allocation.
+SIZE, SIZE_OR_NONE = Range(1, 1_000_000, whole=True), Range(0, 1_000_000, whole=True)
+
+RANGES: Mapping[str, Range] = {
+    **dict.fromkeys(("steps", "epochs", "save_every", "log_every", "real_images"), COUNT),
+    **dict.fromkeys(("warmup_steps", "held_out", "t_max", "rows"), COUNT_OR_NONE),
+    **dict.fromkeys(
+        (
+            "batch_size", "gradient_accumulation", "memory_size", "heads", "real_batch", "rank", "latent_channels",
+            "width", "patch", "patch_size", "encoder_blocks", "decoder_blocks", "hidden_size", "depth", "num_heads",
+            "channels", "channel_mult", "num_blocks", "block_out_channels", "layers_per_block", "norm_num_groups",
+        ),
+        SIZE,
+    ),
+    **dict.fromkeys(("freeze", "guided_channels", "augment_dim", "attention"), SIZE_OR_NONE),
+    "image_px": Range(8, 16_384, whole=True),
+    **dict.fromkeys(("learning_rate", "temperature", "clip", "min_snr", "alpha", "head_scale", "ridge"), POSITIVE),
+    **dict.fromkeys(
+        (
+            "weight_decay", "squared", "edge", "perceptual", "red", "noise", "shrink", "posterior_std",
+            "representativeness", "diversity", "gradients", "regression", "closeness", "guidance", "churn",
+            "churn_sigma", "churn_noise",
+        ),
+        NOT_NEGATIVE,
+    ),
+    **dict.fromkeys(
+        ("dropout", "coarse_share", "augment", "cutmix_probability", "interval", "guidance_interval", "eta"), SHARE
+    ),
+    "decay": SHARE,
+    "momentum": Range(0, 1, below=True),
+    "decay_at": Range(0, 1, above=True, below=True),
+    "strength": Range(0, 1, above=True),
+    "seed": Range(-(2**63), 2**63 - 1, whole=True),  # of a torch generator
+}  # fmt: skip
+
+
+def check_ranges(config: Any, group: str = "", **own: Range) -> None:
+    """Refuses settings out of range, in every dataclass of settings alike.
+
+    Args:
+        config: dataclass; its numbers, and those in its tuples, must be finite and in the range of their name.
+        group: name under which it is given, with a dot, for messages.
+        own: ranges of names that mean something else here.
+
+    Raises:
+        UserError: names the setting, its value and the range.
+    """
+    for each in fields(config):
+        allowed = own.get(each.name) or RANGES.get(each.name, Range())
+        value = getattr(config, each.name)
+        if not all(allowed.holds(number) for number in _numbers(value)):
+            shown = list(value) if isinstance(value, tuple) else value
+            raise UserError(f"{group}{each.name} is {str(shown)[:100]}; it must be {allowed}")
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    for one in value if isinstance(value, (tuple, list)) else (value,):
+        if isinstance(one, (int, float)) and not isinstance(one, bool):
+            yield one
