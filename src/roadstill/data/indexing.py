@@ -131,7 +131,7 @@ def index_data(
     with renewed_parts(out, record="index.json", instead=[f"{name}.parquet" for name in SPLITS]) as new:
         frames, funnel = _write_parts(watch, stored, new, cut)
         sensors = None if reader.sensors is None else Path(reader.sensors)
-        notes = [*reader.notes, *watch.notes(), *one_class(funnel, out, frames)]
+        notes = [*reader.notes, *watch.notes(), *one_class(funnel, new, frames)]
         counts = stored.counts | {"broken_logs": stored.counts["broken_logs"] + watch.left_out}
         about = {
             "data": os.path.abspath(data),
