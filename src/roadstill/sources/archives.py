@@ -84,7 +84,11 @@ def each_member(path: Path) -> Iterator[tuple[Member, Callable[[], bytes]]]:
     except BrokenArchive:
         raise
     except _BROKEN as error:
-        raise BrokenArchive(" ".join(str(error).split())[:200] or type(error).__name__) from None
+        raise BrokenArchive(_told(error)) from None
+
+
+def _told(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 class _Stream:
@@ -97,6 +101,8 @@ class _Stream:
     def members(self) -> Iterator[tuple[Member, Callable[[], bytes]]]:
         number, name, size = 0, None, None
         while (header := self._header()) is not None:
+            if self.at > self.most:
+                raise BrokenArchive(f"more than {self.most:,} bytes, too many for a file of this size")
             if header.type in (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE):
                 if not 0 <= header.size <= MAX_NAME_BYTES:
                     raise BrokenArchive(f"{header.size:,} bytes for the name of a member")
@@ -153,6 +159,8 @@ class _Stream:
                 found += len(piece)
         except EOFError:
             short = False
+        except _BROKEN as error:
+            raise BrokenArchive(_told(error)) from None
         self.at += found
         if found < size and not (short and found == 0):
             if self.at < _BLOCK:
