@@ -86,7 +86,7 @@ def test_what_is_wrong_is_said(checkout, tmp_path):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("tokens: [1, 2]", "tokens should be a list of names"),
+        ("tokens: [[1], 2]", "tokens should be a list of names"),
         ("tokens: {a: b}", "tokens should be a list of names"),
         ("logs: [a]", "holds no tokens"),
         ("7", "holds no tokens"),

@@ -8,11 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from roadstill.errors import UserError
 from roadstill.frames.filters import SceneFilter
-from roadstill.runs import parse_yaml, require_folder
+from roadstill.runs import read_yaml, require_folder
 from roadstill.runs.records import read_text
 
 MAX_LIST_BYTES = 64 * 2**20
@@ -138,7 +136,9 @@ def read_names(path: Path, key: str) -> list[str]:
 def _windows(record: Any, windows: SceneFilter, name: str) -> SceneFilter:
     def number(key: str, default: int | None) -> int | None:
         value = record.get(key, default) if isinstance(record, dict) else default
-        if value is not None and (type(value) is not int or value < 0):
+        if isinstance(value, str) and value.isdecimal() and len(value) < 10:
+            return int(value)
+        if value is not None and type(value) is not int:
             raise UserError(f"{name}.yaml: {key} is {str(value)[:40]!r}, not a number of frames")
         return value
 
@@ -160,7 +160,7 @@ def _names(record: Any, key: str, file: str) -> list[str] | None:
     if (names := record[key]) is None:
         return None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise UserError(f"{file}: {key} should be a list of names (quote those that look like numbers)")
+        raise UserError(f"{file}: {key} should be a list of names")
     return names
 
 
@@ -182,8 +182,5 @@ def _walk(folder: Path, name: str, depth: int) -> Iterator[Path]:
 
 
 def _yaml(path: Path) -> Any:
-    """A file of navsim's, which PyYAML wrote by the rules of YAML 1.1: in 1.2 some unquoted tokens would be numbers."""
-    text = read_text(path, MAX_LIST_BYTES)
-    parse_yaml(text, str(path), most_values=MOST_NAMES)  # keeps the bounds
-    # The C parser takes a second for navtrain's 100,000 tokens, the other ten.
-    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    # Some tokens look like numbers, such as 12345678901234e5.
+    return read_yaml(path, most_bytes=MAX_LIST_BYTES, most_values=MOST_NAMES, numbers=False)
