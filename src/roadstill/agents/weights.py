@@ -4,29 +4,31 @@ import pickle
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from roadstill.errors import UserError
+from roadstill.weights.tensors import open_tensors, require_intact
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Reads a state dict from a ``.safetensors`` or torch file.
 
     Raises:
-        UserError: missing, damaged, or with anything but tensors in it.
+        UserError: missing, damaged, with anything but tensors in it, or with numbers that are not finite.
     """
     if not path.is_file():
         raise UserError(f"{path} does not exist; it should be a file with network weights")
+    if path.suffix == ".safetensors":
+        return open_tensors(path, "a file with network weights").tensors()
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise UserError(f"{path} cannot be read as network weights: {' '.join(str(error).split())[:200]}") from None
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
         raise UserError(
             f"{path} is not a plain state dict (name -> tensor); save one with torch.save(model.state_dict(), ...)"
         )
+    require_intact(state, path)
     return dict(state)

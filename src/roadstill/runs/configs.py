@@ -64,13 +64,18 @@ class Range:
 
     def __str__(self) -> str:
         parts = [f"{'above' if self.above else 'at least'} {self.low:g}"] if math.isfinite(self.low) else []
-        parts += [f"{'below' if self.below else 'at most'} {self.high:,}"] if math.isfinite(self.high) else []
-        if not parts:
-            return "a finite number"
+        parts += (
+            [f"{'below' if self.below else 'at most'} {_shown(self.high)}"] if math.isfinite(self.high) else ["finite"]
+        )
         return f"{'a whole number, ' if self.whole else ''}{' and '.join(parts)}"
 
 
-POSITIVE, NOT_NEGATIVE, SHARE = Range(0, above=True), Range(0), Range(0, 1)
+def _shown(number: float) -> str:
+    return f"{number:,}" if isinstance(number, int) else f"{number:g}"
+
+
+# Single precision ends at 3e38; optimisers fail on numbers beyond it in ways of their own.
+POSITIVE, NOT_NEGATIVE, SHARE = Range(0, 1e30, above=True), Range(0, 1e30), Range(0, 1)
 COUNT, COUNT_OR_NONE = Range(1, 1_000_000_000, whole=True), Range(0, 1_000_000_000, whole=True)
 # What is held in memory at once: a batch, a memory, a width. More would end in a failed allocation.
 SIZE, SIZE_OR_NONE = Range(1, 1_000_000, whole=True), Range(0, 1_000_000, whole=True)
@@ -88,10 +93,10 @@ RANGES: Mapping[str, Range] = {
     ),
     **dict.fromkeys(("freeze", "guided_channels", "augment_dim", "attention"), SIZE_OR_NONE),
     "image_px": Range(8, 16_384, whole=True),
-    **dict.fromkeys(("learning_rate", "temperature", "clip", "min_snr", "alpha", "head_scale", "ridge"), POSITIVE),
+    **dict.fromkeys(("temperature", "clip", "min_snr", "alpha", "head_scale", "ridge"), POSITIVE),
     **dict.fromkeys(
         (
-            "weight_decay", "squared", "edge", "perceptual", "red", "noise", "shrink", "posterior_std",
+            "learning_rate", "weight_decay", "squared", "edge", "perceptual", "red", "noise", "shrink", "posterior_std",
             "representativeness", "diversity", "gradients", "regression", "closeness", "guidance", "churn",
             "churn_sigma", "churn_noise",
         ),
