@@ -1,6 +1,5 @@
 """Dataclasses of settings: read from records, and within the ranges that belong to their names."""
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
@@ -36,6 +35,9 @@ def config_of(kind: type[T], value: Any, where: str, remedy: str) -> T:
     return typed(given, kind, where, remedy)
 
 
+_MOST = 1e30  # single precision ends at 3e38; optimisers fail on numbers beyond it in ways of their own
+
+
 @dataclass(frozen=True)
 class Range:
     """Numbers that a setting may be.
@@ -48,34 +50,27 @@ class Range:
         whole: whether they are whole numbers.
     """
 
-    low: float = -math.inf
-    high: float = math.inf
+    low: float = -_MOST
+    high: float = _MOST
     above: bool = False
     below: bool = False
     whole: bool = False
 
     def holds(self, value: float) -> bool:
         """Whether a number lies in the range; NaN and infinity lie in none."""
-        if isinstance(value, float) and (self.whole or not math.isfinite(value)):
+        if self.whole and isinstance(value, float):
             return False
         return (self.low < value or (value == self.low and not self.above)) and (
             value < self.high or (value == self.high and not self.below)
         )
 
     def __str__(self) -> str:
-        parts = [f"{'above' if self.above else 'at least'} {self.low:g}"] if math.isfinite(self.low) else []
-        parts += (
-            [f"{'below' if self.below else 'at most'} {_shown(self.high)}"] if math.isfinite(self.high) else ["finite"]
-        )
-        return f"{'a whole number, ' if self.whole else ''}{' and '.join(parts)}"
+        low, high = (f"{end:,}" if isinstance(end, int) else f"{end:g}" for end in (self.low, self.high))
+        ends = f"{'above' if self.above else 'at least'} {low} and {'below' if self.below else 'at most'} {high}"
+        return f"a whole number, {ends}" if self.whole else ends
 
 
-def _shown(number: float) -> str:
-    return f"{number:,}" if isinstance(number, int) else f"{number:g}"
-
-
-# Single precision ends at 3e38; optimisers fail on numbers beyond it in ways of their own.
-POSITIVE, NOT_NEGATIVE, SHARE = Range(0, 1e30, above=True), Range(0, 1e30), Range(0, 1)
+POSITIVE, NOT_NEGATIVE, SHARE = Range(0, above=True), Range(0), Range(0, 1)
 COUNT, COUNT_OR_NONE = Range(1, 1_000_000_000, whole=True), Range(0, 1_000_000_000, whole=True)
 # What is held in memory at once: a batch, a memory, a width. More would end in a failed allocation.
 SIZE, SIZE_OR_NONE = Range(1, 1_000_000, whole=True), Range(0, 1_000_000, whole=True)
