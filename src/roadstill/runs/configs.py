@@ -83,11 +83,12 @@ RANGES: Mapping[str, Range] = {
             "batch_size", "gradient_accumulation", "memory_size", "heads", "real_batch", "rank", "latent_channels",
             "width", "patch", "patch_size", "encoder_blocks", "decoder_blocks", "hidden_size", "depth", "num_heads",
             "channels", "channel_mult", "num_blocks", "block_out_channels", "layers_per_block", "norm_num_groups",
+            "groups", "increments", "candidates", "crops", "pool", "factor",
         ),
         SIZE,
     ),
     **dict.fromkeys(("freeze", "guided_channels", "augment_dim", "attention"), SIZE_OR_NONE),
-    "image_px": Range(8, 16_384, whole=True),
+    "image_px": Range(8, 4096, whole=True),
     **dict.fromkeys(("temperature", "clip", "min_snr", "alpha", "head_scale", "ridge"), POSITIVE),
     **dict.fromkeys(
         (
@@ -100,6 +101,7 @@ RANGES: Mapping[str, Range] = {
     **dict.fromkeys(
         ("dropout", "coarse_share", "augment", "cutmix_probability", "interval", "guidance_interval", "eta"), SHARE
     ),
+    "threshold": Range(-1, 1),
     "decay": SHARE,
     "momentum": Range(0, 1, below=True),
     "decay_at": Range(0, 1, above=True, below=True),
