@@ -7,7 +7,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE, TESTS = ROOT / "src" / "roadstill", Path(__file__).parent
 MOST_AT_THE_TOP = 34
 # Folders of tests that are no room: what tests share, reference values, documents, runs of several verbs, bad inputs.
-NO_ROOM = {"helpers", "golden", "docs", "end_to_end", "hostile", "fuzz"}
+NO_ROOM = {"helpers", "golden", "docs", "end_to_end", "hostile", "fuzz", "kill"}
 # Files of tests about no single module; one named after its room (bench/test_bench.py) is about the whole room.
 ACROSS_MODULES = {
     "test_floors.py",
@@ -20,6 +20,7 @@ ACROSS_MODULES = {
     "selection/test_everywhere.py",
     "selection/test_properties.py",
     "sources/test_hostile_folder.py",
+    "sources/csv/test_fuzz_table.py",
     "sources/navsim/test_fuzz_logs.py",
     "sources/navsim/test_golden_logs.py",
     "sources/pickles/test_attacks.py",

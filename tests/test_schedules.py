@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from roadstill.errors import UserError
 from roadstill.schedules import NoiseSchedule, Progressive, cosine, kept_timesteps, linear, read_schedule, spoon_cosine
 
+pytestmark = pytest.mark.usefixtures("trusted")
+
 NAMED = {"linear": linear(), "cosine2": cosine(2)} | {f"scos{n}": spoon_cosine(n) for n in range(2, 7)}
 
 

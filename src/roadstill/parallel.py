@@ -4,7 +4,10 @@ Small networks on a processor gain little from a second thread; two of them, eac
 twofold. One thread also makes a result the same whatever the number of cores.
 """
 
+import ctypes
 import os
+import pickle
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -18,10 +21,11 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from roadstill.errors import UserError
+from roadstill.runs import held, share
 
 _SAFE_PATH = "PYTHONSAFEPATH"
 _worker: Any = None
-_carried: list[tuple[Callable[[], Any], Callable[[Any], None]]] = []
+_carried: list[tuple[Callable[[], Any], Callable[[Any], None]]] = [(held, share)]
 Item = TypeVar("Item")
 
 
@@ -100,9 +104,9 @@ class Workers:
             with spawning() as context:
                 if self._pool is None:
                     inherited = [(put, take()) for take, put in _carried]
-                    self._pool = ProcessPoolExecutor(
-                        self.count, mp_context=context, initializer=_begin, initargs=(self.holder, inherited)
-                    )
+                    # The holder as bytes: what it imports takes seconds, in which nothing would follow a killed parent.
+                    start = (os.getpid(), inherited, pickle.dumps(self.holder))
+                    self._pool = ProcessPoolExecutor(self.count, mp_context=context, initializer=_begin, initargs=start)
                 pending = {self._pool.submit(_call, method, job): job for job in jobs}
             for done in as_completed(pending):
                 done.result()
@@ -132,13 +136,14 @@ def spawning() -> Iterator[SpawnContext]:
             os.environ[_SAFE_PATH] = before
 
 
-def _begin(holder: Any, inherited: Sequence[tuple[Callable[[Any], None], Any]]) -> None:
+def _begin(parent: int, inherited: Sequence[tuple[Callable[[Any], None], Any]], holder: bytes) -> None:
     global _worker
-    _worker = holder
-    for put, value in inherited:
-        put(value)
     # Workers outlive a killed parent, and would go on writing into a folder that another run may use by then.
     threading.Thread(target=_follow_parent, daemon=True).start()
+    end_with_parent(parent)
+    for put, value in inherited:
+        put(value)
+    _worker = pickle.loads(holder)
     if torch := sys.modules.get("torch"):  # loaded with the holder, if its methods need it
         torch.set_num_threads(1)
     os.environ["TQDM_DISABLE"] = "1"  # bars of several processes would overwrite each other
@@ -151,5 +156,31 @@ def _follow_parent() -> None:
     os._exit(1)
 
 
+def end_with_parent(parent: int | None = None) -> None:
+    """Ends this process when the one that started it has ended, on Linux, even in the midst of a long call of C.
+
+    Args:
+        parent: process that started it, if that is known: it may have ended already.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SIGNAL_AT_PARENTS_END, signal.SIGKILL)
+        if parent not in (None, os.getppid()):
+            os._exit(1)
+
+
+_SIGNAL_AT_PARENTS_END = 1  # PR_SET_PDEATHSIG of prctl(2)
+
+
 def _call(method: str, job: tuple[Any, ...]) -> None:
     getattr(_worker, method)(*job)
+
+
+def launched() -> tuple[int, int, Callable[[], None]]:
+    """Rank, number of processes and a barrier, under torchrun; else one process that waits for nobody."""
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        return 0, 1, lambda: None
+    import torch
+    from accelerate import PartialState
+
+    state = PartialState(cpu=not torch.accelerator.is_available())
+    return state.process_index, state.num_processes, state.wait_for_everyone

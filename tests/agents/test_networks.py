@@ -13,6 +13,8 @@ from roadstill.agents import AgentConfig, open_agent, train_agent
 from roadstill.agents.training import build_network
 from roadstill.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("trusted")
+
 BASIC = {"depths": [1, 1], "hidden_sizes": [8, 16], "embedding_size": 8, "layer_type": "basic"}
 
 

@@ -20,6 +20,8 @@ from roadstill.sources.pickles.unpickle import read_pickle
 from roadstill.world.logs import scenes_of, write_world
 from roadstill.world.render import Renderer
 
+pytestmark = pytest.mark.usefixtures("trusted")
+
 LOG = "2021.05.12.22.00.38_veh-35_01008_01518"
 WIDTH_PX, HEIGHT_PX, FOCAL_PX = 480, 270, 400.0
 CAR, WALKER = [11.6, 0.0, 1.5, 2.0, 2.0, 2.0, 0.0], [21.6, -6.0, 1.5, 0.6, 0.6, 1.8, 0.0]

@@ -9,18 +9,21 @@ import pytest
 import yaml
 
 from roadstill.cli import main
-from roadstill.data.indexing import IndexConfig, index_data, open_index
+from roadstill.data.indexing import IndexConfig, index_data
 from roadstill.data.sources import SOURCES, find_source, has_pictures_only, open_frames_of
 from roadstill.data.storing import TablesSource
 from roadstill.errors import UserError
 from roadstill.frames import open_frames
 from roadstill.frames.filters import FrameFilter
+from roadstill.frames.splits import open_index
 from roadstill.imagesets import open_imageset
 from roadstill.pipeline.data import make_index
 from roadstill.pipeline.road import Road
 from roadstill.recipes import parse_recipe, read_recipe
 from roadstill.runs import plain
 from roadstill.sources.base import FrameSource, StoringSource
+
+pytestmark = pytest.mark.usefixtures("trusted")
 
 OWN = "made_drives.Drives"
 AGENT = {"network": "convnet", "steps": 3, "image_px": 16}

@@ -11,10 +11,12 @@ import pytest
 from pages import PAGES, ROOT, blocks
 
 import roadstill
-from roadstill.cli import VERBS, completed, verb_function
+from roadstill.cli import VERBS, completed, launch, trust, verb_function
+from roadstill.cli.launch import processes
 from roadstill.cli.spelling import hint_at
 from roadstill.moved import MOVED
 
+OF_OTHERS = {"--no-python", "--nproc_per_node"}  # options of torchrun
 REFERENCE = sorted((ROOT / "docs" / "reference").glob("*.md"))
 
 
@@ -31,6 +33,8 @@ def test_there_are_commands_for_every_verb():
 @pytest.mark.parametrize("line", sorted(set(commands())))
 def test_command_fits_its_verb(line):
     _, verb, *words = shlex.split(line, comments=True)
+    words, count = processes(word for word in words if word != trust.FLAG)
+    assert count is None or verb in launch.VERBS
     words = completed(verb_function(verb), words)
     parameters = inspect.signature(verb_function(verb)).parameters
     required = [name for name, given in parameters.items() if given.default is inspect.Parameter.empty]
@@ -52,6 +56,7 @@ def test_options_in_the_text_exist(page):
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
     spans = [span for span in re.findall(r"`([^`]+)`", text) if span.startswith(("--", "roadstill "))]
     options = {option for span in spans for option in re.findall(r"--[a-z][\w.-]*", span)}
+    options -= {trust.FLAG, launch.FLAG, *OF_OTHERS}
     assert [option for option in options if not any(taken_by(verb, option) for verb in VERBS)] == []
 
 

@@ -191,5 +191,5 @@ def test_a_damaged_run_is_the_users_to_mend(tmp_path):
     run = World(12).runs("a", [0])[0]
     run.save(tmp_path / "a")
     (tmp_path / "a" / "predictions.parquet").write_bytes(b"nonsense")
-    with pytest.raises(UserError, match="damaged run"):
+    with pytest.raises(UserError, match=r"predictions\.parquet is damaged"):
         open_runs(tmp_path)

@@ -8,7 +8,7 @@ from roadstill.agents import AgentConfig
 from roadstill.cli import main
 from roadstill.errors import UserError
 from roadstill.evaluation import compare_sets, read_ledger
-from roadstill.imagesets import ImageSetWriter
+from roadstill.imagesets import ImageSetWriter, open_imageset
 
 NAMES = ("not_brake", "brake")
 SMALL = AgentConfig(network="convnet", steps=8, image_px=16, learning_rate=3e-3)
@@ -22,7 +22,7 @@ def save_set(folder, per_class, *, contrast, seed=0, names=NAMES, **about):
             label = index % 2
             pixels = rng.integers(90, 160, (16, 16, 3))
             pixels[8:] -= contrast * label
-            facts = {"log": f"log{index % 12}", "light": ("day", "night")[index % 4 // 2]}
+            facts = {"log": f"log{seed}-{index % 12}", "light": ("day", "night")[index % 4 // 2]}
             writer.add(pixels.clip(0, 255).astype(np.uint8), label, facts)
         writer.about.update(about)
     return folder
@@ -80,6 +80,25 @@ def test_a_plain_folder_of_somebody_else_is_judged(sets, tmp_path, capsys):
     assert main(["compare", str(blind), str(foreign), str(clear), "--test", str(test), *options]) == 0
     lines = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()}
     assert lines["foreign"][:3] == lines["clear"][:3]  # the same pictures in the same order
+
+
+def test_sets_that_share_something_with_the_test_part(sets, tmp_path, capsys):
+    blind, _, test, _ = map(str, sets)
+    part = str(open_imageset(test).subset(range(24)).save(tmp_path / "part").root)
+    options = ["--agent.network", "convnet", "--agent.steps", "2", "--agent.image_px", "16", "--seeds", "3"]
+    call = ["compare", blind, part, "--test", test, *options, "--workers", "1"]
+    assert main(call) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "part: the training set shares 12 logs (the first: log2-0), 24 pictures (the first: 0_not_brake" in said
+    assert "--allow_leak" in said
+    assert not (tmp_path / "test_ledger.jsonl").exists()
+    assert main([*call, "--allow_leak", "--out", str(tmp_path / "found.json")]) == 0
+    said = capsys.readouterr().out
+    assert "Note: part: the training set shares 12 logs" in said
+    assert "--allow_leak let it pass (seeds 0, 1, 2)." in said
+    assert len(json.loads((tmp_path / "found.json").read_text())["caveats"]) == 1
+    assert read_ledger(tmp_path / "test_ledger.jsonl")[0]["allow_leak"] is True
 
 
 def test_what_cannot_be_compared_is_refused(sets, tmp_path):

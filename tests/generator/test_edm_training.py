@@ -72,7 +72,7 @@ def test_a_killed_run_equals_an_unbroken_one_bit_for_bit(latents, tmp_path, monk
         edm=EDMTraining(augment=0.5),
     )  # fmt: skip
     arguments = {"base": None, "config": config, "seed": 3}
-    monkeypatch.setattr(loop._State, "drop", lambda state: None)
+    monkeypatch.setattr(loop, "_drop_states", lambda out: None)
     finetune(latents, out=tmp_path / "whole", **arguments)
     torch.manual_seed(99)  # the global generator must have no say
     run_broken(monkeypatch, 5, latents, out=tmp_path / "broken", **arguments)

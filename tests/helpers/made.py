@@ -44,7 +44,7 @@ def picture_set(folder, n, *, px=16, seed=0, **facts):
         for index in range(n):
             picture = rng.normal(120, 40, (px, px, 3)) + ((0, 0, 30) if index % 2 else (30, 0, 0))
             own = {name: values[index] for name, values in facts.items()}
-            writer.add(np.clip(picture, 0, 255).astype(np.uint8), index % 2, {"log": f"log{index // 4}"} | own)
+            writer.add(np.clip(picture, 0, 255).astype(np.uint8), index % 2, {"log": f"log{seed}-{index // 4}"} | own)
     return open_imageset(folder)
 
 
@@ -54,3 +54,15 @@ def copy_stages(run, out, *stages):
         shutil.copytree(run / stage, out / stage)
         shutil.copytree(run / "stages" / stage, out / "stages" / stage)
     return out
+
+
+def runs_of_two_arms(folder):
+    """Six runs as ``evaluate --out`` leaves them: arms ``random`` and ``other``, three seeds each, and their book."""
+    from roadstill.evaluation import RECORDS
+    from roadstill.evaluation.selftest import Simulation, World
+
+    world = World(Simulation(logs=8, images_per_log=12), 0)
+    for name in ("random", "other"):
+        for run in world.runs(name, range(3)):
+            run.save(folder / f"{name}-{run.seed}", book=folder / RECORDS)
+    return folder

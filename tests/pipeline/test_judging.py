@@ -41,6 +41,21 @@ def test_one_comparison_names_its_arms_and_their_budget(saved, tmp_path):
     assert set(about["ranking"]) == {"random", "other"}
 
 
+def test_comparisons_are_kept_if_new_ones_cannot_be_written(saved, tmp_path, monkeypatch):
+    road = saved(Recipe("r", ARMS, per_class=7), {})
+    judge(road)
+    (tmp_path / "comparison-10.json").write_text("{}")
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("comparison*")}
+
+    def full(path, value):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("roadstill.pipeline.judging.write_json", full)
+    with pytest.raises(OSError, match="No space"):
+        judge(road)
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("comparison*")} == before
+
+
 def test_every_budget_and_agent_has_its_own(saved, tmp_path):
     recipe = at_budgets(Recipe("r", ARMS, budgets=(2, 5), others={"tall": {"steps": 9}}, judged_on="dev"))
     road = saved(recipe, {"other@5": 3.0})

@@ -46,6 +46,12 @@ def test_a_recipe_that_chooses_leaves_the_test_part_shut(measured, tmp_path):
     assert run.about["chosen"]["step"] == 3
 
 
+def test_a_folder_that_was_judged_on_dev_may_be_judged_on_test(measured, tmp_path):
+    measured("dev")
+    assert sum(line.startswith("agent-") for line in measured("test")) == 6
+    assert len(list((tmp_path / "runs" / "test").rglob("run.json"))) == 6
+
+
 def test_the_test_part_is_opened_once_for_all_agents_and_not_again(measured, tmp_path):
     measured("test")
     lines = [json.loads(line) for line in (tmp_path / "test_ledger.jsonl").read_text().splitlines()]

@@ -2,6 +2,7 @@
 
 import pytest
 
+from roadstill.errors import UserError
 from roadstill.pipeline import Road
 from roadstill.recipes import Arm, Recipe, World
 from roadstill.weights import shipped
@@ -24,17 +25,32 @@ def test_a_stage_depends_on_the_stages_before_it(tmp_path):
     assert keys[0] == keys[1] != keys[2]
 
 
-def test_other_settings_undo_a_finished_stage_at_once(road):
+def test_a_finished_stage_refuses_other_settings_and_other_inputs(road):
     said = []
     road.say = said.append
     road.stage("world", {"drives": 3}).finish()
+    road.stage("index", {"rule": [1, 2]}, "world").finish()
+    before = {path: path.read_bytes() for path in road.folder.rglob("*.json")}
     assert road.stage("world", {"drives": 3}).done
-    record = road.folder / "stages" / "world" / "stage.json"
-    assert record.is_file()
-    assert not road.stage("world", {"drives": 4}).done
-    assert not record.exists()  # a run that is killed now must not pass as finished
+    with pytest.raises(UserError, match=r"other settings \(stage world, drives: 3, now 4 and 1 more\); name another"):
+        road.stage("world", {"drives": 4, "more": 1})
+    with pytest.raises(UserError, match=r"stage index, rule: \[1, 2\], now none and 1 more\)"):
+        road.stage("index", {}, "world")
+    with pytest.raises(UserError, match=r"stage index, world: [0-9a-f]{16}, now [0-9a-f]{16}\)"):
+        road.stage("index", {"rule": [1, 2]}, "world")
+    assert {path: path.read_bytes() for path in road.folder.rglob("*.json")} == before
     road.stage("agents", {}, later=True)
-    assert said == ["world", "world"]
+    assert said == ["world", "index"]
+
+
+def test_a_stage_is_made_again_for_what_may_change_and_when_its_record_is_damaged(road):
+    road.stage("agent", {"steps": 3, "judged_on": "dev"}).finish()
+    record = road.folder / "stages" / "agent" / "stage.json"
+    assert not road.stage("agent", {"steps": 3}).done
+    assert not record.exists()  # a run that is killed now must not pass as finished
+    for damaged in ('{"key": "', "[]"):
+        record.write_text(damaged)
+        assert not road.stage("agent", {"steps": 3}).done
 
 
 def test_runs_go_seed_by_seed_and_each_arm_has_its_own_number(road):

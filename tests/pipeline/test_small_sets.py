@@ -3,6 +3,7 @@
 import pytest
 from made import picture_set
 
+from roadstill.errors import UserError
 from roadstill.imagesets import open_imageset
 from roadstill.pipeline import Road
 from roadstill.pipeline.jobs import workers_of
@@ -27,14 +28,16 @@ def made(tmp_path):
     return make
 
 
-def test_other_settings_make_only_the_sets_that_they_are_for(made, tmp_path):
+def test_another_arm_makes_its_sets_alone_and_other_settings_of_one_are_refused(made, tmp_path):
     arms = {"random": Arm("random", "x"), "s3": Arm("s3", "y", settings={"groups": 3})}
     assert len(made(arms)) == 6
     assert open_imageset(tmp_path / "arms" / "s3" / "seed1").about["method"]["groups"] == 3
     assert made(arms) == []
-    again = made(arms | {"s3": Arm("s3", "y", settings={"groups": 4})})
-    assert sorted(again) == [f"set-s3-{seed}" for seed in range(3)]
-    assert open_imageset(tmp_path / "arms" / "s3" / "seed1").about["method"]["groups"] == 4
+    with pytest.raises(UserError, match=r"stage set-s3-0, settings.groups: 3, now 4\)"):
+        made(arms | {"s3": Arm("s3", "y", settings={"groups": 4})})
+    again = made(arms | {"s3-4": Arm("s3", "y", settings={"groups": 4})})
+    assert sorted(again) == [f"set-s3-4-{seed}" for seed in range(3)]
+    assert open_imageset(tmp_path / "arms" / "s3-4" / "seed1").about["method"]["groups"] == 4
 
 
 def test_a_stage_without_settings_has_the_key_that_it_had_before_there_were_any(made, tmp_path):

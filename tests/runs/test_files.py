@@ -1,12 +1,17 @@
+import errno
 import os
+import resource
 
 import pytest
 
 from roadstill.errors import UserError
 from roadstill.runs import (
+    append_line,
     atomic_path,
     folder_name,
+    renewed_parts,
     require_folder,
+    write_json,
 )
 
 
@@ -60,9 +65,138 @@ def test_a_block_that_writes_nothing_removes_nothing(tmp_path):
     path = tmp_path / "folder"
     path.mkdir()
     (path / "precious").touch()
-    with pytest.raises(OSError, match="folder"), atomic_path(path):
+    with pytest.raises(UserError, match="folder cannot be written: No such file"), atomic_path(path):
         pass
     assert (path / "precious").exists()
+
+
+def test_a_file_never_takes_the_place_of_a_folder_nor_a_folder_of_strangers_things(tmp_path):
+    folder, file = tmp_path / "folder", tmp_path / "file"
+    folder.mkdir()
+    (folder / "precious").touch()
+    file.write_text("old")
+    with pytest.raises(UserError, match="folder is a folder; name a file"), atomic_path(folder) as path:
+        path.touch()
+    with pytest.raises(UserError, match="file is a file; name a folder"), atomic_path(file) as path:
+        path.mkdir()
+    for record in ("set.json", None):
+        with pytest.raises(UserError, match=r"folder holds other things \(there is no set.json"):
+            write_set(folder, record)
+    assert file.read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+    (folder / "set.json").touch()
+    write_set(folder, None)
+    assert [path.name for path in folder.iterdir()] == ["set.json"]
+
+
+def write_set(folder, record):
+    with atomic_path(folder, record=record) as path:
+        path.mkdir()
+        (path / "set.json").touch()
+
+
+def test_a_link_to_a_folder_is_followed_and_one_to_a_file_replaced(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    with atomic_path(tmp_path / "link") as path:
+        path.mkdir()
+        (path / "new").touch()
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "disk" / "new").exists()
+    (tmp_path / "precious").write_text("kept")
+    (tmp_path / "name").symlink_to(tmp_path / "precious")
+    with atomic_path(tmp_path / "name") as path:
+        path.write_text("new")
+    assert ((tmp_path / "name").read_text(), (tmp_path / "precious").read_text()) == ("new", "kept")
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_an_old_folder_stays_until_the_new_one_is_there(tmp_path, monkeypatch):
+    path, replace = tmp_path / "folder", os.replace
+    path.mkdir()
+    (path / "old").touch()
+
+    def fails(source, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fails)
+    with pytest.raises(UserError, match="No space left"), atomic_path(path) as new:
+        new.mkdir()
+    monkeypatch.setattr(os, "replace", replace)
+    assert [each.name for each in path.iterdir()] == ["old"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_line_is_appended_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "new" / "lines"
+    append_line(path, "ä" * 5000)
+    append_line(path, "b")
+    assert path.read_text() == "ä" * 5000 + "\nb\n"
+    for torn, kept in (("c", "ä" * 5000 + "\nb\n"), ("x" * 9000, "")):
+        path.write_text(kept + torn)
+        append_line(path, "d")
+        assert path.read_text() == kept + "d\n"
+    with pytest.raises(UserError, match="lines/in it cannot be written: "):
+        append_line(path / "in it", "e")
+
+
+def test_a_full_disk_leaves_no_part_of_a_line(tmp_path):
+    path = tmp_path / "lines"
+    path.write_text("whole\n")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (9, hard))
+    try:
+        for file in (path, tmp_path / "new"):
+            with pytest.raises(UserError, match=f"{file} cannot be written: "):
+                append_line(file, "a long line")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_text() == "whole\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_parts_of_a_folder_are_renewed_together(tmp_path):
+    for name in ("record.json", "a", "gone", "other"):
+        (tmp_path / name).write_text("old")
+
+    def renew(*, fail):
+        with renewed_parts(tmp_path, record="record.json", instead=["a", "gone"]) as new:
+            for name in ("a", "record.json", "z"):
+                (new / name).write_text("new")
+            if fail:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        renew(fail=True)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(
+        ("record.json", "a", "gone", "other"), "old"
+    )
+    renew(fail=False)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "record.json": "new", "a": "new", "z": "new", "other": "old",
+    }  # fmt: skip
+
+
+def test_renewed_parts_without_their_record_are_seen_as_incomplete(tmp_path, monkeypatch):
+    """A kill among the moves: the record is gone before the first part is replaced, and comes back last."""
+    (tmp_path / "record.json").write_text("old")
+    (tmp_path / "a").write_text("old")
+    replace = os.replace
+
+    def killed(source, target):
+        if os.path.basename(target) == "record.json":
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    def renew():
+        with renewed_parts(tmp_path, record="record.json") as new:
+            for name in ("a", "record.json"):
+                (new / name).write_text("new")
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        renew()
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "new"}
 
 
 def test_require_folder(tmp_path):
@@ -109,3 +243,26 @@ def test_any_other_name_is_refused_in_one_printable_line(name):
         folder_name(name, "arm")
     assert str(refused.value).isprintable()
     assert len(str(refused.value)) < 250
+
+
+def full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_write_that_the_system_refuses_names_its_file(tmp_path):
+    path = tmp_path / "new" / "file"
+    refused = pytest.raises(UserError, match=rf"^{path} cannot be written: No space left on device; free")
+    with refused, atomic_path(path):
+        full()
+    denied = pytest.raises(UserError, match=rf"^{path} cannot be written: Permission denied; name another folder")
+    with denied, atomic_path(path) as temporary:
+        raise PermissionError(errno.EACCES, "x", str(temporary / "part"))
+    with pytest.raises(FileNotFoundError, match="another"), atomic_path(path):  # what is read says its own name
+        (tmp_path / "another").read_bytes()
+    with pytest.raises(UserError, match="File name too long; take a shorter name"):
+        write_json(tmp_path / ("n" * 300), {})
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError, match="file"):  # the door names what is in the way
+        write_json(tmp_path / "file" / "below", {})
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "new"]
+    assert list((tmp_path / "new").iterdir()) == []

@@ -70,6 +70,11 @@ def test_what_is_out_of_bounds_or_no_yaml_is_one_line(text, says, base, monkeypa
     assert len(str(refused.value)) < 500
 
 
+def test_numbers_may_be_the_texts_that_stand_there():
+    text = "{a: [12e5, 0012, 0x1f, 1.50], b: true, c: null}"
+    assert parse_yaml(text, "x", numbers=False) == {"a": ["12e5", "0012", "0x1f", "1.50"], "b": True, "c": None}
+
+
 def test_a_file_is_named(tmp_path):
     (tmp_path / "r.yaml").write_text("a: 1\na: 2\n")
     with pytest.raises(UserError, match=r"r\.yaml, line 2: 'a' stands twice; leave one out"):

@@ -8,6 +8,7 @@ import pytest
 from roadstill.cli import main
 from roadstill.errors import UserError
 from roadstill.imagesets import open_imageset
+from roadstill.names import trusting
 from roadstill.pipeline import Road
 from roadstill.pipeline.data import make_index, make_sets, make_world
 from roadstill.pipeline.generator import train_teacher
@@ -52,7 +53,8 @@ def recipe(features):
         "features": features,
         "arms": {name.replace(":", "-"): {"kind": name, "label": name} for name in NAMES} | OTHERS,
     }
-    return parse_recipe(fields, where="test")
+    with trusting():
+        return parse_recipe(fields, where="test")
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +66,7 @@ def road(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", [*(name.replace(":", "-") for name in NAMES), *OTHERS])
-def test_as_an_arm(road, name):
+def test_as_an_arm(road, name, trusted):
     make_small_set(road, name, 0)
     made = open_imageset(road.folder / "arms" / name / "seed0")
     assert made.counts() == {"not_brake": 2, "brake": 2}
@@ -87,7 +89,7 @@ def test_other_features_need_no_teacher(road, features):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_on_the_command_line(road, name, tmp_path, capsys):
+def test_on_the_command_line(road, name, tmp_path, capsys, trusted):
     words = ["select", road.folder / "sets" / "train", tmp_path / "out", "--method", name, "--per_class", 2]
     if needs_teacher(Arm(name, "x"), "agent"):
         assert main([str(word) for word in words]) == 2
@@ -108,7 +110,7 @@ def test_features_on_the_command_line(road, features, tmp_path, capsys):
     assert "does not take a teacher" in capsys.readouterr().err
 
 
-def test_settings_reach_the_selector_of_an_arm_its_record_and_its_digest(road):
+def test_settings_reach_the_selector_of_an_arm_its_record_and_its_digest(road, trusted):
     train = road.split("train")
     for name, edge in (("first", slice(0, 2)), ("last", slice(-2, None))):
         make_small_set(road, name, 1)

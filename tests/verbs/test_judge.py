@@ -32,7 +32,7 @@ def test_the_table_has_a_line_for_each_arm_and_verdict(arms):
 def test_runs_on_disk_are_compared_with_a_baseline_that_is_there(arms, tmp_path):
     for runs in arms.values():
         for run in runs:
-            run.save(tmp_path / "runs" / f"{run.arm}-{run.seed}")
+            run.save(tmp_path / "runs" / f"{run.arm}-{run.seed}", book=tmp_path / "runs" / "records.jsonl")
     said = compare([tmp_path / "runs"], out=tmp_path / "found.json")
     assert "other" in json.loads((tmp_path / "found.json").read_text())["verdicts"]
     assert sorted(said.splitlines()) == sorted(table(judged(arms, baseline="random")).splitlines())
@@ -46,8 +46,8 @@ def test_runs_on_disk_are_compared_with_a_baseline_that_is_there(arms, tmp_path)
 
 def test_a_test_part_is_opened_through_the_ledger_and_others_are_not(tmp_path):
     sets = tmp_path / "sets"
-    for name in ("dev", "test"):
-        made = picture_set(tmp_path / name, 8, px=32)
+    for seed, name in enumerate(("dev", "test")):
+        made = picture_set(tmp_path / name, 8, px=32, seed=seed)
         made.subset(range(8), split=name).save(sets / name)
     said = train(sets / "dev", tmp_path / "agent", agent=AGENT, dev=sets / "dev", looks=1)
     assert said.startswith(f"{tmp_path / 'agent'}: convnet after 2 steps")

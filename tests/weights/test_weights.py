@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from roadstill.errors import UserError
-from roadstill.weights import WEIGHTS, diffusers_class, local, open_model, shipped
+from roadstill.names import trusting
+from roadstill.weights import WEIGHTS, diffusers_class, local, on_hub, open_model, require_all_fetched, shipped
 
 
 def test_what_the_package_brings_has_names_like_the_hubs():
@@ -31,14 +32,60 @@ def test_what_the_hub_cannot_give_is_one_line(monkeypatch):
 
     asked = []
 
-    def offline(repository, *, revision, allow_patterns):
-        asked.append((repository, revision, allow_patterns))
+    def offline(repository, *, revision, allow_patterns=None, local_files_only=False):
+        if not local_files_only:
+            asked.append((repository, revision, allow_patterns))
         raise OSError("no\nnetwork")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
     with pytest.raises(UserError, match=r"someone/model@v2 does not exist here, .* \(no network\)"):
         local(Path("someone/model@v2"))
     assert asked == [("someone/model", "v2", ["*.json", "*.safetensors"])]
+
+
+def test_what_was_fetched_is_not_fetched_again(tmp_path, monkeypatch):
+    import huggingface_hub
+
+    def cache(repository, *, revision, local_files_only):  # and no other call
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", cache)
+    (tmp_path / "model.safetensors").touch()
+    assert local(Path("someone/model")) == tmp_path
+
+
+@pytest.mark.parametrize(
+    "name", ["../model", "./model", "a/b/c", "model", "/a/b", "roadstill/dit", ".a/b", "a/.b", "a b/c"]
+)
+def test_what_is_no_name_of_the_hub_is_not_looked_for_there(name, monkeypatch):
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", None)
+    assert not on_hub(name)
+    require_all_fetched({"base": name, "arms": [{"weights": name}], "label": "someone/model"}, "file")
+    local(Path(name))
+
+
+def test_models_of_a_file_are_found_at_any_depth(monkeypatch):
+    import huggingface_hub
+
+    def offline(*_, **__):
+        raise OSError
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
+    for fields in ({"base": "a/b"}, {"arms": {"x": {"agent": {"weights": "a/b"}}}}, [{"codec": "a/b"}],
+                   {"network": "transformers:a/b"}):  # fmt: skip
+        with pytest.raises(UserError, match=r"my file: \w+ 'a/b' is not one of roadstill's own; it would be fetched"):
+            require_all_fetched(fields, "my file")
+        with trusting():
+            require_all_fetched(fields, "my file")
+
+
+def test_quantised_models_are_refused(tmp_path):
+    kind = {"_class_name": "AutoencoderKL", "quantization_config": {"quant_method": "torchao"}}
+    (tmp_path / "config.json").write_text(json.dumps(kind))
+    with pytest.raises(UserError, match="holds quantised weights, which are not read"):
+        open_model(tmp_path, ("AutoencoderKL",))
 
 
 def test_the_class_of_a_model_folder(tmp_path):

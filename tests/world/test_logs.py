@@ -3,6 +3,8 @@ import os
 import pickle
 import pickletools
 import re
+import shutil
+import sqlite3
 import subprocess
 import sys
 from itertools import pairwise
@@ -322,9 +324,31 @@ def test_same_seed_same_bytes_in_another_process(world, tmp_path):
     assert not contents(other).keys() & {k for k in contents(world) if k.endswith(".pkl")}
 
 
+def test_a_world_that_is_there_stays_as_it_is(world):
+    before = {path: path.stat().st_mtime_ns for path in world.rglob("*")}
+    assert write_world(world, drives=2, seed=11, frames=FRAMES) == world
+    assert {path: path.stat().st_mtime_ns for path in world.rglob("*")} == before
+
+
+def test_a_full_disk_is_told_as_such_by_maps_too(tmp_path, monkeypatch):
+    def full(*arguments):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr("roadstill.world.maps.GeoPackage.add", full)
+    with pytest.raises(UserError, match="world cannot be written: No space left on device"):
+        write_world(tmp_path / "world", drives=1, seed=11, frames=(5,))
+    assert not list(tmp_path.iterdir())
+
+
 def test_refusals_name_the_way_out(world, tmp_path):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "precious").touch()
     with pytest.raises(UserError, match="not an empty folder"):
-        write_world(world, drives=1, seed=1)
+        write_world(tmp_path / "own", drives=1, seed=1)
+    assert (tmp_path / "own" / "precious").exists()
+    shutil.rmtree(tmp_path / "own")
+    with pytest.raises(UserError, match=r"world holds another world \(seed 11, not 12\); choose another folder, or"):
+        write_world(world, drives=2, seed=12, frames=FRAMES)
     with pytest.raises(UserError, match="9000"):
         write_world(tmp_path / "a", drives=1, seed=9000)
     with pytest.raises(UserError, match="at least one drive"):

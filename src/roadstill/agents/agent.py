@@ -78,7 +78,8 @@ class Agent:
     @property
     def digest(self) -> str:
         """Equal for agents that were trained alike on the same images."""
-        return digest_of([self.config, self.about])
+        # What it was trained on is told by the set's digest, and was not recorded by earlier versions.
+        return digest_of([self.config, {name: part for name, part in self.about.items() if name != "trained_on"}])
 
     def logits(self, pictures: Tensor) -> Tensor:
         """Logits ``[n, k]`` of pictures ``[n, 3, s, s]`` in [0, 1], with gradient with respect to them.

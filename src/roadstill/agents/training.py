@@ -127,6 +127,7 @@ def train_agent(
         "initial_weights": network.origin,
         "last_loss": round(last_loss, 6),
         "trained_parameters": sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad),
+        "trained_on": images.footprint.as_record(),
     }
     if targets_digest is not None:
         about["targets"] = targets_digest

@@ -1,13 +1,12 @@
 """Reading state dicts from untrusted files: tensors only, never code."""
 
-import pickle
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from roadstill.errors import UserError
 from roadstill.weights.tensors import open_tensors, require_intact
+from roadstill.weights.torch_file import read_torch_file
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -20,10 +19,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise UserError(f"{path} does not exist; it should be a file with network weights")
     if path.suffix == ".safetensors":
         return open_tensors(path, "a file with network weights").tensors()
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise UserError(f"{path} cannot be read as network weights: {' '.join(str(error).split())[:200]}") from None
+    state = read_torch_file(path)
     if not isinstance(state, dict) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
     ):

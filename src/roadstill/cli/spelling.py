@@ -3,14 +3,13 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass
+from inspect import signature
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
-import yaml
-
 from roadstill.errors import UserError
-from roadstill.runs import grouped_name, regrouped
+from roadstill.runs import grouped_name, parse_yaml, read_yaml, regrouped
 
 _BOTH_SPELLINGS = ("config", "print_config")  # the parser's own options
 
@@ -21,11 +20,15 @@ def completed(function: Callable[..., Any], arguments: Sequence[str]) -> list[st
     ``--flag`` stands for ``--flag true``; ``--names a b`` and ``--names a,b`` for ``--names '["a", "b"]'``; hyphens for
     underscores. All this holds for options within a configuration, too (``--sampling.guidance-interval 0,0.5``). Words
     before the first option are one list if that is what the function takes first. A configuration that has named forms
-    takes their names: ``--agent dc``. Settings that have moved into a group are also found under their old names.
+    takes their names: ``--agent dc``. Settings that have moved into a group are also found under their old names. The
+    first option may be given as a word, if it stands where an argument would: ``doctor RUN``.
     """
     hints = get_type_hints(function)
     out: list[str] = []
     rest = list(arguments)
+    first = next(iter(signature(function).parameters.values()))
+    if first.default is not first.empty and first.kind is first.POSITIONAL_OR_KEYWORD and rest and rest[0][:1] != "-":
+        rest[0] = f"--{first.name}={rest[0]}"
     if item_of(next(iter(hints.values()))) is not None:
         words = list(takewhile(lambda word: not word.startswith("-"), rest))
         rest = rest[len(words) :]
@@ -80,24 +83,32 @@ def _in_group(name: str, value: str, hints: Mapping[str, Any]) -> str:
 
 
 def _grouped_text(given: str, hint: Any) -> str:
-    """A file of options, or a configuration as a file or as JSON; as JSON if settings in it stand without their group.
+    """A file of options, or a configuration as a file or as JSON: as JSON, all settings in their groups.
+
+    The parser opens no file by itself: it would take ``agent.yaml`` for the name of a class first, and knows no bounds.
 
     Args:
         given: path, or JSON.
         hint: dataclass of the configuration; of a file of options the types of all of them.
+
+    Raises:
+        UserError: a file that cannot be read, or holds no settings.
     """
-    path = Path(given)
-    try:
-        found = yaml.safe_load(given if given.startswith("{") else path.read_text(encoding="utf-8"))
-        if not isinstance(hint, Mapping):
-            read: Any = regrouped(hint, found)
-        else:
-            read = {name: _part(part, hints_class(hint.get(name)), path.parent) for name, part in found.items()}
-    except UserError:
-        raise
-    except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError):
+    path = None if given.startswith("{") else Path(given)
+    if path is not None and not path.is_file():
         return given  # the parser says what is wrong
-    return given if read == found else json.dumps(read)
+    try:
+        found = parse_yaml(given, "option") if path is None else read_yaml(path)
+    except UserError:
+        if path is None:
+            return given
+        raise
+    if not isinstance(found, dict):
+        raise UserError(f"{path} holds no settings by name; see --help for those that there are")
+    if not isinstance(hint, Mapping):
+        return json.dumps(regrouped(hint, found))
+    folder = path.parent if path else Path()
+    return json.dumps({name: _part(part, hints_class(hint.get(name)), folder) for name, part in found.items()})
 
 
 def _part(part: Any, kind: type | None, folder: Path) -> Any:
@@ -105,9 +116,19 @@ def _part(part: Any, kind: type | None, folder: Path) -> Any:
     if kind is None:
         return part
     if isinstance(part, str) and (folder / part).is_file():
-        inner = yaml.safe_load((folder / part).read_text(encoding="utf-8"))
-        return part if inner == (read := regrouped(kind, inner)) else read
+        part = read_yaml(folder / part)
     return regrouped(kind, part) if isinstance(part, dict) else part
+
+
+def loaded(text: str) -> Any:
+    """The value of an option's text by YAML 1.2, within bounds; what only looks like a mapping stays text.
+
+    Raises:
+        UserError: as `parse_yaml`.
+    """
+    value = parse_yaml(text, "option")
+    is_text = isinstance(value, dict) and all(part is None for part in value.values()) and "null" not in text
+    return text if is_text and value else value
 
 
 def hints_class(hint: Any) -> type | None:

@@ -20,7 +20,15 @@ from roadstill.codecs.shards import FORMAT, LABELS, REMEDY, LatentsRecord, shard
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
 from roadstill.learning.loops import evenly
-from roadstill.runs import atomic_path, digest_file, digest_of, read_record, require_folder
+from roadstill.runs import (
+    atomic_path,
+    digest_file,
+    digest_of,
+    holding,
+    read_record,
+    require_folder,
+    require_own,
+)
 from roadstill.weights.tensors import is_finite, open_tensors, require_digest, require_shapes
 
 SHARD_BYTES = 64 * 2**20
@@ -126,6 +134,7 @@ class LatentStore:
             raise UserError(f"{self.root} is damaged: its files are not those that latents.json tells of; {REMEDY}")
 
 
+@holding()
 def encode_imageset(
     images: ImageSet, codec: Codec, out: Path, *, batch_size: int = 32, shard_bytes: int = SHARD_BYTES
 ) -> LatentStore:
@@ -138,6 +147,7 @@ def encode_imageset(
         batch_size: pictures per pass.
         shard_bytes: rough size of a shard.
     """
+    require_own(out, "latents.json")
     shape = codec.latent_shape(images.size_px)
     shard_rows = max(1, shard_bytes // (2 * int(np.prod(shape))))
 

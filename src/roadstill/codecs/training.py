@@ -27,10 +27,11 @@ from roadstill.learning.loops import (
     set_rate,
 )
 from roadstill.learning.precision import in_bfloat16
-from roadstill.runs import Stage, seed_of
+from roadstill.runs import Stage, holding, require_own, seed_of
 from roadstill.weights.tensors import require_shapes, shapes_of, write_tensors
 
 
+@holding()
 def pretrain_codec(images: ImageSet, out: Path, config: CodecTraining, seed: int) -> Path:
     """Trains a codec and writes ``codec.safetensors``; a second call goes on where the first one stopped.
 
@@ -47,6 +48,7 @@ def pretrain_codec(images: ImageSet, out: Path, config: CodecTraining, seed: int
         UserError: too few pictures, a size that the codec cannot halve, a state of another configuration, a loss that
             is not finite.
     """
+    require_own(out)
     trained, shown = _split(images, config, seed)
     stage = Stage(out, config, {"images": images.digest, "seed": str(seed)})
     path = out / "codec.safetensors"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from roadstill.data.sources import SetRequest
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
-from roadstill.runs import seed_of
+from roadstill.runs import renewed_parts, seed_of
 from roadstill.sources.cifar10.batch import SIDE_PX
 from roadstill.sources.cifar10.parts import OFFICIAL, Cifar10, open_cifar10
 
@@ -94,16 +94,17 @@ def prepare_cifar10(
     about = {"source": "cifar10", "form": copy.form, "crop": "none", "resize": "none", "missing": 0, "synthetic": False,
              "dev_images": dev_images, "max_per_class": max_per_class, "seed": seed}  # fmt: skip
     names = {"train": {_TRAIN: "train"} | ({_DEV: "dev"} if dev_images else {}), "test": {_TRAIN: "test"}}
-    for part, writes in names.items():
-        with ExitStack() as stack:
-            writers = {
-                number: stack.enter_context(ImageSetWriter(out / name, copy.class_names, SIDE_PX))
-                for number, name in writes.items()
-            }
-            for number, pixels, label, facts in _rows(copy, part, fate[part]):
-                writers[number].add(pixels, label, facts)
-            for number, name in writes.items():
-                writers[number].about.update(about | {"split": name})
+    with renewed_parts(out) as new:
+        for part, writes in names.items():
+            with ExitStack() as stack:
+                writers = {
+                    number: stack.enter_context(ImageSetWriter(new / name, copy.class_names, SIDE_PX))
+                    for number, name in writes.items()
+                }
+                for number, pixels, label, facts in _rows(copy, part, fate[part]):
+                    writers[number].add(pixels, label, facts)
+                for number, name in writes.items():
+                    writers[number].about.update(about | {"split": name})
     made = {name: open_imageset(out / name) for name in ("train", "dev", "test") if dev_images or name != "dev"}
     return Cifar10Sets(made, [*copy.notes, *(note for part in labels for note in _counted(labels[part], part))])
 

@@ -10,16 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadstill.data.choosing import choose_rows
+from roadstill.data.copies import contents, left_out
 from roadstill.data.picture_store import PictureConfig, PictureStore, fill_from_folder
 from roadstill.data.set_writing import write_pictures
 from roadstill.data.sources import SetRequest
 from roadstill.errors import UserError
 from roadstill.frames.splits import SHARES, SPLITS, deal_drives
-from roadstill.imagesets import ImageSet
-from roadstill.runs import require_folder
-from roadstill.sources.folder import FolderImages, find_parts, groups_of, read_classes
-
-_WANTED = "a folder of pictures, one folder per class"
+from roadstill.imagesets import ImageSet, open_imageset
+from roadstill.runs import holding, renewed_parts, require_own, state_beside
+from roadstill.sources.folder import FolderImages, find_parts, groups_of, read_classes, require_pictures
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,10 @@ class _Part:
     def images(self) -> list[str]:
         return [self.found.images[row] for row in self.rows.tolist()]
 
+    @property
+    def classes(self) -> list[str]:
+        return [self.found.class_names[label] for label in self.found.labels[self.rows].tolist()]
+
 
 class FolderSource:
     """Class folders as a source of pictures.
@@ -82,6 +85,7 @@ class FolderSource:
         return made.sets
 
 
+@holding()
 def prepare_folder(
     root: Path,
     out: Path,
@@ -111,15 +115,16 @@ def prepare_folder(
         UserError: as `read_classes`, `find_parts` and `groups_of`; too few groups; a part without a class; no
             readable picture.
     """
-    root = require_folder(root, _WANTED)
+    root = require_pictures(root)
     _check_outside(out, root)
     if folders := find_parts(root):
         found = {name: read_classes(root, folder) for name, folder in folders.items()}
     else:
         found = {"": read_classes(root)}
     names = next(iter(found.values())).class_names
-    groups = {name: groups_of(part.images, group) for name, part in found.items()}
-    notes = [*_ignored(found), *_leaks(groups, group)]
+    groups = {name: _groups(part, group) for name, part in found.items()}
+    alone = ["there is one class alone, so nothing can be learnt or measured"] if len(names) == 1 else []
+    notes = [*alone, *_ignored(found), *_leaks(groups, group)]
     parts: dict[str, _Part] = {}
     for name, part in found.items():
         if part.class_names != names:
@@ -135,12 +140,16 @@ def prepare_folder(
     chosen = {name: _chosen(parts[name], name, max_per_class, seed) for name in SPLITS}
     store = PictureStore(out / "pictures", config)
     _fill(store, list(chosen.values()), root, workers)
+    unwanted = left_out({name: (part.images, part.classes) for name, part in chosen.items()}, store)
     about = {"source": "folder", "group": group, "max_per_class": max_per_class, "seed": seed, "synthetic": False}
-    made = {name: _write(part, store, out / name, about | {"split": name}) for name, part in chosen.items()}
+    with renewed_parts(out) as new:
+        for name, its in chosen.items():
+            _write(its, store, new / name, about | {"split": name}, unwanted[name])
     store.remove()
-    return FolderSets(made, notes)
+    return FolderSets({name: open_imageset(out / name) for name in chosen}, notes)
 
 
+@holding()
 def import_folder(
     root: Path | str,
     out: Path | str,
@@ -165,13 +174,14 @@ def import_folder(
     Raises:
         UserError: as `read_classes` and `groups_of`; several parts; no readable picture.
     """
-    root, out = require_folder(Path(root), _WANTED), Path(out)
+    root, out = require_pictures(Path(root)), Path(out)
     _check_outside(out, root)
+    require_own(out, "set.json")
     if parts := find_parts(root):
         raise UserError(f"{root} holds the parts {', '.join(parts)}; give one, such as {next(iter(parts.values()))}")
     found = read_classes(root, class_names=class_names)
     part = _Part(found, groups_of(found.images, group), np.arange(len(found.images)))
-    store = PictureStore(out.with_name(f".{out.name}.pictures"), config)
+    store = PictureStore(state_beside(out, "pictures"), config)
     _fill(store, [part], root, workers)
     made = _write(part, store, out, {"source": "folder", "group": group} | dict(about or {}))
     store.remove()
@@ -184,9 +194,20 @@ def _fill(store: PictureStore, parts: Sequence[_Part], root: Path, workers: int)
     fill_from_folder(store, images, root, facts=facts.__getitem__, workers=workers)
 
 
-def _write(part: _Part, store: PictureStore, out: Path, about: Mapping[str, Any]) -> ImageSet:
+def _write(
+    part: _Part, store: PictureStore, out: Path, about: Mapping[str, Any], unwanted: Mapping[str, str] | None = None
+) -> ImageSet:
     about = {"labels": "class folders"} | dict(about)
-    return write_pictures(part.facts(), store, part.found.root, out, class_names=part.found.class_names, about=about)
+    names, root = part.found.class_names, part.found.root
+    return write_pictures(part.facts(), store, root, out, class_names=names, about=about, left_out=unwanted)
+
+
+def _groups(found: FolderImages, pattern: str | None) -> Sequence[str]:
+    """The group of every picture; without a pattern, equal pictures are one group, so that they stay in one part."""
+    groups = groups_of(found.images, pattern)
+    if pattern is None:
+        return [groups[row] for row in contents([found.root / image for image in found.images]).tolist()]
+    return groups
 
 
 def _check_outside(out: Path, root: Path) -> None:

@@ -9,18 +9,20 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from roadstill.data.sources import NAVSIM, find_source, open_frames_of, taken
 from roadstill.data.storing import TablesSource
+from roadstill.data.watching import Watch, one_class
 from roadstill.errors import UserError
 from roadstill.frames import BrakeLabel
 from roadstill.frames.filters import FrameFilter, Funnel, SceneFilter
+from roadstill.frames.motion import Motion
 from roadstill.frames.splits import SPLITS, Cut, write_index
 from roadstill.frames.store import FrameStore
 from roadstill.parallel import Shard
 from roadstill.protocols import PROTOCOLS, ProtocolName
-from roadstill.runs import atomic_path, read_json, write_json
+from roadstill.runs import holding, later, renewed_parts, require_own, write_json
 from roadstill.sources.base import Stored, StoringSource
 
 _OF_SOURCES = ("preset", "navsim_config", "scenes", "split")  # fields of `IndexConfig` that a source may accept
@@ -40,6 +42,8 @@ class IndexConfig:
         shares: shares of train, dev and test, 0 to leave a part out; with the preset navtrain the test part is fixed
             (dev, if the share of test is 0), and the others share the rest.
         split: folder of logs to read, if there are several (trainval, test, mini); by default the preset's.
+        doubtful: what happens to logs whose motion contradicts itself, so that labels cannot be right: leave_out or
+            keep; either way they are named.
     """
 
     preset: str = "all"
@@ -50,6 +54,7 @@ class IndexConfig:
     split_seed: int = 0
     shares: tuple[float, float, float] = (0.7, 0.15, 0.15)
     split: str | None = None
+    doubtful: Literal["leave_out", "keep"] = later("leave_out")
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,8 @@ class Index:
         counts: numbers of logs, broken logs, entries and broken entries.
         expected: number of scenes of this preset in the full data; None if unknown.
         notes: remarks for the user, such as defaults that were chosen automatically.
+        motion: what the frames say about their own motion.
+        faulty: number of entries (frames of a log, rows of a table) with something wrong.
     """
 
     folder: Path
@@ -75,8 +82,11 @@ class Index:
     counts: dict[str, int]
     expected: int | None
     notes: list[str] = field(default_factory=list)
+    motion: Motion = field(default_factory=Motion)
+    faulty: int = 0
 
 
+@holding(shared_by="shard")
 def index_data(
     data: Path,
     out: Path,
@@ -106,29 +116,33 @@ def index_data(
         The index; None for a shard.
 
     Raises:
-        UserError: the source has nothing to read, or settings that belong to another; a rule that removed every frame;
-            too few drives.
+        UserError: the source has nothing to read, or settings that belong to another; motion that contradicts itself;
+            a rule that removed every frame; too few drives.
     """
+    require_own(out)
     reader = _reader(source, data, config, settings)
     stored = reader.store(out / "frames", shard=shard, workers=workers, progress=progress)
     if shard:
         return None
-    (out / "index.json").unlink(missing_ok=True)  # a half-made index must not look like the finished one from before
     shares = PROTOCOLS[protocol].shares(config.shares)
     cut = reader.cut(Cut(decisions=config.filter, label=config.label, shares=shares, seed=config.split_seed))
-    frames, funnel = _write_parts(FrameStore(out / "frames"), stored, out, cut)
-    sensors = None if reader.sensors is None else Path(reader.sensors)
-    notes = list(reader.notes)
-    index = Index(out, sensors, frames, funnel, stored.problems, stored.counts, reader.expected, notes)
-    about = {
-        "data": os.path.abspath(data),
-        "sensors": str(sensors or ""),
-        "frames": frames,
-        "counts": stored.counts,
-        "config": replace(config, filter=cut.decisions),
-    }
-    write_json(out / "index.json", about | dict(reader.about) | ({"notes": notes} if notes else {}))
-    return index
+    watch = Watch(FrameStore(out / "frames"), stored.logs, keep=config.doubtful == "keep")
+    # A part that another protocol had must not remain, and a half-made index not pass as the finished one from before.
+    with renewed_parts(out, record="index.json", instead=[f"{name}.parquet" for name in SPLITS]) as new:
+        frames, funnel = _write_parts(watch, stored, new, cut)
+        sensors = None if reader.sensors is None else Path(reader.sensors)
+        notes = [*reader.notes, *watch.notes(), *one_class(funnel, new, frames)]
+        counts = stored.counts | {"broken_logs": stored.counts["broken_logs"] + watch.left_out}
+        about = {
+            "data": os.path.abspath(data),
+            "sensors": str(sensors or ""),
+            "frames": frames,
+            "counts": counts,
+            "config": replace(config, filter=cut.decisions),
+        }
+        write_json(new / "index.json", about | dict(reader.about) | ({"notes": notes} if notes else {}))
+    problems = [*stored.problems, *watch.problems]
+    return Index(out, sensors, frames, funnel, problems, counts, reader.expected, notes, watch.motion, stored.faulty)
 
 
 def _reader(source: str, data: Path, config: IndexConfig, settings: Mapping[str, Any] | None) -> StoringSource:
@@ -144,27 +158,20 @@ def _reader(source: str, data: Path, config: IndexConfig, settings: Mapping[str,
     return made if isinstance(made, StoringSource) else TablesSource(made, source, settings)
 
 
-def _write_parts(store: FrameStore, stored: Stored, out: Path, cut: Cut) -> tuple[dict[str, int], Funnel]:
-    for name in SPLITS:  # a part that another protocol had must not remain
-        (out / f"{name}.parquet").unlink(missing_ok=True)
-    frames, funnel = write_index(store.tables(stored.logs), out, cut)
-    with atomic_path(out / "problems.txt") as path:
-        path.write_text("".join(line + "\n" for line in stored.problems), encoding="utf-8")
+def _write_parts(watch: Watch, stored: Stored, out: Path, cut: Cut) -> tuple[dict[str, int], Funnel]:
+    try:
+        frames, funnel = write_index(watch.tables(), out, cut)
+    except UserError as error:
+        lost = stored.counts["broken_logs"] + watch.left_out
+        problems = [*watch.problems, *stored.problems]
+        if not lost or watch.left_out == stored.counts["logs"]:
+            raise
+        raise UserError(f"{error} ({lost} of {stored.counts['logs']} logs were left out: {problems[0]})") from None
+    lines = "".join(line + "\n" for line in [*stored.problems, *watch.problems])
+    (out / "problems.txt").write_text(lines, encoding="utf-8")
     return frames, funnel
 
 
 def hook_defaults(known: dict[str, Any]) -> dict[str, Any]:
     """Settings of a hook that an index provides by itself: the folder of its NAVSIM logs, as ``logs``."""
     return {"logs": known["logs"]} if known.get("logs") and "source" not in known else {}
-
-
-def open_index(folder: Path) -> dict[str, Any]:
-    """The contents of ``index.json``.
-
-    Raises:
-        UserError: it is missing or damaged.
-    """
-    known = read_json(folder / "index.json")
-    if not isinstance(known, dict) or not {"data", "sensors", "frames"} <= set(known):
-        raise UserError(f"{folder / 'index.json'} is not what `roadstill index` writes; run that again")
-    return known

@@ -5,7 +5,6 @@ interrupted job resumes where it stopped and the result does not depend on who m
 """
 
 import io
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from roadstill.errors import UserError
 from roadstill.frames import PICTURE_FACTS, leaves_folder
 from roadstill.images import BrokenImage, centre_square, encode_png, read_image
 from roadstill.parallel import Workers
-from roadstill.runs import atomic_path, plain, read_json, write_json
+from roadstill.runs import atomic_path, plain, read_json, remove, write_json
 
 FactsOf: TypeAlias = Callable[[str], Mapping[str, Any]]
 
@@ -142,7 +141,7 @@ class PictureStore:
 
     def remove(self) -> None:
         """Removes the folder and its contents."""
-        shutil.rmtree(self.root)
+        remove(self.root)
 
 
 # ---- filling it

@@ -1,25 +1,31 @@
 """Frames -> image sets: pictures are cut to size, wherever they lie, and written once all available ones are made."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 
 from roadstill.data.choosing import choose_frames
+from roadstill.data.copies import left_out
 from roadstill.data.picture_store import PictureConfig, PictureStore, fill_from_archive, fill_from_folder
-from roadstill.data.set_writing import write_set
+from roadstill.data.set_writing import label_frames, write_set
+from roadstill.data.verify import none_there
 from roadstill.errors import UserError
 from roadstill.frames import FrameTable, PictureFacts, open_frames
-from roadstill.frames.splits import SPLITS
-from roadstill.imagesets import ImageSet
+from roadstill.frames.splits import SPLITS, open_index
+from roadstill.imagesets import ImageSet, open_imageset
 from roadstill.parallel import Shard
-from roadstill.runs import read_json, require_folder
+from roadstill.runs import holding, renewed_parts, require_folder, require_own, state_beside
+from roadstill.sources.navsim.folders import sensors_beside
 
 WORLD_FACTS = ("town", "light", "weather", "cause")
 
 
+@holding()
 def prepare(
     frames: FrameTable,
     sensors: Path,
@@ -55,8 +61,9 @@ def prepare(
     Raises:
         UserError: no frame, no sensor folder, no readable picture, or a hook that failed.
     """
+    require_own(out, "set.json")
     sensors = require_folder(Path(sensors), "the sensor folder, with one folder per log")
-    store = PictureStore(out.with_name(f".{out.name}.pictures"), config)
+    store = PictureStore(state_beside(out, "pictures"), config)
     frames = choose_frames(frames, max_per_class, seed)
     wanted = [str(image) for image in frames.column("image")]
     facts = PictureFacts([frames]) if config.hook else None
@@ -82,6 +89,7 @@ class Incomplete:
     problems: list[str]
 
 
+@holding(shared_by="shard")
 def prepare_splits(
     index: Path,
     sensors: Path | None,
@@ -116,9 +124,13 @@ def prepare_splits(
         say: callback for one line of progress.
 
     Raises:
-        UserError: no folder and no archive of pictures, a part without one readable picture, or a hook that failed.
+        UserError: no folder and no archive of pictures, a part without a frame of a class or without one readable
+            picture, or a hook that failed.
     """
+    require_own(out)
     parts = {name: choose_frames(open_frames(index / f"{name}.parquet"), max_per_class) for name in _parts_of(index)}
+    if label == "brake":
+        _check_classes(index, parts)
     wanted = [str(image) for part in parts.values() for image in part.column("image")]
     store = PictureStore(out / "pictures", config)
     facts = PictureFacts(parts.values()) if config.hook else None
@@ -136,18 +148,50 @@ def prepare_splits(
     if not archives and sensors is not None:
         fill_from_folder(store, mine, sensors, facts=facts, workers=workers)
     ready = sum(map(store.has, wanted))
-    if (archives or shard) and ready < len(wanted):
+    # The sets are never written by a shard: another one may be at work.
+    if shard or (archives and ready < len(wanted)):
         return Incomplete(ready, len(wanted), problems)
     if not ready:
-        raise UserError(f"{index}: none of the {len(wanted):,} pictures was found; name their folder with --sensors")
+        store.remove()
+        with suppress(OSError):
+            out.rmdir()  # removes only an empty folder, which nothing was written to
+        raise UserError(f"{index}: {none_there(sensors, wanted[0], len(wanted), _other_sensors(index))}")
     about = {"max_per_class": max_per_class, "seed": 0, "synthetic": world is not None}
     known = None if world is None else _scenes_of(world)
-    made = {
-        name: write_set(part, store, sensors, out / name, label=label, about=about | {"split": name}, known=known)
-        for name, part in parts.items()
-    }
+    unwanted = left_out({name: _classes(part, label) for name, part in parts.items()}, store)
+    with renewed_parts(out) as new:
+        for name, part in parts.items():
+            write_set(
+                part,
+                store,
+                sensors,
+                new / name,
+                label=label,
+                about=about | {"split": name},
+                known=known,
+                left_out=unwanted[name],
+            )
     store.remove()
-    return made
+    return {name: open_imageset(out / name) for name in parts}
+
+
+def _classes(frames: FrameTable, label: str) -> tuple[list[str], list[str]]:
+    """Picture and class of every frame."""
+    names, labels = label_frames(frames, label)
+    return frames.column("image").tolist(), [names[each] for each in labels.tolist()]
+
+
+def _check_classes(index: Path, parts: Mapping[str, FrameTable]) -> None:
+    """Refuses parts on which nothing could be measured, before hours are spent on pictures."""
+    for part, frames in parts.items():
+        names = frames.label.class_names
+        counts = np.bincount(frames.labels, minlength=len(names))
+        if len(frames) and not counts.all():
+            raise UserError(
+                f"{index}: the part {part} has no frame of the class {names[int(counts.argmin())]} "
+                f"({len(frames):,} in all), so nothing can be learnt or measured on it; index again with another "
+                "--split_seed, other --shares or looser filters"
+            )
 
 
 def _scenes_of(world: Path) -> dict[str, dict[str, str]]:
@@ -157,10 +201,15 @@ def _scenes_of(world: Path) -> dict[str, dict[str, str]]:
     return {token: dict(zip(WORLD_FACTS, values, strict=True)) for token, *values in rows}
 
 
+def _other_sensors(index: Path) -> list[Path]:
+    """Sensor folders near the logs of an index."""
+    logs = open_index(index).get("logs") if (index / "index.json").is_file() else None
+    return sensors_beside(Path(logs)) if logs else []
+
+
 def _parts_of(index: Path) -> list[str]:
     """The parts that an index has; one whose frames were selected may hold the train part alone."""
-    about = index / "index.json"
-    known = read_json(about).get("frames") if about.is_file() else None
+    known = open_index(index)["frames"] if (index / "index.json").is_file() else None
     return [name for name in SPLITS if known is None or name in known]
 
 

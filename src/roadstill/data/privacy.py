@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from roadstill.errors import UserError
-from roadstill.images import BrokenImage
+from roadstill.images import BrokenImage, LeftOut
 from roadstill.moved import recorded
 from roadstill.names import dotted
 from roadstill.runs import digest_code, digest_of, plain, require_folder
@@ -126,11 +126,13 @@ def apply_hook(hook: Hook, picture: Image.Image, facts: Mapping[str, Any]) -> Im
 
     Raises:
         UserError: the hook failed, or did not return an RGB picture of the same size.
-        BrokenImage: the hook leaves this picture out.
+        LeftOut: the hook leaves this picture out.
     """
     try:
         made = hook(picture, facts)
-    except (UserError, BrokenImage):
+    except BrokenImage as error:
+        raise LeftOut(str(error)) from None
+    except UserError:
         raise
     except Exception as error:  # the user's code may fail on one picture of many: name it
         raise UserError(f"{facts.get('image')}: the hook failed: {type(error).__name__}: {error}") from error

@@ -1,7 +1,8 @@
-"""Which of the wanted pictures are present and whole, per log and per archive, without decoding any."""
+"""Which of the wanted pictures are present and whole, per log and per archive; they are decoded only if asked."""
 
 import io
 import json
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -10,8 +11,11 @@ from typing import BinaryIO
 
 from roadstill.data.archives import wanted_members
 from roadstill.frames import leaves_folder
-from roadstill.runs import atomic_path, digest_of, write_json
+from roadstill.images import BrokenImage, read_image
+from roadstill.runs import append_line, atomic_path, digest_of, write_json
+from roadstill.sources.navsim.folders import elsewhere
 
+LOUD_SHARE = 0.1
 _TAIL = 4096
 
 
@@ -23,7 +27,7 @@ class Presence:
         name: name of the log or archive.
         wanted: number of pictures of that log that the index wants; for an archive, of those that it holds.
         present: number of whole ones.
-        truncated: number of files that end early or are not pictures.
+        truncated: number of files that end early, are not pictures or, where pictures are decoded, are damaged.
         missing: number of absent ones; 0 for an archive.
     """
 
@@ -61,12 +65,53 @@ class Verification:
         more = [f"... and {len(odd) - 20:,} more logs with missing pictures"] if len(odd) > 20 else []
         return "\n".join([head, *map(str, odd[:20]), *more, str(total), *map(str, self.archives), *self.problems])
 
+    def summary(self) -> list[str]:
+        """What the table means, a line each."""
+        unfetched = [row.name for row in self.logs if row.wanted == row.missing]
+        holed = [row.name for row in self.logs if row.present < row.wanted and row.wanted > row.missing]
+        found = [
+            f"{len(names):,} of {len(self.logs):,} logs {what}: {', '.join(names[:3])}{' ...' * (len(names) > 3)}"
+            for names, what in (
+                (unfetched, "have no picture at all (not fetched?)"),
+                (holed, "lack some of theirs (holes)"),
+            )
+            if names
+        ]
+        return found + lacks(len(self.lacking), sum(row.wanted for row in self.logs))
+
     def save(self, folder: Path) -> None:
         """Writes ``pictures.json`` (counts) and ``lacking.txt`` (one path a line)."""
         rows = {name: [asdict(row) for row in getattr(self, name)] for name in ("logs", "archives")}
         write_json(folder / "pictures.json", rows | {"lacking": len(self.lacking), "problems": self.problems})
         with atomic_path(folder / "lacking.txt") as path:
             path.write_text("".join(line + "\n" for line in self.lacking), encoding="utf-8")
+
+
+def lacks(count: int, wanted: int) -> list[str]:
+    """A loud line if more than a tenth of the wanted pictures is missing."""
+    if count <= LOUD_SHARE * wanted:
+        return []
+    return [f"WARNING: {count:,} of {wanted:,} wanted pictures ({count / wanted:.0%}) are missing or damaged"]
+
+
+def none_there(sensors: Path | None, image: str, count: int, others: Sequence[Path] = ()) -> str:
+    """That not one picture is there, the first path that was tried, and where a file of that name lies instead.
+
+    Args:
+        sensors: the sensor folder; None if none is known.
+        image: path of the first picture.
+        count: number of pictures.
+        others: sensor folders that could be meant.
+    """
+    if sensors is None:
+        hint = f" (there is {others[0]})" if others else ""
+        return f"none of the {count:,} pictures was found; name their folder with --sensors{hint}"
+    said = f"none of the {count:,} pictures was found; the first: {sensors / image}"
+    if (place := elsewhere(sensors, image)) is None:
+        return f"{said}; name the folder that this path is relative to with --sensors"
+    if place.as_posix().endswith(f"/{image}"):
+        return f"{said}; it lies in {place.as_posix().removesuffix(image)}: name that folder with --sensors"
+    return f"{said}; a file of that name is {place}: put the pictures into folders as the path has them"
 
 
 def is_whole(file: BinaryIO) -> bool:
@@ -91,8 +136,11 @@ def verify_pictures(
     folder: Path,
     *,
     archives: Sequence[Path] = (),
+    decode: bool = False,
 ) -> Verification:
     """Checks every wanted picture; an interrupted check resumes where it stopped.
+
+    Of a file only the beginning and the end are read, unless it is decoded; so damage between them is not seen.
 
     Logs that were complete are noted in ``verified.jsonl`` and not checked again.
 
@@ -101,6 +149,7 @@ def verify_pictures(
         sensors: the sensor folder; None checks the archives only.
         folder: folder of those notes.
         archives: archives of sensor files that are not unpacked.
+        decode: whether to decode the pictures of the sensor folder, JPEGs at an eighth of their size.
 
     Raises:
         UserError: a file that is not an archive.
@@ -110,11 +159,16 @@ def verify_pictures(
     lacking: list[str] = []
     for log, group in groupby(images, key=lambda image: image.split("/", 1)[0]):
         names = list(group)
-        key = digest_of([log, names, str(sensors)])
+        key = digest_of([log, names, str(sensors), *(["decoded"] if decode else [])])
         if (known := notes.get(key)) is not None:
             logs.append(known)
             continue
         states = [_state(sensors, image) for image in names]
+        if decode and sensors is not None:
+            states = [
+                "truncated" if state == "present" and not _decodes(sensors / image) else state
+                for image, state in zip(names, states, strict=True)
+            ]
         row = Presence(log, len(names), *(states.count(state) for state in ("present", "truncated", "missing")))
         if row.present == row.wanted:
             notes.add(key, row)
@@ -124,11 +178,22 @@ def verify_pictures(
     return Verification(logs, rows, [image for image in lacking if image not in found], problems)
 
 
+def _decodes(path: Path) -> bool:
+    try:
+        read_image(path, at_least_px=1)
+    except BrokenImage:
+        return False
+    return True
+
+
 def _state(sensors: Path | None, image: str) -> str:
     if sensors is None or leaves_folder(image):
         return "missing"
+    path = sensors / image
     try:
-        with (sensors / image).open("rb") as file:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for without end
+            return "truncated"
+        with path.open("rb") as file:
             return "present" if is_whole(file) else "truncated"
     except OSError:
         return "missing"
@@ -171,6 +236,4 @@ class _Notes:
         return self._known.get(key)
 
     def add(self, key: str, row: Presence) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"key": key, "presence": asdict(row)}) + "\n")
+        append_line(self._path, json.dumps({"key": key, "presence": asdict(row)}))

@@ -13,6 +13,7 @@ from typing import Any
 
 from roadstill.errors import UserError
 from roadstill.sources.cifar10.parts import find_cifar10
+from roadstill.sources.navsim.folders import survey
 from roadstill.sources.navsim.logs import find_data
 
 ROOTS = ("OPENSCENE_DATA_ROOT", "NUPLAN_MAPS_ROOT", "NAVSIM_EXP_ROOT", "NAVSIM_DEVKIT_ROOT")
@@ -56,7 +57,15 @@ def root_facts(root: Path) -> dict[str, Any]:
         form = find_cifar10(root)
     except OSError:
         form = None
-    return facts | ({"splits": splits(root)} if form is None else {"cifar10": form, "splits": []})
+    if form is not None:
+        return facts | {"cifar10": form, "splits": []}
+    facts["splits"] = splits(root)
+    if not facts["splits"]:
+        there = survey(root)
+        facts |= {name: str(folders[0]) for name, folders in vars(there).items() if folders}
+        if there.sensors and not there.logs:
+            facts["note"] = "pictures without logs, which are an archive of their own"
+    return facts
 
 
 def splits(root: Path) -> list[dict[str, Any]]:

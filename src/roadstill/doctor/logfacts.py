@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from roadstill.errors import one_line
+from roadstill.frames.motion import Motion
+from roadstill.sources.navsim.logs import frames_of
 from roadstill.sources.navsim.schema import BrokenFrame, read_frame, read_log_name
 from roadstill.sources.pickles.unpickle import BrokenLog, read_pickle
 
@@ -54,10 +56,24 @@ def _facts_of(path: Path) -> dict[str, Any]:
     dicts = [frame for frame in frames if isinstance(frame, dict)]
     facts["frames_with_boxes"] = sum("anns" in frame for frame in dicts)
     steps = [(b.timestamp_us - a.timestamp_us) / 1e6 for a, b in pairwise(good)]
+    axes, motion = _motion(path.stem, frames)
+    facts |= {"velocities": axes, "motion": motion}
     if steps:
         facts["step_s"] = {"least": min(steps), "median": statistics.median(steps), "most": max(steps)}
     facts["keys"] = describe(frames[0], 3)
     return facts | {"images": [frame.image for frame in good[:_MOST_TRIED]]}
+
+
+def _motion(log: str, frames: list[Any]) -> tuple[str, str]:
+    """In which frame the velocities are, as far as the poses show, and whether the motion fits together."""
+    try:
+        table, record = frames_of(log, frames)
+    except BrokenLog as error:
+        return ("along the map's axes" if "axes of the map" in str(error) else "unknown"), str(error)[:200]
+    motion = Motion.of(table)
+    odd = [each for each in (motion.contradiction(), *motion.doubts()) if each is not None]
+    axes = "in the vehicle's frame, by the poses" if record.fits_poses else "in a frame that the poses do not show"
+    return axes, str(motion).removeprefix("motion: ") + "".join(f"; NOTE: {each}" for each in odd)
 
 
 def _head_facts(path: Path) -> dict[str, Any]:

@@ -11,10 +11,12 @@ def picture_facts(sensors: Path, images: Sequence[str]) -> dict[str, Any]:
     """Size, format and compression of the first of these pictures that exists."""
     from PIL import Image
 
+    from roadstill.images import PICTURE_FORMATS
+
     for image in images:
         path = sensors / image
         if path.is_file():
-            with Image.open(path) as picture:
+            with Image.open(path, formats=PICTURE_FORMATS) as picture:
                 width, height = picture.size
                 facts = {
                     "width_px": width,

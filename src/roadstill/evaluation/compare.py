@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from roadstill.errors import UserError
 from roadstill.evaluation.bootstrap import Difference, paired_difference
-from roadstill.evaluation.runs import Run
+from roadstill.evaluation.runs import Run, caveats_of
 from roadstill.evaluation.summary import ArmSummary, summarise
 from roadstill.runs import plain, seed_of, write_json
 
@@ -71,6 +71,7 @@ class Comparison:
         images: digest of the evaluated set.
         arms: summaries by name, in the given order.
         verdicts: verdicts by name, without the baseline.
+        caveats: what has to be said with the figures: training sets that leak, records that cannot be vouched for.
     """
 
     baseline: str
@@ -82,6 +83,7 @@ class Comparison:
     images: str
     arms: dict[str, ArmSummary]
     verdicts: dict[str, Verdict]
+    caveats: list[str] = field(default_factory=list)
 
     def save(self, path: Path) -> Path:
         """Writes everything as JSON."""
@@ -152,6 +154,7 @@ def compare(
         images=first.evaluation.images,
         arms={name: summarise(name, runs, miss_cost) for name, runs in arms.items()},
         verdicts=verdicts,
+        caveats=caveats_of(arms),
     )
 
 

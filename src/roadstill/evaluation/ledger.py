@@ -1,37 +1,77 @@
-"""The test part is opened by one call, which writes a line to a ledger: how often, for what, with which recipe."""
+"""The test part is opened by one call, which writes a line to a ledger: how often, for what, with which recipe.
+
+The ledger is a `chain`: its lines cannot be changed, removed or moved without a trace.
+"""
 
 import getpass
-import json
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from roadstill.errors import UserError
-from roadstill.imagesets import ImageSet, open_imageset
-from roadstill.runs import digest_of, plain, read_metrics, versions
+from roadstill.evaluation import chain
+from roadstill.evaluation.leaks import check_leak
+from roadstill.imagesets import Footprint, ImageSet, open_imageset
+from roadstill.runs import Count, Record, digest_of, typed, versions
 
 LEDGER = "test_ledger.jsonl"
+_REMEDY = "put the ledger back as it was"
 
 
-def open_test(test: Path | ImageSet, *, ledger: Path, config: Any, what: str) -> ImageSet:
-    """Returns the test part and records the opening (who, when, for what), before anything is read from it.
+class _Line(Record, kw_only=True, frozen=True):
+    """A line of the ledger: an opening, or the outcome of one."""
+
+    opening: Count | msgspec.UnsetType = msgspec.UNSET
+    outcome_of: Count | msgspec.UnsetType = msgspec.UNSET
+    outcome: Any = None
+    time: str = ""
+    what: str = ""
+
+
+def open_test(
+    test: Path | ImageSet,
+    *,
+    ledger: Path,
+    config: Any,
+    what: str,
+    trained_on: Mapping[str, Footprint] | None = None,
+    allow_leak: bool = False,
+) -> ImageSet:
+    """Returns the test part and records the opening (who, when, for what), before anything is measured on it.
+
+    Its pictures are compared with their digests, so that it is the set that its digest names.
 
     Args:
         test: prepared test set.
         ledger: file, by convention ``test_ledger.jsonl`` next to the data that all runs share.
         config: settings of the run; their digest tells recipes apart.
         what: purpose of the opening, in words.
+        trained_on: footprints of the training sets that are to be judged, by name.
+        allow_leak: whether sets that share something with the test part are judged all the same, with a caveat.
 
     Raises:
-        UserError: no such set, or one that is marked as another split.
+        UserError: no such set, or one that is marked as another split; a picture that is not the one that was written;
+            a training set that shares something with it; a ledger whose lines are not as they were written.
     """
     images = test if isinstance(test, ImageSet) else open_imageset(test)
     split = images.about.get("split", "test")
     if split != "test":
         raise UserError(f"{images.root} is the {split} part, not the test part; evaluate on it without open_test")
+    for name, footprint in (trained_on or {}).items():
+        check_leak(footprint, images, name, allow=allow_leak)
+    images.check_pictures()
+    known = chain.read(ledger)
+    if known.faults:
+        raise UserError(
+            f"{known.faults[0]}; openings can no longer be counted: put the ledger back as it was, or move it away, "
+            "which begins another count, and say so beside the figures"
+        )
     entry = {
-        "opening": 1 + sum("opening" in row for row in read_metrics(ledger)),
+        "opening": 1 + sum("opening" in row for row in known.rows),
         "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "who": _user(),
         "version": versions()["roadstill"],
@@ -40,8 +80,11 @@ def open_test(test: Path | ImageSet, *, ledger: Path, config: Any, what: str) ->
         "config": digest_of(config),
         "what": what,
     }
-    _append(ledger, entry)
-    return replace(images, about={**images.about, "split": "test", "test_opening": entry["opening"]})
+    if allow_leak:
+        entry["allow_leak"] = True
+    chain.append(ledger, [entry])
+    opened = {"split": "test", "test_opening": entry["opening"], "allow_leak": allow_leak}
+    return replace(images, about={**images.about, **opened})
 
 
 def note_outcome(images: ImageSet, *, ledger: Path, outcome: Any) -> None:
@@ -50,14 +93,25 @@ def note_outcome(images: ImageSet, *, ledger: Path, outcome: Any) -> None:
         raise UserError(
             f"{images.root} did not come from open_test, so it has no opening to add an outcome to; open it first"
         )
-    _append(ledger, {"outcome_of": images.about["test_opening"], "outcome": plain(outcome)})
+    chain.append(ledger, [{"outcome_of": images.about["test_opening"], "outcome": outcome}])
 
 
 def read_ledger(ledger: Path) -> list[dict[str, Any]]:
-    """One row per opening, with its ``outcome`` if one was noted."""
-    rows = read_metrics(ledger)
-    outcomes = {row["outcome_of"]: row["outcome"] for row in rows if "outcome_of" in row}
-    return [row | {"outcome": outcomes.get(row["opening"])} for row in rows if "opening" in row]
+    """One row per opening, with its ``outcome`` if one was noted.
+
+    Raises:
+        UserError: as `chain.read`; a line of another form.
+    """
+    rows = chain.read(ledger).rows
+    for number, row in enumerate(rows, 1):
+        typed(row, _Line, f"{ledger}, record {number}", _REMEDY)
+    outcomes = {row["outcome_of"]: row.get("outcome") for row in rows if "outcome_of" in row}
+    hidden = ("before", "digest")
+    return [
+        {name: value for name, value in row.items() if name not in hidden} | {"outcome": outcomes.get(row["opening"])}
+        for row in rows
+        if "opening" in row
+    ]
 
 
 def _user() -> str:
@@ -65,9 +119,3 @@ def _user() -> str:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):  # containers may have users without a name
         return "unknown"
-
-
-def _append(path: Path, row: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")

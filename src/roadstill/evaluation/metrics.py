@@ -1,17 +1,19 @@
 """Metrics of one agent on one image set. All figures are fractions, never percent."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roadstill.errors import UserError
+from roadstill.evaluation.leaks import caveat_of
 from roadstill.imagesets import ImageSet
 from roadstill.runs import same_classes
 
 _BATCH = 64
+_NO_SCORES = ("labels", "probabilities", "caveat")
 
 
 @runtime_checkable
@@ -41,6 +43,7 @@ class Evaluation:
         images: digest of the set.
         labels: labels int64 ``[n]``.
         probabilities: probabilities float32 ``[n, k]``.
+        caveat: what has to be said with the figures, of a training set that leaks; mostly empty.
     """
 
     n: int
@@ -56,6 +59,7 @@ class Evaluation:
     images: str
     labels: NDArray[np.int64] = field(repr=False)
     probabilities: NDArray[np.float32] = field(repr=False)
+    caveat: str = ""
 
     @property
     def correct(self) -> NDArray[np.bool_]:
@@ -63,8 +67,8 @@ class Evaluation:
         return self.probabilities.argmax(1) == self.labels
 
     def scores(self) -> dict[str, Any]:
-        """Everything but the arrays per image."""
-        return {name: value for name, value in vars(self).items() if name not in ("labels", "probabilities")}
+        """Everything but the arrays per image and the caveat."""
+        return {name: value for name, value in vars(self).items() if name not in _NO_SCORES}
 
 
 def score(
@@ -130,15 +134,19 @@ def evaluate(agent: Predictor, images: ImageSet) -> Evaluation:
     """Scores an agent on dev, or on a test set from `open_test`.
 
     Raises:
-        UserError: a test set that is not from `open_test`; other classes than the agent's; a class without an image.
+        UserError: a test set that is not from `open_test`, or one of which the agent has seen something, see
+            `roadstill.evaluation.leaks`; other classes than the agent's; a class without an image.
     """
-    if images.about.get("split") == "test" and "test_opening" not in images.about:
+    is_test = images.about.get("split") == "test"
+    if is_test and "test_opening" not in images.about:
         raise UserError(f"{images.root} is the test part; take it from open_test(...), so that the opening is recorded")
     names = getattr(agent, "class_names", images.class_names)
     same_classes(names, images.class_names, of="the agent", to=images.root)
+    caveat = caveat_of(agent, images) if is_test else ""
     whole = getattr(agent, "predict_set", None)
     if whole is not None:
         probabilities = whole(images)
     else:
         probabilities = np.concatenate([agent.predict(pixels) for _, pixels in images.batches(_BATCH)])
-    return score(np.asarray(probabilities, np.float32), images.labels, images.class_names, images=images.digest)
+    found = score(np.asarray(probabilities, np.float32), images.labels, images.class_names, images=images.digest)
+    return replace(found, caveat=caveat)

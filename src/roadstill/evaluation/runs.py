@@ -11,12 +11,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from roadstill.errors import UserError
-from roadstill.evaluation.metrics import Evaluation, score
+from roadstill.evaluation.metrics import Evaluation
 from roadstill.evaluation.operating import FALSE_ALARM_RATES, threshold_at
+from roadstill.evaluation.records import enter
 from roadstill.imagesets import ImageSet
-from roadstill.runs import atomic_path, read_json, write_json
+from roadstill.runs import atomic_path, digest_file, write_json
 
 FORMAT = "roadstill-run-1"
+FILES = ("run.json", "predictions.parquet")
 CLUSTERS = ("log", "drive")
 STRATA = ("command", "location", "town", "light", "weather", "cause")
 
@@ -52,8 +54,8 @@ class Run:
         if self.set_seed == -1:
             object.__setattr__(self, "set_seed", self.seed)
 
-    def save(self, folder: Path) -> Path:
-        """Writes ``run.json`` and ``predictions.parquet``, atomically."""
+    def save(self, folder: Path, *, book: Path | None = None) -> Path:
+        """Writes ``run.json`` and ``predictions.parquet``, atomically, and enters them in a book of records, if any."""
         evaluation = self.evaluation
         columns: dict[str, Any] = {"label": evaluation.labels, "correct": evaluation.correct}
         for label in range(len(evaluation.class_names)):
@@ -75,6 +77,8 @@ class Run:
             path.mkdir()
             pq.write_table(pa.table(columns), path / "predictions.parquet")
             write_json(path / "run.json", record)
+        if book is not None:
+            enter(book, {folder / file: digest_file(folder / file) for file in FILES})
         return folder
 
 
@@ -115,47 +119,12 @@ def run_of(
             f"{images.root}: images have neither the fact log nor drive, so frames cannot be grouped for an honest "
             "interval; prepare the set with one of them"
         )
+    if evaluation.caveat:
+        about["caveat"] = evaluation.caveat
     thresholds: dict[str, float] = {}
     if dev is not None and len(dev.class_names) == 2:
         thresholds = {str(rate): threshold_at(dev, rate) for rate in FALSE_ALARM_RATES}
     return Run(arm, seed, evaluation, clusters, -1 if set_seed is None else set_seed, named, thresholds, about)
-
-
-def open_run(folder: Path) -> Run:
-    """Opens a run that `Run.save` wrote; the scores are computed again from the probabilities.
-
-    Raises:
-        UserError: missing, foreign or damaged files.
-    """
-    record = read_json(folder / "run.json")
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
-        raise UserError(f"{folder / 'run.json'} is not of format {FORMAT}; evaluate again with this version")
-    try:
-        table = pq.read_table(folder / "predictions.parquet")
-        names = record["evaluation"]["class_names"]
-        probabilities = np.stack([table[f"p{label}"].to_numpy() for label in range(len(names))], 1)
-        labels = table["label"].to_numpy().astype(np.int64)
-        clusters, strata = (
-            {name: np.asarray(table[name].to_pylist()) for name in record.get(kind, [])}
-            for kind in ("clusters", "strata")
-        )
-        evaluation = score(probabilities.astype(np.float32), labels, names, images=record["evaluation"]["images"])
-        arm, seed, set_seed = record["arm"], record["seed"], record["set_seed"]
-        return Run(arm, seed, evaluation, clusters, set_seed, strata, record.get("thresholds", {}), record["about"])
-    except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
-        raise UserError(f"{folder}: damaged run ({error}); evaluate again") from None
-
-
-def open_runs(folder: Path) -> dict[str, list[Run]]:
-    """All runs anywhere under a folder, by arm, in order of seed.
-
-    Raises:
-        UserError: no run was found.
-    """
-    runs = [open_run(path.parent) for path in sorted(folder.rglob("run.json"))]
-    if not runs:
-        raise UserError(f"{folder}: no run.json was found in it or below; make runs with `roadstill evaluate`")
-    return by_arm(runs)
 
 
 def number_sets(runs: Sequence[Run]) -> list[Run]:
@@ -176,3 +145,30 @@ def by_arm(runs: Sequence[Run]) -> dict[str, list[Run]]:
     for run in sorted(runs, key=lambda run: run.seed):
         arms.setdefault(run.arm, []).append(run)
     return {arm: number_sets(its) for arm, its in arms.items()}
+
+
+def refined_caveat(arm: str, refiner: str, network: str) -> str:
+    """What has to be said of a refined set: it serves the network that it was refined with.
+
+    Args:
+        arm: name of the arm.
+        refiner: network that refinement pulled on.
+        network: network of the agents that judge the set.
+    """
+    if refiner != network:
+        return f"{arm} was refined with {refiner}; {network}, which judges it here, took no part"
+    return (
+        f"{arm} was refined with {refiner}, the network that judges it here: refined sets serve the network that they "
+        "were refined with, and these figures say nothing of any other; judge with networks that took no part "
+        "(roadstill compare --networks)"
+    )
+
+
+def caveats_of(arms: Mapping[str, Sequence[Run]]) -> list[str]:
+    """The caveats of all runs, those of an arm in one line each."""
+    found: dict[str, list[str]] = {}
+    for name, runs in arms.items():
+        for run in runs:
+            if caveat := run.about.get("caveat"):
+                found.setdefault(f"{name}: {caveat}", []).append(str(run.seed))
+    return [f"{said} (seeds {', '.join(seeds)})" for said, seeds in found.items()]

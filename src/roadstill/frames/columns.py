@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
 from roadstill.errors import UserError, one_line
@@ -169,6 +170,24 @@ def _check_identity(token: NDArray[Any], image: NDArray[Any]) -> None:
         if leaves_folder(path):
             raise UserError(f"row {row}: the image {one_line(path[:200])!r} is not a path below the sensor folder, "
                             "with / between its parts")  # fmt: skip
+
+
+def check_values(table: pa.Table) -> None:
+    """Refuses what no reader wrote: numbers that are not finite, which every comparison drops, and unknown commands.
+
+    Raises:
+        UserError: names column and row.
+    """
+    wrong = {
+        part.name: pc.invert(pc.is_finite(table.column(part.name))) for part in SCHEMA if part.type == pa.float64()
+    }
+    commands = table.column("command")
+    wrong["command"] = pc.or_(pc.less(commands, 0), pc.greater_equal(commands, len(COMMANDS)))
+    for name, found in wrong.items():
+        if (row := pc.index(found, True).as_py()) >= 0:
+            value = table.column(name)[row].as_py()
+            raise UserError(f"the frame table holds {value} in row {row}, column {name}; make it again with "
+                            "`roadstill index`")  # fmt: skip
 
 
 def leaves_folder(path: str) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from roadstill.errors import UserError
 from roadstill.frames.filters import FrameFilter, Funnel, Rule, SceneFilter, Sieve
 from roadstill.frames.table import BrakeLabel, FrameTable, frame_writers, stream_frames
+from roadstill.runs import Count, Record, read_json, typed
 
 SPLITS = ("train", "dev", "test")
 SHARES: Mapping[str, float] = MappingProxyType({"train": 0.7, "dev": 0.15, "test": 0.15})
@@ -79,6 +81,30 @@ def write_index(tables: Iterable[FrameTable], folder: Path, cut: Cut) -> tuple[d
     funnel.save(folder / "funnel.json")
     sieve.save_motion(folder / "motion.json")
     return {name: write.count for name, write in zip(cut.shares, writers, strict=True)}, funnel
+
+
+class _IndexRecord(Record, kw_only=True, frozen=True):
+    """What all readers of ``index.json`` rely on."""
+
+    data: str
+    sensors: str
+    frames: dict[Literal["train", "dev", "test"], Count]
+    logs: str | None = None
+    counts: dict[str, Count] | None = None
+    notes: list[str] | None = None
+    config: dict[str, Any] | None = None
+
+
+def open_index(folder: Path) -> dict[str, Any]:
+    """The contents of ``index.json``.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    path = folder / "index.json"
+    known = read_json(path)
+    typed(known, _IndexRecord, str(path), "run `roadstill index` again")
+    return dict(known)
 
 
 def _parts(counts: Mapping[tuple[str, int], int], cut: Cut, held: set[str]) -> dict[str, int]:

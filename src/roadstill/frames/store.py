@@ -23,7 +23,7 @@ from roadstill.frames.table import FrameTable
 from roadstill.runs import atomic_path
 
 _RECORD = b"roadstill.log"
-_FORMAT = 1
+_FORMAT = 2  # from 2 on, logs whose poses contradict their velocities are broken
 _STORED = pa.schema([part for part in SCHEMA if part.name != "log"])  # the folder's name holds it
 
 
@@ -37,6 +37,7 @@ class LogRecord:
         broken_entries: number of those that could not be read.
         problems: one line for each problem.
         broken: whether nothing of the log could be read.
+        fits_poses: whether the log's poses confirm that its velocities are in the vehicle's frame.
     """
 
     source_bytes: int
@@ -44,6 +45,7 @@ class LogRecord:
     broken_entries: int = 0
     problems: list[str] = field(default_factory=list)
     broken: bool = False
+    fits_poses: bool = False
 
 
 _MOST_BYTES = 255  # limit of file systems for one part of a path

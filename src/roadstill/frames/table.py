@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
 from roadstill.errors import UserError
-from roadstill.frames.columns import SCHEMA, filled
+from roadstill.frames.columns import SCHEMA, check_values, filled
 from roadstill.runs import atomic_path
 
 CLASS_NAMES = ("not_brake", "brake")
@@ -79,7 +79,8 @@ class FrameTable:
         label: rule that makes ``labels``.
 
     Raises:
-        UserError: a column is missing, of another type or has empty cells.
+        UserError: a column is missing, of another type, has empty cells, numbers that are not finite, or commands that
+            are none.
     """
 
     table: pa.Table
@@ -96,6 +97,7 @@ class FrameTable:
         holes = [name for name in SCHEMA.names if self.table.column(name).null_count]
         if holes:
             raise UserError(f"the frame table has empty cells in {holes}; make it again with `roadstill index`")
+        check_values(self.table)
 
     @classmethod
     def of(cls, *, step_s: float | None = None, label: BrakeLabel | None = None, **columns: ArrayLike) -> "FrameTable":

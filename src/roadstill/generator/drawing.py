@@ -1,8 +1,6 @@
 """A set in the making: batches of pictures in a folder beside it, from which a killed run goes on."""
 
-import os
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +9,12 @@ import torch
 from torch import Tensor
 
 from roadstill.codecs import Codec, from_pixels, to_pixels
-from roadstill.denoisers.base import Denoiser, Sampling
+from roadstill.denoisers.base import IN_MEMORY, Denoiser, Sampling
 from roadstill.errors import UserError
 from roadstill.generator.guidance import Teacher, towards
 from roadstill.images import encode_png, read_image
 from roadstill.imagesets import ImageSet, ImageSetWriter
-from roadstill.runs import atomic_path, digest_of, read_json, seed_of, write_json
+from roadstill.runs import atomic_path, digest_of, plain, read_json, remove, seed_of, write_json
 from roadstill.weights.tensors import is_finite
 
 
@@ -60,22 +58,19 @@ class Drawing:
         return [told[at : at + size] for at in range(0, len(told), size)]
 
 
-def begun(part: Path) -> Any:
-    """The record of the drawing that was stopped here; None if there is none that can be read."""
+def begin(drawing: Drawing, part: Path) -> None:
+    """Keeps the pictures of an equal drawing that was stopped, and no others."""
+    key, record = part / "key.json", plain(drawing.record)
+    if drawing.denoiser.origin.digest == IN_MEMORY or _read(key) != record:
+        remove(part)
+    write_json(key, record)
+
+
+def _read(key: Path) -> Any:
     try:
-        return read_json(part / "key.json")
-    except UserError:
+        return read_json(key)
+    except UserError:  # not there, or damaged: drawing begins anew
         return None
-
-
-def processes() -> tuple[int, int, Callable[[], None]]:
-    """Rank, number of processes and a barrier, under torchrun; else one process that waits for nobody."""
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
-        return 0, 1, lambda: None
-    from accelerate import PartialState
-
-    state = PartialState(cpu=not torch.accelerator.is_available())
-    return state.process_index, state.num_processes, state.wait_for_everyone
 
 
 @torch.no_grad()
@@ -101,12 +96,13 @@ def draw(drawing: Drawing, batch: Sequence[tuple[int, int]], part: Path) -> None
     for place, (label, index) in enumerate(batch):
         for what, of in (("latent", latents), ("picture", decoded)):
             if not is_finite(of[place]):
+                if not any(part.glob("*.png")):
+                    remove(part)
                 raise UserError(
                     f"{what} {index} of class {drawing.names[label]!r} is not finite, so it is not written; lower "
                     "guidance, take more steps, or make the generator or codec again"
                 )
     pictures = to_pixels(decoded).cpu().numpy()
-    write_json(part / "key.json", drawing.record)
     for path, picture in zip(paths, pictures, strict=True):
         with atomic_path(path) as temporary:
             temporary.write_bytes(encode_png(picture))
@@ -142,4 +138,4 @@ def gather(drawing: Drawing, part: Path, out: Path) -> None:
                 fact |= {"strength": config.strength, "start": origin.get("token", origin["digest"])}
             writer.add_bytes((part / f"{label}-{index}.png").read_bytes(), label, fact)
         writer.about.update({name: value for name, value in drawing.record.items() if value is not None})
-    shutil.rmtree(part)
+    remove(part)

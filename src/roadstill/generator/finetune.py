@@ -26,12 +26,13 @@ from roadstill.learning.loops import (
     saved_state,
 )
 from roadstill.learning.precision import in_bfloat16
-from roadstill.runs import Stage, plain
+from roadstill.runs import Stage, holding, plain, remove, require_own
 from roadstill.weights.tensors import require_shapes, shapes_of, write_tensors
 
 _ANEW = "remove it and begin anew"
 
 
+@holding()
 def finetune(latents: LatentStore, *, base: Path | None, out: Path, config: FinetuneConfig, seed: int) -> Path:
     """Trains a generator; a second call with the same arguments goes on where the first one stopped.
 
@@ -53,11 +54,13 @@ def finetune(latents: LatentStore, *, base: Path | None, out: Path, config: Fine
 
     if config.network is not None and base is not None:
         raise UserError(f"both a base ({base}) and a network from scratch are given; choose one")
+    require_own(out)
     below = None if config.network is not None else load_denoiser(base, objective=config.objective)
     record = None if below is None else record_base(out, base, below.origin.digest)
     digests = {"latents": latents.digest, "base": record["digest"] if record else "none"}
     stage = Stage(out, config, digests | {"seed": str(seed)})
     if stage.done:
+        _drop_states(out)  # which a kill after the last line has left
         return out
     assembly, class_mean = assemble(latents, below, config, seed), latents.class_mean()
     accelerator = accelerator_of(config, out)
@@ -65,14 +68,11 @@ def finetune(latents: LatentStore, *, base: Path | None, out: Path, config: Fine
     training = Training(assembly.denoiser, latents, config, seed, accelerator)
     state = _State(out / f"resume-{accelerator.process_index}.safetensors", stage.key, training)
     start = state.restore()
-    if (found := set(accelerator.gather(torch.tensor([start], device=accelerator.device)).tolist())) != {start}:
-        raise UserError(
-            f"{out}: the processes were stopped at different steps {sorted(found)}; remove it and begin anew"
-        )
     accelerator.init_trackers(out.name, _scalars(config))
-    rewind_metrics(out / "metrics.jsonl", start)
-    if main and start:  # it may have been stopped between the state and the checkpoint of this step
-        save_checkpoint(out, training, assembly, base=record, class_mean=class_mean, steps_done=start)
+    if main:
+        rewind_metrics(out / "metrics.jsonl", start)
+        if start:  # a kill between the state of this step and its checkpoint
+            save_checkpoint(out, training, assembly, base=record, class_mean=class_mean, steps_done=start)
     for step in tqdm(range(start, config.steps), initial=start, total=config.steps, disable=None if main else True):
         training.take(step)
         done = step + 1
@@ -81,16 +81,18 @@ def finetune(latents: LatentStore, *, base: Path | None, out: Path, config: Fine
             stage.log(step=done, **line)
             accelerator.log(line, step=done)
         if done % config.save_every == 0 or done == config.steps:
-            state.save(done)  # before the checkpoint: a checkpoint without it could not go on
+            state.save(done)
+            accelerator.wait_for_everyone()  # a checkpoint without the states of all could not go on
+            state.settle()
             if main:
                 save_checkpoint(out, training, assembly, base=record, class_mean=class_mean, steps_done=done)
-            accelerator.wait_for_everyone()
     if main:
         stage.finish(trained=sum(weight.numel() for weight in training.weights), tensors=len(training.names))
     accelerator.wait_for_everyone()
     for tracker in accelerator.trackers:  # end_training() would take the process group down with them
         tracker.finish()
-    state.drop()
+    if main:
+        _drop_states(out)
     return out
 
 
@@ -144,6 +146,7 @@ class _State:
     training: Training
 
     def save(self, step: int) -> None:
+        """Saves the state; that of the save before is kept until `settle`, if there are other processes."""
         run = self.training
         tensors: dict[str, Tensor] = {
             f"weight/{name}": weight for name, weight in zip(run.names, run.weights, strict=True)
@@ -152,34 +155,54 @@ class _State:
         tensors |= {f"criterion/{name}": tensor for name, tensor in run.criteria.state_dict().items()}
         tensors |= optimizer_tensors(run.optimizer.optimizer, run.names)
         require_finite(tensors, step=step - 1)
+        tensors |= run.meter.tensors()
+        if run.accelerator.num_processes > 1 and self.path.exists():
+            os.replace(self.path, self.before)
         write_tensors(self.path, tensors, {"step": step, "key": self.key})
 
+    def settle(self) -> None:
+        """All processes have saved: the state before can go."""
+        self.before.unlink(missing_ok=True)
+
+    @property
+    def before(self) -> Path:
+        return self.path.with_name(f"{self.path.stem}-before.safetensors")
+
     def restore(self) -> int:
-        """Puts the saved state back, if there is one; returns the number of steps done."""
-        saved = saved_state(self.path, self.key, "the state of a training")
-        if saved is None:
-            if (self.path.parent / "config.json").exists():
-                raise UserError(f"{self.path.parent} holds another checkpoint; choose another folder or remove it")
+        """Puts the last state back that all processes have saved, if there is one; returns the number of steps done."""
+        run, out = self.training, self.path.parent
+        states = [saved_state(path, self.key, "the state of a training") for path in (self.path, self.before)]
+        found = {saved[1]: saved[0] for saved in states if saved is not None}
+        if not found and (out / "config.json").exists():
+            raise UserError(f"{out} holds another checkpoint; choose another folder or remove it")
+        steps = torch.tensor(sorted(found)[-2:] + [0] * (2 - len(found)), device=run.accelerator.device)
+        of_all = run.accelerator.gather(steps).reshape(-1, 2).tolist()
+        steps_done = max(set.intersection(*({0, *theirs} for theirs in of_all)))
+        if not steps_done:
             return 0
-        tensors, steps_done = saved
-        run = self.training
+        tensors = found[steps_done]
         wanted: dict[str, Tensor] = {
             f"weight/{name}": weight for name, weight in zip(run.names, run.weights, strict=True)
         }
         wanted |= {f"average/{name}": average for name, average in run.averaged.items()}
-        found = {name: tensor for name, tensor in tensors.items() if name.startswith(("weight/", "average/"))}
-        require_shapes(shapes_of(found), shapes_of(wanted), self.path, _ANEW)
+        saved = {name: tensor for name, tensor in tensors.items() if name.startswith(("weight/", "average/"))}
+        require_shapes(shapes_of(saved), shapes_of(wanted), self.path, _ANEW)
         with torch.no_grad():
             for name, mine in wanted.items():
-                mine.copy_(found[name])
+                mine.copy_(saved[name])
         memories = {n.removeprefix("criterion/"): t for n, t in tensors.items() if n.startswith("criterion/")}
         try:
             run.criteria.load_state_dict(memories)
             restore_optimizer(run.optimizer.optimizer, run.names, tensors)
+            run.meter.restore(
+                {name: tensor.to(run.accelerator.device) for name, tensor in tensors.items() if "meter/" in name}
+            )
         except (RuntimeError, ValueError, LookupError) as error:
             raise UserError(f"{self.path} is damaged ({' '.join(str(error).split())[:200]}); {_ANEW}") from None
         return steps_done
 
-    def drop(self) -> None:
-        """Removes the file: the run is finished, nothing will resume it."""
-        self.path.unlink(missing_ok=True)
+
+def _drop_states(out: Path) -> None:
+    """Removes the states of all processes: the training is finished, nothing will resume it."""
+    for path in out.glob("resume-*.safetensors"):
+        remove(path)

@@ -1,6 +1,5 @@
 """`generate`: labels -> latents -> pictures -> `ImageSet`; each picture is a function of its own seed alone."""
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,20 +8,25 @@ import numpy as np
 import torch
 
 from roadstill.codecs import Codec
-from roadstill.denoisers.base import IN_MEMORY, Denoiser, Origin, Sampling
+from roadstill.denoisers.base import Denoiser, Origin, Sampling
 from roadstill.errors import UserError
-from roadstill.generator.drawing import Drawing, begun, draw, gather, processes
+from roadstill.generator.drawing import Drawing, begin, draw, gather
 from roadstill.generator.guidance import Teacher
 from roadstill.imagesets import ImageSet, open_imageset
+from roadstill.parallel import launched
 from roadstill.runs import (
     folder_name,
+    holding,
     plain,
+    require_own,
     same_classes,
     same_rows,
+    state_beside,
 )
 from roadstill.schedules import Progressive, read_schedule
 
 
+@holding()
 def generate(
     denoiser: Denoiser,
     codec: Codec,
@@ -60,13 +64,13 @@ def generate(
         UserError: no class names, label rows, start pictures or a teacher that do not fit, a codec or noise schedule
             that the denoiser was not trained with, class means that it does not know.
     """
+    require_own(out, "set.json")
     drawing = _plan(denoiser, codec, class_names, per_class, seed, config, label_rows, start, teacher)
     # A killed run leaves its pictures here, and the same call goes on from them.
-    part = out.with_name(f".{out.name}.unfinished")
-    rank, world, wait = processes()
-    known = denoiser.origin.digest != IN_MEMORY
-    if rank == 0 and not (known and begun(part) == plain(drawing.record)):
-        shutil.rmtree(part, ignore_errors=True)
+    part = state_beside(out, "unfinished")
+    rank, world, wait = launched()
+    if rank == 0:
+        begin(drawing, part)
     wait()
     for batch in drawing.batches[rank::world]:
         draw(drawing, batch, part)

@@ -27,7 +27,7 @@ from roadstill.codecs import Codec, from_pixels, to_pixels
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
 from roadstill.learning.loops import evenly, finite_sum, generator_of, require_finite
-from roadstill.runs import check_ranges, digest_of, plain, same_classes
+from roadstill.runs import check_ranges, digest_of, holding, plain, require_own, same_classes
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ class Refinement:
             raise UserError("gradients and regression are 0; give at least one of them a weight")
 
 
+@holding()
 def refine(
     images: ImageSet,
     real: ImageSet,
@@ -92,6 +93,7 @@ def refine(
     Raises:
         UserError: other classes, a class without an image, or a loss that is not finite.
     """
+    require_own(out, "set.json")
     same_classes(images.class_names, real.class_names, of=images.root, to=real.root)
     device = codec.device
     network = build_network(agent, real.num_classes, seed, real.size_px).to(device).eval().requires_grad_(False)
@@ -132,7 +134,8 @@ def refine(
         for picture, label, facts in zip(pixels, images.labels, images.facts, strict=True):
             writer.add(picture, int(label), {**facts, **refined})
         writer.about.update(images.about)
-        writer.about["refined"] = {"config": plain(config), "from": images.digest, "real": real.digest, "seed": seed}
+        writer.about["refined"] = {"config": plain(config), "from": images.digest, "real": real.digest, "seed": seed,
+                                   "network": agent.network}  # fmt: skip
     return open_imageset(out)
 
 

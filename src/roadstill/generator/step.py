@@ -172,6 +172,17 @@ class _Meter:
         self._samples += len(estimate.t)
         self._rate = rate
 
+    def tensors(self) -> dict[str, Tensor]:
+        """The sums by name, for a saved state: the line after a resumed step is that of an unbroken run."""
+        sums = {f"meter/{place:03d}/{name}": total for place, (name, total) in enumerate(self._sums.items())}
+        return sums | {"meter/parts": torch.tensor(self._parts)} if sums else {}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Puts back what `tensors` gave, if it is among these; the speed counts from now on."""
+        found = sorted(name for name in tensors if name.startswith("meter/") and name != "meter/parts")
+        self._sums = {name.split("/", 2)[2]: tensors[name].clone() for name in found}
+        self._parts = int(tensors["meter/parts"]) if found else 0
+
     def line(self) -> dict[str, float]:
         """Learning rate, means and speed since the last line."""
         means = {name: round(float(total) / self._parts, 6) for name, total in self._sums.items()}

@@ -1,27 +1,31 @@
 """The stages that make data: world, index, image sets."""
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from roadstill.data.indexing import IndexConfig, hook_defaults, index_data, open_index
+from roadstill.agents.networks import require_network
+from roadstill.data.indexing import IndexConfig, hook_defaults, index_data
 from roadstill.data.picture_store import PictureConfig
 from roadstill.data.prepare import prepare_splits
 from roadstill.data.privacy import describe, hook_of
 from roadstill.data.sources import NAVSIM, SOURCES, SetRequest, describe_source, open_pictures_of, write_sets
 from roadstill.errors import UserError
+from roadstill.frames.splits import open_index
 from roadstill.pipeline.road import Road
 from roadstill.protocols import PROTOCOLS
 from roadstill.recipes import Recipe
 
 
 def require_data(recipe: Recipe) -> None:
-    """Before any work: the built-in world stands in for NAVSIM logs only.
+    """Before any work: the built-in world stands in for NAVSIM logs only, and the agents' networks can be had.
 
     Raises:
-        UserError: the recipe is for another source and names no data.
+        UserError: the recipe is for another source and names no data, or a network's package is not installed.
     """
+    for other in (None, *recipe.others):
+        for full in (False, True):
+            require_network(recipe.agent_of(other, full=full).network)
     if recipe.source != NAVSIM and recipe.data is None:
         raise UserError(f"recipe {recipe.name} reads the source {recipe.source}; give its folder with --data")
 
@@ -31,11 +35,10 @@ def make_world(road: Road) -> None:
     from roadstill.world.logs import write_world
 
     world = road.recipe.world
-    stage = road.stage("world", road.recipe.data or world)
+    stage = road.stage("world", road.recipe.data or world, product=[] if road.recipe.data else ["world"])
     if stage.done:
         return
     if not road.recipe.data:
-        shutil.rmtree(road.root, ignore_errors=True)
         write_world(road.root, drives=world.drives, seed=world.seed, group=world.group, height_px=world.height_px)
     stage.finish()
 
@@ -49,13 +52,11 @@ def make_index(road: Road) -> None:
     if recipe.source != NAVSIM or recipe.source_settings:
         own = describe_source(recipe.source, recipe.source_settings)
         config = {"index": recipe.index, "protocol": recipe.protocol} | own
-    stage = road.stage("index", config, "world")
+    stage = road.stage("index", config, "world", product=[name for name, _ in _indexes(road)])
     if stage.done:
         return
     frames: dict[str, int] = {}
     for name, part in _indexes(road):
-        if not recipe.data:  # an older index may hold logs of another world under the same names
-            shutil.rmtree(road.folder / name, ignore_errors=True)
         out = road.folder / name
         index = index_data(
             road.root,
@@ -100,10 +101,9 @@ def make_pictures(road: Road) -> None:
         config["image_px"] = recipe.image_px
     if recipe.source not in SOURCES or recipe.source_settings:
         config |= describe_source(recipe.source, recipe.source_settings)
-    stage = road.stage("sets", config, "world")
+    stage = road.stage("sets", config, "world", product=["sets"])
     if stage.done:
         return
-    shutil.rmtree(out, ignore_errors=True)
     source = open_pictures_of(recipe.source, road.root, recipe.source_settings, {"group": recipe.group})
     request = SetRequest(tuple(shares), PictureConfig(recipe.image_px), recipe.max_per_class, workers=road.workers)
     write_sets(source, recipe.source, out, request)
@@ -116,11 +116,12 @@ def make_sets(road: Road) -> None:
     """Pictures at prepared size, one image set per split."""
     recipe = road.recipe
     config: dict[str, Any] = {"image_px": recipe.image_px, "max_per_class": recipe.max_per_class}
-    known, hook = open_index(road.folder / "index"), None
+    hook = None
     if recipe.hook:
+        known = open_index(road.folder / "index")
         hook = hook_of(recipe.hook, recipe.hook_settings, defaults=hook_defaults(known))
         config["hook"] = describe(hook)  # with its source: a hook that was mended makes other pictures
-    stage = road.stage("sets", config, "index")
+    stage = road.stage("sets", config, "index", product=["sets"])
     if stage.done:
         return
     for name, _ in _indexes(road):

@@ -1,6 +1,5 @@
 """The stages that make a generator: latents, fine-tunings; and the teacher."""
 
-import shutil
 from pathlib import Path
 
 from roadstill.agents import train_agent
@@ -19,11 +18,11 @@ def encode(road: Road) -> None:
     """Latents of the train part, and the noising strips (thesis figure 3.5)."""
     codec = Path(road.recipe.codec) if road.recipe.codec else shipped("codec.safetensors")
     # A file's digest spares opening it when all is done.
-    stage = road.stage("encode", {"codec": digest_file(codec) if codec.is_file() else road.codec.digest}, "sets")
+    digest = digest_file(codec) if codec.is_file() else road.codec.digest
+    stage = road.stage("encode", {"codec": digest}, "sets", product=["encode", "figures"])
     if stage.done:
         return
     images, out = road.split("train"), road.folder / "encode"
-    shutil.rmtree(out, ignore_errors=True)
     encode_imageset(images, road.codec, out)
     draw_noising(images, road.codec, road.folder / "figures")
     stage.finish()
@@ -34,7 +33,7 @@ def pretrain(road: Road) -> None:
     config = road.recipe.pretrain
     if config is None:
         return
-    stage = road.stage("pretrain", config, "encode")
+    stage = road.stage("pretrain", config, "encode", product=["pretrain"])
     if not stage.done:
         assert road.base
         finetune(open_latents(road.folder / "encode"), base=None, out=road.base, config=config, seed=0)
@@ -46,13 +45,12 @@ def finetune_arms(road: Road, workers: Workers) -> None:
     jobs: list[Job] = []
     for name, arm in road.recipe.arms.items():
         if arm.finetune:
-            stage = road.stage(
-                f"finetune-{name}", {"config": arm.finetune, "base": road.base_digest}, "encode", later=True
-            )
+            settings = {"config": arm.finetune, "base": road.base_digest}
+            stage = road.stage(f"finetune-{name}", settings, "encode", product=[f"finetune/{name}"], later=True)
             jobs += [] if stage.done else [(finetune_arm, name, stage)]
     soft = any(road.recipe.agent_of(other).labels == "soft" for other in road.recipe.others)
     if soft or any(needs_teacher(arm, road.recipe.features) for arm in road.recipe.arms.values()):
-        stage = road.stage("teacher", road.recipe.full_agent, "sets", later=True)
+        stage = road.stage("teacher", road.recipe.full_agent, "sets", product=["teacher"], later=True)
         jobs += [] if stage.done else [(train_teacher, stage)]
     do_all(road, workers, jobs)
 

@@ -1,18 +1,26 @@
 """What the runs of a recipe say: one comparison for each budget and kind of agent."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from roadstill.evaluation import (
+    LEDGER,
+    RECORDS,
+    RUN_FILES,
     Comparison,
     augmentation_robust_score,
+    check_runs,
     compare,
+    enter,
     label_robust_score,
     number_sets,
     open_run,
+    refined_caveat,
+    seal,
 )
 from roadstill.pipeline.road import Road, runs_folder
 from roadstill.recipes import Recipe
-from roadstill.runs import write_json
+from roadstill.runs import digest_file, write_json
 
 
 def judge(road: Road) -> list[Comparison]:
@@ -21,8 +29,8 @@ def judge(road: Road) -> list[Comparison]:
     agents = (None, *sorted(recipe.others))
     bounds = [name for name, arm in recipe.arms.items() if arm.kind == "full"]
     budgets = sorted({road.per_class(name) for name in recipe.arms if name not in bounds})
-    for old in road.folder.glob("comparison*.json"):
-        old.unlink()
+    written: set[Path] = set()
+    _enter_runs(road)
     for budget in budgets:
         names = [name for name in recipe.arms if name in bounds or road.per_class(name) == budget]
         compared = {other: _compare(road, names, bounds, other) for other in agents}
@@ -38,8 +46,13 @@ def judge(road: Road) -> list[Comparison]:
         for other, comparison in compared.items():
             parts = ["comparison", *([str(budget)] if len(budgets) > 1 else []), *([other] if other else [])]
             own = {"agent": other, "network": recipe.agent_of(other).network}
-            write_json(road.folder / f"{'-'.join(parts)}.json", comparison.as_dict() | {"about": about | own})
+            path = road.folder / f"{'-'.join(parts)}.json"
+            write_json(path, comparison.as_dict() | {"about": about | own})
+            enter(road.folder / RECORDS, {path: digest_file(path)})
+            written.add(path)
             found.append(comparison)
+    for old in set(road.folder.glob("comparison*.json")) - written:
+        old.unlink()
     return found
 
 
@@ -55,13 +68,31 @@ def _thesis(recipe: Recipe, budget: int) -> dict[str, str]:
 
 def _compare(road: Road, names: Sequence[str], bounds: Sequence[str], other: str | None) -> Comparison:
     folder = road.folder / runs_folder(other) / road.recipe.judged_on
-    runs = {
-        _short(name): number_sets(
-            [open_run(folder / name / f"seed{seed}") for its, _, seed in road.runs() if its == name]
-        )
-        for name in names
-    }
-    return compare(runs, baseline=road.recipe.baseline, bounds=bounds, cluster_by=road.recipe.cluster_by)
+    folders = {name: [folder / name / f"seed{seed}" for its, _, seed in road.runs() if its == name] for name in names}
+    notes = check_runs(folder, [path for its in folders.values() for path in its])
+    runs = {_short(name): number_sets([open_run(path) for path in its]) for name, its in folders.items()}
+    found = compare(runs, baseline=road.recipe.baseline, bounds=bounds, cluster_by=road.recipe.cluster_by)
+    network = road.recipe.agent_of(other).network
+    refined = [_short(name) for name in names if road.recipe.arms[name].refine]
+    found.caveats.extend(notes + [refined_caveat(name, road.recipe.agent.network, network) for name in refined])
+    return found
+
+
+def _enter_runs(road: Road) -> None:
+    """Enters the runs in the book of records, in the order of the recipe, as they were when each was finished."""
+    book = road.folder / RECORDS
+    contents: dict[Path, str] = {}
+    for name, stage in road.stages.items():
+        if name.startswith("agent-"):
+            noted = {road.folder / file: its[1] for file, its in stage.noted().items() if its}
+            contents |= noted or {file: digest_file(file) for file in _files(road, stage.product)}
+    enter(book, contents)
+    seal(book, road.folder / LEDGER)
+
+
+def _files(road: Road, product: Sequence[str]) -> list[Path]:
+    """A run's files, whose stage an earlier version finished without noting them."""
+    return [road.folder / folder / file for folder in product for file in RUN_FILES]
 
 
 def ranking(

@@ -3,7 +3,8 @@
 from typing import Any
 
 from roadstill.agents import soften, train_agent
-from roadstill.evaluation import evaluate, note_outcome, open_test, run_of, set_bytes
+from roadstill.evaluation import LEDGER, evaluate, note_outcome, open_test, run_of, set_bytes
+from roadstill.evaluation.leaks import check_leak
 from roadstill.imagesets import ImageSet, open_imageset
 from roadstill.parallel import Workers
 from roadstill.pipeline.jobs import do_all
@@ -15,6 +16,8 @@ from roadstill.runs import Stage
 def train_agents(road: Road, workers: Workers) -> None:
     """Trains one agent per arm and seed, measures it on dev and, through one audited opening, on test."""
     recipe = road.recipe
+    names = ["dev"] if "dev" in PROTOCOLS[recipe.protocol].shares(recipe.index.shares) else []
+    names += ["test"] if recipe.judged_on == "test" else []
     wanted: list[tuple[str, int, str | None, Stage]] = []
     for name, arm, seed in road.runs():
         for other in (None, *recipe.others):
@@ -25,22 +28,35 @@ def train_agents(road: Road, workers: Workers) -> None:
             inputs = ["sets"] if arm.kind == "full" else ["sets", f"set-{name}-{seed}"]
             inputs += ["teacher"] if agent.labels == "soft" else []
             named = name if other is None else f"{name}+{other}"
-            stage = road.stage(f"agent-{named}-{seed}", config, *inputs, later=True)
+            runs = [f"{runs_folder(other)}/{part}/{name}/seed{seed}" for part in names]
+            stage = road.stage(f"agent-{named}-{seed}", config, *inputs, product=runs, later=True)
             wanted += [] if stage.done else [(name, seed, other, stage)]
     if not wanted:
         return
     what = f"{len(wanted)} agents of recipe {recipe.name}, protocol {recipe.protocol}"
-    ledger = road.folder / "test_ledger.jsonl"
-    shares = PROTOCOLS[recipe.protocol].shares(recipe.index.shares)
-    parts = {"dev": road.split("dev")} if "dev" in shares else {}
-    if recipe.judged_on == "test":
-        parts["test"] = open_test(road.split("test"), ledger=ledger, config=recipe, what=what)
+    ledger = road.folder / LEDGER
+    parts = {name: road.split(name) for name in names}
+    if "test" in parts:
+        parts["test"] = open_test(parts["test"], ledger=ledger, config=recipe, what=what, allow_leak=road.allow_leak)
     # The longest jobs first, so that no worker waits for one at the end.
     wanted.sort(key=lambda job: recipe.arms[job[0]].kind != "full")
     jobs = [(train_one_agent, name, seed, other, parts, stage) for name, seed, other, stage in wanted]
     do_all(road, workers, jobs)
     if "test" in parts:
         note_outcome(parts["test"], ledger=ledger, outcome=f"{len(wanted)} agents measured")
+
+
+def require_apart(road: Road) -> None:
+    """Refuses, before hours of work, a train part that shares something with the test part that will judge.
+
+    Each agent's own set is looked at when it is evaluated.
+
+    Raises:
+        UserError: they share a log, a time of a drive, a frame or a picture.
+    """
+    if road.recipe.judged_on == "test":
+        train = road.split("train").footprint
+        check_leak(train, road.split("test"), f"recipe {road.recipe.name}", allow=road.allow_leak)
 
 
 def train_one_agent(road: Road, name: str, seed: int, other: str | None, parts: dict[str, ImageSet]) -> None:

@@ -1,6 +1,6 @@
 """`Road`: one recipe in its run folder, and what all its stages share."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,8 +10,10 @@ from roadstill.agents import Agent, FeatureCache, open_agent, selector_tools
 from roadstill.codecs import Codec, load_codec
 from roadstill.generator.checkpoints import load_denoiser
 from roadstill.imagesets import ImageSet, open_imageset
+from roadstill.pipeline.changes import differences, refuse
+from roadstill.pipeline.products import Work
 from roadstill.recipes import Arm, Recipe
-from roadstill.runs import Stage, digest_file, digest_of
+from roadstill.runs import Stage, digest_file, digest_of, plain
 from roadstill.selection import Features, PixelFeatures
 from roadstill.selection.middle import MiddleFeatures
 from roadstill.weights import local, shipped
@@ -26,6 +28,21 @@ def runs_folder(other: str | None) -> str:
     return "runs" if other is None else f"runs-{other}"
 
 
+def _differences(stage: Stage) -> list[str]:
+    """What the record of a stage that is not done says of other settings, if there is one."""
+    before = stage.record
+    if before is None or before.get("key") == stage.key:
+        return []
+    name = f"stage {stage.folder.name}"
+    if "config" not in before:
+        return [name]
+    found = [
+        *differences(before["config"], plain(stage.config)),
+        *differences(before.get("inputs"), dict(stage.inputs)),
+    ]
+    return [f"{name}, {each}" for each in found]
+
+
 @dataclass
 class Road:
     """One recipe in its run folder.
@@ -35,27 +52,54 @@ class Road:
         folder: the run folder.
         say: takes one line of progress.
         workers: processes for pictures, fine-tunings, small sets and agents.
+        allow_leak: whether training sets that share something with the test part are judged all the same.
+        deep: whether the bytes of what is done are read, instead of looking whether all files are there.
+        stages: stages so far, by name.
     """
 
     recipe: Recipe
     folder: Path
     say: Callable[[str], None] = field(default=silent)
     workers: int = 2
-    _keys: dict[str, str] = field(default_factory=dict)
+    allow_leak: bool = False
+    deep: bool = False
+    stages: dict[str, Work] = field(default_factory=dict)
 
-    def stage(self, name: str, config: Any, *inputs: str, later: bool = False) -> Stage:
+    def stage(self, name: str, config: Any, *inputs: str, product: Sequence[str] = (), later: bool = False) -> Work:
         """The stage of this name; ``inputs`` are names of earlier stages. Ask ``done`` before working.
 
-        What is done ``later``, by `do_all`, is announced there.
+        A product that was deleted or damaged since is made again. What is done ``later``, by `do_all`, is announced
+        there.
+
+        Args:
+            name: name of the stage.
+            config: settings that its product depends on.
+            inputs: names of earlier stages that its product depends on.
+            product: files and folders that it makes, relative to the run folder.
+            later: whether the work is left to `do_all`.
+
+        Raises:
+            UserError: the stage was finished with other settings, or on other inputs.
         """
-        stage = Stage(self.folder / "stages" / name, config, {each: self._keys[each] for each in inputs})
-        self._keys[name] = stage.key
+        stage = self.work(name, config, *inputs, product=product)
         if not stage.done:
+            refuse(self.folder, _differences(stage), f"those that {stage.folder} names")
+            if stage.is_recorded:
+                self.say(f"{name}: {stage.damage(deep=self.deep)[0]}")
+                stage.discard()
             # A half-made product must never pass as the finished one of older settings.
             (stage.folder / "stage.json").unlink(missing_ok=True)
             if not later:
                 self.say(name)
         return stage
+
+    def work(self, name: str, config: Any, *inputs: str, product: Sequence[str] = ()) -> Work:
+        """The stage of this name as `stage` knows it, with nothing done about it."""
+        keys = {each: self.stages[each].key for each in inputs}
+        self.stages[name] = Work(
+            self.folder / "stages" / name, config, keys, product=tuple(product), run=self.folder, deep=self.deep
+        )
+        return self.stages[name]
 
     @property
     def root(self) -> Path:
@@ -95,7 +139,7 @@ class Road:
     def base_digest(self) -> str:
         """Digest of the base generator, so that other weights make other stages."""
         if self.recipe.pretrain:
-            return self._keys["pretrain"]
+            return self.stages["pretrain"].key
         path = local(self.base) if self.base else shipped("dit.safetensors")
         # A file's digest spares opening it when all is done.
         return digest_file(path) if path.is_file() else load_denoiser(path).origin.digest

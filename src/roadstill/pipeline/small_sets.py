@@ -39,7 +39,7 @@ def make_small_sets(road: Road, workers: Workers) -> None:
                 "choose": arm.choose,
                 "decoder": recipe.decoder,
             }
-        stage = road.stage(f"set-{name}-{seed}", config, *inputs, later=True)
+        stage = road.stage(f"set-{name}-{seed}", config, *inputs, product=[f"arms/{name}/seed{seed}"], later=True)
         jobs += [] if stage.done else [(make_small_set, name, seed, stage)]
     jobs.sort(key=lambda job: recipe.arms[job[1]].refine is None)  # the longest first, as with agents
     do_all(road, workers, jobs)

@@ -12,12 +12,14 @@ from typing import Any
 
 from roadstill.errors import UserError
 from roadstill.evaluation import Comparison
+from roadstill.evaluation.networks import footnote, network_table
 from roadstill.pipeline import run_recipe
+from roadstill.pipeline.changes import require_unchanged
 from roadstill.protocols import PROTOCOLS
 from roadstill.recipes import Recipe, read_recipe, shipped_recipes
 from roadstill.report import figures
 from roadstill.report.verdicts import comparisons
-from roadstill.runs import atomic_path, write_json
+from roadstill.runs import atomic_path, holding, write_json
 
 _COLOURS = {"var(--ink)": "#1c2330", "var(--line)": "#d5d9e0"}  # of the page that the drawings are made for
 
@@ -75,15 +77,27 @@ def recipes_of(study: str, size: Any = None, **overrides: Any) -> list[Recipe]:
     return [read_recipe(name, size, **overrides) for name in names or [study]]
 
 
+@holding("folder")
 def run_study(
-    recipes: Sequence[Recipe], folder: Path, *, say: Callable[[str], None] = lambda line: None, workers: int = 2
+    recipes: Sequence[Recipe],
+    folder: Path,
+    *,
+    say: Callable[[str], None] = lambda line: None,
+    workers: int = 2,
+    allow_leak: bool = False,
 ) -> list[Row]:
-    """Runs every recipe in a folder of its own, goes on where an earlier call stopped, and writes the table."""
+    """Runs every recipe in a folder of its own, goes on where an earlier call stopped, and writes the table.
+
+    Raises:
+        UserError: as `run_recipe`; if it is for a setting that has changed, nothing was done.
+    """
+    for recipe in recipes:
+        require_unchanged(recipe, folder / recipe.name)
     rows: list[Row] = []
     for recipe in recipes:
         say(f"recipe {recipe.name}")
         run = folder / recipe.name
-        found = run_recipe(recipe, run, say=say, workers=workers)
+        found = run_recipe(recipe, run, say=say, workers=workers, allow_leak=allow_leak)
         for comparison, shown in zip(found, comparisons(run) or [], strict=True):
             rows += _rows(recipe, comparison, shown)
             if shown["verdicts"]:
@@ -160,7 +174,27 @@ def as_markdown(rows: Sequence[Row], recipes: Sequence[Recipe]) -> str:
     lines = ["Percent, mean ± standard deviation over seeds, 95 % interval of the difference in brackets."]
     for (name, agent, per_class), its in tables.items():
         lines += ["", *_table(its, by_name[name], agent, per_class)]
+    for recipe in recipes:
+        for budget in sorted({count for name, _, count in tables if name == recipe.name and recipe.others}):
+            by_agent = {
+                agent: its for (name, agent, count), its in tables.items() if (name, count) == (recipe.name, budget)
+            }
+            lines += ["", *_across(by_agent, recipe, budget)]
     return "\n".join(lines) + "\n"
+
+
+def _across(tables: Mapping[str, Sequence[Row]], recipe: Recipe, per_class: int) -> list[str]:
+    """The arms by each of a recipe's agents, in one table."""
+    titles = {agent: agent or f"{recipe.agent.network} (the recipe's agent)" for agent in tables}
+    networks = {title: recipe.agent_of(agent or None).network for agent, title in titles.items()}
+    figures = {
+        titles[agent]: {row.label: row.balanced_accuracy for row in its if row.seeds} for agent, its in tables.items()
+    }
+    refiners = {arm.label: recipe.agent.network for arm in recipe.arms.values() if arm.refine}
+    head, *rows = network_table(figures, networks, refiners)
+    lines = [f"### {recipe.name}, {per_class} images per class, by agent", "", f"| {' | '.join(head)} |"]
+    lines += [f"|{'---|' * len(head)}", *(f"| {' | '.join(row)} |" for row in rows)]
+    return [*lines, "", footnote(refiners)] if refiners else lines
 
 
 def _table(rows: Sequence[Row], recipe: Recipe, agent: str, per_class: int) -> list[str]:

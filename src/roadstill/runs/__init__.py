@@ -3,7 +3,17 @@
 from roadstill.runs.classes import same_classes, same_rows
 from roadstill.runs.configs import Range, check_ranges, config_of
 from roadstill.runs.digests import digest_code, digest_file, digest_of, seed_of
-from roadstill.runs.files import atomic_path, folder_name, require_file, require_folder
+from roadstill.runs.files import (
+    append_line,
+    atomic_path,
+    folder_name,
+    renewed_parts,
+    require_file,
+    require_folder,
+    require_own,
+)
+from roadstill.runs.leftovers import remove, state_beside
+from roadstill.runs.locks import held, hold, holding, scratch_folder, share
 from roadstill.runs.records import (
     Count,
     Digest,
@@ -29,6 +39,7 @@ __all__ = [
     "Record",
     "Stage",
     "WithClasses",
+    "append_line",
     "atomic_path",
     "check_groups",
     "check_ranges",
@@ -39,6 +50,9 @@ __all__ = [
     "folder_name",
     "group",
     "grouped_name",
+    "held",
+    "hold",
+    "holding",
     "later",
     "parse_json",
     "parse_yaml",
@@ -49,11 +63,17 @@ __all__ = [
     "read_rows",
     "read_yaml",
     "regrouped",
+    "remove",
+    "renewed_parts",
     "require_file",
     "require_folder",
+    "require_own",
     "same_classes",
     "same_rows",
+    "scratch_folder",
     "seed_of",
+    "share",
+    "state_beside",
     "typed",
     "versions",
     "write_json",

@@ -1,53 +1,147 @@
 """Files and folders: writes that never end halfway, names that lead nowhere else, and paths that must be there."""
 
+import errno
 import os
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from roadstill.errors import UserError, of_system
+from roadstill.runs.leftovers import remove, unfinished
+from roadstill.runs.locks import hold, real
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, *, record: str | None = None) -> Iterator[Path]:
     """Yields a temporary sibling (file or folder) that takes the place of ``path`` only if the block succeeds.
 
+    Meanwhile no other process writes it, see `hold`.
+
+    Args:
+        path: file or folder.
+        record: for a folder, the name by which an earlier product of the same kind is known, as in `require_own`; by
+            default the new one's JSON files.
+
     Raises:
-        UserError: the system refuses the write: a full disk, no permission, a name too long.
+        UserError: another process writes it; a file would take the place of a folder, a folder that of a file or of a
+            folder that is no such product.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with _named(path, temporary):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _remove(temporary)
+    path = real(path)
+    with hold(path, whole=False):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _temporary(path) as temporary:
             yield temporary
-        if path.is_dir() and temporary.exists():
-            _remove(path)
-        os.replace(temporary, path)
-    finally:
-        with suppress(OSError):  # whatever stopped the write is in the way here, too
-            _remove(temporary)
+            _put(temporary, path, record)
 
 
 @contextmanager
-def _named(path: Path, temporary: Path) -> Iterator[None]:
-    """What the system says of a write names no file, or the temporary one; afterwards it names the path itself."""
+def renewed_parts(folder: Path, *, record: str | None = None, instead: Iterable[str] = ()) -> Iterator[Path]:
+    """Yields a temporary folder, all of whose entries move into ``folder`` if the block succeeds.
+
+    Args:
+        folder: folder that may hold other things; it must be held.
+        record: name of the file that says that all are there: it goes first and comes last.
+        instead: names of entries that go if they are not made again.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _temporary(folder / "new") as temporary:
+        temporary.mkdir()
+        yield temporary
+        made = sorted(os.listdir(temporary), key=lambda name: name == record)
+        for name in ({record} if record else set()) | (set(instead) - set(made)):
+            remove(folder / name)
+        for name in made:
+            _put(temporary / name, folder / name)
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    temporary = unfinished(path)
     try:
-        yield
-    except Exception as error:
+        yield temporary
+    except Exception as error:  # the system's word on a write names no file, or the temporary one
         name = getattr(error, "filename", None)
         if (said := of_system(error)) is None or (name is not None and temporary.name not in os.fsdecode(name)):
             raise
         raise UserError(f"{path} cannot be written: {said}") from error
+    finally:
+        with suppress(OSError):  # what stopped the write, too, and is said above
+            remove(temporary)
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def append_line(path: Path, line: str) -> None:
+    """Appends a line to a text file, all of it or none; a line that a killed process has torn is removed first.
+
+    Raises:
+        UserError: the system refuses the write.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+b", buffering=0) as file:
+            whole = _end_of_last_line(file)
+            file.truncate(whole)
+            try:
+                data = f"{line}\n".encode()
+                if file.write(data) < len(data):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            except OSError:
+                file.truncate(whole)
+                if not whole:
+                    path.unlink()
+                raise
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {of_system(error)}") from error
+
+
+def _end_of_last_line(file: Any) -> int:
+    """Size of the file without what follows its last line break."""
+    end = file.seek(0, os.SEEK_END)
+    while end:
+        start = max(0, end - 4096)
+        file.seek(start)
+        if (at := file.read(end - start).rfind(b"\n")) >= 0:
+            return start + at + 1
+        end = start
+    return 0
+
+
+def _put(made: Path, path: Path, record: str | None = None) -> None:
+    if not (os.path.lexists(path) and os.path.lexists(made)) or not (path.is_dir() or made.is_dir()):
+        os.replace(made, path)
+        return
+    if not made.is_dir():
+        raise UserError(f"{path} is a folder; name a file")
+    require_own(path, *([record] if record else sorted(each.name for each in made.glob("*.json"))))
+    old = unfinished(path, "old")
+    os.rename(path, old)  # not removed first: that takes time, in which a kill would leave neither
+    try:
+        os.replace(made, path)
+    except OSError:
+        os.rename(old, path)
+        raise
+    remove(old)
+
+
+def require_own(folder: Path, *records: str) -> None:
+    """Refuses a folder that is none of ours as one to write: what is in it must not be lost.
+
+    Args:
+        folder: folder that may exist.
+        records: names of the files by which the same verb's earlier product is known.
+
+    Raises:
+        UserError: it is a file, or holds something but not the records.
+    """
+    if not os.path.lexists(folder):
+        return
+    if not folder.is_dir():
+        raise UserError(f"{folder} is a file; name a folder")
+    names = set(os.listdir(folder))
+    if names and (missing := [name for name in records if name not in names]):
+        raise UserError(
+            f"{folder} holds other things (there is no {missing[0]} among them), which are kept; name another folder"
+        )
 
 
 def folder_name(text: Any, what: str) -> str:

@@ -9,7 +9,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from roadstill.errors import UserError
 from roadstill.runs.digests import digest_of
+from roadstill.runs.files import append_line
 from roadstill.runs.records import read_json, write_json
 
 
@@ -41,8 +43,16 @@ class Stage:
     @property
     def done(self) -> bool:
         """Whether the folder holds the finished product of exactly this work."""
-        path = self.folder / "stage.json"
-        return path.is_file() and read_json(path).get("key") == self.key
+        return (self.record or {}).get("key") == self.key
+
+    @property
+    def record(self) -> dict[str, Any] | None:
+        """What ``stage.json`` holds; None if there is none, or one that is damaged and so says nothing."""
+        try:
+            found = read_json(self.folder / "stage.json")
+        except UserError:
+            return None
+        return found if isinstance(found, dict) else None
 
     def begin(self) -> "Stage":
         """Starts the clock anew, for work that waited its turn."""
@@ -51,9 +61,7 @@ class Stage:
 
     def log(self, **metrics: float | int | str) -> None:
         """Appends one line to ``metrics.jsonl``."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(metrics) + "\n")
+        append_line(self.folder / "metrics.jsonl", json.dumps(metrics))
 
     def finish(self, **outputs: Any) -> None:
         """Writes ``stage.json``: key, inputs, resolved configuration, versions, outputs, seconds."""

@@ -27,10 +27,17 @@ _CORE = (
 )
 
 
-def loader_over(base: Any) -> Any:
-    """A loader of plain values by the core schema, over PyYAML's ``SafeLoader`` or the same in C."""
+def loader_over(base: Any, *, numbers: bool = True) -> Any:
+    """A loader of plain values by the core schema, over PyYAML's ``SafeLoader`` or the same in C.
+
+    Args:
+        base: loader.
+        numbers: whether numbers are numbers; else they are the texts that stand there.
+    """
     loader: Any = type("CoreLoader", (base,), {"yaml_implicit_resolvers": {}})
     for tag, pattern, first in _CORE:
+        if tag in ("int", "float") and not numbers:
+            continue
         firsts = [*first, ""] if tag == "null" else list(first)
         loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(f"(?:{pattern})$"), firsts)
     loader.add_constructor("tag:yaml.org,2002:int", _number)
@@ -45,24 +52,31 @@ def _number(loader: Any, node: Any) -> int | float:
     return int(text) if re.fullmatch(r"[-+]?[0-9]+", text) else float(re.sub(r"\.(?=[a-zA-Z])", "", text))
 
 
-_Loader = loader_over(getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+_BASE = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Loader, _TextLoader = loader_over(_BASE), loader_over(_BASE, numbers=False)
 
 
-def read_yaml(path: Path, *, most_bytes: int = MOST_BYTES, most_values: int = MOST_VALUES) -> Any:
+def read_yaml(path: Path, *, most_bytes: int = MOST_BYTES, most_values: int = MOST_VALUES, numbers: bool = True) -> Any:
     """Reads a YAML file within bounds.
+
+    Args:
+        path: file.
+        most_bytes: largest length of the file.
+        most_values: largest number of values once aliases are written out.
+        numbers: whether numbers are numbers; else they are the texts that stand there, for names such as ``12e5``.
 
     Raises:
         UserError: a missing, broken or too long file, more than 64 lists in one another, too many values once aliases
             are written out, an alias of what it lies in, a key that stands twice, a tag; the line names file and line.
     """
-    return parse_yaml(read_text(path, most_bytes), str(path), most_values=most_values)
+    return parse_yaml(read_text(path, most_bytes), str(path), most_values=most_values, numbers=numbers)
 
 
-def parse_yaml(text: str, where: str, *, most_values: int = MOST_VALUES) -> Any:
+def parse_yaml(text: str, where: str, *, most_values: int = MOST_VALUES, numbers: bool = True) -> Any:
     """The value of a YAML text; bounds and errors as `read_yaml`."""
     try:
         _check(text, where, most_values)
-        return yaml.load(text, Loader=_Loader)
+        return yaml.load(text, Loader=_Loader if numbers else _TextLoader)
     except UserError:
         raise
     except (

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from roadstill.errors import UserError
 from roadstill.frames import CLASS_NAMES, BrakeLabel, frame_writers, stream_frames
-from roadstill.runs import atomic_path, digest_file, read_json, write_json
+from roadstill.frames.splits import open_index
+from roadstill.runs import atomic_path, digest_file, write_json
 from roadstill.selection.base import Method, describe, pick_rows
 
 _FACTS = ("timestamp_us", "speed_mps", "accel_mps2", "command")
@@ -93,9 +94,7 @@ def select_from_index(
     Raises:
         UserError: no index, too few frames of a class, a fact that the index does not have.
     """
-    known = read_json(index / "index.json")
-    if not isinstance(known, dict) or not {"data", "sensors", "frames"} <= set(known):
-        raise UserError(f"{index / 'index.json'} was not written by `roadstill index`; run that again")
+    known = open_index(index)
     source = index / "train.parquet"
     facts = read_facts(source)
     chosen = pick_rows(facts, facts.labels, CLASS_NAMES, method, per_class=per_class, seed=seed, where=str(source))
@@ -106,6 +105,8 @@ def select_from_index(
         (folder / "images.txt").write_text("".join(f"{image}\n" for image in images), encoding="utf-8")
         frames = {"train": len(rows)}
         for name in () if train_only else ("dev", "test"):
+            if name not in known["frames"]:
+                raise UserError(f"{index} has no part {name}; leave it out with train_only")
             _link(index / f"{name}.parquet", folder / f"{name}.parquet")
             frames[name] = known["frames"][name]
         about = {"method": describe(method), "per_class": per_class, "seed": seed, "selected_from": digest_file(source)}

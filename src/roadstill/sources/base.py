@@ -41,11 +41,13 @@ class Stored:
         logs: names of the logs that count.
         counts: numbers of logs, broken logs, entries and broken entries.
         problems: one line for each problem.
+        faulty: number of entries with something wrong; one that gave no frame by the rules is none.
     """
 
     logs: list[str]
     counts: dict[str, int]
     problems: list[str]
+    faulty: int = 0
 
 
 @runtime_checkable

@@ -10,14 +10,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from roadstill.errors import UserError
+from roadstill.errors import UserError, one_line
 from roadstill.frames import leaves_folder
-from roadstill.sources.patterns import CONTROL, one_group
+from roadstill.runs import folder_name, require_folder
+from roadstill.sources.patterns import CONTROL, Finder
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+_HIDDEN = (".", "__", "@eaDir", "$RECYCLE")  # folders that editors, archives and disks leave behind
+_TENSORS = {
+    ".pt": "PyTorch", ".pth": "PyTorch", ".npy": "NumPy", ".npz": "NumPy", ".safetensors": "safetensors",
+    ".pkl": "pickle", ".mat": "MATLAB", ".h5": "HDF5", ".hdf5": "HDF5", ".tfrecord": "TFRecord",
+}  # fmt: skip
 _PARTS = {"train": "train", "dev": "dev", "val": "dev", "valid": "dev", "validation": "dev", "test": "test"}
+_HIDDEN_SAID = "hidden folders, or such as __MACOSX,"
 _NUMBERED = re.compile(r"(\d{1,6})_(.+)", re.S)
-_MAX_NAME_BYTES = 100
+_AS_PICTURES = "save each picture as PNG (8 bits) into a folder of its class, and give the folder of those"
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,19 @@ def has_class_folders(root: Path) -> bool:
     """Whether this could be a folder of class folders: it has folders, and nothing of an index."""
     if not root.is_dir() or any((root / name).exists() for name in ("index.json", "frames", "train.parquet")):
         return False
-    return any(path.is_dir() and not path.name.startswith(".") for path in root.iterdir())
+    return any(path.is_dir() and not path.name.startswith(_HIDDEN) for path in root.iterdir())
+
+
+def require_pictures(path: Path) -> Path:
+    """The path itself if it is a folder with something in it; of a file, the message tells its kind.
+
+    Raises:
+        UserError: anything else.
+    """
+    kind = _TENSORS.get(path.suffix.lower())
+    if kind is not None and path.is_file():
+        raise UserError(f"{path} is a {kind} file of tensors, which is not read; {_AS_PICTURES}")
+    return require_folder(path, "a folder of pictures, one folder per class")
 
 
 def find_parts(root: Path) -> dict[str, Path]:
@@ -95,11 +114,19 @@ def read_classes(root: Path, at: Path | None = None, class_names: Sequence[str] 
     images: list[str] = []
     labels: list[int] = []
     ignored: Counter[str] = Counter()
+    if hidden := sum(path.name.startswith(_HIDDEN) and path.is_dir() for path in at.iterdir()):
+        ignored[_HIDDEN_SAID] = hidden
     for label, folder in enumerate(folders.values()):
         found = sorted(_images(folder, root, ignored))
         if not found:
+            tensors = next(
+                (_TENSORS[end] for path in folder.rglob("*") if (end := path.suffix.lower()) in _TENSORS), None
+            )
             raise UserError(
-                f"{folder} holds no picture ({', '.join(sorted(SUFFIXES))}); {at} should be an index, or hold one "
+                f"{folder} holds no picture ({', '.join(sorted(SUFFIXES))}), but {tensors} files, which are not read; "
+                f"{_AS_PICTURES}"
+                if tensors
+                else f"{folder} holds no picture ({', '.join(sorted(SUFFIXES))}); {at} should be an index, or hold one "
                 "folder of pictures for each class"
             )
         images += found
@@ -108,9 +135,9 @@ def read_classes(root: Path, at: Path | None = None, class_names: Sequence[str] 
 
 
 def _folders(root: Path) -> list[Path]:
-    """Folders in a folder, sorted; hidden ones, and the __MACOSX that archives contain, do not count."""
+    """Folders in a folder, sorted, without hidden ones and others that programs leave behind, such as __MACOSX."""
     try:
-        found = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith((".", "__")))
+        found = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(_HIDDEN))
     except OSError as error:
         raise UserError(f"{root} cannot be read: {error}") from None
     for path in found:
@@ -125,20 +152,14 @@ def _class_folders(at: Path) -> dict[str, Path]:
     if not paths:
         raise UserError(f"{at} holds no class folders; put the pictures of each class into a folder of its own")
     for path in paths:
-        name = path.name
-        if (
-            CONTROL.search(name)
-            or len(os.fsencode(name)) > _MAX_NAME_BYTES
-            or leaves_folder(name)
-            or name != name.strip()
-        ):
-            raise UserError(f"{at} holds a class folder {name[:120]!r}, which is not a plain name; rename it (no "
-                            f"control characters, no space at its ends, at most {_MAX_NAME_BYTES} bytes)")  # fmt: skip
+        folder_name(path.name, f"{at}: the class folder")
     numbered = [_NUMBERED.fullmatch(path.name) for path in paths]
     matches = [match for match in numbered if match]
     if len(matches) < len(paths) or len({int(match[1]) for match in matches}) < len(paths):
         return {path.name: path for path in paths}
     found: dict[str, Path] = {}
+    for match in matches:
+        folder_name(match[2], f"{at}: the class of {match[0]!r},")
     for match, path in sorted(zip(matches, paths, strict=True), key=lambda pair: int(pair[0][1])):
         if match[2] in found:
             raise UserError(f"{at} holds two classes {match[2]!r} ({found[match[2]].name}, {path.name}); rename one")
@@ -150,31 +171,37 @@ def _images(folder: Path, root: Path, ignored: Counter[str]) -> Iterator[str]:
     """Paths of all pictures below a folder, relative to ``root``, in no particular order."""
     real, above = os.path.realpath(root), len(os.fspath(root).rstrip("/")) + 1
     todo = [os.fspath(folder)]
-    try:
-        while todo:
-            with os.scandir(todo.pop()) as entries:
+    while todo:
+        at = todo.pop()
+        try:
+            with os.scandir(at) as entries:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
-                        todo.append(entry.path)
+                        if entry.name.startswith(_HIDDEN):
+                            ignored[_HIDDEN_SAID] += 1
+                        else:
+                            todo.append(entry.path)
                     elif (why := _why_ignored(entry, real, entry.path[above:])) is None:
                         yield entry.path[above:]
                     else:
                         ignored[why] += 1
-    except OSError as error:
-        raise UserError(f"{folder} cannot be read: {error}") from None
+        except OSError as error:
+            raise UserError(one_line(f"{at} cannot be read: {error.strerror or error}")) from None
 
 
 def _why_ignored(entry: os.DirEntry[str], real: str, path: str) -> str | None:
-    """The kind of a file that is not taken as a picture; None if it is."""
+    """The kind of a file that is not taken as a picture; None if it is, even if it turns out to be unreadable."""
     if entry.is_symlink():
         target = os.path.realpath(entry.path)
         if os.path.commonpath([real, target]) != real:
-            raise UserError(f"{entry.path!r} is a link that leaves {real}; put the file itself there")
+            raise UserError(one_line(f"{entry.path} is a link that leaves {real}; put the file itself there"))
         if os.path.isdir(target):
-            raise UserError(f"{entry.path!r} is a link to a folder, which is not followed; put the folder itself there")
+            raise UserError(
+                one_line(f"{entry.path} is a link to a folder, which is not followed; put the folder itself there")
+            )
     if entry.name.startswith("."):
         return "hidden files"
-    if os.path.splitext(entry.name)[1].lower() not in SUFFIXES or not entry.is_file():
+    if os.path.splitext(entry.name)[1].lower() not in SUFFIXES:
         return "files of other types"
     if CONTROL.search(path) or leaves_folder(path):
         return "pictures whose names not every file system accepts"
@@ -189,9 +216,7 @@ def groups_of(images: Sequence[str], pattern: str | None) -> list[str]:
     """
     if pattern is None:
         return list(images)
-    compiled = one_group("group", pattern)
-    found = [compiled.search(image) for image in images]
-    groups = [match[1] or "" if match else "" for match in found]
+    groups = Finder("group", pattern).each(images)
     if missed := groups.count(""):
         raise UserError(f"group {pattern!r} finds nothing in {missed:,} of {len(images):,} paths; the first: "
                         f"{images[groups.index('')]}")  # fmt: skip

@@ -1,26 +1,27 @@
 """Verbs from logs to pictures: world, index, prepare."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from tqdm import tqdm
-
-from roadstill.data.indexing import IndexConfig, hook_defaults, index_data, open_index
+from roadstill.data.indexing import IndexConfig, hook_defaults, index_data
 from roadstill.data.picture_store import PictureConfig
 from roadstill.data.privacy import NamedHook, hook_of
 from roadstill.data.sources import NAVSIM, SetRequest, looks_like, open_pictures_of, write_sets
-from roadstill.errors import PartlyDone, UserError
+from roadstill.errors import UserError
 from roadstill.frames import BrakeLabel
 from roadstill.frames.filters import FrameFilter, SceneFilter
-from roadstill.frames.splits import SPLITS
-from roadstill.imagesets import ImageSet
+from roadstill.frames.splits import SPLITS, open_index
 from roadstill.names import Settings
 from roadstill.parallel import Shard
 from roadstill.protocols import ProtocolName
+from roadstill.runs import holding
 from roadstill.sources.csv.config import CsvConfig
+from roadstill.sources.folder import require_pictures
+from roadstill.verbs.telling import progress_bar, sets_told, told, verified
 
 
+@holding()
 def world(
     out: Path,
     *,
@@ -35,7 +36,7 @@ def world(
     """Makes a built-in driving world: synthetic logs, maps and pictures in NAVSIM's layout.
 
     Args:
-        out: folder to make.
+        out: folder to make; a second call with the same settings draws the pictures that are missing.
         drives: number of drives, several logs each.
         seed: seed of everything random; 9000 and above are reserved for confirmation.
         group: name of the towns, lights and weathers: demo or pretrain.
@@ -52,6 +53,7 @@ def world(
     return f"{out}: {drives} synthetic drives, {drawn:,} pictures {height_px} pixels high"
 
 
+@holding(shared_by="shard")
 def index(
     data: Path,
     out: Path,
@@ -67,9 +69,11 @@ def index(
     split_seed: int = 0,
     shares: tuple[float, float, float] = (0.7, 0.15, 0.15),
     split: str | None = None,
+    doubtful: Literal["leave_out", "keep"] = "leave_out",
     protocol: ProtocolName = "honest",
     expect: str | None = None,
     verify: bool = False,
+    verify_decode: bool = False,
     sensors: Path | None = None,
     archives: list[Path] | None = None,
     shard: str | None = None,
@@ -93,9 +97,13 @@ def index(
         split_seed: seed by which drives are assigned to train, dev and test.
         shares: shares of train, dev and test; 0 leaves a part out.
         split: name of the folder of logs, if there are several (trainval, test, mini); by default the preset's.
+        doubtful: what happens to logs whose velocities are sideways, or whose accelerations contradict the speed:
+            leave_out or keep; they are named either way.
         protocol: honest; thesis-honest (a tenth of what is not test is dev); thesis or literature (no dev part).
         expect: source of expected counts to print beside yours; thesis is the only one.
         verify: whether to check the wanted pictures; lacking.txt then lists those that are missing or truncated.
+        verify_decode: whether that check decodes them, which also finds damage inside a file; else only its beginning
+            and end are read.
         sensors: folder of the pictures to verify, if it is not beside the logs.
         archives: archives of sensor files (.tgz) to verify without unpacking them.
         shard: share i/n of the logs to read, for several machines; a call without it joins all shares.
@@ -106,7 +114,7 @@ def index(
     if expect not in (None, "thesis"):
         raise UserError(f"expect {expect!r} is unknown; the only one is 'thesis'")
     share = Shard.parse(shard) if shard else None
-    config = IndexConfig(preset, navsim_config, scenes, filter, label, split_seed, shares, split)
+    config = IndexConfig(preset, navsim_config, scenes, filter, label, split_seed, shares, split, doubtful)
     if source == NAVSIM and data.suffix.lower() == ".csv" and not data.is_dir():
         source = "csv"
     if source != NAVSIM and (expect or share):
@@ -120,26 +128,31 @@ def index(
         protocol=protocol,
         shard=share,
         workers=workers,
-        progress=_bar("bytes" if source == "csv" else "logs"),
+        progress=progress_bar("bytes" if source == "csv" else "logs"),
     )
     if found is None:
         return f"{out}: the logs of shard {shard} were read; when all shards are done, run index without --shard"
-    lines = [*found.notes, str(found.funnel)]
+    lines = [*found.notes, str(found.motion), str(found.funnel)]
     if found.expected is not None:
         count = found.funnel.rows[found.funnel.scenes].left
         lines.append(f"{preset}: {count:,} scenes, {found.expected:,} expected of the full data "
                      f"({count - found.expected:+,})")  # fmt: skip
     if expect:
         lines.append(beside_thesis(found.funnel, preset))
+    lacking = False
     if verify:
-        lines.append(_verified(out, list(found.frames), sensors or found.sensors, archives or []))
+        checked = verified(out, list(found.frames), sensors or found.sensors, archives or [], verify_decode)
+        lines += checked
+        lacking = (out / "lacking.txt").stat().st_size > 0
     broken = found.counts["broken_logs"]
     if broken:
         lines.append(f"{broken} of {found.counts['logs']} logs cannot be read")
+    if found.faulty:
+        lines.append(f"{found.faulty:,} of {found.counts['entries']:,} frames or rows have something wrong")
     if found.problems:
         lines.append(f"{len(found.problems)} problems, see {out / 'problems.txt'}")
     parts = ", ".join(f"{count:,} {name}" for name, count in found.frames.items())
-    return _told([*lines, f"{out}: {parts}"], partly=broken > 0)
+    return told([*lines, f"{out}: {parts}"], partly=lacking or broken + found.faulty > 0)
 
 
 def _csv_settings(data: Path, source: str, csv: CsvConfig, settings: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -152,46 +165,7 @@ def _csv_settings(data: Path, source: str, csv: CsvConfig, settings: dict[str, A
     return given | (settings or {})
 
 
-def _told(lines: Sequence[str], *, partly: bool) -> str:
-    """The lines as one text; it comes as `PartlyDone` if part of the input could not be read."""
-    text = "\n".join(lines)
-    if partly:
-        raise PartlyDone(text)
-    return text
-
-
-def _bar(what: str) -> Callable[[int, int], None]:
-    """A progress bar on a terminal, nothing elsewhere."""
-    bar = tqdm(desc=what, disable=None)
-
-    def show(done: int, total: int) -> None:
-        bar.total = total
-        bar.update(done - bar.n)
-
-    return show
-
-
-def _verified(index: Path, parts: list[str], sensors: Path | None, archives: list[Path]) -> str:
-    from roadstill.data.verify import verify_pictures
-    from roadstill.frames import stream_frames
-
-    if sensors is None and not archives:
-        raise UserError(
-            "no sensor folder was found beside the logs; name it with --sensors, or archives with --archives"
-        )
-    # All pictures of a log in a row: a drive lies in one part, and so does a log.
-    images = (
-        str(image)
-        for name in parts
-        for frames in stream_frames(index / f"{name}.parquet")
-        for image in frames.column("image")
-    )
-    found = verify_pictures(tqdm(images, "pictures", disable=None), sensors, index, archives=archives)
-    found.save(index)
-    lacking = f"{len(found.lacking):,} pictures are missing or truncated, see {index / 'lacking.txt'}"
-    return f"{found}\n{lacking if found.lacking else 'no picture is missing'}"
-
-
+@holding(shared_by="shard")
 def prepare(
     index: Path,
     out: Path,
@@ -256,6 +230,8 @@ def prepare(
         raise UserError("group is for folders of pictures; an index knows its drives")
     if source_settings:
         raise UserError("source_settings are for a source of pictures; name it with --source")
+    if index.is_file():
+        require_pictures(index)
     return _prepared_frames(
         index,
         sensors,
@@ -291,8 +267,8 @@ def _prepared_frames(
     if isinstance(made, Incomplete):
         ready = f"{out}: {made.ready:,} of {made.wanted:,} wanted pictures are ready"
         more = "give the other archives or shards, or write the sets with what is there by a call without them"
-        return _told([*made.problems, f"{ready}; {more}"], partly=bool(made.problems))
-    return "\n".join(_sets_told(out, made))
+        return told([*made.problems, f"{ready}; {more}"], partly=bool(made.problems))
+    return sets_told(out, made, [])
 
 
 def _prepared_pictures(
@@ -311,13 +287,4 @@ def _prepared_pictures(
     parts = tuple(part for part in SPLITS if part != "dev" or settings.get("dev_images") != 0)
     source = open_pictures_of(name, data, settings)
     made = write_sets(source, name, out, SetRequest(parts, config, max_per_class, workers=workers))
-    return "\n".join([*source.notes, *_sets_told(out, made)])
-
-
-def _sets_told(out: Path, made_sets: Mapping[str, ImageSet]) -> list[str]:
-    lines = []
-    for name, made in made_sets.items():
-        counts = ", ".join(f"{count:,} {each}" for each, count in made.counts().items())
-        missing = f" ({made.about['missing']:,} pictures missing, see missing.txt)" if made.about["missing"] else ""
-        lines.append(f"{out / name}: {counts}{missing}")
-    return lines
+    return sets_told(out, made, source.notes)

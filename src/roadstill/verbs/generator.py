@@ -13,6 +13,7 @@ from roadstill.errors import UserError
 from roadstill.generator.config import FinetuneConfig
 from roadstill.generator.refine import Refinement
 from roadstill.networks.kinds import NetworkConfig, name_of
+from roadstill.runs import holding
 
 
 def encode(images: Path, out: Path, *, codec: Path | None = None, batch_size: int = 32) -> str:
@@ -34,6 +35,7 @@ def encode(images: Path, out: Path, *, codec: Path | None = None, batch_size: in
     return f"{out}: {len(store):,} latents of {shape}"
 
 
+@holding()
 def pretrain(
     part: Literal["codec", "denoiser"],
     data: Path,
@@ -189,6 +191,7 @@ def refine(
     return f"{out}: {len(made)} refined images"
 
 
+@holding()
 def export(
     out: Path,
     *,

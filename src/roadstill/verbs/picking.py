@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from roadstill.agents import AgentConfig
 from roadstill.errors import UserError
 from roadstill.names import Settings
+from roadstill.runs import holding, require_own
 
 if TYPE_CHECKING:
     from roadstill.selection import Features
 
 
+@holding()
 def select(
     images: Path,
     out: Path,
@@ -49,6 +51,7 @@ def select(
         per_class: number of images per class.
         seed: seed of the random choice.
     """
+    require_own(out, "index.json" if from_index else "set.json")
     if from_index:
         return _from_index(images, out, method, settings, per_class=per_class, seed=seed, train_only=train_only)
     from roadstill.agents import selector_tools

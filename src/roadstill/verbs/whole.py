@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
-from roadstill.errors import UserError
+from roadstill.errors import PartlyDone, UserError
 
 
 def demo(
@@ -34,6 +34,7 @@ def run(
     seeds: int | None = None,
     data: str | None = None,
     workers: int = 2,
+    allow_leak: bool = False,
 ) -> str:
     """Runs a recipe: all verbs in order, skipping what is already on disk.
 
@@ -44,6 +45,8 @@ def run(
         seeds: number of paired seeds instead of the recipe's.
         data: folder of NAVSIM logs and sensors, or whatever the recipe's ``source`` reads, instead of the recipe's.
         workers: number of processes.
+        allow_leak: whether a train part that shares a log, a time of a drive, a frame or a picture with the test part
+            is judged all the same; the report says so.
     """
     from roadstill.pipeline import run_recipe
     from roadstill.protocols import PROTOCOLS
@@ -53,7 +56,7 @@ def run(
 
     chosen = read_recipe(recipe, size, **_given(seeds=seeds, data=data))
     folder = _folder(out, chosen.name, size)
-    found = run_recipe(chosen, folder, say=_progress, workers=workers)
+    found = run_recipe(chosen, folder, say=_progress, workers=workers, allow_leak=allow_leak)
     titles = [shown["title"] for shown in comparisons(folder) or []]
     source = chosen.pictures
     tables = "\n\n".join(
@@ -74,6 +77,7 @@ def study(
     seeds: int | None = None,
     data: str | None = None,
     workers: int = 2,
+    allow_leak: bool = False,
 ) -> str:
     """Runs the recipes of a study and puts the results into one table beside the thesis' figures.
 
@@ -85,25 +89,35 @@ def study(
         seeds: number of paired seeds instead of the recipes'.
         data: folder of NAVSIM logs and sensors, or whatever the recipes' ``source`` reads, instead of the recipes'.
         workers: number of processes.
+        allow_leak: as for run.
     """
     from roadstill.pipeline.studies import recipes_of, run_study
 
     recipes = recipes_of(name, size, **_given(seeds=seeds, data=data))
     folder = _folder(out, Path(name).stem if Path(name).is_file() else name, size)
-    run_study(recipes, folder, say=_progress, workers=workers)
+    run_study(recipes, folder, say=_progress, workers=workers, allow_leak=allow_leak)
     return f"{(folder / 'study.md').read_text(encoding='utf-8')}{folder / 'study.md'}"
 
 
 def report(run: Path) -> str:
     """Writes report.html of a run folder.
 
+    Parts that cannot be read are named on the page and on the last line, and the exit code is 3.
+
     Args:
         run: folder made by run or demo.
     """
     from roadstill.report import write_report
-    from roadstill.runs import require_folder
+    from roadstill.runs import hold, require_folder
 
-    return str(write_report(require_folder(run, "a run folder, made by run or demo")))
+    require_folder(run, "a run folder, made by run or demo")
+    with hold(run / "report.html"):  # not the folder: a report may be written while the run goes on
+        lacks: list[str] = []
+        page = write_report(run, say=lacks.append)
+    if lacks:
+        more = f" and {len(lacks) - 1} more" if len(lacks) > 1 else ""
+        raise PartlyDone(str(page), f"{lacks[0]}{more}")
+    return str(page)
 
 
 def _given(**options: Any) -> dict[str, Any]:

@@ -111,8 +111,11 @@ class GeoPackage:
 
     def close(self) -> None:
         """Writes what is still in memory."""
-        self._base.execute("COMMIT")
-        self._base.close()
+        try:
+            if self._base.in_transaction:  # SQLite has ended it if the disk is full
+                self._base.execute("COMMIT")
+        finally:
+            self._base.close()
 
     def _describe(self, name: str, kind: str, srs: int | None) -> None:
         row = (name, kind, name, _WRITTEN, srs)

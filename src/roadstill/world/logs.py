@@ -62,7 +62,7 @@ def write_world(
     """Simulates drives and writes ``navsim_logs/mini/*.pkl``, ``maps``, ``facts.parquet`` and ``world.json``.
 
     Args:
-        out: new or empty folder for the world.
+        out: folder for the world: a new or empty one, or one that holds it already and stays as it is.
         drives: number of drives.
         seed: seed of everything random.
         group: key of ``WORLD_GROUPS``, which stands for towns, light and weather.
@@ -72,10 +72,8 @@ def write_world(
         reserved: whether a seed that is kept for the last confirmation is allowed.
 
     Raises:
-        UserError: for a folder in use, a reserved seed, or sizes that make no sense.
+        UserError: for a folder in use, also by another world, a reserved seed, or sizes that make no sense.
     """
-    if out.exists() and (not out.is_dir() or next(out.iterdir(), None) is not None):
-        raise UserError(f"{out} exists and is not an empty folder; choose another folder for the world")
     if seed >= RESERVED_SEED and not reserved:
         raise UserError(f"seed {seed}: worlds from seed {RESERVED_SEED} on are kept for confirmation; take a lower one")
     width_px = height_px * 16 // 9 if width_px is None else width_px
@@ -85,6 +83,8 @@ def write_world(
             "a world needs a seed >= 0, at least one drive, pictures of 16 px and logs of one frame"
         )
     world = World(seed, group, drives, width_px, height_px, tuple(frames))
+    if _is_there(world, out):
+        return out
     specs = world.specs()
     with atomic_path(out) as temporary:
         logs = temporary / "navsim_logs" / SPLIT
@@ -103,6 +103,26 @@ def write_world(
                 writer.close()
         write_json(temporary / "world.json", asdict(world))
     return out
+
+
+def _is_there(world: World, out: Path) -> bool:
+    """Whether the folder holds this world's logs and maps, of which all were written or none.
+
+    Raises:
+        UserError: it holds something else.
+    """
+    if not out.exists() or (out.is_dir() and next(out.iterdir(), None) is None):
+        return False
+    if not (out / "world.json").is_file():
+        raise UserError(f"{out} exists and is not an empty folder; choose another folder for the world")
+    if (found := read_world(out)) != world:
+        name, old, new = next(
+            (name, value, getattr(world, name)) for name, value in vars(found).items() if value != getattr(world, name)
+        )
+        raise UserError(
+            f"{out} holds another world ({name} {old}, not {new}); choose another folder, or take that world's settings"
+        )
+    return True
 
 
 def read_world(root: Path) -> World:

@@ -1,7 +1,7 @@
 """Draws the pictures of a written world: only those that are asked for and missing, in several processes."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from roadstill.errors import UserError
-from roadstill.parallel import spawning
-from roadstill.runs import atomic_path
+from roadstill.parallel import Workers
+from roadstill.runs import atomic_path, hold
 from roadstill.world.logs import SPLIT, namings_of, read_world, scenes_of
 
 Progress = Callable[[int, int], None]
@@ -43,40 +43,38 @@ def draw_pictures(
         raise UserError(f"workers {workers}, quality {quality}: take at least one worker and a quality from 1 to 95")
     tasks = _missing(root, images)
     total, done = sum(len(names) for names in tasks.values()), 0
-    if workers == 1 or len(tasks) < 2:
-        for index, names in tasks.items():
-            done += draw_drive(root, index, names, quality)
+    if not tasks:
+        return 0
+    # Several calls may each draw their share, as the shards of prepare do.
+    with hold(root, shared=True), Workers(min(workers, len(tasks)), _Painter(root, quality)) as pool:
+        longest_first = sorted(tasks.items(), key=lambda task: -len(task[1]))
+        for _, names in pool.each("draw", longest_first):
+            done += len(names)
             if progress is not None:
                 progress(done, total)
-        return done
-    with spawning() as context, ProcessPoolExecutor(min(workers, len(tasks)), mp_context=context) as pool:
-        longest_first = sorted(tasks.items(), key=lambda task: -len(task[1]))
-        drawn = [pool.submit(draw_drive, root, index, names, quality) for index, names in longest_first]
-        try:
-            for future in as_completed(drawn):
-                done += future.result()
-                if progress is not None:
-                    progress(done, total)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
     return done
 
 
-def draw_drive(root: Path, index: int, names: Sequence[str], quality: int) -> int:
-    """Draws the named pictures of one drive; its roads are built once, its logs in their order."""
-    from roadstill.world.render import Renderer
+@dataclass(frozen=True)
+class _Painter:
+    """What draws, in each process."""
 
-    world, wanted = read_world(root), set(names)
-    logs = {Path(name).parts[0] for name in names}
-    renderer = Renderer(world.width_px, world.height_px)
-    try:
-        for name, scene in scenes_of(root, drives={index}, logs=logs):
-            if name in wanted:
-                write_jpeg(root / "sensor_blobs" / SPLIT / name, renderer.draw(scene), quality)
-    finally:
-        renderer.close()
-    return len(wanted)
+    root: Path
+    quality: int
+
+    def draw(self, index: int, names: Sequence[str]) -> None:
+        """Draws the named pictures of one drive; its roads are built once, its logs in their order."""
+        from roadstill.world.render import Renderer
+
+        world, wanted = read_world(self.root), set(names)
+        logs = {Path(name).parts[0] for name in names}
+        renderer = Renderer(world.width_px, world.height_px)
+        try:
+            for name, scene in scenes_of(self.root, drives={index}, logs=logs):
+                if name in wanted:
+                    write_jpeg(self.root / "sensor_blobs" / SPLIT / name, renderer.draw(scene), self.quality)
+        finally:
+            renderer.close()
 
 
 def write_jpeg(path: Path, pixels: NDArray[np.uint8], quality: int) -> None:

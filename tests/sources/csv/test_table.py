@@ -10,14 +10,14 @@ import pytest
 from PIL import Image
 
 from roadstill.cli import main
-from roadstill.data.indexing import IndexConfig, index_data, open_index
+from roadstill.data.indexing import IndexConfig, index_data
 from roadstill.errors import UserError
 from roadstill.frames import open_frames
 from roadstill.frames.filters import FrameFilter
+from roadstill.frames.splits import open_index
 from roadstill.frames.store import FrameStore
 from roadstill.sources.csv.cells import command_of
 from roadstill.sources.csv.config import CsvConfig
-from roadstill.sources.csv.drives import central_difference
 from roadstill.sources.csv.table import find_csv, read_csv
 
 ALL = IndexConfig(filter=FrameFilter(None, None, None))
@@ -58,24 +58,6 @@ def files_of(folder):
 
 
 # ---- acceleration
-
-
-def test_central_difference_by_hand():
-    """v at 0, 0.4, 1.0, 1.6 s is 1, 3, 4, 1; the window of 1 s reaches from t - 0.5 to t + 0.5."""
-    time_us = np.array([0, 400_000, 1_000_000, 1_600_000])
-    found = central_difference(time_us, np.array([1.0, 3.0, 4.0, 1.0]), window_s=1.0, step_s=0.7)
-    # At 1.0 s: v(1.5) = 4 - 3 * 5/6 = 1.5, v(0.5) = 3 + 1/6. Elsewhere one of the two times lies outside.
-    np.testing.assert_allclose(found, [np.nan, np.nan, 1.5 - (3 + 1 / 6), np.nan], rtol=1e-12)
-    # With a window of 0.8 s the second row reaches exactly from the first row to v(0.8) = 3 + 2/3.
-    found = central_difference(time_us, np.array([1.0, 3.0, 4.0, 1.0]), window_s=0.8, step_s=0.7)
-    np.testing.assert_allclose(found[1:3], [(3 + 2 / 3 - 1) / 0.8, (4 - 3 * 2 / 3 - (3 + 1 / 3)) / 0.8], rtol=1e-12)
-
-
-def test_central_difference_leaves_gaps_open():
-    time_us = np.arange(8) * 500_000
-    time_us[4:] += 5_000_000
-    found = central_difference(time_us, 2.0 * time_us * 1e-6, window_s=1.0, step_s=1.0)
-    np.testing.assert_allclose(found, [np.nan, 2, 2, np.nan, np.nan, 2, 2, np.nan])
 
 
 def test_frames_without_neighbours_are_dropped_and_counted(tmp_path):
@@ -336,6 +318,106 @@ def test_a_failed_reading_keeps_the_index_of_before(tmp_path):
         index_data(table, tmp_path / "other", ALL, source="csv", settings={"drive": "run"})
 
 
+# ---- what contradicts itself
+
+
+def test_decimal_commas_are_read_if_they_are_meant(tmp_path, capsys):
+    _, points = read(write(tmp_path / "p.csv", drives(1, 12), "image,time,speed,run"), tmp_path / "p", drive="run")
+    rows = [";".join(map(str, row)) for row in drives(1, 12)]
+    table = tmp_path / "c.csv"
+    rows = [row.replace(".5;", ",5;").replace(".0;", ",0;") for row in rows]
+    table.write_text("\n".join(["image;time;speed;run", *rows]) + "\n")
+    _, commas = read(table, tmp_path / "c", decimal=",", drive="run", delimiter=";")
+    assert commas["d0"].table.equals(points["d0"].table)
+    assert len(commas["d0"]) == 10
+    table.write_text("image;time;speed\n" + "".join(f"{n}.jpg;{n},5;{n}\n" for n in range(9)))
+    for words, line in (
+        (["--csv.delimiter", ";"], "row 1: the time '0,5' has a decimal ','; give --csv.decimal ,"),
+        (["--csv.delimiter", ",", "--csv.decimal", ","], "csv.decimal ',' should be . or , and another"),
+    ):
+        assert line in refused(["index", table, tmp_path / "out", *words], capsys)
+    table.write_text("image;time;speed\n" + "".join(f"{n}.jpg;{n};{n}.25\n" for n in range(9)))
+    words = ["index", table, tmp_path / "out", "--csv.delimiter", ";", "--csv.decimal", ","]
+    assert "row 1: the speed '0.25' has a decimal '.'; give --csv.decimal ." in refused(words, capsys)
+
+
+def test_a_lost_comma_is_one_bad_row(tmp_path):
+    rows = [*((f"{n}.jpg", n / 2, 5 + n) for n in range(9)), ('"x.jpg"', '"5,5"', 9)]
+    record, _ = only(tmp_path, rows)
+    assert record.problems[0] == "t.csv: 1 row: the time is not a number; the first: row 10: '5,5'"
+    assert record.faulty == 1
+
+
+def test_columns_of_unequal_length_side_by_side_are_refused(tmp_path, capsys):
+    """1,200 pictures at 20 Hz beside 6,000 speeds at 100 Hz."""
+    rows = [(f"{n}.jpg" if n < 1200 else "", n / 20 if n < 1200 else "", 8 + n % 7) for n in range(6000)]
+    table = write(tmp_path / "t.csv", rows)
+    said = refused(["index", table, tmp_path / "out", "--csv.piece_s", 6], capsys)
+    assert "4,800 of 6,000 rows have no image, 4,800 of them the last of the file" in said
+    record, _ = read(table, tmp_path / "out", max_empty=1)
+    assert (record.rows, record.faulty) == (6000, 4800)
+    rows = [(f"{n}.jpg", n / 20, 8 + n % 7 if n < 600 else "") for n in range(700)]
+    write(tmp_path / "t.csv", rows)
+    assert "100 of 700 rows have no speed" in refused(["index", table, tmp_path / "other"], capsys)
+
+
+def test_rows_of_nothing_at_the_end_are_a_spreadsheets(tmp_path):
+    record, frames = only(tmp_path, [*STEADY, *[("", "", "")] * 200])
+    assert len(frames) == 3
+    assert record.faulty == 0
+    assert record.problems[0] == "t.csv: 200 rows: no cell that is read has anything in it; the first: row 6: ''"
+
+
+@pytest.mark.parametrize(("speed", "settings"), [(0, {}), (0, {"accel": "speed"}), (8.5, {})])
+def test_a_speed_that_never_changes_is_another_column(tmp_path, speed, settings):
+    rows = [(f"{n}.jpg", n / 2, speed) for n in range(12)]
+    with pytest.raises(UserError, match=f"every speed is {speed}, so the column 'speed' most likely holds something"):
+        only(tmp_path, rows, **settings)
+
+
+def test_a_picture_that_is_a_number_is_another_column(tmp_path):
+    rows = [(f"{n}.jpg", n / 2, n / 4) for n in range(12)]
+    with pytest.raises(UserError, match=r"row 1: the picture '0\.0' is a number; .* with --csv\.image"):
+        only(tmp_path, rows, image="speed")
+    only(tmp_path, [(f"{n:06d}", n / 2, n) for n in range(12)])  # a name without a suffix
+
+
+def test_a_drive_for_every_row_is_another_column(tmp_path):
+    rows = [(f"{n}.jpg", n / 2, n % 9, f"d{n}") for n in range(9000)]
+    with pytest.raises(UserError, match=r"drives in .* rows; the column or pattern of the drive most likely names"):
+        only(tmp_path, rows, "image,time,speed,run", drive="run")
+
+
+def test_a_drive_of_too_many_rows_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("roadstill.sources.csv.drives._MOST_ROWS", 5000)
+    rows = [(f"{n}.jpg", n / 2, n % 9) for n in range(20_000)]
+    with pytest.raises(UserError, match=r"the drive 't-00001' has more than 5,000 rows; .*--csv\.piece_s"):
+        only(tmp_path, rows)
+
+
+@pytest.mark.parametrize("shift_s", [0.5, 0.0])
+def test_an_acceleration_of_another_time_is_said(tmp_path, shift_s):
+    times = np.arange(1200) / 20
+    speed, accel = 8 + 3 * np.sin(times), 3 * np.cos(times + shift_s)
+    rows = [(f"{n}.jpg", times[n], speed[n], accel[n], f"d{n // 200}") for n in range(1200)]
+    table = write(tmp_path / "t.csv", rows, "image,time,speed,acc,run")
+    settings = {"accel": "acc", "drive": "run"}
+    found = index_data(table, tmp_path / "out", ALL, source="csv", settings=settings)
+    said = [note for note in found.notes if "accelerations fit the change of speed 0.5 s later best" in note]
+    assert len(said) == bool(shift_s)
+
+
+def test_an_acceleration_of_the_other_sign_is_refused(tmp_path, capsys):
+    rows = [(*row[:2], 8 + 3 * np.sin(row[1]), -3 * np.cos(row[1]), row[3]) for row in drives(6, 60)]
+    table = write(tmp_path / "t.csv", rows, "image,time,speed,acc,run")
+    words = ["index", table, tmp_path / "out", "--csv.accel", "acc", "--csv.drive", "run"]
+    said = refused(words, capsys)
+    assert "accelerations have the sign of the change of speed in 0% of" in said
+    assert "--doubtful keep" in said
+    assert main([str(word) for word in [*words, "--doubtful", "keep"]]) == 0
+    assert "have the other sign" in capsys.readouterr().out
+
+
 # ---- the whole
 
 
@@ -428,7 +510,7 @@ def test_from_a_recording_of_udacitys_simulator_to_image_sets(tmp_path, capsys):
         index, out = tmp_path / f"index{header}", tmp_path / f"sets{header}"
         call = ["index", data, index, "--source", "csv", "--csv.preset", "udacity", "--verify"]
         call += ["--filter.min_abs_accel_mps2", "0.2"]
-        assert main([str(word) for word in call]) == 0
+        assert main([str(word) for word in call]) == 3
         told = capsys.readouterr().out
         assert "the table does not name its drives: it was cut at pauses over 10 s; a road" in told
         assert "240 rows gave 180 frames of 6 drives" in told
@@ -436,7 +518,7 @@ def test_from_a_recording_of_udacitys_simulator_to_image_sets(tmp_path, capsys):
         lacking = (index / "lacking.txt").read_text().split()
         assert set(lacking) <= {f"IMG/{path.name}" for path in gone}
         assert f"{len(lacking)} pictures are missing or truncated" in told
-        assert main(["prepare", str(index), str(out), "--size_px", "16"]) == 0
+        assert main(["prepare", str(index), str(out), "--size_px", "16"]) == 3
         told = capsys.readouterr().out
         assert f"({len(lacking)} pictures missing, see missing.txt)" in told
         known = open_index(index)

@@ -148,9 +148,9 @@ def test_a_frame_that_is_there_twice_counts_once(tmp_path):
     assert "1 frames appear twice" in record.problems[0]
 
 
-def test_an_empty_log_holds_no_frame(tmp_path):
-    frames, record = read_log(write(tmp_path, frames=[]))
-    assert (len(frames), record.entries) == (0, 0)
+def test_an_empty_log_is_broken(tmp_path):
+    with pytest.raises(BrokenLog, match=r"it holds 0 frames"):
+        read_log(write(tmp_path, frames=[]))
 
 
 def test_what_is_read_is_not_read_again(tmp_path, monkeypatch):

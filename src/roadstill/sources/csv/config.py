@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from roadstill.errors import UserError
 from roadstill.frames import COMMANDS
-from roadstill.runs import require_folder
-from roadstill.sources.patterns import one_group
+from roadstill.runs import later, require_folder
+from roadstill.sources.csv.cells import check_form
+from roadstill.sources.patterns import Finder
 
 TIME_UNITS_US: Mapping[str, float] = MappingProxyType({"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3})
 SPEED_UNITS_MPS: Mapping[str, float] = MappingProxyType({"mps": 1.0, "kmh": 1 / 3.6, "mph": 0.44704})
@@ -72,7 +73,10 @@ class CsvConfig:
         command_order: commands for the numbers from 0 on; CARLA's would be "unknown left right straight straight".
         root: folder that the pictures' paths are relative to; by default the table's.
         keep_parts: number of last parts of every path to keep (2: IMG/a.jpg), for paths of another machine.
-        delimiter: character between cells.
+        delimiter: character between cells, or the word tab.
+        decimal: character before the decimals of a number, a point or a comma.
+        max_empty: largest share of rows that may lack a needed cell; more are taken for columns of unequal length that
+            were put side by side. 1 accepts any.
     """
 
     preset: Literal["udacity"] | None = None
@@ -95,8 +99,12 @@ class CsvConfig:
     root: Path | None = None
     keep_parts: int | None = None
     delimiter: str = ","
+    decimal: Literal[".", ","] = later(".")
+    max_empty: float = later(0.2)
 
     def __post_init__(self) -> None:
+        if self.delimiter in ("tab", r"\t"):
+            object.__setattr__(self, "delimiter", "\t")
         if self.root is not None:  # text in a recipe
             object.__setattr__(self, "root", Path(self.root).expanduser())
         known = {"preset": CSV_PRESETS, "speed_unit": SPEED_UNITS_MPS, "accel_unit": ACCEL_UNITS_MPS2}
@@ -106,20 +114,26 @@ class CsvConfig:
         if self.time_unit is not None and self.time_unit not in TIME_UNITS_US and "%" not in self.time_unit:
             raise UserError(f"csv.time_unit {self.time_unit!r} is unknown; choose one of {', '.join(TIME_UNITS_US)}, "
                             "or give a strptime format such as %Y-%m-%d %H:%M:%S.%f")  # fmt: skip
+        if self.time_unit is not None and self.time_unit not in TIME_UNITS_US:
+            check_form(self.time_unit)
         for first, second in (("time", "time_pattern"), ("drive", "drive_pattern")):
             if getattr(self, first) is not None and getattr(self, second) is not None:
                 raise UserError(f"csv.{first} and csv.{second} are both given; give one of them")
         for name in ("time_pattern", "drive_pattern"):
             if (pattern := getattr(self, name)) is not None:
-                one_group(f"csv.{name}", pattern)
+                Finder(f"csv.{name}", pattern)
         if not (self.window_s >= 1e-3 and self.step_s > 0 and self.gap_s >= 0 and self.piece_s >= 0):
             raise UserError(
                 "csv.window_s should be at least 0.001, csv.step_s above 0, csv.gap_s and csv.piece_s at least 0"
             )
         if self.keep_parts is not None and self.keep_parts < 1:
             raise UserError(f"csv.keep_parts {self.keep_parts} should be at least 1")
-        if len(self.delimiter.encode()) != 1:
-            raise UserError(f"csv.delimiter {self.delimiter!r} should be one plain character")
+        if len(self.delimiter.encode()) != 1 or self.delimiter in '"\r\n\0':
+            raise UserError(f"csv.delimiter {self.delimiter!r} should be one plain character, or tab")
+        if self.decimal not in (".", ",") or self.decimal == self.delimiter:
+            raise UserError(f"csv.decimal {self.decimal!r} should be . or , and another character than csv.delimiter")
+        if not 0 <= self.max_empty <= 1:
+            raise UserError(f"csv.max_empty {self.max_empty} should be a share from 0 to 1")
         if strange := [name for name in self.commands if name not in COMMANDS]:
             raise UserError(f"csv.command_order: {strange[0]!r} is unknown; use {', '.join(COMMANDS)}")
 

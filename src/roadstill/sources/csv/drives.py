@@ -14,42 +14,13 @@ from numpy.typing import NDArray
 from roadstill.errors import UserError
 from roadstill.frames import SCHEMA, FrameTable
 from roadstill.frames.columns import stretches
+from roadstill.frames.motion import central_difference
 from roadstill.sources.csv.config import CsvConfig
 from roadstill.sources.csv.rows import ROWS, Tally
 from roadstill.sources.patterns import CONTROL
 
-
-def central_difference(
-    time_us: NDArray[np.int64], speed_mps: NDArray[np.float64], window_s: float, step_s: float
-) -> NDArray[np.float64]:
-    """Accelerations ``(v(t + w/2) - v(t - w/2)) / w`` in m/s², ``[n]``, with v linear between rows.
-
-    Args:
-        time_us: times at which the speeds were measured, increasing, ``[n]``.
-        speed_mps: the speeds, ``[n]``.
-        window_s: the window w.
-        step_s: longest step between rows that a line may join.
-
-    Returns:
-        The accelerations, ``[n]``; NaN where v is not known at one of the two times.
-    """
-    half_us = round(window_s * 5e5)
-    before, after = (_speed_at(time_us + shift, time_us, speed_mps, step_s) for shift in (-half_us, half_us))
-    return (after - before) / (2e-6 * half_us)
-
-
-def _speed_at(
-    wanted_us: NDArray[np.int64], time_us: NDArray[np.int64], speed_mps: NDArray[np.float64], step_s: float
-) -> NDArray[np.float64]:
-    place = np.searchsorted(time_us, wanted_us)  # the first row at that time or later
-    right = np.minimum(place, len(time_us) - 1)
-    left = np.maximum(right - 1, 0)
-    width = time_us[right] - time_us[left]
-    share = (wanted_us - time_us[left]) / np.maximum(width, 1)
-    between = speed_mps[left] + share * (speed_mps[right] - speed_mps[left])
-    hit = time_us[right] == wanted_us
-    joined = (place > 0) & (place < len(time_us)) & (width <= step_s * 1e6)
-    return np.where(hit, speed_mps[right], np.where(joined, between, np.nan))
+_MANY, _LEAST_ROWS = 300, 3  # so many drives should have so many rows on average
+_MOST_ROWS = 2**20  # of one drive: three hours at 100 Hz, and 0.6 GB in memory
 
 
 def cut_at_pauses(tables: Iterable[pa.Table], path: Path, config: CsvConfig) -> Iterator[pa.Table]:
@@ -81,11 +52,17 @@ def by_drive(tables: Iterable[pa.Table], path: Path) -> Iterator[tuple[str, pa.T
     """Name and rows of every drive: one drive in memory at a time.
 
     Raises:
-        UserError: the rows of a drive are not contiguous.
+        UserError: the rows of a drive are not contiguous, there are more than 2^20 of them, or nearly every row is a
+            drive.
     """
     seen: set[str] = set()
-    drive, parts = "", [ROWS.empty_table()]
+    drive, parts, total = "", [ROWS.empty_table()], 0
     for table in tables:
+        if sum(map(len, parts)) > _MOST_ROWS:
+            raise UserError(
+                f"{path}: the drive {drive!r} has more than {_MOST_ROWS:,} rows; tell drives apart with --csv.drive, "
+                "or cut it at pauses of --csv.gap_s or into --csv.piece_s"
+            )
         names = np.asarray(table.column("drive").to_numpy())
         starts = [0, *(np.flatnonzero(names[1:] != names[:-1]) + 1).tolist(), len(names)] if len(names) else []
         for start, stop in pairwise(starts):
@@ -98,7 +75,13 @@ def by_drive(tables: Iterable[pa.Table], path: Path) -> Iterator[tuple[str, pa.T
                     raise UserError(f"{path}, row {row:,}: the drive {drive!r} comes back after others; sort the file "
                                     "by drive, so that the rows of each are contiguous")  # fmt: skip
                 seen.add(drive)
+                if len(seen) > _MANY and total + start < _LEAST_ROWS * len(seen):
+                    raise UserError(
+                        f"{path}: {len(seen):,} drives in {total + start:,} rows; the column or pattern of the drive "
+                        "most likely names frames instead (--csv.drive, --csv.drive_pattern)"
+                    )
             parts.append(table.slice(start, stop - start))
+        total += len(table)
     if drive:
         yield drive, pa.concat_tables(parts)
 
@@ -148,14 +131,14 @@ def frames_of(drive: str, rows: pa.Table, config: CsvConfig, tally: Tally, pictu
     }
     known = np.isfinite(accel)
     reason = f"no acceleration: rows half a window before or after are missing, or over {config.step_s:g} s apart"
-    _count(tally, reason, rows, np.flatnonzero(~known))
+    _count(tally, reason, rows, np.flatnonzero(~known), faulty=False)
     return FrameTable(pa.table(columns, schema=SCHEMA).filter(pa.array(known)))
 
 
-def _count(tally: Tally, reason: str, rows: pa.Table, places: NDArray[np.int64]) -> None:
+def _count(tally: Tally, reason: str, rows: pa.Table, places: NDArray[np.int64], *, faulty: bool = True) -> None:
     if len(places):
         row, image = (rows.column(name)[int(places[0])].as_py() for name in ("row", "image"))
-        tally.add(reason, len(places), f"row {row:,}: {image!r}")
+        tally.add(reason, len(places), f"row {row:,}: {image!r}", faulty=faulty)
 
 
 def _without(rows: pa.Table, places: NDArray[np.int64], reason: str, tally: Tally) -> pa.Table:

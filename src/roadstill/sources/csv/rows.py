@@ -3,7 +3,7 @@
 A row that cannot be used is counted with its reason; a column in the wrong unit stops the reading at once.
 """
 
-import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,18 @@ from numpy.typing import NDArray
 
 from roadstill.errors import UserError
 from roadstill.frames import COMMANDS, leaves_folder
-from roadstill.sources.csv.cells import command_of, mask_of, numbers_of, parsed_us, relative_path
+from roadstill.sources.csv.cells import (
+    are_numbers,
+    command_of,
+    mask_of,
+    numbers_of,
+    other_decimals,
+    parsed_us,
+    relative_path,
+)
 from roadstill.sources.csv.config import ACCEL_UNITS_MPS2, SPEED_UNITS_MPS, TIME_UNITS_US, CsvConfig
-from roadstill.sources.patterns import CONTROL
+from roadstill.sources.csv.empties import Empties
+from roadstill.sources.patterns import CONTROL, Finder
 
 ROWS = pa.schema(
     [
@@ -33,6 +42,7 @@ MAX_SPEED_MPS, MAX_ACCEL_MPS2 = 80.0, 50.0
 _STEPS_S = (1e-3, 10.0)  # between frames of a plausible recording
 _LAST_US = 2**53  # the year 2255; what lies beyond has another unit
 _UNKNOWN = COMMANDS.index("unknown")
+_STEADY_ROWS = 10  # so many rows of one speed are odd
 
 
 class Tally:
@@ -40,17 +50,19 @@ class Tally:
 
     Attributes:
         rows: number of rows in total, usable or not.
+        faulty: number of those with something wrong; that a row has no neighbour to compute from is nothing wrong.
     """
 
     def __init__(self) -> None:
-        self.rows = 0
+        self.rows = self.faulty = 0
         self._found: dict[str, tuple[int, str]] = {}
 
-    def add(self, reason: str, count: int, first: str) -> None:
+    def add(self, reason: str, count: int, first: str, *, faulty: bool = True) -> None:
         """Counts rows under a reason."""
         if count:
             before, known = self._found.get(reason, (0, first))
             self._found[reason] = (before + count, known)
+            self.faulty += count * faulty
 
     def lines(self) -> list[str]:
         """One line for each reason."""
@@ -72,6 +84,13 @@ class Cleaner:
     def __init__(self, path: Path, config: CsvConfig, tally: Tally) -> None:
         self._path, self._config, self._tally = path, config, tally
         self._count = 0
+        self._empties = Empties(config.max_empty)
+        self._speeds = (np.inf, -np.inf)  # least and largest
+        self._finders = {
+            name: Finder(f"csv.{name}", pattern)
+            for name in ("time_pattern", "drive_pattern")
+            if (pattern := getattr(config, name)) is not None
+        }
 
     def __call__(self, cells: dict[str, pa.Array]) -> pa.Table:
         """The usable rows of a batch, a table of `ROWS`, from its columns of text by their meaning.
@@ -83,9 +102,13 @@ class Cleaner:
         self._cells = {role: pc.utf8_trim_whitespace(column) for role, column in cells.items()}
         rows = len(self._cells["image"])
         self._ok = np.ones(rows, np.bool_)
-        for role in cells:
+        empty = {role: mask_of(pc.equal(column, "")) for role, column in self._cells.items()}
+        blank = np.logical_and.reduce(list(empty.values()))
+        self._refuse(blank, "no cell that is read has anything in it", "image", faulty=False)
+        self._empties.add({role: mask & ~blank for role, mask in empty.items() if role != "command"})
+        for role, mask in empty.items():
             if role != "command":
-                self._refuse(mask_of(pc.equal(self._cells[role], "")), f"an empty cell of {role}", role)
+                self._refuse(mask, f"an empty cell of {role}", role)
         images = self._images()
         times = self._times(images)
         speed = self._numbers("speed", SPEED_UNITS_MPS, config.speed_unit or "mps", MAX_SPEED_MPS)
@@ -102,20 +125,41 @@ class Cleaner:
             self._check_steps(table.column("time_us").to_numpy())
         self._count += rows
         self._tally.rows += rows
+        if len(table):
+            speeds = table.column("speed_mps").to_numpy()
+            self._speeds = (min(self._speeds[0], speeds.min()), max(self._speeds[1], speeds.max()))
         return table
+
+    def check_all(self) -> None:
+        """What only the whole table shows; called after the last batch.
+
+        Raises:
+            UserError: too many empty cells, or a speed that is always the same.
+        """
+        if (why := self._empties.found()) is not None:
+            raise UserError(f"{self._path}: {why}")
+        least, most = self._speeds
+        if least == most and (most == 0 or self._config.accel is None) and self._count >= _STEADY_ROWS:
+            raise UserError(
+                f"{self._path}: every speed is {most:g}, so the column {self._config.speed!r} most likely holds "
+                "something else; name the right one with --csv.speed, or correct the header"
+            )
 
     def _where(self, place: int) -> str:
         return f"row {self._count + 1 + place:,}"
 
-    def _refuse(self, bad: NDArray[np.bool_], reason: str, role: str) -> None:
+    def _refuse(self, bad: NDArray[np.bool_], reason: str, role: str, *, faulty: bool = True) -> None:
         bad = bad & self._ok
         if bad.any():
             place = int(bad.argmax())
-            self._tally.add(reason, int(bad.sum()), f"{self._where(place)}: {self._cells[role][place].as_py()[:200]!r}")
+            first = f"{self._where(place)}: {self._cells[role][place].as_py()[:200]!r}"
+            self._tally.add(reason, int(bad.sum()), first, faulty=faulty)
             self._ok &= ~bad
 
     def _images(self) -> list[str]:
         """Paths relative to the root, with forward slashes."""
+        if not self._count and are_numbers(self._cells["image"]):
+            self._stop(0, f"the picture {self._cells['image'][0].as_py()[:80]!r} is a number", "image")
         root, keep = f"{self._config.root}/", self._config.keep_parts
         paths = [relative_path(text, root, keep) for text in self._cells["image"].to_pylist()]
         absolute = np.array([path.startswith("/") or path[1:3] == ":/" for path in paths], np.bool_)
@@ -128,8 +172,8 @@ class Cleaner:
         config, unit = self._config, self._config.time_unit or "s"
         cells, role = self._cells.get("time"), "time"
         if config.time_pattern is not None:
-            found = [re.search(config.time_pattern, image.rsplit("/", 1)[-1]) for image in images]
-            cells, role = pa.array([match[1] or "" if match else "" for match in found], pa.string()), "image"
+            found = self._finders["time_pattern"].each(image.rsplit("/", 1)[-1] for image in images)
+            cells, role = pa.array(found, pa.string()), "image"
             self._refuse(mask_of(pc.equal(cells, "")), "csv.time_pattern finds no time in the picture's name", role)
         assert cells is not None  # a resolved configuration has one of the two
         if unit not in TIME_UNITS_US:
@@ -137,8 +181,7 @@ class Cleaner:
             bad = np.array([time is None for time in times], np.bool_)
             self._refuse(bad, f"the time does not fit {unit}", role)
             return np.array([time or 0 for time in times], np.int64)
-        values, bad = numbers_of(cells)
-        self._refuse(bad, "the time is not a number", role)
+        values, bad = self._read(cells, role, "time")
         far = self._ok & (np.abs(values) * TIME_UNITS_US[unit] > _LAST_US)
         if far.any():
             place = int(far.argmax())
@@ -149,8 +192,7 @@ class Cleaner:
         return np.rint(np.where(self._ok, values, 0) * TIME_UNITS_US[unit]).astype(np.int64)
 
     def _numbers(self, role: str, units: Any, unit: str, most: float) -> NDArray[np.float64]:
-        values, bad = numbers_of(self._cells[role])
-        self._refuse(bad, f"the {role} is not a number", role)
+        values, bad = self._read(self._cells[role], role, role)
         high = self._ok & (np.abs(values) * units[unit] > most)
         if high.any():
             place = int(high.argmax())
@@ -161,8 +203,22 @@ class Cleaner:
             self._stop(place, text, role, likely)
         return np.where(bad, 0.0, values) * units[unit]
 
-    def _stop(self, place: int, text: str, role: str, likely: list[str]) -> None:
-        way = f"the unit is most likely {' or '.join(likely)} (--csv.{role}_unit)" if likely else "check the column"
+    def _read(self, cells: pa.Array, role: str, what: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Numbers of a column, and whether each cell holds none; those rows are refused."""
+        values, bad = numbers_of(cells, self._config.decimal)
+        if 2 * bad.sum() > len(bad) and other_decimals(cells, self._config.decimal):
+            other = "," if self._config.decimal == "." else "."
+            place = int(bad.argmax())
+            raise UserError(
+                f"{self._path}, {self._where(place)}: the {what} {cells[place].as_py()[:80]!r} has a decimal "
+                f"{other!r}; give --csv.decimal {other}"
+            )
+        self._refuse(bad, f"the {what} is not a number", role)
+        return values, bad
+
+    def _stop(self, place: int, text: str, role: str, likely: Sequence[str] = ()) -> None:
+        other = f"check the column, or name another one with --csv.{role}"
+        way = f"the unit is most likely {' or '.join(likely)} (--csv.{role}_unit)" if likely else other
         raise UserError(f"{self._path}, {self._where(place)}: {text}; {way}")
 
     def _check_steps(self, times: NDArray[np.int64]) -> None:
@@ -182,8 +238,7 @@ class Cleaner:
         role = "drive" if "drive" in self._cells else "image"
         if self._config.drive_pattern is not None:
             texts = self._cells["image"].to_pylist()
-            found = [re.search(self._config.drive_pattern, text) for text in texts]
-            names = [match[1] or "" if match else "" for match in found]
+            names = self._finders["drive_pattern"].each(texts)
             missed = np.array([not name for name in names], np.bool_)
             self._refuse(missed, "csv.drive_pattern finds no drive in the picture's path", "image")
         elif role == "drive":

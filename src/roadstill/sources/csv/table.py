@@ -1,26 +1,26 @@
 """A table of camera frames (CSV) -> `FrameStore`, one drive in memory at a time; no picture is opened."""
 
-import csv
-import difflib
+import codecs
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
 
-from roadstill.errors import UserError
+from roadstill.errors import UserError, one_line
 from roadstill.frames import SCHEMA, FrameTable
 from roadstill.frames.store import FrameStore, LogRecord
-from roadstill.runs import atomic_path, digest_file, digest_of, read_json, write_json
+from roadstill.runs import Count, Record, atomic_path, digest_file, digest_of, read_record, write_json
 from roadstill.sources.base import SOURCE_FILE
-from roadstill.sources.csv.config import CSV_PRESETS, CsvConfig
+from roadstill.sources.csv.config import CsvConfig
 from roadstill.sources.csv.drives import PictureNames, by_drive, cut_at_pauses, frames_of
+from roadstill.sources.csv.layout import find_layout
 from roadstill.sources.csv.rows import Cleaner, Tally
 
-_FORMAT = 1
+_FORMAT = 2
 _BLOCK = 1 << 17  # bytes of text at a time; some thirty blocks are read ahead
 
 
@@ -33,7 +33,8 @@ def find_csv(data: Path) -> Path:
     if data.is_file():
         return data
     if not data.is_dir():
-        raise UserError(f"{data} does not exist; it should be a table of camera frames (.csv), or a folder with one")
+        what = "is a pipe or a device, not a file" if data.exists() else "does not exist"
+        raise UserError(f"{data} {what}; it should be a table of camera frames (.csv), or a folder with one")
     found = sorted(path for path in data.iterdir() if path.suffix.lower() == ".csv" and path.is_file())
     if len(found) != 1:
         names = ", ".join(path.name for path in found[:5])
@@ -49,12 +50,25 @@ class CsvRecord:
         rows: number of rows in the file.
         frames: number of frames made from them.
         drives: number of drives that have frames.
+        faulty: number of rows with something wrong.
         problems: one line for each reason why rows gave no frame.
     """
 
     rows: int
     frames: int
     drives: int
+    faulty: int
+    problems: list[str]
+
+
+class _StoredRecord(Record, kw_only=True, frozen=True):
+    """The same as a store holds it, with the key of the table and its settings."""
+
+    key: str
+    rows: Count
+    frames: Count
+    drives: Count
+    faulty: Count
     problems: list[str]
 
 
@@ -93,10 +107,14 @@ def read_csv(
 
 def _known(folder: Path, key: str) -> CsvRecord | None:
     """What an earlier call read from the same table in the same way; None if it did not, or its files are damaged."""
-    known = read_json(folder / SOURCE_FILE)
-    if known.pop("key", None) != key:
+    try:
+        known = read_record(folder / SOURCE_FILE, _StoredRecord, "index again")
+    except UserError:  # of an older version, or damaged
         return None
-    record, store = CsvRecord(**known), FrameStore(folder)
+    if known.key != key:
+        return None
+    record = CsvRecord(known.rows, known.frames, known.drives, known.faulty, known.problems)
+    store = FrameStore(folder)
     logs = store.logs()
     whole = len(logs) == record.drives and all(store.record(log) is not None for log in logs)
     return record if whole else None
@@ -108,7 +126,7 @@ def _fill(path: Path, store: FrameStore, config: CsvConfig, progress: Callable[[
     for drive, made, rows in drives_of(path, config, tally, progress):
         store.write(drive, made, LogRecord(0, rows, rows - len(made)))
         frames, drives = frames + len(made), drives + 1
-    return CsvRecord(tally.rows, frames, drives, [f"{path.name}: {line}" for line in tally.lines()])
+    return CsvRecord(tally.rows, frames, drives, tally.faulty, [f"{path.name}: {line}" for line in tally.lines()])
 
 
 def drives_of(
@@ -135,58 +153,28 @@ def drives_of(
             frames += len(made)
             yield drive, made, len(rows)
     if not frames:
-        raise UserError(f"{path}: no row gave a frame; {next(iter(tally.lines()), 'it has no rows')}")
+        why = one_line(next(iter(tally.lines()), "it has no rows"))
+        hint = "; numbers with a decimal comma need another delimiter than a comma" * (" cells; the first" in why)
+        raise UserError(f"{path}: no row gave a frame; {why}{hint}")
     if (twins := pictures.twins()) is not None:
         raise UserError(f"{path}: rows {twins[0]:,} and {twins[1]:,} belong to two drives, but name the same picture; "
                         "keep more of its path with --csv.keep_parts, or correct the drives")  # fmt: skip
 
 
-class Layout(NamedTuple):
-    """The layout of the file: number of columns, whether it has a header, and which column holds what."""
-
-    width: int
-    header: bool
-    places: dict[str, int]
-
-
-def find_layout(path: Path, config: CsvConfig) -> Layout:
-    """Finds the wanted columns in the first line.
-
-    Raises:
-        UserError: the file is missing, empty or not text, or lacks a column; the message lists those that it has.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            line = file.readline(1 << 16)
-        cells = [cell.strip() for cell in next(csv.reader([line], delimiter=config.delimiter), [])]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} cannot be read as CSV: {error}") from None
-    if not line.strip():
-        raise UserError(f"{path} is empty, or begins with an empty line; it should be a table of camera frames")
-    wanted = config.columns
-    if all(name.isdecimal() for name in wanted.values()):
-        return Layout(len(cells), False, _places(path, [str(place) for place in range(len(cells))], wanted))
-    if config.preset and not set(wanted.values()) & set(cells):
-        names = list(CSV_PRESETS[config.preset].columns)
-        if len(cells) != len(names):
-            listed = ", ".join(names)
-            raise UserError(
-                f"{path} has no header and {len(cells)} columns, {config.preset} has {len(names)}: {listed}"
-            )
-        return Layout(len(cells), False, _places(path, names, wanted))
-    return Layout(len(cells), True, _places(path, cells, wanted))
-
-
-def _places(path: Path, names: list[str], wanted: dict[str, str]) -> dict[str, int]:
-    for role, name in wanted.items():
-        if name not in names:
-            close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-            near = f" (closest: {close[0]!r})" if close else ""
-            raise UserError(f"{path} has no column {name!r}{near}; its columns are {', '.join(names)[:400]}; "
-                            f"name the right one with --csv.{role}")  # fmt: skip
-        if names.count(name) > 1:
-            raise UserError(f"{path} has {names.count(name)} columns called {name!r}; give them different names")
-    return {role: names.index(name) for role, name in wanted.items()}
+def _check_text(path: Path) -> None:
+    """Refuses what is no text: pyarrow would say so in the middle of the rows, of torn ones with a traceback."""
+    decoder, before = codecs.getincrementaldecoder("utf-8")(), 0
+    with path.open("rb") as file:
+        while True:
+            block = file.read(_BLOCK)
+            try:
+                decoder.decode(block, final=not block)
+            except UnicodeDecodeError:
+                why = f"it is no text in UTF-8 after {before:,} bytes; save it as that"
+                raise UserError(f"{path} cannot be read as CSV: {why}") from None
+            if not block:
+                return
+            before += len(block)
 
 
 def read_rows(
@@ -204,6 +192,7 @@ def read_rows(
         UserError: as `find_layout`; not CSV; a speed, an acceleration or times that only another unit explains.
     """
     width, header, places = find_layout(path, config)
+    _check_text(path)
     names = [str(place) for place in range(width)]
 
     def torn(row: Any) -> str:
@@ -230,4 +219,10 @@ def read_rows(
                 if progress:
                     progress(file.tell(), size)
     except pa.ArrowException as error:
-        raise UserError(f"{path} cannot be read as CSV: {' '.join(str(error).split())[:200]}") from None
+        why = one_line(" ".join(str(error).split())[:200])
+        if "skip initial" in why:
+            why = "it has no rows"
+        if "straddling" in why:
+            why = f"a line after row {tally.rows:,} is longer than {_BLOCK:,} bytes (an open quotation mark?)"
+        raise UserError(f"{path} cannot be read as CSV: {why}") from None
+    cleaner.check_all()

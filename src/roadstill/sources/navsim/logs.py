@@ -16,10 +16,16 @@ from roadstill.frames import SCHEMA, FrameTable
 from roadstill.frames.store import FrameStore, LogRecord, can_store
 from roadstill.parallel import Workers
 from roadstill.runs import require_folder
+from roadstill.sources.navsim.folders import survey
+from roadstill.sources.navsim.poses import frame_of_velocities
 from roadstill.sources.navsim.schema import BrokenFrame, Frame, read_frame, read_log_name
 from roadstill.sources.pickles.unpickle import BrokenLog, read_pickle
 
 STEP_US = 500_000
+_TRIED = (
+    "in it or a folder of it, nor in navsim_logs/<split>, meta_datas/<split> or *_navsim_logs/<split> below it or "
+    "openscene-v1.1"
+)
 _WANTED = "NAVSIM logs: $OPENSCENE_DATA_ROOT, its navsim_logs/<split>, or any folder of *.pkl logs"
 
 
@@ -48,13 +54,29 @@ def find_data(root: Path | str, split: str | None = None) -> DataFolders:
         if path.name not in found and _has_logs(path):
             found[path.name] = path
     if not found:
-        raise UserError(f"{root}: no *.pkl log in it, nor in navsim_logs/<split> below it; it should be {_WANTED}")
+        raise UserError(f"{root}: no *.pkl log {_TRIED}; {_what_is_there(root)}")
     if split is None and len(found) > 1:
         raise UserError(f"{root} holds the splits {', '.join(found)}; name one, or give the path of its logs")
     if split is not None and split not in found:
         raise UserError(f"{root} has no logs of the split {split!r}; it has {', '.join(found)}")
     logs = found[split] if split is not None else next(iter(found.values()))
     return DataFolders(logs, _sensors_of(logs))
+
+
+def _what_is_there(root: Path) -> str:
+    found = survey(root)
+    if len(found.logs) == 1:
+        return f"logs lie in {found.logs[0]}; give that path, and the pictures' with --sensors where it is asked for"
+    if found.logs:
+        return (
+            f"*.pkl files lie in {len(found.logs)} folders below it, the first {found.logs[0]}; put the logs of a "
+            "split into one folder, or give the path of one"
+        )
+    if found.sensors:
+        return (
+            f"it holds pictures ({found.sensors[0]}) but not their logs, which are an archive of their own; fetch them"
+        )
+    return f"it should be {_WANTED}"
 
 
 def _has_logs(folder: Path) -> bool:
@@ -94,7 +116,10 @@ def list_logs(folder: Path) -> LogFiles:
 
 
 def _can_be_log(entry: "os.DirEntry[str]") -> bool:
-    return entry.name.endswith(".pkl") and can_store(entry.name.removesuffix(".pkl")) and entry.is_file()
+    try:
+        return entry.name.endswith(".pkl") and can_store(entry.name.removesuffix(".pkl")) and entry.is_file()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 def index_logs(
@@ -167,6 +192,8 @@ def frames_of(log: str, entries: Any) -> tuple[FrameTable, LogRecord]:
     file = f"{log}.pkl"
     if not isinstance(entries, list):
         raise BrokenLog(f"{file}: it holds a {type(entries).__name__}, not a list of frames")
+    if not entries:
+        raise BrokenLog(f"{file}: it holds 0 frames (an empty list)")
     frames: list[Frame] = []
     positions: list[int] = []
     broken: list[str] = []
@@ -180,7 +207,7 @@ def frames_of(log: str, entries: Any) -> tuple[FrameTable, LogRecord]:
         else:
             frames.append(frame)
             positions.append(position)
-    if entries and not frames:
+    if not frames:
         raise BrokenLog(f"{file}: none of its {len(entries)} frames could be read; {broken[0]}")
     if name is not None and name != log:
         raise BrokenLog(f"{file}: it is the log {name}; remove it if it is a copy, else rename it to {name}.pkl")
@@ -190,7 +217,17 @@ def frames_of(log: str, entries: Any) -> tuple[FrameTable, LogRecord]:
         problems.append(f"{file}: {len(frames) - len(kept)} frames appear twice; their copies were left out")
     rows = [(frames[row], positions[row]) for row in kept]
     table = _table(log, rows, len(entries), _steady(entries))
-    return table, LogRecord(0, len(entries), len(entries) - len(kept), problems)
+    axes = frame_of_velocities([entries[position] for _, position in rows], *_motion(table))
+    if axes == "map":
+        raise BrokenLog(
+            f"{file}: its velocities lie along the axes of the map, not of the vehicle, so labels would be wrong; turn "
+            "ego_dynamic_state by the heading, x forward"
+        )
+    return table, LogRecord(0, len(entries), len(entries) - len(kept), problems, fits_poses=axes == "ego")
+
+
+def _motion(table: FrameTable) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    return table.column("timestamp_us"), np.stack([table.column("vx_mps"), table.column("vy_mps")], 1)
 
 
 def _first_of_each(frames: Sequence[Frame]) -> list[int]:

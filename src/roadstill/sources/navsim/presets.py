@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from roadstill.errors import UserError
 from roadstill.frames.filters import SceneFilter
-from roadstill.runs import require_folder
+from roadstill.runs import read_yaml, require_folder
+from roadstill.runs.records import read_text
 
 MAX_LIST_BYTES = 64 * 2**20
+MOST_NAMES = 2**21
 _SPLIT_FILE = "default_train_val_test_log_split.yaml"
 
 
@@ -95,11 +95,11 @@ def chosen_scenes(preset: Preset, windows: SceneFilter, navsim_config: Path | No
                 f"the scenes are listed in navsim's {preset.scene_filter}.yaml; name your checkout of navsim with "
                 "--navsim_config (git clone https://github.com/autonomousvision/navsim)"
             )
-        record = _read_yaml(_find(navsim_config, f"{preset.scene_filter}.yaml"))
+        record = _yaml(_find(navsim_config, f"{preset.scene_filter}.yaml"))
         windows = _windows(record, windows, preset.scene_filter)
         logs, tokens = (_names(record, key, f"{preset.scene_filter}.yaml") for key in ("log_names", "tokens"))
         if key := preset.part or preset.test_part:
-            part = _names(_read_yaml(_find(navsim_config, _SPLIT_FILE)), key, _SPLIT_FILE) or []
+            part = _names(_yaml(_find(navsim_config, _SPLIT_FILE)), key, _SPLIT_FILE) or []
             logs = _both(logs, part) if preset.part else logs
             test_logs = frozenset(part) if preset.test_part else None
     if windows.logs is not None:
@@ -123,10 +123,10 @@ def read_names(path: Path, key: str) -> list[str]:
         UserError: the file is missing, too large, or not a list of names.
     """
     if path.suffix not in (".yaml", ".yml"):
-        names = [line.strip() for line in _read(path).splitlines()]
+        names = [line.strip() for line in read_text(path, MAX_LIST_BYTES).splitlines()]
         names = [name for name in names if name and not name.startswith("#")]
     else:
-        record = _read_yaml(path)
+        record = _yaml(path)
         names = _names({key: record} if isinstance(record, list) else record, key, str(path)) or []
     if not names:
         raise UserError(f"{path} names nothing; it should hold {key}, one per line")
@@ -136,7 +136,9 @@ def read_names(path: Path, key: str) -> list[str]:
 def _windows(record: Any, windows: SceneFilter, name: str) -> SceneFilter:
     def number(key: str, default: int | None) -> int | None:
         value = record.get(key, default) if isinstance(record, dict) else default
-        if value is not None and (type(value) is not int or value < 0):
+        if isinstance(value, str) and value.isdecimal() and len(value) < 10:
+            return int(value)
+        if value is not None and type(value) is not int:
             raise UserError(f"{name}.yaml: {key} is {str(value)[:40]!r}, not a number of frames")
         return value
 
@@ -158,7 +160,7 @@ def _names(record: Any, key: str, file: str) -> list[str] | None:
     if (names := record[key]) is None:
         return None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise UserError(f"{file}: {key} should be a list of names (quote those that look like numbers)")
+        raise UserError(f"{file}: {key} should be a list of names")
     return names
 
 
@@ -179,21 +181,6 @@ def _walk(folder: Path, name: str, depth: int) -> Iterator[Path]:
                 yield from _walk(path, name, depth - 1)
 
 
-def _read(path: Path) -> str:
-    try:
-        if (size := path.stat().st_size) > MAX_LIST_BYTES:
-            raise UserError(f"{path}: {size:,} bytes are too many for a list of names")
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path} cannot be read: it is not text") from None
-
-
-def _read_yaml(path: Path) -> Any:
-    # The C parser takes a second for navtrain's 100,000 tokens, the other ten.
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        return yaml.load(_read(path), Loader=loader)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise UserError(f"{path} cannot be read as YAML: {' '.join(str(error).split())[:200]}") from None
+def _yaml(path: Path) -> Any:
+    # Some tokens look like numbers, such as 12345678901234e5.
+    return read_yaml(path, most_bytes=MAX_LIST_BYTES, most_values=MOST_NAMES, numbers=False)

@@ -91,7 +91,7 @@ class NavsimSource:
         if strangers := sorted(set(store.logs()) - set(self._logs)):
             problems.append(f"{store.root} holds {len(strangers)} logs of another selection or of missing files, which "
                             f"were left out; the first: {strangers[0]}")  # fmt: skip
-        return Stored(logs, counts, problems)
+        return Stored(logs, counts, problems, counts["broken_entries"])
 
     def cut(self, wanted: Cut) -> Cut:
         """The cut with the rules that make a frame a scene, and the logs that the preset keeps for the last part."""

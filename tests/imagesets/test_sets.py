@@ -155,12 +155,33 @@ def test_no_set(tmp_path):
 
 
 def test_a_picture_of_another_size(tmp_path):
-    images = write(tmp_path / "set")
-    from roadstill.images import encode_png
+    write(tmp_path / "set")
+    record = json.loads((tmp_path / "set" / "set.json").read_text())
+    (tmp_path / "set" / "set.json").write_text(json.dumps(record | {"size_px": 9}))
+    with pytest.raises(UserError, match=r"8 x 8 pixels, but set\.json states 9"):
+        open_imageset(tmp_path / "set").pixels()
+    (tmp_path / "set" / "set.json").write_text(json.dumps(record | {"size_px": 4097}))
+    with pytest.raises(UserError, match=r"set\.json, size_px"):
+        open_imageset(tmp_path / "set")
 
-    (tmp_path / "set" / images.files[0]).write_bytes(encode_png(picture(0, 9)))
-    with pytest.raises(UserError, match="9 x 9 pixels"):
-        images.pixels()
+
+def test_pictures_that_stand_twice_are_named(tmp_path):
+    with ImageSetWriter(tmp_path / "set", NAMES, 8) as writer:
+        for seed, label in ((0, 0), (1, 1), (0, 0), (2, 1), (0, 0), (1, 0)):
+            writer.add(picture(seed), label, {})
+    torn, copies = open_imageset(tmp_path / "set").twins()
+    assert "WARNING" in torn
+    assert "1 picture is under two classes, the first as 1_brake/000000.png and 0_not_brake/000003.png" in torn
+    assert "2 pictures are each a copy of another of the same class, the first 0_not_brake/000001.png" in copies
+    assert write(tmp_path / "other").twins() == []
+
+
+@pytest.mark.parametrize(("name", "value"), [("log", ["a"]), ("log", "x" * 1001), ("speed_mps", "fast"), ("crc32", -1)])
+def test_a_fact_of_another_type(tmp_path, name, value):
+    write(tmp_path / "set")
+    damage(tmp_path / "set", lambda lines: lines[1].update({name: value}))
+    with pytest.raises(UserError, match=rf"metadata\.jsonl, line 2, {name}: "):
+        open_imageset(tmp_path / "set")
 
 
 def test_a_fact_that_no_image_has(tmp_path):

@@ -1,0 +1,106 @@
+"""Writes an image set's folder."""
+
+import json
+import os
+import shutil
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roadstill.errors import UserError
+from roadstill.images import encode_png
+from roadstill.imagesets.pictures import picture_digest
+from roadstill.runs import atomic_path, digest_of, folder_name, write_json
+
+FORMAT = "roadstill-imageset-1"
+
+
+def class_folder(label: int, name: str) -> str:
+    """``0_not_brake``: the number keeps label order in loaders that sort names."""
+    return f"{label}_{name}"
+
+
+class ImageSetWriter:
+    """Writes an `ImageSet` folder; ``folder`` appears only when the block ends without an error.
+
+    Raises:
+        UserError: a class name that cannot name a folder; at the end of the block, if nothing was added.
+    """
+
+    def __init__(self, folder: Path, class_names: Iterable[str], size_px: int) -> None:
+        self.folder, self.size_px = folder, size_px
+        self.class_names = tuple(folder_name(name, "class name") for name in class_names)
+        self.about: dict[str, Any] = {}
+        self._rows: list[dict[str, Any]] = []
+        self._counts = [0] * len(self.class_names)
+
+    def __enter__(self) -> "ImageSetWriter":
+        self._context = atomic_path(self.folder)
+        self._path = self._context.__enter__()
+        for label, name in enumerate(self.class_names):
+            (self._path / class_folder(label, name)).mkdir(parents=True)
+        return self
+
+    def add(self, pixels: NDArray[np.uint8], label: int, facts: Mapping[str, Any]) -> None:
+        """Adds one RGB picture ``[size, size, 3]``."""
+        self.add_bytes(encode_png(pixels), label, facts)
+
+    def add_bytes(self, png: bytes, label: int, facts: Mapping[str, Any]) -> None:
+        """Adds one picture that is already encoded as PNG."""
+        (self._path / self._note(png, label, facts)).write_bytes(png)
+
+    def add_file(self, png: Path, label: int, facts: Mapping[str, Any]) -> None:
+        """Adds one PNG file, without a second copy on disk where the file system can share it."""
+        target = self._path / self._note(png.read_bytes(), label, facts)
+        try:
+            os.link(png, target)
+        except OSError:
+            shutil.copyfile(png, target)
+
+    def _note(self, png: bytes, label: int, facts: Mapping[str, Any]) -> str:
+        name = f"{class_folder(label, self.class_names[label])}/{self._counts[label]:06d}.png"
+        self._counts[label] += 1
+        own = {"file_name": name, "label": label, "digest": picture_digest(png), "crc32": zlib.crc32(png)}
+        self._rows.append(own | {key: value for key, value in facts.items() if key not in own})
+        return name
+
+    def __exit__(self, *error: Any) -> None:
+        if error[0] is None and not self._rows:
+            empty = UserError(f"{self.folder}: no image to write; loosen the filters or check the source")
+            self._context.__exit__(UserError, empty, None)
+            raise empty
+        if error[0] is None:
+            lines = "".join(json.dumps(row) + "\n" for row in self._rows)
+            (self._path / "metadata.jsonl").write_text(lines, encoding="utf-8")
+            record = {
+                "format": FORMAT,
+                "class_names": self.class_names,
+                "size_px": self.size_px,
+                "num_images": len(self._rows),
+                "digest": digest_rows(self.class_names, self._rows),
+                "about": self.about,
+            }
+            write_json(self._path / "set.json", record)
+            (self._path / "README.md").write_text(_card(self.class_names, self._counts, self.about), encoding="utf-8")
+        self._context.__exit__(*error)
+
+
+def digest_rows(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
+    """A set's digest: of its class names and of each picture's file, label and digest."""
+    return digest_of([list(names), [[row["file_name"], row["label"], row["digest"]] for row in rows]])
+
+
+def _card(names: Sequence[str], counts: Sequence[int], about: Mapping[str, Any]) -> str:
+    rows = "\n".join(
+        f"| {label} | {name} | {count} |" for label, (name, count) in enumerate(zip(names, counts, strict=True))
+    )
+    facts = "\n".join(f"- {key}: `{json.dumps(value)}`" for key, value in about.items() if key != "config")
+    return (
+        "---\ntask_categories:\n- image-classification\ntags:\n- roadstill\n---\n"
+        f"# Image set\n\nWritten by roadstill. Labels are in `metadata.jsonl`.\n\n"
+        f"| label | class | images |\n|---|---|---|\n{rows}\n\n{facts}\n"
+    )
