@@ -10,10 +10,10 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
-from jsonargparse import ArgumentParser, DefaultHelpFormatter, auto_cli, set_parsing_settings
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, auto_cli, set_loader, set_parsing_settings
 
 from roadstill.cli import launch, trust
-from roadstill.cli.spelling import hint_at
+from roadstill.cli.spelling import hint_at, loaded
 from roadstill.errors import UserError
 from roadstill.names import refused_class, restrict_parser
 
@@ -33,6 +33,7 @@ def call(function: Callable[..., Any], arguments: Sequence[str], *, prog: str) -
         UserError: an unknown option, a missing argument or a wrong value, in one line.
     """
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    set_loader("yaml", loaded, exceptions=(UserError,))
     restrict_parser(*get_type_hints(function).values())
     try:
         return auto_cli(

@@ -120,6 +120,17 @@ def _part(part: Any, kind: type | None, folder: Path) -> Any:
     return regrouped(kind, part) if isinstance(part, dict) else part
 
 
+def loaded(text: str) -> Any:
+    """The value of an option's text by YAML 1.2, within bounds; what only looks like a mapping stays text.
+
+    Raises:
+        UserError: as `parse_yaml`.
+    """
+    value = parse_yaml(text, "option")
+    is_text = isinstance(value, dict) and all(part is None for part in value.values()) and "null" not in text
+    return text if is_text and value else value
+
+
 def hints_class(hint: Any) -> type | None:
     """The dataclass that an option is of, if it is one."""
     return hint if isinstance(hint, type) and is_dataclass(hint) else None
