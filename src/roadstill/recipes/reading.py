@@ -79,8 +79,7 @@ def _read(source: str, depth: int = 4) -> tuple[Path, dict[str, Any]]:
             raise UserError(f"{path}: {name} is {str(fields[name])[:80]!r}; it should be a mapping")
     with located(path):
         fields = in_groups(unrecorded(fields, Recipe))
-    if source not in shipped_recipes():
-        require_all_fetched(fields, str(path))
+    require_all_fetched(fields, str(path))
     if (like := fields.pop("like", None)) is not None:
         if not depth:
             raise UserError(f"{path} is like a recipe that is like a recipe ... without end")
