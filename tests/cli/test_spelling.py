@@ -103,7 +103,7 @@ def test_files_of_settings_that_are_older_than_their_groups_are_read(tmp_path):
             "a: &a [1]\nb: &b [*a, *a]\n" + "".join(f"c{n}: &c{n} [*b, *b]\n" for n in range(3)) + "d: &d [*d]\n",
             "line 6",
         ),
-        ("[1, 2]\n", "holds no options"),
+        ("[1, 2]\n", "holds no settings"),
         ("seed: [\n", "cannot be read as YAML"),
         ("!!python/object/apply:os.system [ls]\n", "cannot be read as YAML"),
     ],

@@ -13,7 +13,7 @@ FLAG = "--processes"
 HELP = "Number of processes on this machine that share the work; under torchrun it says so instead."
 VERBS = ("pretrain", "finetune", "generate")
 _ERROR_FILE = "TORCHELASTIC_ERROR_FILE"
-_OTHERS_WAIT_S = 3.0
+_OTHERS_WAIT_S = 20.0
 
 
 def processes(arguments: Sequence[str]) -> tuple[list[str], int | None]:
