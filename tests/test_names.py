@@ -10,7 +10,7 @@ import pytest
 import roadstill
 from roadstill import moved
 from roadstill.errors import UserError
-from roadstill.names import Trust, Untrusted, allowing, dotted, path_of, restrict_parser, trusting
+from roadstill.names import Trust, Untrusted, allowing, dotted, path_of, restricted_parser, trusting
 from roadstill.parallel import Workers
 
 PACKAGE = Path(roadstill.__file__).parent
@@ -134,11 +134,11 @@ def test_workers_trust_what_their_parent_trusts(count):
 
 
 def test_the_parser_imports_the_classes_of_settings_and_nothing_else(inert):
-    from jsonargparse import ArgumentError, ArgumentParser
+    from jsonargparse import ArgumentError, ArgumentParser, _common
 
     from roadstill.generator.config import FinetuneConfig
 
-    restrict_parser(FinetuneConfig)
+    before = dict(_common.parsing_settings)
     for path, refused in [
         ("roadstill.adapters.LoRA", False),
         ("inert_module.thing", True),
@@ -149,9 +149,11 @@ def test_the_parser_imports_the_classes_of_settings_and_nothing_else(inert):
         parser = ArgumentParser(exit_on_error=False)
         parser.add_class_arguments(FinetuneConfig, "config")
         given = {"config": {"adapters": [{"class_path": path}]}}
-        with pytest.raises(ArgumentError, match="not allowed") if refused else contextlib.nullcontext():
+        wanted = pytest.raises(ArgumentError, match="not allowed") if refused else contextlib.nullcontext()
+        with wanted, restricted_parser(FinetuneConfig):
             parser.instantiate(parser.parse_object(given))
         assert not inert()
+        assert _common.parsing_settings == before  # other code of the process may use it, too
 
 
 # ---- the rest of the package
