@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 TORCH_THREADS ?= 1
 
-.PHONY: help setup demo test check format docs clean
+.PHONY: help setup demo test verify check format docs clean
 
 help: ## print this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -23,6 +23,18 @@ demo: setup ## run the whole pipeline on the built-in synthetic world; writes ru
 # Files run in the order of their names: xdist would leave those with few, long tests to the end.
 test: setup ## run all tests but those marked slow
 	OMP_NUM_THREADS=$(TORCH_THREADS) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# Minutes to hours, beyond the suite; FUZZ_SECONDS is for each fuzzing harness.
+FUZZ_SECONDS ?= 1200
+verify: setup ## run the long tests: those marked slow, every command killed at ten moments, fuzzing
+	OMP_NUM_THREADS=$(TORCH_THREADS) $(BIN)/python -m pytest -m slow
+	rm -rf runs/verify && mkdir -p runs/verify
+	OMP_NUM_THREADS=1 $(BIN)/python tests/helpers/kill_cases.py runs/verify/kills --json runs/verify/kills.json
+	OMP_NUM_THREADS=1 $(BIN)/python tests/helpers/kill_processes.py runs/verify/processes
+	for harness in $(wildcard tests/fuzz/fuzz_*.py); do \
+		PYTHONPATH=tests/helpers $(BIN)/python -c 'import runpy, sys; runpy.run_path(sys.argv[1])["main"](float(sys.argv[2]))' \
+			$$harness $(FUZZ_SECONDS) || exit 1; \
+	done
 
 check: setup ## check format, lint, types and floors
 	$(BIN)/ruff format --check .

@@ -173,3 +173,14 @@ _SIGNAL_AT_PARENTS_END = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 def _call(method: str, job: tuple[Any, ...]) -> None:
     getattr(_worker, method)(*job)
+
+
+def launched() -> tuple[int, int, Callable[[], None]]:
+    """Rank, number of processes and a barrier, under torchrun; else one process that waits for nobody."""
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        return 0, 1, lambda: None
+    import torch
+    from accelerate import PartialState
+
+    state = PartialState(cpu=not torch.accelerator.is_available())
+    return state.process_index, state.num_processes, state.wait_for_everyone

@@ -53,14 +53,30 @@ class Case:
 
 @dataclass
 class Count:
-    """A row of the table."""
+    """A row of the table.
+
+    Attributes:
+        killed: number of kills.
+        equal: number of second calls whose products are those of an undisturbed run.
+        left: files that an undisturbed run does not leave.
+        orphans: number of processes that lived longer than they may.
+        slowest_end_s: time in which all others had ended.
+        two_at_once: what became of a second process: "refused" is right.
+        faults: what was wrong, in words.
+    """
 
     killed: int = 0
     equal: int = 0
     left: list[str] = field(default_factory=list)
     orphans: int = 0
     slowest_end_s: float = 0.0
+    two_at_once: str = ""
     faults: list[str] = field(default_factory=list)
+
+    @property
+    def fine(self) -> bool:
+        """Whether nothing is wrong."""
+        return self.equal == self.killed and not self.left and not self.orphans and self.two_at_once == "refused"
 
 
 def import_all() -> None:
@@ -296,41 +312,37 @@ def kill(case: Case, work: Path, kills: int, seed: int) -> Count:
     while row.killed < kills and tries < 4 * kills:
         kill_once(case, work, whole, row, rng, case.moments[tries % len(case.moments)])
         tries += 1
+    row.two_at_once = two_at_once(case, work, whole) or "refused"
     shutil.rmtree(work)
     return row
 
 
-def two_at_once(case: Case, work: Path) -> str:
+def two_at_once(case: Case, work: Path, whole: Whole) -> str:
     """Calls a command while the same one is at work; returns what is wrong, or nothing."""
-    whole = undisturbed(case, work)
-    folder = prepare(case, work / "both")
+    folder, said = prepare(case, work / "both"), work / "both.said.txt"
     first = begin(case.words, folder)
-    while not list(folder.rglob(".*.roadstill.lock")):
+    while not list(folder.rglob(".*.roadstill-lock")):
         if ended(first, 0.001) is not None:
             return "the first ended before the second began"
     os.kill(first, signal.SIGSTOP)
-    said = work / "both.said.txt"
     before = len(said.read_text())
     code = ended(begin(case.words, folder))
-    line = said.read_text()[before:].strip().splitlines()[-1]
+    line = said.read_text()[before:].strip().splitlines()[-1:]
     os.kill(first, signal.SIGCONT)
     own = ended(first)
-    if (code, own) != (2, 0) or "is being written by process" not in line:
+    if (code, own) != (2, 0) or "is being written by" not in str(line):
         return f"exit {code} and {own}: {line}"
     made = contents(folder, case.runs)
-    shutil.rmtree(work)
-    return (
-        "" if made == whole.made else f"differs: {[n for n in made | whole.made if made.get(n) != whole.made.get(n)]}"
-    )
+    different = sorted(name for name in made | whole.made if made.get(name) != whole.made.get(name))
+    return f"differs: {different}" if different else ""
 
 
 def table(rows: dict[str, Count]) -> str:
     """The counts as text."""
-    lines = ["verb                  killed  equal  left over  orphans  all ended within"]
-    lines += [
-        f"{name:<22}{row.killed:>6}{row.equal:>7}{len(row.left):>11}{row.orphans:>9}{row.slowest_end_s:>14.2f} s"
-        for name, row in rows.items()
-    ]
+    lines = ["verb                  killed  equal  left over  orphans  all ended within  second at once"]
+    for name, row in rows.items():
+        counts = f"{row.killed:>6}{row.equal:>7}{len(row.left):>11}{row.orphans:>9}{row.slowest_end_s:>14.2f} s"
+        lines.append(f"{name:<22}{counts}  {row.two_at_once}")
     return "\n".join([*lines, *(f"{name}: {said}" for name, row in rows.items() for said in (*row.faults, *row.left))])
 
 

@@ -101,7 +101,7 @@ def contents(folder):
 
 
 def temporary(folder):
-    return [path for path in folder.rglob(".*") if path.suffix in (".part", ".old", ".lock")]
+    return [path for path in folder.rglob(".*") if path.suffix in (".part", ".old", ".roadstill-lock")]
 
 
 @pytest.fixture(autouse=True)

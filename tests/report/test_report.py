@@ -1,6 +1,7 @@
 """The report: made from whatever lies in a run folder, self-contained, escaped, the same bytes for the same files."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -428,3 +429,12 @@ class _Set(list):
     def __init__(self, facts, about):
         super().__init__(facts)
         self.facts, self.about = facts, about
+
+
+def test_stages_stand_in_their_order_whatever_the_clock_said(tmp_path):
+    names = ["agent-random-0", "encode", "finetune-x", "index", "mine", "set-random-0", "sets", "world"]
+    for place, name in enumerate(names):
+        write_json(tmp_path / "stages" / name / "stage.json", {"seconds": 1})
+        os.utime(tmp_path / "stages" / name / "stage.json", (place % 3, place % 3))  # it went back now and then
+    found = [name for name, _, _ in parts.stages(tmp_path)[0]]
+    assert found == ["world", "index", "sets", "encode", "finetune-x", "set-random", "agent-random", "mine"]

@@ -10,18 +10,19 @@ from pathlib import Path
 import pytest
 
 from roadstill.errors import UserError
-from roadstill.runs import atomic_path, held, hold, holding, locks, remove, scratch_folder, share
+from roadstill.runs import atomic_path, held, hold, holding, locks, scratch_folder, share
 
 # Holds its first argument and says so; ends when its input ends.
 HOLDER = """
 import sys
 from pathlib import Path
-from roadstill.runs import hold, locks
+from roadstill.runs import hold
+from roadstill.runs.leftovers import unfinished
 
 with hold(Path(sys.argv[1]), shared="shared" in sys.argv):
     for name in sys.argv[2:]:
         if name != "shared":
-            path = locks.unfinished(Path(name))
+            path = unfinished(Path(name))
             path.mkdir() if name.endswith("folder") else path.touch()
     print("held", flush=True)
     sys.stdin.read()
@@ -59,7 +60,7 @@ def names(folder):
 def test_a_lock_lies_beside_its_output_and_is_gone_with_it(tmp_path):
     out = tmp_path / "above" / "out"
     with hold(out):
-        assert names(tmp_path) == ["above", "above/.out.roadstill.lock"]
+        assert names(tmp_path) == ["above", "above/.out.roadstill-lock"]
         out.mkdir()
         with hold(out), hold(out / "part"), atomic_path(out / "file") as path:
             assert names(out) == []
@@ -107,25 +108,6 @@ def test_a_killed_process_leaves_no_lock_and_what_it_had_begun_is_removed(tmp_pa
     assert names(tmp_path) == ["out", "out/deep"]
 
 
-def test_files_of_others_are_kept(tmp_path):
-    out = tmp_path / "out"
-    kept = [
-        ".out.part",
-        ".other.12345678.part",
-        "out/.x.lock",
-        "out/.x.part",
-        "out/x.12345678.part",
-        "out/.a.zzzz.part",
-    ]
-    for name in kept:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    (tmp_path / ".out.4711.part").mkdir()  # as versions before 0.2 named them
-    with hold(out):
-        pass
-    assert names(tmp_path) == sorted([*kept, "out"])
-
-
 def test_what_a_living_process_writes_inside_is_kept(tmp_path, other):
     out = tmp_path / "out"
     (out / "inner").mkdir(parents=True)
@@ -136,24 +118,12 @@ def test_what_a_living_process_writes_inside_is_kept(tmp_path, other):
     assert names(tmp_path) == before
 
 
-def test_an_old_product_comes_back_if_the_new_one_did_not_take_its_place(tmp_path):
-    for name in ("out", "out2"):
-        (tmp_path / f".{name}.12345678.old").mkdir()
-        (tmp_path / f".{name}.12345678.old" / "precious").touch()
-        (tmp_path / f".{name}.87654321.part").mkdir()
-    (tmp_path / "out2").mkdir()
-    for name in ("out", "out2"):
-        with hold(tmp_path / name):
-            pass
-    assert names(tmp_path) == ["out", "out/precious", "out2"]
-
-
 def test_shards_share_and_the_whole_waits_for_them(tmp_path, other):
     out = tmp_path / "out"
     shard = other(out, "shared")
     with hold(out, shared=True):
         pass
-    assert names(tmp_path) == [".out.roadstill.lock"]
+    assert names(tmp_path) == [".out.roadstill-lock"]
     with pytest.raises(UserError, match="is being written"), hold(out):
         pass
     end(shard, "quietly")
@@ -168,14 +138,14 @@ def test_a_lock_that_was_removed_meanwhile_is_taken_anew(tmp_path, monkeypatch):
 
     def removed(descriptor, how):
         if not taken:  # the holder before lets go between opening and locking
-            (tmp_path / ".out.roadstill.lock").unlink()
+            (tmp_path / ".out.roadstill-lock").unlink()
         taken.append(how)
         flock(descriptor, how)
 
     monkeypatch.setattr(locks.fcntl, "flock", removed)
     with hold(out):
         assert len(taken) == 2
-        assert names(tmp_path) == [".out.roadstill.lock"]
+        assert names(tmp_path) == [".out.roadstill-lock"]
     assert names(tmp_path) == []
 
 
@@ -196,7 +166,7 @@ def test_a_folder_of_ones_own_below_one_that_cannot_be_written_is_locked_itself(
     out.mkdir()
 
     def denied(path, flags, *mode):
-        if str(path).endswith(".lock"):
+        if str(path).endswith("-lock"):
             raise PermissionError(errno.EACCES, "denied", str(path))
         return opened(path, flags, *mode)
 
@@ -260,23 +230,5 @@ def test_scratch_folders_of_killed_processes_are_removed(tmp_path, monkeypatch, 
     with scratch_folder() as folder:
         assert folder.stat().st_mode & 0o777 == 0o700
         (folder / "file").touch()
-    assert names(tmp_path) == [".roadstill-alive.roadstill.lock", "roadstill-alive", "roadstill-alive/file",
+    assert names(tmp_path) == [".roadstill-alive.roadstill-lock", "roadstill-alive", "roadstill-alive/file",
                                "roadstill-else"]  # fmt: skip
-
-
-def test_a_folder_is_removed_as_a_whole_or_not_at_all(tmp_path, monkeypatch):
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    (folder / "file").touch()
-
-    def killed(path):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("shutil.rmtree", killed)
-    with pytest.raises(KeyboardInterrupt):
-        remove(folder)
-    monkeypatch.undo()
-    assert not folder.exists()
-    with hold(folder):
-        pass
-    assert names(tmp_path) == []

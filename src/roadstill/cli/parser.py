@@ -73,9 +73,6 @@ class OneLineParser(ArgumentParser):
 
     def _plainly(self, line: str) -> str:
         """The parser's message in words that name no type of Python; one of another form as it is."""
-        if said := refused_class(line, {}):
-            keys = re.findall(r'Parser key "([^"]+)"', line)
-            return f"--{keys[0]}: {said}" if keys else said
         if found := re.match(r"unrecognized arguments: (.*)", line):
             words = found[1].split()
             option = next((word for word in words if word.startswith("-")), None)
@@ -86,7 +83,7 @@ class OneLineParser(ArgumentParser):
             return f"there is no file {found[1]}"
         if keys := list(dict.fromkeys(re.findall(r'Parser key "([^"]+)"', line))):
             return self._wrong_value(keys, line)
-        return line
+        return refused_class(line, {}) or line
 
     def _no_option(self, given: str, also: Iterable[str] = ()) -> str:
         known = [
@@ -102,9 +99,12 @@ class OneLineParser(ArgumentParser):
         """The line for a wrong value; ``keys`` are the option and, for a value within a class, where there."""
         action = next((action for action in self._actions if action.dest == keys[0]), None)
         name = ("--" if action is None or action.option_strings else "") + ".".join(keys)
-        if action is not None and (found := re.search(r"Unable to load config '(.+?)'", line)):
+        found = re.search(r"(?:Unable to load config|Importing) '(.+?)'", line)
+        if found and getattr(action, "basetype", None) is not None:
             names = getattr(getattr(action, "basetype", None), "NAMED", {})
             return f"{name} is {found[1]}; it must be {_either([*names, 'a YAML or JSON file'])}"
+        if said := refused_class(line, {}):
+            return f"{name}: {said}"
         hint = None if action is None else hint_of(action)
         if hint in _NOUNS and (found := re.search(r"NestedArg\(key='(.+?)'", line)):
             return self._no_option(f"{name}.{found[1]}", [name])

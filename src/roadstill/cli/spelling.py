@@ -83,21 +83,32 @@ def _in_group(name: str, value: str, hints: Mapping[str, Any]) -> str:
 
 
 def _grouped_text(given: str, hint: Any) -> str:
-    """A file of options, or a configuration as a file or as JSON; as JSON if settings in it stand without their group.
+    """A file of options, or a configuration as a file or as JSON: as JSON, all settings in their groups.
+
+    The parser opens no file by itself: it would take ``agent.yaml`` for the name of a class first, and knows no bounds.
 
     Args:
         given: path, or JSON.
         hint: dataclass of the configuration; of a file of options the types of all of them.
+
+    Raises:
+        UserError: a file that cannot be read, or holds no settings.
     """
-    path = Path(given)
-    if not given.startswith("{") and not path.exists():
-        return given  # the name of a configuration, or a mistake that the parser says
-    found = parse_yaml(given, "option") if given.startswith("{") else read_yaml(path)
+    path = None if given.startswith("{") else Path(given)
+    if path is not None and not path.is_file():
+        return given  # the parser says what is wrong
+    try:
+        found = parse_yaml(given, "option") if path is None else read_yaml(path)
+    except UserError:
+        if path is None:
+            return given
+        raise
     if not isinstance(found, dict):
-        raise UserError(f"{given[:200]} holds no options; it should hold values by name")
-    if isinstance(hint, Mapping):
-        return json.dumps({name: _part(part, hints_class(hint.get(name)), path.parent) for name, part in found.items()})
-    return json.dumps(regrouped(hint, found))
+        raise UserError(f"{path} holds no settings by name; see --help for those that there are")
+    if not isinstance(hint, Mapping):
+        return json.dumps(regrouped(hint, found))
+    folder = path.parent if path else Path()
+    return json.dumps({name: _part(part, hints_class(hint.get(name)), folder) for name, part in found.items()})
 
 
 def _part(part: Any, kind: type | None, folder: Path) -> Any:

@@ -1,7 +1,6 @@
 """`generate`: labels -> latents -> pictures -> `ImageSet`; each picture is a function of its own seed alone."""
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from roadstill.errors import UserError
 from roadstill.generator.guidance import Teacher, towards
 from roadstill.images import encode_png, read_image
 from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
+from roadstill.parallel import launched
 from roadstill.runs import (
     atomic_path,
     digest_of,
@@ -76,7 +76,7 @@ def generate(
     drawing = _plan(denoiser, codec, class_names, per_class, seed, config, label_rows, start, teacher)
     # A killed run leaves its pictures here, and the same call goes on from them.
     part = state_beside(out, "unfinished")
-    rank, world, wait = _processes()
+    rank, world, wait = launched()
     if rank == 0:
         _begin(drawing, part)
     wait()
@@ -232,16 +232,6 @@ def _starts(start: ImageSet, names: tuple[str, ...], per_class: int) -> ImageSet
     if empty := [name for name, found in zip(names, rows, strict=True) if not len(found)]:
         raise UserError(f"{start.root}: class {empty[0]!r} has no picture to start from")
     return start.subset(np.concatenate([np.resize(found, per_class) for found in rows]))
-
-
-def _processes() -> tuple[int, int, Callable[[], None]]:
-    """Rank, number of processes and a barrier, under torchrun; else one process that waits for nobody."""
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
-        return 0, 1, lambda: None
-    from accelerate import PartialState
-
-    state = PartialState(cpu=not torch.accelerator.is_available())
-    return state.process_index, state.num_processes, state.wait_for_everyone
 
 
 def _begin(drawing: _Drawing, part: Path) -> None:

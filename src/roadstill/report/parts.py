@@ -153,13 +153,22 @@ def stages(run: Path) -> tuple[list[tuple[str, int, float]], dict[str, str]] | N
     counts: Counter[str] = Counter()
     seconds: defaultdict[str, float] = defaultdict(float)
     versions: dict[str, str] = {}
-    for name, path in sorted(paths.items(), key=lambda item: (item[1].stat().st_mtime_ns, item[0])):
+    for name, path in sorted(paths.items(), key=lambda item: _place_of(item[0])):
         record = read_record(path, StageRecord, REMEDY)
         stem = re.sub(r"-\d+$", "", name)
         counts[stem] += 1
         seconds[stem] += record.seconds
         versions |= record.versions
     return [(stem, count, seconds[stem]) for stem, count in counts.items()], dict(sorted(versions.items()))
+
+
+_STAGES = ("world", "index", "sets", "encode", "pretrain", "finetune", "teacher", "set", "agent")
+
+
+def _place_of(stage: str) -> tuple[int, str]:
+    """Where a stage stands in a run, by its name, whatever the clock said when it was done."""
+    kind = stage.partition("-")[0]
+    return (_STAGES.index(kind) if kind in _STAGES else len(_STAGES)), stage
 
 
 def ledger(run: Path, show: int = 12) -> dict[str, Any] | None:

@@ -12,7 +12,8 @@ from roadstill.runs.files import (
     require_folder,
     require_own,
 )
-from roadstill.runs.locks import held, hold, holding, remove, scratch_folder, share, state_beside
+from roadstill.runs.leftovers import remove, state_beside
+from roadstill.runs.locks import held, hold, holding, scratch_folder, share
 from roadstill.runs.records import (
     Count,
     Digest,

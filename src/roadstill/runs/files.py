@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from roadstill.errors import UserError, of_system
-from roadstill.runs.locks import hold, real, remove, unfinished
+from roadstill.runs.leftovers import remove, unfinished
+from roadstill.runs.locks import hold, real
 
 
 @contextmanager

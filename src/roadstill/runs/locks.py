@@ -1,6 +1,6 @@
 """Outputs: each is written by one process at a time, and what a killed one left half-written is removed.
 
-While an output is written, ``.NAME.roadstill.lock`` lies beside it, never inside, so that no product holds a lock. The
+While an output is written, ``.NAME.roadstill-lock`` lies beside it, never inside, so that no product holds a lock. The
 lock itself is the operating system's (``flock``), which ends with the process that holds it, however that ends; a file
 that stays behind means nothing. Besides, there are ``.NAME.<digits>.part``, a product that is not complete, and, while
 one takes the place of another, ``.NAME.<digits>.old``. Whoever holds the output next removes them.
@@ -11,12 +11,10 @@ The library filelock, which torch brings along, lets its lock files lie for good
 import errno
 import os
 import platform
-import re
 import secrets
-import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import wraps
 from inspect import signature
@@ -24,6 +22,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from roadstill.errors import UserError, of_system, one_line
+from roadstill.runs.leftovers import LOCK, STATES, clear, remove, state_beside
 
 if sys.platform != "win32":
     import fcntl
@@ -33,34 +32,7 @@ T = TypeVar("T")
 
 _held: set[Path] = set()
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
-_LOCK = ".roadstill.lock"
-_LEFT = re.compile(r"\.(?P<name>.+)(?:\.(?:[0-9a-f]{8}|[0-9]{1,7})\.(?P<end>part|old)|\.roadstill\.lock)", re.DOTALL)
 _SCRATCH = "roadstill-"
-_STATES = ("pictures", "unfinished")
-
-
-def unfinished(path: Path, end: str = "part") -> Path:
-    """A sibling's name that no other process takes, on this machine or another one."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.{end}")
-
-
-def state_beside(path: Path, what: str) -> Path:
-    """The folder beside an output, ``pictures`` or ``unfinished``, from which an interrupted call resumes."""
-    assert what in _STATES
-    return path.with_name(f".{path.name}.{what}")
-
-
-def remove(path: Path) -> None:
-    """Removes a file, a link or a folder with all that is in it, if there is one.
-
-    A folder goes as a whole: a kill leaves none of which a part is gone.
-    """
-    if path.is_dir() and not path.is_symlink():
-        if not _LEFT.fullmatch(path.name):
-            path = path.rename(unfinished(path))
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def real(path: Path) -> Path:
@@ -109,13 +81,13 @@ def hold(path: Path, *, shared: bool = False, whole: bool = True) -> Iterator[No
         yield
         return
     new = [each for each in (path, *path.parents) if not each.exists()]
-    lock, failed, ours = _Lock(path), True, [path, *(state_beside(path, what) for what in _STATES)]
+    lock, failed, ours = _Lock(path), True, [path, *(state_beside(path, what) for what in STATES)]
     try:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             lock.take(shared=shared)
             if lock.alone:
-                _clear(ours, whole)
+                clear(ours, _is_locked if whole else None)
                 if shared:
                     lock.share()
         except OSError as error:
@@ -165,7 +137,7 @@ def scratch_folder() -> Iterator[Path]:
     Nobody else can open it.
     """
     above = Path(tempfile.gettempdir())
-    for left in {_of_lock(path) for path in above.glob(f".{_SCRATCH}*{_LOCK}")}:
+    for left in {_of_lock(path) for path in above.glob(f".{_SCRATCH}*{LOCK}")}:
         if real(left) in _held:  # of a call that this one is part of
             continue
         with suppress(UserError, OSError), hold(left, whole=False):  # else it is in use, or another user's
@@ -184,7 +156,7 @@ class _Lock:
 
     def __init__(self, path: Path) -> None:
         self.path, self.alone = path, False
-        self._file: Path | None = path.with_name(f".{path.name}{_LOCK}")
+        self._file: Path | None = path.with_name(f".{path.name}{LOCK}")
         self._descriptor: int | None = None
 
     def take(self, *, shared: bool = False) -> None:
@@ -269,33 +241,7 @@ def _is_at(path: Path, descriptor: int) -> bool:
 
 def _of_lock(file: Path) -> Path:
     """The output that a lock's file is of."""
-    return file.with_name(file.name[1 : -len(_LOCK)])
-
-
-def _clear(ours: Sequence[Path], whole: bool) -> None:
-    """Removes what killed processes left half-written beside outputs that are held and, if wanted, within the first."""
-    path, *_ = ours
-    with os.scandir(path.parent) as entries:
-        hidden = [entry.name for entry in entries if entry.name.startswith(".")]
-    for name in hidden:
-        found = _LEFT.fullmatch(name)
-        if found and found["end"] and (its := path.with_name(found["name"])) in ours:
-            _put_right(path.with_name(name), its, found["end"])
-    for at, folders, files in os.walk(path) if whole else ():
-        left = {name: found for name in (*folders, *files) if (found := _LEFT.fullmatch(name))}
-        others = {found["name"] for name, found in left.items() if not found["end"] and _is_locked(Path(at, name))}
-        for name, found in left.items():
-            if found["end"] and found["name"] not in others:
-                _put_right(Path(at, name), Path(at, found["name"]), found["end"])
-        folders[:] = [name for name in folders if name not in left and name not in others]
-
-
-def _put_right(left: Path, path: Path, end: str) -> None:
-    """Removes what was left half-written; an old product comes back if no new one has taken its place."""
-    if end == "old" and not os.path.lexists(path):
-        os.replace(left, path)
-    else:
-        remove(left)
+    return file.with_name(file.name[1 : -len(LOCK)])
 
 
 def _is_locked(file: Path) -> bool:
