@@ -168,7 +168,7 @@ def _refuse(constant: str) -> Any:
 
 
 def _depth_exceeds(value: Any, most: int) -> bool:
-    level = [value]
+    level = [value] if isinstance(value, (dict, list)) else []
     for _ in range(most):
         level = [part for each in level for part in (each.values() if isinstance(each, Mapping) else each)
                  if isinstance(part, (dict, list))]  # fmt: skip
