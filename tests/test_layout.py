@@ -20,6 +20,7 @@ ACROSS_MODULES = {
     "selection/test_everywhere.py",
     "selection/test_properties.py",
     "sources/test_hostile_folder.py",
+    "sources/csv/test_fuzz_table.py",
     "sources/navsim/test_fuzz_logs.py",
     "sources/navsim/test_golden_logs.py",
     "sources/pickles/test_attacks.py",

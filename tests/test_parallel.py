@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+import roadstill
 from roadstill.errors import UserError
-from roadstill.parallel import Workers
+from roadstill.parallel import Workers, spawning
 from roadstill.runs import hold, write_json
 
 
@@ -79,6 +80,48 @@ def test_workers_write_what_their_parent_holds(tmp_path):
     with hold(tmp_path / "out"), Workers(2, write_json) as workers:
         list(workers.each("__call__", [(tmp_path / "out", 1), (tmp_path / "out", 1)]))
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+BESIDE = """
+import os, sys
+sys.path.append(os.getcwd())  # as --trust does
+from roadstill.parallel import Workers
+
+class Finds:
+    def find(self, name):
+        __import__(name)
+
+if __name__ == "__main__":
+    with Workers(2, Finds()) as workers:
+        list(workers.each("find", [("inert_module",), ("inert_module",)]))
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 has no safe path for the processes it starts")
+def test_workers_take_no_file_of_the_working_folder_for_a_module_of_python(tmp_path):
+    here, marks = tmp_path / "here", tmp_path / "marks"
+    here.mkdir()
+    marks.mkdir()
+    (tmp_path / "program.py").write_text(BESIDE)
+    for name in ("pickle", "socket", "selectors", "multiprocessing", "signal", "warnings", "inert_module"):
+        (here / f"{name}.py").write_text(f"open({str(marks / name)!r}, 'w').close()\n")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+    source = str(Path(roadstill.__file__).parent.parent)
+    command = [sys.executable, tmp_path / "program.py"]
+    done = subprocess.run(command, cwd=here, env=environment | {"PYTHONPATH": source}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in marks.iterdir()] == ["inert_module"]  # which their import path ends with
+
+
+def test_the_environment_is_as_before_once_workers_run(monkeypatch):
+    for before in (None, "", "1"):
+        monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+        if before is not None:
+            monkeypatch.setenv("PYTHONSAFEPATH", before)
+        with spawning() as context:
+            assert os.environ["PYTHONSAFEPATH"] == "1"
+            assert context.get_start_method() == "spawn"
+        assert os.environ.get("PYTHONSAFEPATH") == before
 
 
 def until(holds, within_s=60):

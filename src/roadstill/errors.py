@@ -55,7 +55,16 @@ _WAYS_OUT = {
 
 
 class PartlyDone(Exception):
-    """The work is done and on disk, but part of the input could not be read; the message is what the verb prints."""
+    """The work is done and on disk, but part of the input could not be read; the message is what the verb prints.
+
+    Args:
+        message: what the verb prints.
+        first: the first part that could not be read, and why.
+    """
+
+    def __init__(self, message: str, first: str = "part of the input could not be read") -> None:
+        super().__init__(message)
+        self.first = first
 
 
 def one_line(text: str) -> str:

@@ -121,7 +121,7 @@ def has_hole(data: bytes) -> bool:
 
     libjpeg decodes them without an error. Zero bits are the code of the first symbol of a Huffman table. Only where
     that symbol ends a block, as in optimised tables of flat pictures, or where a scan holds mean values alone (those of
-    a black area), may many of them follow each other.
+    a black area), may many of them follow each other; there, a hole is not told from a picture.
     """
     if data[:3] != b"\xff\xd8\xff" or _HOLE not in data:
         return False
@@ -131,9 +131,8 @@ def has_hole(data: bytes) -> bool:
         if marker == _TABLES:
             first_symbols |= _first_symbols(body)
         elif marker == _SCAN and len(body) > 3:
-            first, last = body[-3], body[-2]  # coefficients that the scan holds
-            only_means &= last == 0
-            if _HOLE in scan and last > 0 and (first > 0 or any(first_symbols.values())):
+            only_means &= body[-2] == 0  # the last coefficient that the scan holds
+            if _HOLE in scan and body[-2] > 0 and any(first_symbols.get(table & 15) for table in body[2:-3:2]):
                 return True
     return only_means  # the zeros reach over the start of all other scans
 
@@ -156,7 +155,7 @@ def _first_symbols(tables: bytes) -> dict[int, int]:
     found, at = {}, 0
     while at + 17 < len(tables):
         if tables[at] >> 4 == 1:
-            found[tables[at]] = tables[at + 17]
+            found[tables[at] & 15] = tables[at + 17]
         at += 17 + sum(tables[at + 1 : at + 17])
     return found
 

@@ -1,5 +1,8 @@
 """The door: quick help, one clear line and exit code 2 for every user's mistake."""
 
+import errno
+import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -143,3 +146,87 @@ def test_params_prints_the_counts_of_the_thesis(capsys):
     text = capsys.readouterr().out
     assert '"total"' in text
     assert "3287840" in text
+
+
+# ---- what the system refuses, and outputs that nobody reads
+
+
+def refusing(error):
+    def report(run: Path) -> str:
+        """Fails.
+
+        Args:
+            run: anything.
+        """
+        raise error
+
+    return report
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "x"), "roadstill: No space left on device; free some space and run the same command"),
+        (OSError(errno.EROFS, "x", "a/b"), "roadstill: a/b: Read-only file system; name another folder"),
+        (MemoryError(), "roadstill: there is not enough memory; take smaller batches"),
+        (BrokenPipeError(errno.EPIPE, "x"), "roadstill: Broken pipe; see to it and run the same command again"),
+    ],
+    ids=repr,
+)
+def test_what_the_system_refuses_is_one_line(error, said, capsys, monkeypatch):
+    monkeypatch.setattr("roadstill.cli.verb_function", lambda verb: refusing(error))
+    assert one_line(["report", "anything"], capsys).startswith(said)
+
+
+def test_our_own_faults_keep_their_traceback(monkeypatch):
+    monkeypatch.setattr("roadstill.cli.verb_function", lambda verb: refusing(RuntimeError("ours")))
+    with pytest.raises(RuntimeError, match="ours"):
+        main(["report", "anything"])
+
+
+def shell(command: str) -> "subprocess.CompletedProcess[str]":
+    """Runs ``roadstill`` within a line of shell; the exit code is the command's."""
+    call = f"{shlex.quote(sys.executable)} -m roadstill"
+    line = f"set -o pipefail; {command.replace('roadstill', call)}"
+    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("words", ["--help", "report --help"])
+def test_nobody_has_to_read_to_the_end(words):
+    done = shell(f"roadstill {words} | true")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_nobody_has_to_read_what_a_verb_says(monkeypatch, capsys):
+    def report(run: Path) -> str:
+        """Says a lot.
+
+        Args:
+            run: anything.
+        """
+        return 100_000 * "x"
+
+    monkeypatch.setattr("roadstill.cli.verb_function", lambda verb: report)
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        assert main(["report", "anything"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_an_output_that_cannot_be_written_is_said():
+    done = shell("roadstill --version > /dev/full")
+    assert done.returncode == 2
+    assert done.stderr.startswith("roadstill: all is done, but the output cannot be written: No space left on device; ")
+    assert done.stderr.count("\n") == 1
+    assert shell("roadstill --version >&-").returncode == 0
+    done = shell("roadstill no-such-verb 2>&-")
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+def test_letters_that_an_output_lacks_are_spelt():
+    done = shell("PYTHONIOENCODING=ascii roadstill report --help")
+    assert done.returncode == 0
+    done = shell("PYTHONIOENCODING=ascii roadstill --version")
+    assert (done.returncode, done.stderr) == (0, "")

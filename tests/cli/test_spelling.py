@@ -5,7 +5,8 @@ import json
 import pytest
 
 from roadstill.cli import main, verb_function
-from roadstill.cli.spelling import completed
+from roadstill.cli.spelling import completed, loaded
+from roadstill.errors import UserError
 
 
 def said(verb: str, *words: str) -> list[str]:
@@ -88,8 +89,36 @@ def test_files_of_settings_that_are_older_than_their_groups_are_read(tmp_path):
     }
     assert json.loads(words[5]) == {"steps": 1, "labels": {"dropout": 0.2, "rows": [1, 0]}}
     tuning.write_text("{steps: 1, labels: {dropout: 0.2}}\n")
-    assert said("finetune", "in", "out", f"--tuning={tuning}")[2:] == [f"--tuning={tuning}"]
+    (word,) = said("finetune", "in", "out", f"--tuning={tuning}")[2:]
+    assert json.loads(word.removeprefix("--tuning=")) == {"steps": 1, "labels": {"dropout": 0.2}}
     assert said("finetune", "in", "out", "--config", "nowhere.yaml")[2:] == ["--config", "nowhere.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("seed: 3\nseed: 5\n", r"all\.yaml, line 2: 'seed' stands twice"),
+        ("tuning: {steps: 1, steps: 2}\n", r"all\.yaml, line 1: 'steps' stands twice"),
+        (
+            "a: &a [1]\nb: &b [*a, *a]\n" + "".join(f"c{n}: &c{n} [*b, *b]\n" for n in range(3)) + "d: &d [*d]\n",
+            "line 6",
+        ),
+        ("[1, 2]\n", "holds no settings"),
+        ("seed: [\n", "cannot be read as YAML"),
+        ("!!python/object/apply:os.system [ls]\n", "cannot be read as YAML"),
+    ],
+)
+def test_files_of_options_are_read_within_bounds(tmp_path, text, says):
+    (tmp_path / "all.yaml").write_text(text)
+    with pytest.raises(UserError, match=says):
+        said("finetune", "in", "out", "--config", str(tmp_path / "all.yaml"))
+
+
+def test_values_are_read_by_yaml_1_2():
+    assert [loaded(text) for text in ("no", "off", "010", "1e-3", "{a: 1}", "[1, 2]")] == [
+        "no", "off", 10, 0.001, {"a": 1}, [1, 2],
+    ]  # fmt: skip
+    assert [loaded(text) for text in ("{a,b}", "x:", '{"x": null}')] == ["{a,b}", "x:", {"x": None}]
 
 
 def test_a_configuration_as_json_is_read_without_its_groups_too():
@@ -123,3 +152,15 @@ def test_a_text_among_a_users_settings_stays_a_text(text, tmp_path, capsys):
     (tmp_path / "t.csv").write_text("image,time,speed\n")
     assert main(["index", str(tmp_path / "t.csv"), str(tmp_path / "out"), "--source_settings", settings]) == 2
     assert f"no column {text!r}" in capsys.readouterr().err
+
+
+def test_words_of_yaml_1_1_stay_what_was_typed(tmp_path, capsys):
+    config = tmp_path / "agent.yaml"
+    config.write_text("agent: {network: convnet, mixed_precision: no, steps: 2}\n")
+    assert main(["train", str(tmp_path / "none"), str(tmp_path / "out"), "--config", str(config)]) == 2
+    assert "none does not exist" in capsys.readouterr().err  # the options were all read
+
+
+def test_a_first_option_may_be_given_as_a_word():
+    assert said("doctor", "runs/demo", "--repair") == ["--run=runs/demo", "--repair", "true"]
+    assert said("doctor", "--json") == ["--json", "true"]

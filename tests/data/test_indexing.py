@@ -202,6 +202,45 @@ def test_the_thesis_counts_stand_beside_both_orders():
         beside_thesis(loose.funnel(), "navtrain-val")
 
 
+def test_an_unreadable_frame_is_part_of_the_input(data, tmp_path, capsys):
+    shutil.copytree(data / "navsim_logs", tmp_path / "navsim_logs")
+    call = ["index", str(tmp_path), str(tmp_path / "index")]
+    assert main(call) == 0
+    assert "have something wrong" not in capsys.readouterr().out
+    path = tmp_path / "navsim_logs" / "trainval" / f"{log_name(2)}.pkl"
+    frames = pickle.loads(path.read_bytes())
+    del frames[7]["ego_dynamic_state"]
+    path.write_bytes(pickle.dumps(frames, 4))
+    assert main(call) == 3
+    assert f"1 of {24 * DRIVES} frames or rows have something wrong" in capsys.readouterr().out
+    assert "frame 7: ego_dynamic_state: missing" in (tmp_path / "index" / "problems.txt").read_text()
+
+
+def test_an_empty_log_is_named(data, tmp_path, capsys):
+    shutil.copytree(data / "navsim_logs", tmp_path / "navsim_logs")
+    (tmp_path / "navsim_logs" / "trainval" / "empty.pkl").write_bytes(pickle.dumps([], 4))
+    assert main(["index", str(tmp_path), str(tmp_path / "index")]) == 3
+    assert "empty.pkl: it holds 0 frames (an empty list)" in (tmp_path / "index" / "problems.txt").read_text()
+    assert f"1 of {DRIVES + 1} logs cannot be read" in capsys.readouterr().out
+
+
+def test_every_picture_missing_is_said_with_the_first_path(data, tmp_path, capsys):
+    (tmp_path / "sensors" / "CAM_F0").mkdir(parents=True)
+    call = ["index", str(data), str(tmp_path / "index"), "--verify", "--sensors", str(tmp_path / "sensors")]
+    assert main(call) == 3
+    told = capsys.readouterr().out
+    assert "logs have no picture at all (not fetched?)" in told
+    assert f"pictures was found; the first: {tmp_path / 'sensors'}/2021.05." in told
+    assert "(100%) are missing or damaged" in told
+
+
+def test_sensors_of_another_split_are_offered(data, tmp_path, capsys):
+    shutil.copytree(data / "navsim_logs", tmp_path / "navsim_logs")
+    (tmp_path / "sensor_blobs" / "test" / log_name(0) / "CAM_F0").mkdir(parents=True)
+    assert main(["index", str(tmp_path), str(tmp_path / "index"), "--verify"]) == 2
+    assert f"with --sensors (there is {tmp_path / 'sensor_blobs' / 'test'})" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("text", ["", "1", "0/2", "3/2", "a/b", "1/2/3", "-1/2"])
 def test_shards_are_i_of_n(text):
     with pytest.raises(UserError, match="i/n"):

@@ -1,10 +1,13 @@
+import json
 import logging
+import shutil
 
 import numpy as np
 import pytest
 from made import frame_table
 from PIL import Image
 
+from roadstill.cli import main
 from roadstill.data.choosing import choose_frames
 from roadstill.data.picture_store import PictureConfig
 from roadstill.data.prepare import prepare
@@ -139,3 +142,88 @@ def test_prepare_opens_exactly_the_wanted_images(tmp_path):
     assert images.about["missing"] == 0
     assert sorted(images.column("image")) == sorted(wanted)
     assert images.counts() == {"not_brake": 3, "brake": 3}
+
+
+# ---- the parts of an index
+
+
+def split_index(folder, parts):
+    """An index of these parts and their accelerations, with its pictures below ``sensors``."""
+    counts, seed = {}, 0
+    for name, accel in parts.items():
+        rows = range(len(accel))
+        images = [f"{name}{row // 4}/{row}.png" for row in rows]
+        logs = [f"{name}{row // 4}" for row in rows]
+        frames = frame_table(accel, vx=5.0, logs=logs, images=images, timestamp_us=list(rows))
+        frames.save(folder / "index" / f"{name}.parquet")
+        counts[name] = len(accel)
+        for image in images:
+            (folder / "sensors" / image).parent.mkdir(parents=True, exist_ok=True)
+            picture(seed).save(folder / "sensors" / image)
+            seed += 1
+    about = {"data": str(folder), "sensors": str(folder / "sensors"), "frames": counts}
+    (folder / "index" / "index.json").write_text(json.dumps(about))
+    return folder / "index"
+
+
+def call(*words):
+    return main(["prepare", *map(str, words), "--size_px", "16"])
+
+
+WHOLE = {"train": [2.0, -2.0] * 8, "dev": [2.0, -2.0] * 4, "test": [2.0, -2.0] * 4}
+
+
+def test_missing_pictures_end_with_3_and_are_loud(tmp_path, capsys):
+    index = split_index(tmp_path, WHOLE)
+    assert call(index, tmp_path / "whole") == 0
+    assert "WARNING" not in capsys.readouterr().out
+    (tmp_path / "sensors" / "train0" / "1.png").unlink()
+    assert call(index, tmp_path / "hole") == 3
+    told, error = capsys.readouterr()
+    assert "train: 8 not_brake, 7 brake (1 pictures missing, see missing.txt)\n" in told
+    assert "WARNING" not in told
+    assert error.splitlines()[-1] == "roadstill: part of the input could not be read; the rest is on disk"
+    shutil.rmtree(tmp_path / "sensors" / "train1")
+    shutil.rmtree(tmp_path / "sensors" / "train2")
+    assert call(index, tmp_path / "loud") == 3
+    told = capsys.readouterr().out
+    assert "(9 pictures missing, see missing.txt) (2 logs have no picture at all: not fetched?)" in told
+    assert "WARNING: 9 of 32 wanted pictures (28%) are missing or damaged" in told
+
+
+def test_not_one_picture_names_the_first_path_and_leaves_nothing(tmp_path, capsys):
+    index = split_index(tmp_path, WHOLE)
+    (tmp_path / "sensors").rename(tmp_path / "moved")
+    (tmp_path / "sensors").mkdir()
+    (tmp_path / "sensors" / "x").touch()
+    assert call(index, tmp_path / "out") == 2
+    said = capsys.readouterr().err
+    assert f"none of the 32 pictures was found; the first: {tmp_path}/sensors/train0/0.png" in said
+    assert f"it lies in {tmp_path}/moved/: name that folder with --sensors" in said
+    assert not (tmp_path / "out").exists()
+    assert call(index, tmp_path / "out", "--sensors", tmp_path / "moved") == 0
+
+
+@pytest.mark.parametrize("part", ["train", "dev", "test"])
+@pytest.mark.parametrize(("accel", "lacking"), [([2.0] * 8, "brake"), ([-2.0] * 8, "not_brake")])
+def test_a_part_of_one_class_is_refused_before_a_picture_is_opened(tmp_path, part, accel, lacking, capsys):
+    index = split_index(tmp_path, WHOLE | {part: accel})
+    assert call(index, tmp_path / "out") == 2
+    said = capsys.readouterr().err
+    assert f"the part {part} has no frame of the class {lacking} (8 in all)" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_picture_of_two_parts_stays_in_the_later_one(tmp_path, capsys):
+    index = split_index(tmp_path, WHOLE)
+    sensors = tmp_path / "sensors"
+    shutil.copyfile(sensors / "test0" / "0.png", sensors / "train0" / "2.png")
+    shutil.copyfile(sensors / "test0" / "1.png", sensors / "dev0" / "2.png")  # of another class
+    assert call(index, tmp_path / "out") == 0
+    assert "train: 7 not_brake, 8 brake (1 equal pictures left out, see left_out.txt)" in capsys.readouterr().out
+    listed = {part: (tmp_path / "out" / part / "left_out.txt").read_text() for part in WHOLE}
+    assert listed == {
+        "train": "train0/2.png: the same picture as test0/0.png in test\n",
+        "dev": "dev0/2.png: the same picture as test0/1.png, which is brake\n",
+        "test": "test0/1.png: the same picture as dev0/2.png, which is not_brake\n",
+    }

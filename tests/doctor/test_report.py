@@ -14,6 +14,7 @@ import made_cifar
 import numpy as np
 import pytest
 import torch
+from moving_logs import write_logs
 from PIL import Image
 
 from roadstill.cli import VERBS, main
@@ -356,3 +357,28 @@ def test_pictures_that_lack_or_are_no_jpeg(tmp_path):
     facts = picture_facts(tmp_path, ["a.jpg", "b.png"])
     assert (facts["mode"], facts["format"]) == ("L", "PNG")
     assert "jpeg_quality_about" not in facts
+
+
+@pytest.mark.parametrize(
+    ("settings", "axes", "note"),
+    [
+        ({}, "in the vehicle's frame, by the poses", None),
+        ({"poses": False}, "in a frame that the poses do not show", None),
+        ({"axes": "map"}, "along the map's axes", "its velocities lie along the axes of the map"),
+        ({"axes": "left"}, "in a frame that the poses do not show", "NOTE: 100.0% of the speed is sideways"),
+        ({"sign": -1.0}, "in the vehicle's frame, by the poses", "so they have the other sign"),
+    ],
+)
+def test_the_motion_of_a_log_is_told(tmp_path, settings, axes, note):
+    write_logs(tmp_path, [70], **settings)
+    log = examine(tmp_path)["log"]
+    assert log["velocities"] == axes
+    assert ("NOTE" in log["motion"] or "axes of the map" in log["motion"]) == (note is not None)
+    assert (note or "0.0% of the speed is sideways (median of 40 frames above 2 m/s)") in log["motion"]
+
+
+def test_pictures_without_logs_are_recognised(tmp_path, capsys):
+    (tmp_path / "sensor_blobs" / "test" / "log1" / "CAM_F0").mkdir(parents=True)
+    facts = json.loads(told(capsys, "--data", tmp_path, "--json"))["data"]["--data"]
+    assert (facts["splits"], facts["sensors"]) == ([], str(tmp_path / "sensor_blobs" / "test"))
+    assert facts["note"] == "pictures without logs, which are an archive of their own"

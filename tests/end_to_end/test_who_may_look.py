@@ -152,7 +152,7 @@ def test_a_method_without_chance_counts_as_one_set(honest):
         ({"others": {"soft": {"label": "soft"}}}, "holds fields of an agent"),
         ({"others": {"So/ft": {}}}, "becomes a folder's name"),
         ({"others": {"none": {"network": "nothing"}}}, "is unknown"),
-        ({"looks": 0}, "looks is 0"),
+        ({"looks": 0}, "looks is 0; it must be at least 1"),
         ({"protocol": "other"}, "protocol"),
     ],
 )

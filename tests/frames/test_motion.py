@@ -125,6 +125,14 @@ def test_a_shift_in_time_is_noticed(shift_s, when, step_s):
     assert f"accelerations fit the change of speed {when} best" in " ".join(motion.doubts())
 
 
+def test_a_shift_is_noticed_where_speed_changes_slowly():
+    """Of a period of 50 s, a shift of half a second turns over a label in fifty."""
+    time_s = np.arange(2000) / 20
+    speed, accel = 10 + 6 * np.sin(time_s / 8), 0.75 * np.cos((time_s + 0.5) / 8)
+    (line,) = Motion.of(frames(accel, speed, step_s=0.05)).doubts()
+    assert "accelerations fit the change of speed 0.5 s later best (correlation 1.000, 0.998 as they are)" in line
+
+
 @pytest.mark.parametrize("noise", [0.0, 0.3, 1.0])
 def test_noise_is_no_shift(noise):
     accel, speed = wave()

@@ -73,7 +73,7 @@ def test_hostile_files_are_refused_by_the_name_that_they_call(tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     bad, named = HOSTILE[name]
     path = write(tmp_path / "bad.pkl", content_of(network()) | {where: bad})
-    with pytest.raises(UserError, match=f"bad.pkl: it names '{named}', which is not plain data") as caught:
+    with pytest.raises(UserError, match=f"bad.pkl: it names '{named}', which is not") as caught:
         load_denoiser(path)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "marker").exists()
@@ -84,7 +84,7 @@ def test_a_hostile_tensor_is_refused(tmp_path, monkeypatch):
     inner = pickle.dumps(Calls(os.system, "touch marker"))
     bad = Calls(torch.storage._load_from_bytes, inner)
     path = write(tmp_path / "bad.pkl", content_of(network()) | {"loss_fn": bad})
-    with pytest.raises(UserError, match="a tensor that cannot be read"):
+    with pytest.raises(UserError, match=r"it names 'posix\.system', which is not"):
         load_denoiser(path)
     assert not (tmp_path / "marker").exists()
 

@@ -23,6 +23,7 @@ from roadstill.generator.checkpoints import export_base, load_denoiser
 from roadstill.generator.config import Ema, FinetuneConfig, Labels, Minimax, Term
 from roadstill.generator.finetune import finetune
 from roadstill.learning.loops import balanced_rows, rate_at, rows_of_step
+from roadstill.names import Trust, allowing
 from roadstill.networks.dit import DiT
 from roadstill.networks.interchange import to_diffusers
 from roadstill.networks.kinds import NetworkConfig
@@ -634,8 +635,8 @@ def test_damaged_weights_of_others_are_one_clear_line(original, tmp_path):
         ("unexpected.pt", r"blocks\.0\.spare"),
         ("shape.pt", r"blocks\.0\.attn\.proj\.bias"),
         ("nothing.pt", "no named tensors"),
-        ("code.pt", "cannot be read as weights"),
-        ("cut.pt", "cannot be read as weights"),
+        ("code.pt", r"it names 'pathlib\.PosixPath'.*save the state dict alone"),
+        ("cut.pt", "damaged or truncated"),
         ("none.pt", "does not exist"),
     ):
         with pytest.raises(UserError, match=message) as caught:
@@ -668,3 +669,39 @@ def test_the_criteria_may_compare_what_the_text_says(latents, base, tmp_path):
         files.append(read_metrics(out / "metrics.jsonl")[-1])
     assert files[0]["representativeness"] != files[1]["representativeness"]
     assert all(0 < each["representativeness"] < 1 for each in files)
+
+
+def test_a_strangers_checkpoint_fetches_and_imports_nothing(latents, base, tmp_path, monkeypatch):
+    import huggingface_hub
+
+    asked = []
+
+    def snapshot_download(name, revision=None, local_files_only=False, **_):
+        asked.append(local_files_only)
+        raise OSError("offline")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    out = finetune(latents, base=base, out=tmp_path / "run", config=FinetuneConfig(steps=1, batch_size=4), seed=0)
+    path = out / "config.json"
+    record = json.loads(path.read_text())
+    record["settings"] |= {"schedule": "no_such_module.thing", "criteria": {"no_such_module.thing": 1}}
+    path.write_text(json.dumps(record))
+    with allowing(Trust()):
+        load_denoiser(out)  # what it was made with is told, not made again
+        path.write_text(json.dumps(record | {"base": record["base"] | {"path": "hub:someone/model"}}))
+        with pytest.raises(
+            UserError, match=r"config\.json: base 'someone/model' is not one .* would be fetched from the"
+        ):
+            load_denoiser(out)
+        assert asked == [True]
+    with pytest.raises(UserError, match=r"someone/model does not exist here, and could not be fetched"):
+        load_denoiser(out)
+    assert asked[-1] is False
+
+
+@pytest.mark.parametrize("name", ["wandb", "all", "tensorboard"])
+def test_only_a_local_tracker_needs_no_trust(latents, base, tmp_path, name):
+    config = FinetuneConfig(steps=1, batch_size=4, trackers=(name,))
+    says = f"tracker '{name}' is not one of roadstill's own" if name != "tensorboard" else "is not installed"
+    with allowing(Trust()), pytest.raises(UserError, match=says):
+        finetune(latents, base=base, out=tmp_path / "run", config=config, seed=0)

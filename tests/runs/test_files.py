@@ -1,3 +1,4 @@
+import errno
 import os
 import resource
 
@@ -10,6 +11,7 @@ from roadstill.runs import (
     folder_name,
     renewed_parts,
     require_folder,
+    write_json,
 )
 
 
@@ -241,3 +243,26 @@ def test_any_other_name_is_refused_in_one_printable_line(name):
         folder_name(name, "arm")
     assert str(refused.value).isprintable()
     assert len(str(refused.value)) < 250
+
+
+def full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_write_that_the_system_refuses_names_its_file(tmp_path):
+    path = tmp_path / "new" / "file"
+    refused = pytest.raises(UserError, match=rf"^{path} cannot be written: No space left on device; free")
+    with refused, atomic_path(path):
+        full()
+    denied = pytest.raises(UserError, match=rf"^{path} cannot be written: Permission denied; name another folder")
+    with denied, atomic_path(path) as temporary:
+        raise PermissionError(errno.EACCES, "x", str(temporary / "part"))
+    with pytest.raises(FileNotFoundError, match="another"), atomic_path(path):  # what is read says its own name
+        (tmp_path / "another").read_bytes()
+    with pytest.raises(UserError, match="File name too long; take a shorter name"):
+        write_json(tmp_path / ("n" * 300), {})
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError, match="file"):  # the door names what is in the way
+        write_json(tmp_path / "file" / "below", {})
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "new"]
+    assert list((tmp_path / "new").iterdir()) == []

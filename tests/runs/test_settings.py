@@ -74,11 +74,9 @@ def test_settings_are_read_with_and_without_their_group():
         regrouped(Grouped, {"ema_decay": 0.5, "ema": {"decay": 0.6}})
 
 
-def test_null_groups_are_left_out_and_yaml_s_booleans_are_texts_where_texts_are_wanted():
+def test_null_groups_are_left_out():
     assert regrouped(Grouped, {"ema": None, "steps": 1}) == {"steps": 1}
     assert regrouped(Grouped, {"ema": None, "ema_decay": 0.5}) == {"ema": {"decay": 0.5}}
-    for off in ({"ema": False}, {"ema": {"mode": False}}):
-        assert regrouped(Grouped, off) == {"ema": {"mode": "off"}}
     with pytest.raises(UserError, match=r"^ema is 3; it holds settings by name: mode, decay, late$"):
         regrouped(Flattened, {"ema": 3})
 

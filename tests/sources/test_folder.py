@@ -2,10 +2,15 @@
 
 import json
 import os
+import tempfile
 from collections import Counter
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from roadstill.cli import main
@@ -239,6 +244,67 @@ def test_names_that_are_no_plain_names(tmp_path, name):
         read_classes(tmp_path)
     assert "\n" not in str(refusal.value)
     assert str(refusal.value).isprintable()
+
+
+def test_hidden_folders_are_skipped_at_every_depth_and_counted(tmp_path, capsys):
+    root = recording(tmp_path / "data", drives=20, frames=1)
+    for below in (".ipynb_checkpoints", "__MACOSX", "brake/.ipynb_checkpoints", "brake/__MACOSX/brake", "go/b/.thumbs",
+                  "go/@eaDir/x.jpg", "brake/$RECYCLE.BIN"):  # fmt: skip
+        draw(root, f"{below}/d1_1-checkpoint.png")
+    draw(root, "brake/sub/deep/x.png")
+    found = read_classes(root)
+    assert found.class_names == ("brake", "go")
+    assert len(found.images) == 41
+    assert not any("checkpoint" in image for image in found.images)
+    assert found.ignored == {"hidden folders, or such as __MACOSX,": 7}
+    assert main(["prepare", str(root), str(tmp_path / "out"), "--size_px", "8"]) == 0
+    assert "7 hidden folders, or such as __MACOSX, were left out" in capsys.readouterr().out
+
+
+def test_a_link_to_itself_costs_itself_alone(tmp_path, capsys):
+    root = recording(tmp_path / "data", drives=20, frames=1)
+    for name, target in (("loop.png", "loop.png"), ("gone.png", "nowhere.png")):
+        (root / "brake" / name).symlink_to(target)
+    assert main(["prepare", str(root), str(tmp_path / "out"), "--size_px", "8"]) == 3
+    told = capsys.readouterr().out
+    assert "pictures missing, see missing.txt" in told
+    listed = "".join(path.read_text() for path in (tmp_path / "out").glob("*/missing.txt"))
+    assert "brake/loop.png: Too many levels of symbolic links" in listed
+    assert "brake/gone.png: a link that leads nowhere" in listed
+    assert listed.count("\n") == 2
+
+
+def test_a_folder_of_one_class_is_told(tmp_path):
+    made = prepare_folder(recording(tmp_path / "data", classes=("go",), drives=20), tmp_path / "out", config=SMALL)
+    assert made.notes[0] == "there is one class alone, so nothing can be learnt or measured"
+
+
+@pytest.mark.parametrize(("name", "kind"), [("x.pt", "PyTorch"), ("x.NPY", "NumPy"), ("x.h5", "HDF5")])
+def test_tensor_files_are_named(tmp_path, name, kind, capsys):
+    (tmp_path / name).write_bytes(b"x")
+    says = f"{tmp_path / name} is a {kind} file of tensors, which is not read; save each picture as PNG"
+    with pytest.raises(UserError, match=says):
+        import_folder(tmp_path / name, tmp_path / "out", SMALL)
+    assert says in refused(["prepare", tmp_path / name, tmp_path / "out"], capsys)
+    draw(tmp_path / "data", "a/0.png")
+    (tmp_path / "data" / "b").mkdir()
+    (tmp_path / "data" / "b" / name).write_bytes(b"x")
+    line = refused(["prepare", tmp_path / "data", tmp_path / "out"], capsys)
+    assert f"but {kind} files, which are not read; save each picture as PNG" in line
+
+
+@given(st.lists(st.text(min_size=1, max_size=60), min_size=1, max_size=4, unique=True))
+@settings(max_examples=60, deadline=None)
+def test_names_of_any_kind_are_classes_or_one_line(names):
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names:
+            try:
+                (Path(folder) / name).mkdir()
+                picture(0).save(Path(folder) / name / "0.png")
+            except (OSError, ValueError):  # the file system has no such name
+                continue
+        with suppress(UserError):
+            assert all(name.isprintable() for name in read_classes(Path(folder)).class_names)
 
 
 def test_groups():

@@ -21,10 +21,10 @@ class AgentConfig:
     """How an agent is trained; except for the network, the defaults are the thesis' for a distilled set.
 
     Attributes:
-        network: "efficientnet-lite0" (ImageNet weights from a package), "resnet18" (the thesis' agent; give its
-            weights), "convnet" (small, from scratch); from the literature and from scratch: "convnet-3" to "convnet-6",
-            "resnet-ap10", "resnet18-instance"; "timm:<name>", "transformers:<folder or hub name>", or the dotted path
-            of your own function ``(size_px) -> nn.Module``.
+        network: "efficientnet-lite0" to "efficientnet-lite2" (ImageNet weights from packages), "resnet18" (the
+            thesis' agent; give its weights), "convnet" (small, from scratch); from the literature and from scratch:
+            "convnet-3" to "convnet-6", "resnet-ap10", "resnet18-instance"; "timm:<name>", "transformers:<folder or hub
+            name>", or the dotted path of your own function ``(size_px) -> nn.Module``.
         weights: initial weights; the network's own if not given.
         image_px: side to which pictures are resized for the network; as stored if not given.
         steps: optimiser steps, the same for every arm.

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from roadstill.agents.backbones import find_network, own_network
 from roadstill.agents.convnet import convnet
-from roadstill.agents.lite0 import efficientnet_lite0
+from roadstill.agents.lite0 import efficientnet_lite, require_lite
 from roadstill.agents.literature import FROM_SCRATCH
 from roadstill.agents.resnet import resnet18
 from roadstill.agents.staged import StagedNetwork
@@ -16,7 +17,9 @@ from roadstill.agents.transformers_models import transformers_backbone
 from roadstill.errors import UserError
 
 NETWORKS: dict[str, Callable[..., StagedNetwork]] = {
-    "efficientnet-lite0": efficientnet_lite0,
+    "efficientnet-lite0": partial(efficientnet_lite, 0),
+    "efficientnet-lite1": partial(efficientnet_lite, 1),
+    "efficientnet-lite2": partial(efficientnet_lite, 2),
     "resnet18": resnet18,
     "convnet": convnet,
 }
@@ -52,6 +55,16 @@ def require_code(name: str) -> None:
     """
     if _is_dotted(name):
         find_network(name)
+
+
+def require_network(name: str) -> None:
+    """Looks for the packages that a network needs, before any work.
+
+    Raises:
+        UserError: one is not installed.
+    """
+    if found := re.fullmatch(r"efficientnet-lite(\d)", name):
+        require_lite(int(found[1]))
 
 
 def make_network(

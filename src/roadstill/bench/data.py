@@ -20,14 +20,16 @@ from roadstill.frames.filters import FrameFilter, SceneFilter
 from roadstill.frames.splits import Cut, write_index
 from roadstill.frames.store import FrameStore
 from roadstill.sources.navsim.logs import frames_of
-from roadstill.sources.pickles.unpickle import parse
+from roadstill.sources.pickles.arrays import LogMachine
+from roadstill.sources.pickles.unpickle import MAX_STEPS, parse, read_pickle
+from roadstill.world.logs import write_world
 
 FRAMES_PER_LOG, BOXES = 600, 70  # as in a real log
 SIZES = (62_500, 250_000, 1_000_000)
 
 
 def bench_index(*, frames: int = SIZES[-1], rounds: int = 3) -> str:
-    """The cost of a log, against Python's own unpickler; then cost and memory over the size.
+    """The cost of logs, against Python's own unpickler; then cost and memory over the size.
 
     Frames of the large runs come from one log in memory under new names, so that they measure what follows after
     unpickling: checks, columns, the store, filters and the split.
@@ -38,7 +40,8 @@ def bench_index(*, frames: int = SIZES[-1], rounds: int = 3) -> str:
     found, _ = frames_of(name, entries)
     with TemporaryDirectory() as folder:
         works = {
-            "our unpickler": lambda: parse(data),
+            "read safely": lambda: parse(data),
+            "the same, if it is irregular": lambda: LogMachine(data).run(MAX_STEPS),
             "checks and columns": lambda: frames_of(name, entries),
             "filters and split": lambda: _cut([found] * 4, Path(folder)),
             "pickle.load (runs whatever it holds)": lambda: pickle.loads(data),
@@ -46,6 +49,7 @@ def bench_index(*, frames: int = SIZES[-1], rounds: int = 3) -> str:
         seconds = in_turns(works, rounds=rounds)
     rows = [Row(each, seconds[each], len(entries) * (4 if "split" in each else 1)) for each in works]
     lines = [table(f"a log of {len(entries)} frames with {BOXES} boxes, {len(data):,} bytes", rows, unit="frames")]
+    lines.append(_made_logs(rounds))
     lines.append(f"{'frames':>12} {'seconds':>9} {'frames/s':>10} {'peak memory, GiB':>17}")
     points = []
     for size in [each for each in SIZES if each <= frames]:
@@ -56,6 +60,21 @@ def bench_index(*, frames: int = SIZES[-1], rounds: int = 3) -> str:
         slope = np.polyfit([x for x, _ in points], [y for _, y in points], 1)[0]
         lines.append(f"log-log slope of cost over frames: {slope:.2f}")
     return "\n".join(lines)
+
+
+def _made_logs(rounds: int) -> str:
+    """The table of reading files that the built-in world wrote."""
+    with TemporaryDirectory() as folder:
+        write_world(Path(folder) / "world", drives=2, seed=0)
+        paths = sorted(Path(folder).rglob("*.pkl"))
+        frames, size = sum(len(read_pickle(path)) for path in paths), sum(path.stat().st_size for path in paths)
+        works: dict[str, Callable[[], object]] = {
+            "read safely": lambda: [read_pickle(path) for path in paths],
+            "pickle.load (runs whatever it holds)": lambda: [pickle.loads(path.read_bytes()) for path in paths],
+        }
+        seconds = in_turns(works, rounds=rounds)
+    title = f"{len(paths)} logs of the built-in world, {frames} frames, {size:,} bytes"
+    return table_of(title, seconds, frames, unit="frames")
 
 
 def _large(entries: list[dict[str, Any]], size: int) -> tuple[float, float]:

@@ -54,7 +54,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "compare": ("judge", "Compares small sets with a baseline over paired seeds, and states the verdict in words."),
     "doctor": (
         "doctor",
-        "Shows what is installed, which weights and data were found, and what each verb still needs.",
+        "Shows what is installed and what each verb still needs; or checks a run folder, and repairs it.",
     ),
 }
 
@@ -98,7 +98,7 @@ def _run(given: list[str]) -> int:
         message = _call(verb, rest)
     except PartlyDone as done:
         _say(str(done))
-        return _fail("part of the input could not be read; the rest is on disk", code=3)
+        return _fail(f"{done.first}; the rest is on disk", code=3)
     if message:
         _say(message)
     return 0

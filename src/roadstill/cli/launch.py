@@ -12,8 +12,8 @@ from roadstill.errors import UserError
 FLAG = "--processes"
 HELP = "Number of processes on this machine that share the work; under torchrun it says so instead."
 VERBS = ("pretrain", "finetune", "generate")
-_ERROR_FILE, _SAFE_PATH = "TORCHELASTIC_ERROR_FILE", "PYTHONSAFEPATH"
-_OTHERS_WAIT_S = 3.0
+_ERROR_FILE = "TORCHELASTIC_ERROR_FILE"
+_OTHERS_WAIT_S = 20.0
 
 
 def processes(arguments: Sequence[str]) -> tuple[list[str], int | None]:
@@ -52,8 +52,9 @@ def run_in_processes(verb: str, arguments: Sequence[str], count: int) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+    from roadstill.parallel import spawning
+
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # what it says, we say in one line
-    os.environ[_SAFE_PATH] = "1"  # as `roadstill.parallel.spawning`
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
     config = LaunchConfig(
         min_nodes=1,
@@ -65,7 +66,8 @@ def run_in_processes(verb: str, arguments: Sequence[str], count: int) -> int:
         max_restarts=0,
     )
     try:
-        elastic_launch(config, sys.executable)("-m", "roadstill", verb, *arguments)
+        with spawning():
+            elastic_launch(config, sys.executable)("-m", "roadstill", verb, *arguments)
     except SignalException:  # Ctrl-C, too
         raise KeyboardInterrupt from None
     except ChildFailedError as failed:

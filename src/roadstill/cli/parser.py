@@ -10,10 +10,10 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
-from jsonargparse import ArgumentParser, DefaultHelpFormatter, auto_cli, set_parsing_settings
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, auto_cli, set_loader, set_parsing_settings
 
 from roadstill.cli import launch, trust
-from roadstill.cli.spelling import hint_at
+from roadstill.cli.spelling import hint_at, loaded
 from roadstill.errors import UserError
 from roadstill.names import refused_class, restrict_parser
 
@@ -33,6 +33,7 @@ def call(function: Callable[..., Any], arguments: Sequence[str], *, prog: str) -
         UserError: an unknown option, a missing argument or a wrong value, in one line.
     """
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    set_loader("yaml", loaded, exceptions=(UserError,))
     restrict_parser(*get_type_hints(function).values())
     try:
         return auto_cli(
@@ -72,9 +73,6 @@ class OneLineParser(ArgumentParser):
 
     def _plainly(self, line: str) -> str:
         """The parser's message in words that name no type of Python; one of another form as it is."""
-        if said := refused_class(line, {}):
-            keys = re.findall(r'Parser key "([^"]+)"', line)
-            return f"--{keys[0]}: {said}" if keys else said
         if found := re.match(r"unrecognized arguments: (.*)", line):
             words = found[1].split()
             option = next((word for word in words if word.startswith("-")), None)
@@ -85,7 +83,7 @@ class OneLineParser(ArgumentParser):
             return f"there is no file {found[1]}"
         if keys := list(dict.fromkeys(re.findall(r'Parser key "([^"]+)"', line))):
             return self._wrong_value(keys, line)
-        return line
+        return refused_class(line, {}) or line
 
     def _no_option(self, given: str, also: Iterable[str] = ()) -> str:
         known = [
@@ -101,9 +99,12 @@ class OneLineParser(ArgumentParser):
         """The line for a wrong value; ``keys`` are the option and, for a value within a class, where there."""
         action = next((action for action in self._actions if action.dest == keys[0]), None)
         name = ("--" if action is None or action.option_strings else "") + ".".join(keys)
-        if action is not None and (found := re.search(r"Unable to load config '(.+?)'", line)):
+        found = re.search(r"(?:Unable to load config|Importing) '(.+?)'", line)
+        if found and getattr(action, "basetype", None) is not None:
             names = getattr(getattr(action, "basetype", None), "NAMED", {})
             return f"{name} is {found[1]}; it must be {_either([*names, 'a YAML or JSON file'])}"
+        if said := refused_class(line, {}):
+            return f"{name}: {said}"
         hint = None if action is None else hint_of(action)
         if hint in _NOUNS and (found := re.search(r"NestedArg\(key='(.+?)'", line)):
             return self._no_option(f"{name}.{found[1]}", [name])

@@ -8,10 +8,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
-import yaml
-
 from roadstill.errors import UserError
-from roadstill.runs import grouped_name, regrouped
+from roadstill.runs import grouped_name, parse_yaml, read_yaml, regrouped
 
 _BOTH_SPELLINGS = ("config", "print_config")  # the parser's own options
 
@@ -85,24 +83,32 @@ def _in_group(name: str, value: str, hints: Mapping[str, Any]) -> str:
 
 
 def _grouped_text(given: str, hint: Any) -> str:
-    """A file of options, or a configuration as a file or as JSON; as JSON if settings in it stand without their group.
+    """A file of options, or a configuration as a file or as JSON: as JSON, all settings in their groups.
+
+    The parser opens no file by itself: it would take ``agent.yaml`` for the name of a class first, and knows no bounds.
 
     Args:
         given: path, or JSON.
         hint: dataclass of the configuration; of a file of options the types of all of them.
+
+    Raises:
+        UserError: a file that cannot be read, or holds no settings.
     """
-    path = Path(given)
-    try:
-        found = yaml.safe_load(given if given.startswith("{") else path.read_text(encoding="utf-8"))
-        if not isinstance(hint, Mapping):
-            read: Any = regrouped(hint, found)
-        else:
-            read = {name: _part(part, hints_class(hint.get(name)), path.parent) for name, part in found.items()}
-    except UserError:
-        raise
-    except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError):
+    path = None if given.startswith("{") else Path(given)
+    if path is not None and not path.is_file():
         return given  # the parser says what is wrong
-    return given if read == found else json.dumps(read)
+    try:
+        found = parse_yaml(given, "option") if path is None else read_yaml(path)
+    except UserError:
+        if path is None:
+            return given
+        raise
+    if not isinstance(found, dict):
+        raise UserError(f"{path} holds no settings by name; see --help for those that there are")
+    if not isinstance(hint, Mapping):
+        return json.dumps(regrouped(hint, found))
+    folder = path.parent if path else Path()
+    return json.dumps({name: _part(part, hints_class(hint.get(name)), folder) for name, part in found.items()})
 
 
 def _part(part: Any, kind: type | None, folder: Path) -> Any:
@@ -110,9 +116,19 @@ def _part(part: Any, kind: type | None, folder: Path) -> Any:
     if kind is None:
         return part
     if isinstance(part, str) and (folder / part).is_file():
-        inner = yaml.safe_load((folder / part).read_text(encoding="utf-8"))
-        return part if inner == (read := regrouped(kind, inner)) else read
+        part = read_yaml(folder / part)
     return regrouped(kind, part) if isinstance(part, dict) else part
+
+
+def loaded(text: str) -> Any:
+    """The value of an option's text by YAML 1.2, within bounds; what only looks like a mapping stays text.
+
+    Raises:
+        UserError: as `parse_yaml`.
+    """
+    value = parse_yaml(text, "option")
+    is_text = isinstance(value, dict) and all(part is None for part in value.values()) and "null" not in text
+    return text if is_text and value else value
 
 
 def hints_class(hint: Any) -> type | None:

@@ -123,7 +123,8 @@ def prepare_folder(
         found = {"": read_classes(root)}
     names = next(iter(found.values())).class_names
     groups = {name: _groups(part, group) for name, part in found.items()}
-    notes = [*_ignored(found), *_leaks(groups, group)]
+    alone = ["there is one class alone, so nothing can be learnt or measured"] if len(names) == 1 else []
+    notes = [*alone, *_ignored(found), *_leaks(groups, group)]
     parts: dict[str, _Part] = {}
     for name, part in found.items():
         if part.class_names != names:

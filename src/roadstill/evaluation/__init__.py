@@ -9,9 +9,9 @@ from roadstill.evaluation.ranking import augmentation_robust_score, label_robust
 from roadstill.evaluation.records import RECORDS, enter, read_book, seal
 from roadstill.evaluation.run_files import arm_name, check_runs, list_runs, open_run, open_runs
 from roadstill.evaluation.runs import FILES as RUN_FILES
-from roadstill.evaluation.runs import Run, by_arm, number_sets, run_of
+from roadstill.evaluation.runs import Run, by_arm, number_sets, refined_caveat, run_of
 from roadstill.evaluation.selftest import prove
-from roadstill.evaluation.sets import compare_sets
+from roadstill.evaluation.sets import compare_networks, compare_sets, refiner_of
 from roadstill.evaluation.summary import ArmSummary, Budget
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "by_arm",
     "check_runs",
     "compare",
+    "compare_networks",
     "compare_sets",
     "enter",
     "evaluate",
@@ -44,6 +45,8 @@ __all__ = [
     "prove",
     "read_book",
     "read_ledger",
+    "refined_caveat",
+    "refiner_of",
     "run_of",
     "score",
     "seal",

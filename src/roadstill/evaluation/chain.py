@@ -4,14 +4,15 @@ A line that was changed, removed, added by other means or moved is named when th
 show only where another chain holds their seal, as a run folder's book of records does for its ledger.
 """
 
+import errno
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from roadstill.errors import UserError
+from roadstill.errors import UserError, of_system
 from roadstill.runs import digest_of, parse_json, plain
 from roadstill.runs.records import read_text
 
@@ -38,37 +39,38 @@ class Chain:
     unchained: int = 0
 
 
-def append(path: Path, rows: Sequence[dict[str, Any]]) -> list[str]:
+def append(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Adds lines in one write; what a killed process left of a line is cut off first.
 
     Args:
         path: file, made if it is not there.
         rows: plain records without the names ``before`` and ``digest``.
 
-    Returns:
-        The digest of each line.
+    Raises:
+        UserError: the system refuses the write; nothing of it stays.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b", buffering=0) as file:
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX)  # goes with the file, also where the process is killed
-        before, start = _end(file)
-        digests, lines = [], []
-        for row in rows:
-            linked = {**plain(row), "before": before}
-            before = digest_of(linked)
-            digests.append(before)
-            lines.append(json.dumps({**linked, "digest": before}) + "\n")
-        data = "".join(lines).encode()
-        try:
-            written = file.write(data)
-            if written != len(data):
-                raise OSError(f"only {written} of {len(data)} bytes were written")
-            os.fsync(file.fileno())
-        except OSError:  # a full disk
-            file.truncate(start)
-            raise
-    return digests
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+b", buffering=0) as file:
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX)  # goes with the file, also where the process is killed
+            before, start = _end(file)
+            lines = [json.dumps(row) + "\n" for row in _linked(rows, before)]
+            try:
+                if file.write(data := "".join(lines).encode()) < len(data):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            except OSError:
+                file.truncate(start)
+                raise
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {of_system(error)}") from error
+
+
+def _linked(rows: Sequence[dict[str, Any]], before: str) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        linked = {**plain(row), "before": before}
+        before = digest_of(linked)
+        yield {**linked, "digest": before}
 
 
 def read(path: Path) -> Chain:

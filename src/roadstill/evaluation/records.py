@@ -74,7 +74,7 @@ def read_book(book: Path) -> Book:
         UserError: as `chain.read`.
     """
     found = chain.read(book)
-    broken, contents, seals = list(found.faults), dict[str, str](), dict[str, str]()
+    broken, contents, seals = list(found.faults), dict[str, str](), dict[str, set[str]]()
     for number, row in enumerate(found.rows, 1):
         try:
             line = typed(row, _Line, f"{book}, record {number}", "put the file back as it was")
@@ -84,10 +84,12 @@ def read_book(book: Path) -> Book:
         if line.content is not None:
             contents[line.path] = line.content
         elif line.last is not None:
-            seals[line.path] = line.last
-    for name, last in seals.items():
-        if last not in {row.get("digest") for row in chain.read(book.parent / name).rows}:
-            broken.append(f"{book.parent / name}: lines at its end were removed")
+            seals.setdefault(line.path, set()).add(line.last)
+    for name, lasts in seals.items():
+        ledger = chain.read(book.parent / name)
+        broken += ledger.faults
+        if not lasts <= {row.get("digest") for row in ledger.rows}:
+            broken.append(f"{book.parent / name}: lines that were at its end are gone")
     there = {name: (book.parent / name).is_file() for name in contents}
     changed = [name for name, content in contents.items() if there[name] and digest_file(book.parent / name) != content]
     return Book(book, broken, changed, [name for name in contents if not there[name]], frozenset(contents))

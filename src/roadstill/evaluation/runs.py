@@ -147,6 +147,23 @@ def by_arm(runs: Sequence[Run]) -> dict[str, list[Run]]:
     return {arm: number_sets(its) for arm, its in arms.items()}
 
 
+def refined_caveat(arm: str, refiner: str, network: str) -> str:
+    """What has to be said of a refined set: it serves the network that it was refined with.
+
+    Args:
+        arm: name of the arm.
+        refiner: network that refinement pulled on.
+        network: network of the agents that judge the set.
+    """
+    if refiner != network:
+        return f"{arm} was refined with {refiner}; {network}, which judges it here, took no part"
+    return (
+        f"{arm} was refined with {refiner}, the network that judges it here: refined sets serve the network that they "
+        "were refined with, and these figures say nothing of any other; judge with networks that took no part "
+        "(roadstill compare --networks)"
+    )
+
+
 def caveats_of(arms: Mapping[str, Sequence[Run]]) -> list[str]:
     """The caveats of all runs, those of an arm in one line each."""
     found: dict[str, list[str]] = {}

@@ -4,16 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from roadstill.agents import AgentConfig, FeatureCache, train_agent
+from roadstill.agents.networks import require_network
 from roadstill.errors import UserError
 from roadstill.evaluation.budget import set_bytes
 from roadstill.evaluation.compare import MIN_SEEDS, Comparison, compare
 from roadstill.evaluation.ledger import LEDGER, note_outcome, open_test
 from roadstill.evaluation.metrics import evaluate
-from roadstill.evaluation.run_files import open_run
-from roadstill.evaluation.runs import run_of
+from roadstill.evaluation.run_files import arm_name, open_run
+from roadstill.evaluation.runs import refined_caveat, run_of
 from roadstill.imagesets import ImageSet, open_imageset
 from roadstill.parallel import Workers
 from roadstill.runs import same_classes, scratch_folder
@@ -26,25 +27,29 @@ class _Judge:
     sets: Mapping[str, ImageSet]
     test: ImageSet
     dev: ImageSet | None
-    config: AgentConfig
+    configs: Mapping[str, AgentConfig]
     out: Path
 
     @cached_property
     def cache(self) -> FeatureCache:
         return FeatureCache()
 
-    def measure(self, name: str, seed: int) -> None:
-        """Trains one agent on one set and saves its run."""
-        images = self.sets[name]
-        agent = train_agent(images, config=self.config, seed=seed, cache=self.cache)
+    def run_of(self, kind: str, name: str, seed: int) -> Path:
+        """Folder of a run."""
+        return self.out / f"kind{list(self.configs).index(kind)}" / name / f"seed{seed}"
+
+    def measure(self, kind: str, name: str, seed: int) -> None:
+        """Trains one agent of a kind on one set and saves its run."""
+        images, config = self.sets[name], self.configs[kind]
+        agent = train_agent(images, config=config, seed=seed, cache=self.cache)
         budget = {
             "num_images": len(images),
-            "bytes": set_bytes(images, self.config.labels).total,
-            "steps": self.config.num_steps(len(images)),
+            "bytes": set_bytes(images, config.labels).total,
+            "steps": config.num_steps(len(images)),
         }
         on_dev = None if self.dev is None else evaluate(agent, self.dev)
         run = run_of(name, seed, evaluate(agent, self.test), self.test, set_seed=0, dev=on_dev, **budget)
-        run.save(self.out / name / f"seed{seed}")
+        run.save(self.run_of(kind, name, seed))
 
 
 def compare_sets(
@@ -81,13 +86,51 @@ def compare_sets(
         UserError: fewer than 2 sets or 3 seeds, sets of one name, other classes, an unknown baseline; a set that
             shares a log, a time of a drive, a frame or a picture with the test part.
     """
-    config = config or AgentConfig()
+    configs = {"": config or AgentConfig()}
+    options: dict[str, Any] = {"bounds": bounds, "cluster_by": cluster_by, "workers": workers, "allow_leak": allow_leak}
+    return compare_networks(sets, test, configs, dev=dev, seeds=seeds, baseline=baseline, **options)[""]
+
+
+def compare_networks(
+    sets: Sequence[Path],
+    test: Path,
+    configs: Mapping[str, AgentConfig],
+    *,
+    dev: Path | None = None,
+    seeds: int = 20,
+    baseline: str | None = None,
+    bounds: Sequence[str] = (),
+    cluster_by: Literal["log", "drive"] = "log",
+    workers: int = 2,
+    allow_leak: bool = False,
+) -> dict[str, Comparison]:
+    """Judges the same sets by agents of several kinds, through one opening of the test part; see `compare_sets`.
+
+    Args:
+        sets: folders of image sets.
+        test: image set that all agents are evaluated on.
+        configs: settings of the agents, by a name for each kind.
+        dev: image set on which thresholds are chosen.
+        seeds: agents per set and kind.
+        baseline: name of the set that the others are compared with.
+        bounds: names of sets with another budget.
+        cluster_by: unit that the interval resamples.
+        workers: processes.
+        allow_leak: as for `compare_sets`.
+
+    Raises:
+        UserError: as `compare_sets`.
+    """
     if seeds < MIN_SEEDS:
         raise UserError(f"seeds is {seeds}; a verdict needs at least {MIN_SEEDS}")
-    opened = {path.resolve().name: open_imageset(path) for path in sets}
+    for config in configs.values():
+        require_network(config.network)
+    opened = {arm_name(path.resolve().name): open_imageset(path) for path in sets}
     if len(opened) < max(2, len(sets)):
         raise UserError(f"comparing needs two or more sets with different names, not {', '.join(map(str, sets))}")
     baseline = baseline or next(iter(opened))
+    if unknown := [name for name in (baseline, *bounds) if name not in opened]:
+        raise UserError(f"{unknown[0]!r} is none of the sets; choose one of {', '.join(opened)}")
     calm = None if dev is None else open_imageset(dev)
     judged = open_imageset(test)
     if calm is not None:
@@ -97,23 +140,35 @@ def compare_sets(
         if images.digest == judged.digest:
             raise UserError(f"{name} is the test part itself; leave it out of the sets")
     ledger = test.parent / LEDGER
-    config_of = {"agent": config, "seeds": seeds, "sets": {name: images.digest for name, images in opened.items()}}
+    about = {"agent": list(configs.values()), "seeds": seeds}
     judged = open_test(
         judged,
         ledger=ledger,
-        config=config_of,
+        config=about | {"sets": {name: images.digest for name, images in opened.items()}},
         what=f"compare {', '.join(opened)}",
         trained_on={name: images.footprint for name, images in opened.items()},
         allow_leak=allow_leak,
     )
-    jobs = [(name, seed) for seed in range(seeds) for name in opened]
+    jobs = [(kind, name, seed) for kind in configs for seed in range(seeds) for name in opened]
+    found: dict[str, Comparison] = {}
     with scratch_folder() as folder:
-        judge = _Judge(opened, judged, calm, config, folder)
+        judge = _Judge(opened, judged, calm, configs, folder)
         with Workers(workers, judge) as processes:
             for _ in processes.each("measure", jobs):
                 pass
-        arms = {name: [open_run(judge.out / name / f"seed{seed}") for seed in range(seeds)] for name in opened}
-    found = compare(arms, baseline=baseline, bounds=bounds, cluster_by=cluster_by)
-    words = {name: verdict.word for name, verdict in found.verdicts.items()}
-    note_outcome(judged, ledger=ledger, outcome=words)
+        for kind, config in configs.items():
+            arms = {name: [open_run(judge.run_of(kind, name, seed)) for seed in range(seeds)] for name in opened}
+            found[kind] = compare(arms, baseline=baseline, bounds=bounds, cluster_by=cluster_by)
+            refined = {name: its for name, images in opened.items() if (its := refiner_of(images))}
+            found[kind].caveats.extend(refined_caveat(name, its, config.network) for name, its in refined.items())
+    words = {kind: {name: verdict.word for name, verdict in its.verdicts.items()} for kind, its in found.items()}
+    note_outcome(judged, ledger=ledger, outcome=words.get("", words))
     return found
+
+
+def refiner_of(images: ImageSet) -> str | None:
+    """The network that a set was refined with; None for a set that was not refined."""
+    refined = images.about.get("refined")
+    if not isinstance(refined, Mapping):
+        return None
+    return str(refined.get("network", "a network that its record does not name"))

@@ -142,11 +142,11 @@ class Motion:
         spread = np.maximum(aa - a * a / count, 0) * np.maximum(dd - d * d / count, 0)
         fit = (ad - a * d / count) / np.sqrt(np.maximum(spread, 1e-12))
         best = int(fit.argmax())
-        if fit[best] > 0.9 and 1 - fit[0] > 0.01 + 3 * (1 - fit[best]):
+        if fit[best] > 0.9 and 1 - fit[0] > 0.001 + 3 * (1 - fit[best]):
             when = "later" if _LAGS_S[best] > 0 else "earlier"
             found.append(
                 f"accelerations fit the change of speed {abs(_LAGS_S[best]):g} s {when} best (correlation "
-                f"{fit[best]:.2f}, {fit[0]:.2f} as they are); are both columns of the same time?"
+                f"{fit[best]:.3f}, {fit[0]:.3f} as they are); are both columns of the same time?"
             )
         slope = ad[0] / max(dd[0], 1e-12)
         if fit[0] > 0.8 and not 0.5 < slope < 2:

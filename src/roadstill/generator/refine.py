@@ -130,7 +130,8 @@ def refine(
         for picture, label, facts in zip(pixels, images.labels, images.facts, strict=True):
             writer.add(picture, int(label), {**facts, **refined})
         writer.about.update(images.about)
-        writer.about["refined"] = {"config": plain(config), "from": images.digest, "real": real.digest, "seed": seed}
+        writer.about["refined"] = {"config": plain(config), "from": images.digest, "real": real.digest, "seed": seed,
+                                   "network": agent.network}  # fmt: skip
     return open_imageset(out)
 
 

@@ -1,7 +1,6 @@
 """DiT weights from and for others: the original checkpoint files, and diffusers' ``DiTTransformer2DModel``."""
 
 import json
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from roadstill.networks.kinds import outline
 from roadstill.runs import atomic_path, plain, read_record, typed, write_json
 from roadstill.weights import open_model
 from roadstill.weights.tensors import open_tensors, require_intact, require_shapes, shapes_of
+from roadstill.weights.torch_file import read_torch_file
 
 DIFFUSERS_KIND = "DiTTransformer2DModel"
 _ENDS = ("weight", "bias")
@@ -70,18 +70,11 @@ def load_dit(path: Path, *, num_heads: int | None = None) -> DiT:
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        if path.suffix == ".safetensors":
-            return open_tensors(path, "a DiT checkpoint").unchecked()
-        stored: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; give the path of a DiT checkpoint") from None
-    except (OSError, RuntimeError, ValueError, pickle.UnpicklingError, EOFError) as error:
-        raise UserError(f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from None
-    except Exception as error:  # safetensors raises a class of its own
-        if type(error).__name__ != "SafetensorError":
-            raise
-        raise UserError(f"{path} cannot be read as weights: {error}") from None
+    if path.suffix == ".safetensors":
+        return open_tensors(path, "a DiT checkpoint").unchecked()
+    if not path.exists():
+        raise UserError(f"{path} does not exist; give the path of a DiT checkpoint")
+    stored = read_torch_file(path)
     for part in ("ema", "model"):
         if isinstance(stored, Mapping) and isinstance(stored.get(part), Mapping):
             stored = stored[part]

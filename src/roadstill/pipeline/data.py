@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from roadstill.agents.networks import require_network
 from roadstill.data.indexing import IndexConfig, hook_defaults, index_data
 from roadstill.data.picture_store import PictureConfig
 from roadstill.data.prepare import prepare_splits
@@ -17,11 +18,14 @@ from roadstill.recipes import Recipe
 
 
 def require_data(recipe: Recipe) -> None:
-    """Before any work: the built-in world stands in for NAVSIM logs only.
+    """Before any work: the built-in world stands in for NAVSIM logs only, and the agents' networks can be had.
 
     Raises:
-        UserError: the recipe is for another source and names no data.
+        UserError: the recipe is for another source and names no data, or a network's package is not installed.
     """
+    for other in (None, *recipe.others):
+        for full in (False, True):
+            require_network(recipe.agent_of(other, full=full).network)
     if recipe.source != NAVSIM and recipe.data is None:
         raise UserError(f"recipe {recipe.name} reads the source {recipe.source}; give its folder with --data")
 

@@ -15,6 +15,7 @@ from roadstill.evaluation import (
     label_robust_score,
     number_sets,
     open_run,
+    refined_caveat,
     seal,
 )
 from roadstill.pipeline.road import Road, runs_folder
@@ -71,7 +72,9 @@ def _compare(road: Road, names: Sequence[str], bounds: Sequence[str], other: str
     notes = check_runs(folder, [path for its in folders.values() for path in its])
     runs = {_short(name): number_sets([open_run(path) for path in its]) for name, its in folders.items()}
     found = compare(runs, baseline=road.recipe.baseline, bounds=bounds, cluster_by=road.recipe.cluster_by)
-    found.caveats.extend(notes)
+    network = road.recipe.agent_of(other).network
+    refined = [_short(name) for name in names if road.recipe.arms[name].refine]
+    found.caveats.extend(notes + [refined_caveat(name, road.recipe.agent.network, network) for name in refined])
     return found
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from roadstill.errors import UserError
 from roadstill.evaluation import Comparison
+from roadstill.evaluation.networks import footnote, network_table
 from roadstill.pipeline import run_recipe
 from roadstill.pipeline.changes import require_unchanged
 from roadstill.protocols import PROTOCOLS
@@ -173,7 +174,27 @@ def as_markdown(rows: Sequence[Row], recipes: Sequence[Recipe]) -> str:
     lines = ["Percent, mean ± standard deviation over seeds, 95 % interval of the difference in brackets."]
     for (name, agent, per_class), its in tables.items():
         lines += ["", *_table(its, by_name[name], agent, per_class)]
+    for recipe in recipes:
+        for budget in sorted({count for name, _, count in tables if name == recipe.name and recipe.others}):
+            by_agent = {
+                agent: its for (name, agent, count), its in tables.items() if (name, count) == (recipe.name, budget)
+            }
+            lines += ["", *_across(by_agent, recipe, budget)]
     return "\n".join(lines) + "\n"
+
+
+def _across(tables: Mapping[str, Sequence[Row]], recipe: Recipe, per_class: int) -> list[str]:
+    """The arms by each of a recipe's agents, in one table."""
+    titles = {agent: agent or f"{recipe.agent.network} (the recipe's agent)" for agent in tables}
+    networks = {title: recipe.agent_of(agent or None).network for agent, title in titles.items()}
+    figures = {
+        titles[agent]: {row.label: row.balanced_accuracy for row in its if row.seeds} for agent, its in tables.items()
+    }
+    refiners = {arm.label: recipe.agent.network for arm in recipe.arms.values() if arm.refine}
+    head, *rows = network_table(figures, networks, refiners)
+    lines = [f"### {recipe.name}, {per_class} images per class, by agent", "", f"| {' | '.join(head)} |"]
+    lines += [f"|{'---|' * len(head)}", *(f"| {' | '.join(row)} |" for row in rows)]
+    return [*lines, "", footnote(refiners)] if refiners else lines
 
 
 def _table(rows: Sequence[Row], recipe: Recipe, agent: str, per_class: int) -> list[str]:

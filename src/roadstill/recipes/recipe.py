@@ -17,11 +17,19 @@ from roadstill.generator.config import FinetuneConfig, require_trackers
 from roadstill.generator.refine import Refinement
 from roadstill.names import Settings
 from roadstill.protocols import PROTOCOLS, ProtocolName
-from roadstill.runs import folder_name, later
+from roadstill.runs import Range, check_ranges, folder_name, later
+from roadstill.runs.configs import COUNT
 from roadstill.schedules import read_schedule
 from roadstill.selection.registry import check_settings, makes_pictures
+from roadstill.world.towns import WORLD_GROUPS
 
 FeatureNetwork = Literal["agent", "pixels", "dit"]
+
+_SEEDS = Range(0, 2**62, whole=True)
+_PAIRS = Range(1, 10_000, whole=True)
+_CANDIDATES = Range(1, 10_000, whole=True)
+_LOOKS = Range(1, 100_000, whole=True)  # the last step is one of them
+_HEIGHTS_PX, _SIDES_PX = Range(16, 2160, whole=True), Range(8, 4096, whole=True)
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,11 @@ class World:
     seed: int = 1
     group: str = "demo"
     height_px: int = 144
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "world.", drives=Range(1, 100_000, whole=True), seed=_SEEDS, height_px=_HEIGHTS_PX)
+        if self.group not in WORLD_GROUPS:
+            raise UserError(f"world.group {str(self.group)[:80]!r} is unknown; take {', '.join(WORLD_GROUPS)}")
 
 
 @dataclass(frozen=True)
@@ -84,6 +97,9 @@ class Arm:
     choose_settings: Settings | None = later(None)
 
     def __post_init__(self) -> None:
+        check_ranges(self, f"arm {self.label[:60]!r}: ", seeds=_PAIRS, per_class=COUNT, candidates=_CANDIDATES)
+        if self.refine and self.kind == "full":
+            raise UserError(f"the arm {self.label!r} takes all frames, which are not refined; leave refine out")
         for role, name, settings in self._roles:
             if name is not None:
                 check_settings(name, settings)
@@ -186,6 +202,15 @@ class Recipe:
 
     def __post_init__(self) -> None:
         folder_name(self.name, "recipe name")
+        check_ranges(
+            self, image_px=_SIDES_PX, max_per_class=COUNT, per_class=COUNT, budgets=COUNT, seeds=_PAIRS, looks=_LOOKS
+        )
+        if (fewest := min([self.seeds, *(arm.seeds or self.seeds for arm in self.arms.values())])) < 3:
+            raise UserError(f"seeds is {fewest}; a verdict needs at least 3, better 10 or more")
+        if len(set(self.budgets)) < len(self.budgets):
+            raise UserError(f"budgets is {list(self.budgets)}; each may stand once")
+        if not self.arms:
+            raise UserError("arms is empty; a comparison needs a baseline and an arm to compare with it")
         for name in self.arms:  # <arm>@<images per class> where a recipe has several budgets
             arm, at, budget = name.partition("@")
             folder_name(arm, "arm")
@@ -196,14 +221,10 @@ class Recipe:
             raise UserError(f"test_index is a selection of NAVSIM's; leave it out with source {self.source}")
         if self.hook_settings and self.hook is None:
             raise UserError("hook_settings are for a hook; name it with the field hook")
-        if (fewest := min([self.seeds, *(arm.seeds or self.seeds for arm in self.arms.values())])) < 3:
-            raise UserError(f"seeds is {fewest}; a verdict needs at least 3, better 10 or more")
         if self.pretrain and (self.base or self.pretrain.network is None):
             raise UserError("pretrain makes the base: leave base out, and give pretrain a network")
         if self.judged_on == "dev" and PROTOCOLS[self.protocol].watched != "dev":
             raise UserError(f"protocol {self.protocol} has no dev part to judge on; take honest")
-        if self.looks < 1:
-            raise UserError(f"looks is {self.looks}; the last step is one of them, so it is at least 1")
         for other in self.others:
             if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", other):
                 raise UserError(f"others: {other!r} becomes a folder's name; take small letters, digits and hyphens")

@@ -9,18 +9,23 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from pyarrow import ArrowException
 
-from roadstill.errors import UserError
+from roadstill.errors import UserError, one_line
 from roadstill.report import parts, sheets, verdicts
-from roadstill.runs import atomic_path, read_json, require_folder
+from roadstill.report.records import REMEDY, NoisingRecord
+from roadstill.runs import atomic_path, read_record, require_folder
 
 _DAMAGED = (UserError, ArrowException, OSError, KeyError, TypeError, ValueError)
 
 
-def write_report(run: Path) -> Path:
+def write_report(run: Path, *, say: Callable[[str], None] = lambda line: None) -> Path:
     """Writes ``report.html`` into a run folder from the files in it.
 
     Every part is optional: a missing one is named together with the verb that makes it, a damaged one together
     with what is wrong. The same files give the same bytes.
+
+    Args:
+        run: the run folder.
+        say: callback for one line on each damaged part.
 
     Raises:
         UserError: ``run`` is not a folder, is empty, or contains no part of a run.
@@ -29,6 +34,8 @@ def write_report(run: Path) -> Path:
     context = gather(run)
     if all(context[name] is None for name in _FROM_DISK) and not context["damaged"]:
         raise UserError(f"{run} contains no part of a run; give the folder that roadstill demo or roadstill run wrote")
+    for line in context["damaged"]:
+        say(line)
     out = run / "report.html"
     with atomic_path(out) as temporary:
         temporary.write_text(_environment().get_template("page.html").render(context), encoding="utf-8")
@@ -47,7 +54,8 @@ def gather(run: Path) -> dict[str, Any]:
             return read()
         except _DAMAGED as error:
             reason = " ".join(str(error).split())
-            damaged.append(f"{name}: {type(error).__name__ if not isinstance(error, UserError) else ''} {reason}")
+            kind = "" if isinstance(error, UserError) else f"{type(error).__name__} "
+            damaged.append(f"{name}: {one_line(kind + reason)[:500]}")
             return None
 
     compared = part("comparison", lambda: verdicts.comparisons(run))
@@ -67,13 +75,14 @@ def gather(run: Path) -> dict[str, Any]:
         "recipe": part("recipe", lambda: parts.recipe_text(run)),
         "stages": part("stages", lambda: parts.stages(run)),
         "ledger": part("test ledger", lambda: parts.ledger(run)),
+        "edited": part("records", lambda: parts.edited(run)),
         "damaged": damaged,
     }
 
 
 def _noising(run: Path) -> list[tuple[str, Any]] | None:
     path = run / "figures" / "noising.json"
-    return sheets.noising_rows(run, read_json(path)["rows"]) if path.is_file() else None
+    return sheets.noising_rows(run, read_record(path, NoisingRecord, REMEDY).rows) if path.is_file() else None
 
 
 def _environment() -> Environment:

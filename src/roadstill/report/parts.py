@@ -1,7 +1,7 @@
 """Reads the parts of a run folder for the page. A missing part is returned as ``None``."""
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,18 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadstill.errors import UserError
-from roadstill.evaluation.ledger import read_ledger
+from roadstill.evaluation import LEDGER, RECORDS, chain, read_book, read_ledger
 from roadstill.frames import CLASS_NAMES
 from roadstill.frames.filters import Funnel, FunnelRow
 from roadstill.report import figures
-from roadstill.runs import parse_yaml, read_json, read_metrics
+from roadstill.report.records import REMEDY, MotionRecord, PartAbout, StageRecord
+from roadstill.runs import parse_yaml, read_metrics, read_record
+from roadstill.runs.records import read_text
+from roadstill.runs.yamls import MOST_BYTES
 from roadstill.schedules import linear, spoon_cosine
 
 
 def recipe_text(run: Path) -> str | None:
     """The text of the resolved recipe."""
     path = run / "recipe.yaml"
-    return path.read_text(encoding="utf-8") if path.is_file() else None
+    return read_text(path, MOST_BYTES) if path.exists() else None
 
 
 def recipe_fields(run: Path) -> dict[str, Any]:
@@ -36,7 +39,7 @@ def is_synthetic(run: Path) -> bool:
     """Whether the frames come from the built-in world, by the sets' or comparison's record, or a ``world.json``."""
     for place in ("sets/train/set.json", "sets/dev/set.json", "sets/test/set.json", "comparison.json"):
         path = run / place
-        if path.is_file() and "synthetic" in (about := read_json(path).get("about", {})):
+        if path.is_file() and "synthetic" in (about := read_record(path, PartAbout, REMEDY).about):
             return bool(about["synthetic"])
     return (run / "world.json").is_file() or (run / "world" / "world.json").is_file()
 
@@ -83,7 +86,7 @@ def problems(run: Path, show: int = 8) -> tuple[int, list[str]] | None:
     path = run / "index" / "problems.txt"
     if not path.is_file():
         return None
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = read_text(path).splitlines()
     return len(lines), lines[:show]
 
 
@@ -92,8 +95,10 @@ def heatmap(run: Path) -> str | None:
     path = run / "index" / "motion.json"
     if not path.is_file():
         return None
-    counts = np.array(read_json(path)["counts"], np.int64)
-    asked = (recipe_fields(run).get("index") or {}).get("filter") or {}
+    counts = np.array(read_record(path, MotionRecord, REMEDY).counts, np.int64)
+    index = recipe_fields(run).get("index")
+    asked = index.get("filter") if isinstance(index, dict) else None
+    asked = asked if isinstance(asked, dict) else {}
     least_accel, least_speed = asked.get("min_abs_accel_mps2", 1.0), asked.get("min_speed_mps", 3.0)
     funnel = run / "index" / "funnel.json"
     names = next((set(row.classes) for row in Funnel.load(funnel).rows), None) if funnel.is_file() else None
@@ -146,14 +151,14 @@ def stages(run: Path) -> tuple[list[tuple[str, int, float]], dict[str, str]] | N
     if not paths:
         return None
     counts: Counter[str] = Counter()
-    seconds: Counter[str] = Counter()
+    seconds: defaultdict[str, float] = defaultdict(float)
     versions: dict[str, str] = {}
     for name, path in sorted(paths.items(), key=lambda item: _place_of(item[0])):
-        record = read_json(path)
+        record = read_record(path, StageRecord, REMEDY)
         stem = re.sub(r"-\d+$", "", name)
         counts[stem] += 1
-        seconds[stem] += record.get("seconds", 0.0)
-        versions |= record.get("versions", {})
+        seconds[stem] += record.seconds
+        versions |= record.versions
     return [(stem, count, seconds[stem]) for stem, count in counts.items()], dict(sorted(versions.items()))
 
 
@@ -168,11 +173,22 @@ def _place_of(stage: str) -> tuple[int, str]:
 
 def ledger(run: Path, show: int = 12) -> dict[str, Any] | None:
     """Number of openings of the test part, by configuration, and the last openings."""
-    path = run / "test_ledger.jsonl"
+    path = run / LEDGER
     if not path.is_file():
         return None
     rows = read_ledger(path)
     columns = list(dict.fromkeys(key for row in rows for key in row))
     configs = Counter(str(row.get("config", "not named")) for row in rows)
     cells = [[row.get(column, "") for column in columns] for row in rows[-show:]]
-    return {"count": len(rows), "columns": columns, "rows": cells, "configs": dict(configs)}
+    unchained = chain.read(path).unchained
+    return {"count": len(rows), "columns": columns, "rows": cells, "configs": dict(configs), "unchained": unchained}
+
+
+def edited(run: Path) -> dict[str, list[str]] | None:
+    """What the chains of a run's records show: broken places, files that were edited, files that are gone."""
+    if not (run / RECORDS).is_file():
+        faults = chain.read(run / LEDGER).faults
+        return {"broken": faults, "changed": [], "removed": []} if faults else None
+    book = read_book(run / RECORDS)
+    broken = list(dict.fromkeys([*book.broken, *chain.read(run / LEDGER).faults]))
+    return {"broken": broken, "changed": book.changed, "removed": book.removed}

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from roadstill.images import BrokenImage, read_image
+from roadstill.images import read_image
 from roadstill.imagesets import ImageSet, open_imageset
+from roadstill.report.records import NoisingRow
 from roadstill.runs import seed_of
 
 TILES_PER_CLASS = 10
@@ -65,15 +66,12 @@ def class_sheet(images: ImageSet, title: str, note: str, *, draw: bool = False) 
             shown = np.random.default_rng(seed_of("report", title, label)).permutation(members)
         name = images.class_names[label].replace("_", " ")
         tiles = [_tile(images, int(index), f"{title}, {name}") for index in shown[:TILES_PER_CLASS]]
-        rows.append((name, len(members), [tile for tile in tiles if tile]))
+        rows.append((name, len(members), tiles))
     return Sheet(title, note, rows)
 
 
-def _tile(images: ImageSet, index: int, name: str) -> Tile | None:
-    try:
-        image = read_image(images.root / images.files[index])
-    except BrokenImage:
-        return None
+def _tile(images: ImageSet, index: int, name: str) -> Tile:
+    image = Image.fromarray(images.pixels([index])[0])
     motion = _motion(images.facts[index])
     return Tile(jpeg_uri(image), min(THUMB_PX, images.size_px), f"{name}{', ' + motion if motion else ''}", motion)
 
@@ -133,19 +131,19 @@ def _origin(images: ImageSet) -> str:
     return origin + (", chosen by a teacher" if isinstance(method, Mapping) and "teacher" in method else "")
 
 
-def noising_rows(run: Path, rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, Sequence[Tile]]]:
+def noising_rows(run: Path, rows: Sequence[NoisingRow]) -> list[tuple[str, Sequence[Tile]]]:
     """The strips ``figures/noising_<schedule>.png`` cut into their tiles, each captioned with t and SNR."""
     strips: list[tuple[str, Sequence[Tile]]] = []
     for row in rows:
-        path = run / "figures" / f"noising_{row['schedule']}.png"
-        strip, count = read_image(path), len(row["t"])
+        path = run / "figures" / f"noising_{row.schedule}.png"
+        strip, count = read_image(path), len(row.t)
         width = strip.width // count
         tiles = []
-        for place, (t, abar, snr_db) in enumerate(zip(row["t"], row["abar"], row["snr_db"], strict=True)):
+        for place, (t, abar, snr_db) in enumerate(zip(row.t, row.abar, row.snr_db, strict=True)):
             tile = strip.crop((place * width, 0, (place + 1) * width, strip.height))
             ratio = f"{snr_db:.1f}\u00a0dB" if t else "no noise"
             caption = f"t\u00a0=\u00a0{t}: {ratio}"
-            alt = f"image noised by schedule {row['schedule']} at step {t}, signal share {abar:.4f}, {ratio}"
+            alt = f"image noised by schedule {row.schedule} at step {t}, signal share {abar:.4f}, {ratio}"
             tiles.append(Tile(jpeg_uri(tile, 200), 200, alt, caption))
-        strips.append((re.sub(r"^spoon(\d+)$", r"spoon-cosine, power \1", str(row["schedule"])), tiles))
+        strips.append((re.sub(r"^spoon(\d+)$", r"spoon-cosine, power \1", row.schedule), tiles))
     return strips

@@ -1,13 +1,16 @@
 """The comparison as the page shows it: arms with labels and the thesis' figures, verdicts, headline."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from roadstill.errors import UserError
 from roadstill.protocols import PROTOCOLS
 from roadstill.report import figures
 from roadstill.report.parts import in_order, recipe_fields
-from roadstill.runs import read_json
+from roadstill.report.records import REMEDY, ComparisonRecord
+from roadstill.runs import read_json, typed
 
 _MOST_CLASSES = 4  # more classes get no columns and bars
 WORDS = ("better", "worse", "cannot be told apart")
@@ -15,13 +18,16 @@ WORDS = ("better", "worse", "cannot be told apart")
 
 def comparisons(run: Path) -> list[dict[str, Any]] | None:
     """Every ``comparison*.json``, one for each budget and agent, the smallest first; ``None`` without any."""
-    found = [_comparison(run, path) for path in run.glob("comparison*.json")]
+    found = [_comparison(run, path) for path in sorted(run.glob("comparison*.json"))]
     return sorted(found, key=lambda each: (each["small"], each["about"].get("agent") or "")) or None
 
 
 def _comparison(run: Path, path: Path) -> dict[str, Any]:
     """One comparison with labels, budgets, thesis rows, figures and headline; the suffix makes figure ids unique."""
+    if not re.fullmatch(r"comparison(-[a-z0-9]+)*\.json", path.name):
+        raise UserError(f"{path.name!a} is no name of a comparison; rename or remove it")
     found = read_json(path)
+    typed(found, ComparisonRecord, str(path), REMEDY)
     about = found.get("about", {})
     labels, budgets = _asked(run, about)
     arms = [_arm(name, arm, labels, budgets) for name, arm in found["arms"].items()]
@@ -41,6 +47,7 @@ def _comparison(run: Path, path: Path) -> dict[str, Any]:
         "about": about,
         "thesis": thesis,
         "part": about.get("judged_on", "test"),
+        "caveats": found.get("caveats", []),
         "small": min(small, default=0),
         "suffix": suffix,
         "title": ", ".join(title),

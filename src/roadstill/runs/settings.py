@@ -30,7 +30,7 @@ def group(default: Any, **old: str) -> Any:
 def regrouped(kind: type, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of a dataclass as a file holds them, those that stand flat put into their `group`.
 
-    A group that is null is left out. YAML reads an unquoted ``off`` as false; where a text is wanted, it is one again.
+    A group that is null is left out.
 
     Raises:
         UserError: a setting stands both flat and in its group, or a group is no settings by name.
@@ -48,14 +48,7 @@ def regrouped(kind: type, settings: Mapping[str, Any]) -> dict[str, Any]:
         within = out.get(each.name, {})
         if not isinstance(within, Mapping):
             raise UserError(f"{each.name} is {within!r}; it holds settings by name: {', '.join(inner_fields)}")
-        for part in (found, within := dict(within)):
-            part.update(
-                {
-                    name: "on" if value else "off"
-                    for name, value in part.items()
-                    if isinstance(value, bool) and name in inner_fields and isinstance(inner_fields[name].default, str)
-                }
-            )
+        within = dict(within)
         if within:
             out[each.name] = within
         if twice := [f"{each.name}.{name}" for name in found if name in within]:

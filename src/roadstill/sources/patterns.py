@@ -2,6 +2,7 @@
 
 import re
 import time
+import warnings
 from collections.abc import Iterable
 
 import regex
@@ -13,7 +14,7 @@ CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 _MOST_LETTERS = 1000
 _MOST_REPEATS = 10_000  # a counted repetition takes 280 bytes for each time, those of nested ones multiplied
-_SECONDS = 2.0  # for one text
+_SECONDS = 1.0  # for one text
 _SECONDS_IN_ALL = 5.0  # beyond a millisecond for each text
 _COUNTED = re.compile(r"(\)?)\{(\d*),?(\d*)\}")
 
@@ -36,8 +37,10 @@ class Finder:
                 f"{self._said} is too large; use at most {_MOST_LETTERS:,} letters and {_MOST_REPEATS:,} repetitions"
             )
         try:
-            re.compile(pattern)  # regex knows more than re, and would give other meanings to some mistakes
-            self._compiled = regex.compile(pattern)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of what later versions of Python might read otherwise
+                re.compile(pattern)  # regex knows more than re, and would give other meanings to some mistakes
+                self._compiled = regex.compile(pattern)
         except (re.error, regex.error, RecursionError, OverflowError) as error:
             raise UserError(f"{self._said} is not a regular expression: {error}") from None
         if self._compiled.groups != 1:

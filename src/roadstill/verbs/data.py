@@ -1,25 +1,24 @@
 """Verbs from logs to pictures: world, index, prepare."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
-
-from tqdm import tqdm
 
 from roadstill.data.indexing import IndexConfig, hook_defaults, index_data
 from roadstill.data.picture_store import PictureConfig
 from roadstill.data.privacy import NamedHook, hook_of
 from roadstill.data.sources import NAVSIM, SetRequest, looks_like, open_pictures_of, write_sets
-from roadstill.errors import PartlyDone, UserError
+from roadstill.errors import UserError
 from roadstill.frames import BrakeLabel
 from roadstill.frames.filters import FrameFilter, SceneFilter
 from roadstill.frames.splits import SPLITS, open_index
-from roadstill.imagesets import ImageSet
 from roadstill.names import Settings
 from roadstill.parallel import Shard
 from roadstill.protocols import ProtocolName
 from roadstill.runs import holding
 from roadstill.sources.csv.config import CsvConfig
+from roadstill.sources.folder import require_pictures
+from roadstill.verbs.telling import progress_bar, sets_told, told, verified
 
 
 @holding()
@@ -129,7 +128,7 @@ def index(
         protocol=protocol,
         shard=share,
         workers=workers,
-        progress=_bar("bytes" if source == "csv" else "logs"),
+        progress=progress_bar("bytes" if source == "csv" else "logs"),
     )
     if found is None:
         return f"{out}: the logs of shard {shard} were read; when all shards are done, run index without --shard"
@@ -142,7 +141,7 @@ def index(
         lines.append(beside_thesis(found.funnel, preset))
     lacking = False
     if verify:
-        checked = _verified(out, list(found.frames), sensors or found.sensors, archives or [], verify_decode)
+        checked = verified(out, list(found.frames), sensors or found.sensors, archives or [], verify_decode)
         lines += checked
         lacking = (out / "lacking.txt").stat().st_size > 0
     broken = found.counts["broken_logs"]
@@ -153,7 +152,7 @@ def index(
     if found.problems:
         lines.append(f"{len(found.problems)} problems, see {out / 'problems.txt'}")
     parts = ", ".join(f"{count:,} {name}" for name, count in found.frames.items())
-    return _told([*lines, f"{out}: {parts}"], partly=lacking or broken + found.faulty > 0)
+    return told([*lines, f"{out}: {parts}"], partly=lacking or broken + found.faulty > 0)
 
 
 def _csv_settings(data: Path, source: str, csv: CsvConfig, settings: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -164,56 +163,6 @@ def _csv_settings(data: Path, source: str, csv: CsvConfig, settings: dict[str, A
     if source != "csv":
         raise UserError(f"{data} is no .csv file, so the csv settings are not for it; add --source csv if it holds one")
     return given | (settings or {})
-
-
-def _told(lines: Sequence[str], *, partly: bool) -> str:
-    """The lines as one text; it comes as `PartlyDone` if part of the input could not be read."""
-    text = "\n".join(lines)
-    if partly:
-        raise PartlyDone(text)
-    return text
-
-
-def _bar(what: str) -> Callable[[int, int], None]:
-    """A progress bar on a terminal, nothing elsewhere."""
-    bar = tqdm(desc=what, disable=None)
-
-    def show(done: int, total: int) -> None:
-        bar.total = total
-        bar.update(done - bar.n)
-
-    return show
-
-
-def _verified(index: Path, parts: list[str], sensors: Path | None, archives: list[Path], decode: bool) -> list[str]:
-    from roadstill.data.verify import none_there, verify_pictures
-    from roadstill.frames import stream_frames
-    from roadstill.sources.navsim.folders import sensors_beside
-
-    if sensors is None and not archives:
-        logs = open_index(index).get("logs")
-        others = sensors_beside(Path(logs)) if logs else []
-        hint = f" (there is {others[0]})" if others else ""
-        raise UserError(
-            f"no sensor folder was found beside the logs; name it with --sensors{hint}, or archives with --archives"
-        )
-    # All pictures of a log in a row: a drive lies in one part, and so does a log.
-    images = (
-        str(image)
-        for name in parts
-        for frames in stream_frames(index / f"{name}.parquet")
-        for image in frames.column("image")
-    )
-    shown = tqdm(images, "pictures", disable=None)
-    found = verify_pictures(shown, sensors, index, archives=archives, decode=decode)
-    found.save(index)
-    if not found.lacking:
-        return [str(found), "no picture is missing"]
-    wanted = sum(row.wanted for row in found.logs)
-    lines = [str(found), *found.summary()]
-    if len(found.lacking) == wanted:
-        lines.append(none_there(sensors, found.lacking[0], wanted))
-    return [*lines, f"{len(found.lacking):,} pictures are missing or truncated, see {index / 'lacking.txt'}"]
 
 
 @holding(shared_by="shard")
@@ -281,6 +230,8 @@ def prepare(
         raise UserError("group is for folders of pictures; an index knows its drives")
     if source_settings:
         raise UserError("source_settings are for a source of pictures; name it with --source")
+    if index.is_file():
+        require_pictures(index)
     return _prepared_frames(
         index,
         sensors,
@@ -316,8 +267,8 @@ def _prepared_frames(
     if isinstance(made, Incomplete):
         ready = f"{out}: {made.ready:,} of {made.wanted:,} wanted pictures are ready"
         more = "give the other archives or shards, or write the sets with what is there by a call without them"
-        return _told([*made.problems, f"{ready}; {more}"], partly=bool(made.problems))
-    return _sets_told(out, made, [])
+        return told([*made.problems, f"{ready}; {more}"], partly=bool(made.problems))
+    return sets_told(out, made, [])
 
 
 def _prepared_pictures(
@@ -336,21 +287,4 @@ def _prepared_pictures(
     parts = tuple(part for part in SPLITS if part != "dev" or settings.get("dev_images") != 0)
     source = open_pictures_of(name, data, settings)
     made = write_sets(source, name, out, SetRequest(parts, config, max_per_class, workers=workers))
-    return _sets_told(out, made, source.notes)
-
-
-def _sets_told(out: Path, made_sets: Mapping[str, ImageSet], notes: Sequence[str]) -> str:
-    from roadstill.data.verify import lacks
-
-    lines, missing, wanted = list(notes), 0, 0
-    for name, made in made_sets.items():
-        told = [", ".join(f"{count:,} {each}" for each, count in made.counts().items())]
-        for key, what in (("missing", "pictures missing"), ("left_out", "equal pictures left out")):
-            if count := int(made.about.get(key, 0)):
-                told.append(f"({count:,} {what}, see {key}.txt)")
-        if count := int(made.about.get("empty_logs", 0)):
-            told.append(f"({count:,} logs have no picture at all: not fetched?)")
-        lines.append(f"{out / name}: {' '.join(told)}")
-        missing += int(made.about.get("missing", 0)) - int(made.about.get("missing_by_hook", 0))
-        wanted += len(made)
-    return _told([*lines, *lacks(missing, wanted + missing)], partly=missing > 0)
+    return sets_told(out, made, source.notes)

@@ -11,12 +11,12 @@ from roadstill.errors import UserError
 def doctor(
     run: Path | None = None, *, data: Path | None = None, json: bool = False, repair: bool = False, workers: int = 2
 ) -> str:
-    """Shows what is installed, which weights and data were found, and what each verb still needs; or checks a run.
+    """Shows what is installed and what each verb still needs; or checks a run folder, and repairs it.
 
-    Nothing is downloaded or changed. The output fits a bug report: the names of your home folder, user and machine are
-    blanked out, and of a log only types and sizes are shown, no content. With a run folder, `roadstill doctor RUN`
-    reads all that the run recorded a digest of, names what is damaged or missing, and ends with exit code 2 if there
-    is any.
+    Weights and data are looked for. Nothing is downloaded or changed. The output fits a bug report: the names of your
+    home folder, user and machine are blanked out, and of a log only types and sizes are shown, no content. With a run
+    folder, `roadstill doctor RUN` reads all that the run recorded a digest of, names what is damaged or missing, and
+    ends with exit code 2 if anything is.
 
     Args:
         run: run folder, or folder of a study, to be checked instead; it may be given as the first word.

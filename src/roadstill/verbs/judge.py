@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Literal
 
 from roadstill.agents import AgentConfig
 from roadstill.errors import UserError
-from roadstill.runs import holding, require_own, scratch_folder
+from roadstill.runs import holding, require_own, scratch_folder, write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from roadstill.evaluation import Comparison
     from roadstill.imagesets import ImageSet
 
 _log = logging.getLogger(__name__)
@@ -110,6 +113,7 @@ def compare(
     test: Path | None = None,
     dev: Path | None = None,
     agent: AgentConfig = AgentConfig(),  # noqa: B008  frozen; the command line shows its fields
+    networks: list[str] | None = None,
     seeds: int = 20,
     bounds: list[str] | None = None,
     cluster_by: Literal["log", "drive"] = "log",
@@ -127,6 +131,8 @@ def compare(
         test: image set that the agents are evaluated on, if image sets are compared; opened through the ledger.
         dev: image set on which thresholds for a given share of false alarms are chosen.
         agent: network and optimiser of the agents, if image sets are compared; or a protocol, as for train.
+        networks: names of networks that agents are trained with besides the agent's own, if image sets are compared;
+            the result is a table of sets and networks, with a star at the network that a set was refined with.
         seeds: number of agents per image set.
         bounds: names of arms with another budget, which get no verdict.
         cluster_by: unit that the bootstrap draws: all frames of a log, or of a drive, together.
@@ -136,8 +142,10 @@ def compare(
         allow_leak: whether image sets that share a log, a time of a drive, a frame or a picture with the test part are
             compared all the same; the comparison says so.
     """
-    from roadstill.evaluation import check_runs, compare_sets, list_runs, open_runs, prove
+    from roadstill.evaluation import check_runs, compare_networks, list_runs, open_runs, prove, refiner_of
     from roadstill.evaluation import compare as judge
+    from roadstill.evaluation.networks import other_network
+    from roadstill.imagesets import open_imageset
     from roadstill.runs import require_folder
 
     if self_test:
@@ -158,10 +166,17 @@ def compare(
             )
         with scratch_folder() as folder:
             sets = [_as_set(path, test, folder) for path in what]
-            comparison = compare_sets(
-                sets, test, dev=dev, config=agent, seeds=seeds, baseline=baseline, bounds=bounds or [],
+            kinds = {name: other_network(agent, name) for name in dict.fromkeys([agent.network, *(networks or [])])}
+            found = compare_networks(
+                sets, test, kinds, dev=dev, seeds=seeds, baseline=baseline, bounds=bounds or [],
                 cluster_by=cluster_by, workers=workers, allow_leak=allow_leak,
             )  # fmt: skip
+            refiners = {path.name: its for path in sets if (its := refiner_of(open_imageset(path)))}
+        if networks:
+            if out:
+                write_json(out, {"networks": {name: comparison.as_dict() for name, comparison in found.items()}})
+            return _across(found, refiners)
+        comparison = found[agent.network]
     else:
         arms = open_runs(require_folder(what[0], "a folder of runs, made by evaluate --out"))
         baseline = baseline or "random"
@@ -214,6 +229,20 @@ def table(comparison: object) -> str:
     lines.append(f"{comparison.num_images} images, {drawn}, {majority}")
     lines += [verdict.sentence for verdict in comparison.verdicts.values()]
     return "\n".join(lines + [f"Note: {caveat}." for caveat in comparison.caveats])
+
+
+def _across(found: "Mapping[str, Comparison]", refiners: dict[str, str]) -> str:
+    """Comparisons by several networks as text: one table, then the verdicts of each."""
+    from roadstill.evaluation.networks import figures_of, footnote, network_table
+
+    rows = network_table(figures_of(found), {name: name for name in found}, refiners)
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines.append("balanced accuracy in %, mean and standard deviation over seeds")
+    lines += [footnote(refiners)] if refiners else []
+    for network, comparison in found.items():
+        lines += [f"{network}: {verdict.sentence}" for verdict in comparison.verdicts.values()]
+    return "\n".join(lines)
 
 
 def _told(images: "ImageSet") -> "ImageSet":

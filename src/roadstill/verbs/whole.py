@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
-from roadstill.errors import UserError
+from roadstill.errors import PartlyDone, UserError
 
 
 def demo(
@@ -102,6 +102,8 @@ def study(
 def report(run: Path) -> str:
     """Writes report.html of a run folder.
 
+    Parts that cannot be read are named on the page and on the last line, and the exit code is 3.
+
     Args:
         run: folder made by run or demo.
     """
@@ -110,7 +112,12 @@ def report(run: Path) -> str:
 
     require_folder(run, "a run folder, made by run or demo")
     with hold(run / "report.html"):  # not the folder: a report may be written while the run goes on
-        return str(write_report(run))
+        lacks: list[str] = []
+        page = write_report(run, say=lacks.append)
+    if lacks:
+        more = f" and {len(lacks) - 1} more" if len(lacks) > 1 else ""
+        raise PartlyDone(str(page), f"{lacks[0]}{more}")
+    return str(page)
 
 
 def _given(**options: Any) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from roadstill.errors import UserError, one_line
 from roadstill.runs import atomic_path, digest_file, parse_json, plain
+from roadstill.runs.kinds import file_not_wanted
 
 METADATA = "roadstill"
 MOST_HEADER_BYTES = 2**24
@@ -71,6 +72,8 @@ def open_tensors(path: Path, what: str) -> TensorFile:
     """
     if not path.is_file():
         raise UserError(f"{path} does not exist; it should be {what}")
+    if told := file_not_wanted(path, "a safetensors file"):
+        raise UserError(f"{path} cannot be read as safetensors: {told}; it should be {what}")
     try:
         with path.open("rb") as raw:
             size = int.from_bytes(raw.read(8), "little")

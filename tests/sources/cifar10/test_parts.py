@@ -11,7 +11,7 @@ import pytest
 
 from roadstill.errors import UserError
 from roadstill.sources.cifar10.batch import CLASS_NAMES, read_pickle
-from roadstill.sources.cifar10.parts import TRAIN, find_cifar10, open_cifar10
+from roadstill.sources.cifar10.parts import TEST, TRAIN, find_cifar10, open_cifar10
 from roadstill.sources.pickles.unpickle import parse
 
 
@@ -148,6 +148,52 @@ def test_bytes_of_python_2_hold_no_more_than_the_file():
         read_pickle(b"\x80\x02q\x02.", "data_batch_1", "x")  # a memo that begins elsewhere
 
 
+def as_python_3_read_it(folder):
+    """The folder's pickles, read with encoding="bytes" and written again."""
+    for path in folder.iterdir():
+        path.write_bytes(pickle.dumps(pickle.loads(path.read_bytes(), encoding="bytes"), PROTOCOLS[path.name]))
+    return folder
+
+
+NAMES = (*TRAIN, *TEST, "batches.meta")
+PROTOCOLS = dict(zip(NAMES, (2, 3, 4, 5, 4, 5, 4), strict=True))
+
+
+def test_batches_that_python_3_wrote_with_keys_of_bytes(tmp_path):
+    ours, theirs = (made.python(tmp_path / name) for name in ("a", "b"))
+    assert b"data" in pickle.loads((as_python_3_read_it(theirs) / "data_batch_1").read_bytes())
+    for part in ("train", "test"):
+        for one, other in zip(*(open_cifar10(root).parts[part]() for root in (ours, theirs)), strict=True):
+            np.testing.assert_array_equal(one.pixels, other.pixels)
+            np.testing.assert_array_equal(one.labels, other.labels)
+    assert open_cifar10(theirs).class_names == CLASS_NAMES
+
+
+def cifar100(folder, form):
+    folder.mkdir(parents=True)
+    for name in {"python": ("meta", "train", "test"), "binary": ("fine_label_names.txt", "train.bin", "test.bin")}[
+        form
+    ]:
+        (folder / name).write_bytes(b"")
+    return folder
+
+
+@pytest.mark.parametrize("form", ["python", "binary"])
+def test_cifar_100_is_named(form, tmp_path):
+    inner = cifar100(tmp_path / "x" / f"cifar-100-{form}", form)
+    for path in (inner, inner.parent, made.packed(inner, tmp_path / "a.tar.gz")):
+        assert find_cifar10(path) in ("CIFAR-100", "archive")
+        refused(path, "is CIFAR-100, which has 100 classes")
+
+
+def test_cifar_100_of_the_hub_is_named(tmp_path):
+    (tmp_path / "cifar100").mkdir()
+    table = pa.table({"img": ["a"], "fine_label": [1], "coarse_label": [1]})
+    for part in ("train", "test"):
+        pq.write_table(table, tmp_path / "cifar100" / f"{part}-00000-of-00001.parquet")
+    refused(tmp_path, "is CIFAR-100")
+
+
 def member(name, kind=tarfile.REGTYPE, target=""):
     found = tarfile.TarInfo(name)
     found.type, found.linkname = kind, target
@@ -172,10 +218,13 @@ def test_archives_that_leave_their_root_are_refused(tmp_path, extra, match):
 def test_broken_and_foreign_archives(tmp_path):
     root = made.binary(tmp_path / "cifar-10-batches-bin", 10)
     archive = made.packed(root, tmp_path / "a.tar.gz")
-    archive.write_bytes(archive.read_bytes()[:-20_000])
-    refused(archive, "cannot be read as an archive")
+    cut = archive.read_bytes()[:-20_000]
+    archive.write_bytes(cut)
+    refused(archive, rf"is cut off: .* of the 30,730 bytes of .* It has {len(cut):,} bytes, the authors' .*170,498,071")
     archive.write_bytes(b"no archive")
     refused(archive, "cannot be read as an archive")
+    archive.write_bytes(b"<!DOCTYPE html><html></html>")
+    refused(archive, r"it is a web page \(28 bytes\); download the file itself")
     (root / "data_batch_1.bin").rename(root / "other.bin")
     refused(made.packed(root, archive), "not of CIFAR-10")
 

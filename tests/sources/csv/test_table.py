@@ -510,7 +510,7 @@ def test_from_a_recording_of_udacitys_simulator_to_image_sets(tmp_path, capsys):
         index, out = tmp_path / f"index{header}", tmp_path / f"sets{header}"
         call = ["index", data, index, "--source", "csv", "--csv.preset", "udacity", "--verify"]
         call += ["--filter.min_abs_accel_mps2", "0.2"]
-        assert main([str(word) for word in call]) == 0
+        assert main([str(word) for word in call]) == 3
         told = capsys.readouterr().out
         assert "the table does not name its drives: it was cut at pauses over 10 s; a road" in told
         assert "240 rows gave 180 frames of 6 drives" in told
@@ -518,7 +518,7 @@ def test_from_a_recording_of_udacitys_simulator_to_image_sets(tmp_path, capsys):
         lacking = (index / "lacking.txt").read_text().split()
         assert set(lacking) <= {f"IMG/{path.name}" for path in gone}
         assert f"{len(lacking)} pictures are missing or truncated" in told
-        assert main(["prepare", str(index), str(out), "--size_px", "16"]) == 0
+        assert main(["prepare", str(index), str(out), "--size_px", "16"]) == 3
         told = capsys.readouterr().out
         assert f"({len(lacking)} pictures missing, see missing.txt)" in told
         known = open_index(index)

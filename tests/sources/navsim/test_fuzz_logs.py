@@ -11,6 +11,7 @@ import attacks
 import numpy as np
 import pytest
 from attacks import FIELDS
+from damage import damaged
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
@@ -23,9 +24,6 @@ FACTOR = int(os.environ.get("ROADSTILL_FUZZ", "1"))
 ODD = make_log(2, 1)
 ODD[0]["frame_idx"], ODD[1]["ego_dynamic_state"] = np.int64(0), [np.float64(1), np.float32(2), 3, 4.0]
 LOGS = [pickle.dumps(log, protocol) for log in (make_log(2, 2), ODD) for protocol in (2, 3, 4, 5)]
-BYTES = st.one_of(
-    st.binary(min_size=1, max_size=12), st.sampled_from([b"\x94", b"(", b"]", b"h\x00", b"R", b"b", b"."])
-)
 
 
 def tries(count):
@@ -56,44 +54,14 @@ def look(folder, data):
     return good
 
 
-@st.composite
-def damaged(draw):
-    """A log after one to four random cuts, copies, insertions and flips, perhaps with a part of another."""
-    data = bytearray(draw(st.sampled_from(LOGS)))
-    for _ in range(draw(st.integers(1, 4))):
-        start = draw(st.integers(0, len(data)))
-        stop = min(len(data), start + draw(st.one_of(st.integers(0, 16), st.integers(0, 4000))))
-        part = data[start:stop]
-        kind = draw(st.sampled_from(["flip", "set", "cut", "double", "move", "insert", "splice"]))
-        if kind == "flip" and part:
-            data[start] ^= 1 << draw(st.integers(0, 7))
-        elif kind == "set":
-            data[start:stop] = draw(BYTES)
-        elif kind == "cut":
-            del data[start:stop]
-        elif kind == "double":
-            data[stop:stop] = part
-        elif kind == "move":
-            del data[start:stop]
-            place = draw(st.integers(0, len(data)))
-            data[place:place] = part
-        elif kind == "insert":
-            data[start:start] = draw(BYTES)
-        else:
-            other = draw(st.sampled_from(LOGS))
-            begin = draw(st.integers(0, len(other)))
-            data[start:] = other[begin:]
-    return bytes(data)
-
-
 @tries(400)
-@given(damaged())
+@given(damaged(LOGS))
 def test_damaged_bytes(tmp_path_factory, data):
     assert look(tmp_path_factory.getbasetemp(), data) >= -1
 
 
 @tries(60)
-@given(damaged())
+@given(damaged(LOGS))
 def test_damaged_bytes_take_no_more_memory_than_they_may(tmp_path_factory, data):
     tracemalloc.start()
     try:
@@ -171,7 +139,7 @@ def test_changed_fields(tmp_path_factory, changes, protocol):
 
 @pytest.mark.slow
 @settings(max_examples=20_000, derandomize=False, deadline=None)
-@given(damaged())
+@given(damaged(LOGS))
 def test_damaged_bytes_at_length(tmp_path_factory, data):
     assert look(tmp_path_factory.getbasetemp(), data) >= -1
 

@@ -109,3 +109,10 @@ def test_damaged_filters(checkout, change, reason):
     next(checkout.rglob("navtest.yaml")).write_text(yaml.safe_dump(FILTER | change))
     with pytest.raises(UserError, match=reason):
         chosen_scenes(preset_of("navtest"), SceneFilter(), checkout)
+
+
+def test_tokens_that_look_like_numbers_are_names(tmp_path):
+    """PyYAML quotes those alone that YAML 1.1 takes for numbers; by YAML 1.2 the others would be numbers, too."""
+    tokens = ["0812345678912345", "1234567890123456", "12345e1234567890", "0b10", "1_0", "0o17", "abc"]
+    (tmp_path / "list.yaml").write_text(yaml.safe_dump({"tokens": tokens}))
+    assert read_names(tmp_path / "list.yaml", "tokens") == tokens

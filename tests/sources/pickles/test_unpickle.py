@@ -250,7 +250,7 @@ def test_links(tmp_path):
 def test_files_of_the_kernel_that_claim_no_size_are_not_read(tmp_path, target):
     (tmp_path / "log.pkl").symlink_to(target)
     error = within(5, lambda: read_pickle(tmp_path / "log.pkl"))
-    assert str(error).endswith("not a pickle of protocol 2 to 5")
+    assert str(error).endswith("not a pickle of protocol 2 to 5: it is empty (0 bytes); fetch it again")
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="permissions that root does not obey")

@@ -1,17 +1,15 @@
 """Files of CIFAR-10 by name, in a folder or in an archive, which is not unpacked."""
 
 import hashlib
-import tarfile
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
 
 from roadstill.errors import UserError, one_line
 from roadstill.frames import leaves_folder
+from roadstill.sources.archives import BrokenArchive, EndsEarly, Member, each_member
 
 _MAX_BYTES, _MAX_MEMBERS = 64 * 2**20, 1000
-_T = TypeVar("_T")
+_AUTHORS_BYTES = "170,498,071 (Python) or 170,052,171 (binary)"
 
 
 class FolderFiles:
@@ -53,26 +51,22 @@ class ArchiveFiles:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._members = self._open(self._listed)
-
-    def _listed(self, archive: tarfile.TarFile) -> dict[str, tarfile.TarInfo]:
-        found: dict[str, tarfile.TarInfo] = {}
-        for number, member in enumerate(archive):
+        self._members: dict[str, str] = {}
+        for number, (member, _) in enumerate(self._each()):
             name, short = member.name.removeprefix("./"), member.name.rsplit("/", 1)[-1]
             if number >= _MAX_MEMBERS or member.size > _MAX_BYTES:
                 raise UserError(
-                    f"{self.path} is not an archive of CIFAR-10: {name[:100]!r} is too large, or one of too many"
+                    f"{path} is not an archive of CIFAR-10: {name[:100]!r} is too large, or one of too many"
                 )
-            if member.isdir() and name in ("", "."):
+            if member.is_folder and name in ("", "."):
                 continue
-            if leaves_folder(name) or not (member.isreg() or member.isdir()):
-                raise UserError(f"{self.path} holds {name[:100]!r}, which leaves the archive or is not a file; nothing "
-                                "is taken from it")  # fmt: skip
-            if member.isreg() and short in found:
-                raise UserError(f"{self.path} holds two files called {short[:100]!r}; pack it again")
-            if member.isreg():
-                found[short] = member
-        return found
+            if leaves_folder(name) or not (member.is_file or member.is_folder):
+                raise UserError(f"{path} holds {name[:100]!r}, which leaves the archive or is not a file; nothing is "
+                                "taken from it")  # fmt: skip
+            if member.is_file and short in self._members:
+                raise UserError(f"{path} holds two files called {short[:100]!r}; pack it again")
+            if member.is_file:
+                self._members[short] = member.name
 
     def where(self, name: str) -> str:
         """Archive and file, for messages."""
@@ -84,12 +78,7 @@ class ArchiveFiles:
 
     def read(self, name: str) -> bytes:
         """The bytes of a file; errors as for the class."""
-
-        def take(archive: tarfile.TarFile) -> bytes:
-            file = archive.extractfile(self._members[name])
-            return file.read() if file else b""
-
-        return self._open(take)
+        return next(read() for member, read in self._each() if member.name == self._members[name])
 
     def md5(self) -> str:
         """The MD5 of the archive itself."""
@@ -99,10 +88,12 @@ class ArchiveFiles:
                 md5.update(block)
         return md5.hexdigest()
 
-    def _open(self, work: Callable[[tarfile.TarFile], _T]) -> _T:
+    def _each(self) -> Iterator[tuple[Member, Callable[[], bytes]]]:
         try:
-            with tarfile.open(self.path, "r:*") as archive:
-                return work(archive)
-        except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-            reason = str(error) or type(error).__name__
-            raise UserError(one_line(f"{self.path} cannot be read as an archive ({reason}); fetch it again")) from None
+            yield from each_member(self.path)
+        except EndsEarly as error:
+            size = self.path.stat().st_size
+            raise UserError(one_line(f"{self.path} is cut off: {error}. It has {size:,} bytes, the authors' archives "
+                                     f"have {_AUTHORS_BYTES}; fetch it again")) from None  # fmt: skip
+        except BrokenArchive as error:
+            raise UserError(one_line(f"{self.path} cannot be read as an archive ({error}); fetch it again")) from None

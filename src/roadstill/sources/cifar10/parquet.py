@@ -21,12 +21,13 @@ def find_parts(root: Path) -> dict[str, list[Path]]:
     """The files of train and test, sorted; empty unless both exist with such columns."""
     for folder in (root / name for name in _FOLDERS):
         parts = {name: sorted(folder.glob(f"{name}-*.parquet")) for name in ("train", "test")}
-        if all(parts.values()) and {"img", "label"} <= set(_columns(parts["train"][0])):
+        if all(parts.values()) and {"img", "label"} <= set(columns_of(parts["train"][0])):
             return parts
     return {}
 
 
-def _columns(path: Path) -> list[str]:
+def columns_of(path: Path) -> list[str]:
+    """Names of a Parquet file's columns; none if it cannot be read."""
     try:
         return list(pq.read_schema(path).names)
     except (OSError, pa.ArrowException):

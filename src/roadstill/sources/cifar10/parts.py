@@ -4,18 +4,19 @@ The authors' archives, packed or unpacked (``cifar-10-batches-bin``, ``cifar-10-
 files. At most one batch, 31 MB, is in memory at a time.
 """
 
-import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from roadstill.errors import UserError
+from roadstill.sources.archives import is_archive
 from roadstill.sources.cifar10 import parquet
 from roadstill.sources.cifar10.batch import CLASS_NAMES, Batch, read_names, read_pickle, read_records
 from roadstill.sources.cifar10.files import ArchiveFiles, FolderFiles
 
 TRAIN, TEST = tuple(f"data_batch_{number}" for number in range(1, 6)), ("test_batch",)
+CIFAR100 = "CIFAR-100"
 OFFICIAL = {"train": 5000, "test": 1000}  # pictures per class
 
 
@@ -54,13 +55,27 @@ class Cifar10:
 
 
 def find_cifar10(path: Path) -> str | None:
-    """The form of CIFAR-10 that a path looks like by its names, or "archive"; None if it looks like something else."""
+    """The form of CIFAR-10 that a path looks like by its names, "archive", or "CIFAR-100"; None for anything else."""
     if path.is_file():
         return "archive" if _is_archive(path) else None
     for form, about in _FORMS.items():
         if _folder(path, about) is not None:
             return form
-    return "parquet" if parquet.find_parts(path) else None
+    if parquet.find_parts(path):
+        return "parquet"
+    return CIFAR100 if _is_cifar100(path) else None
+
+
+def _is_cifar100(path: Path) -> bool:
+    folders = [path / name for name in ("", "cifar-100-python", "cifar-100-binary", "data", "cifar100")]
+    return any(
+        {"fine_label_names.txt", "train.bin"} <= names
+        or {"meta", "train", "test"} <= names
+        or any("fine_label" in parquet.columns_of(each / name) for name in names if name.endswith(".parquet"))
+        for each in folders
+        if each.is_dir()
+        for names in [{file.name for file in each.iterdir() if file.is_file()}]
+    )
 
 
 def open_cifar10(path: Path) -> Cifar10:
@@ -79,11 +94,17 @@ def open_cifar10(path: Path) -> Cifar10:
     if found == "archive":
         archive = ArchiveFiles(path)
         form = next((name for name, about in _FORMS.items() if archive.has(TRAIN[0] + about.ending)), None)
-        if form is None:
+        if form is None and (archive.has("fine_label_names.txt") or archive.has("meta")):
+            found = CIFAR100
+        elif form is None:
             raise UserError(
                 f"{path} is an archive, but not of CIFAR-10: it holds neither {TRAIN[0]}.bin nor {TRAIN[0]}"
             )
-        return _opened(archive, form, path, [_checksum(archive, form)])
+        else:
+            return _opened(archive, form, path, [_checksum(archive, form)])
+    if found == CIFAR100:
+        raise UserError(f"{path} is CIFAR-100, which has 100 classes; only CIFAR-10 is read here. Write its pictures "
+                        "into one folder per class, and prepare that")  # fmt: skip
     if found is not None and (folder := _folder(path, _FORMS[found])) is not None:
         return _opened(FolderFiles(folder), found, path, [])
     raise UserError(f"{path} holds no CIFAR-10; give cifar-10-batches-bin or cifar-10-batches-py, as a folder or as "
@@ -114,10 +135,7 @@ def _folder(path: Path, about: _Form) -> Path | None:
 
 
 def _is_archive(path: Path) -> bool:
-    try:
-        return path.name.endswith((".tar.gz", ".tgz", ".tar")) or tarfile.is_tarfile(path)
-    except OSError:
-        return False
+    return path.name.endswith((".tar.gz", ".tgz", ".tar")) or is_archive(path)
 
 
 def _checksum(archive: ArchiveFiles, form: str) -> str:

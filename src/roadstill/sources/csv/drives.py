@@ -19,7 +19,7 @@ from roadstill.sources.csv.config import CsvConfig
 from roadstill.sources.csv.rows import ROWS, Tally
 from roadstill.sources.patterns import CONTROL
 
-_MANY, _LEAST_ROWS = 1000, 3  # so many drives should have so many rows on average
+_MANY, _LEAST_ROWS = 300, 3  # so many drives should have so many rows on average
 _MOST_ROWS = 2**20  # of one drive: three hours at 100 Hz, and 0.6 GB in memory
 
 
@@ -58,10 +58,6 @@ def by_drive(tables: Iterable[pa.Table], path: Path) -> Iterator[tuple[str, pa.T
     seen: set[str] = set()
     drive, parts, total = "", [ROWS.empty_table()], 0
     for table in tables:
-        total += len(table)
-        if len(seen) > _MANY and total < _LEAST_ROWS * len(seen):
-            raise UserError(f"{path}: {len(seen):,} drives in {total:,} rows; the column or pattern of the drive most "
-                            "likely names frames instead (--csv.drive, --csv.drive_pattern)")  # fmt: skip
         if sum(map(len, parts)) > _MOST_ROWS:
             raise UserError(
                 f"{path}: the drive {drive!r} has more than {_MOST_ROWS:,} rows; tell drives apart with --csv.drive, "
@@ -79,7 +75,13 @@ def by_drive(tables: Iterable[pa.Table], path: Path) -> Iterator[tuple[str, pa.T
                     raise UserError(f"{path}, row {row:,}: the drive {drive!r} comes back after others; sort the file "
                                     "by drive, so that the rows of each are contiguous")  # fmt: skip
                 seen.add(drive)
+                if len(seen) > _MANY and total + start < _LEAST_ROWS * len(seen):
+                    raise UserError(
+                        f"{path}: {len(seen):,} drives in {total + start:,} rows; the column or pattern of the drive "
+                        "most likely names frames instead (--csv.drive, --csv.drive_pattern)"
+                    )
             parts.append(table.slice(start, stop - start))
+        total += len(table)
     if drive:
         yield drive, pa.concat_tables(parts)
 

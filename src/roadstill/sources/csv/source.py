@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from roadstill.errors import UserError
+from roadstill.errors import UserError, one_line
 from roadstill.frames import FrameTable
 from roadstill.frames.splits import Cut
 from roadstill.frames.store import FrameStore
@@ -36,6 +36,7 @@ class CsvSource:
         self.sensors = self._config.root
         self.notes: list[str] = []
         self._drives = 0
+        self._problems: list[str] = []
 
     @property
     def about(self) -> dict[str, Any]:
@@ -62,7 +63,7 @@ class CsvSource:
         if shard:
             raise UserError("shards are for NAVSIM logs; leave shard out with a table of frames")
         record = read_csv(self._path, folder, self._config, progress=progress)
-        self._drives = record.drives
+        self._drives, self._problems = record.drives, record.problems
         self.notes.append(f"{record.rows:,} rows gave {record.frames:,} frames of {record.drives:,} drives")
         if not self._config.names_drives:
             self.notes.append(_how_cut(self._config))
@@ -78,9 +79,12 @@ class CsvSource:
         """
         if self._drives < len(wanted.shares):
             parts = " and ".join(", ".join(wanted.shares).rsplit(", ", 1))
-            raise UserError(f"{self._path}: {self._drives} drives cannot fill {parts}: a drive is never cut; name "
-                            "them with --csv.drive or --csv.drive_pattern, or cut at shorter pauses with --csv.gap_s, "
-                            "or, with near-duplicates at the ends, into --csv.piece_s")  # fmt: skip
+            lost = f" (rows without a frame: {one_line(self._problems[0])})" if self._problems else ""
+            raise UserError(
+                f"{self._path}: {self._drives} drives cannot fill {parts}: a drive is never cut; name them with "
+                "--csv.drive or --csv.drive_pattern, or cut at shorter pauses with --csv.gap_s, or, with "
+                f"near-duplicates at the ends, into --csv.piece_s{lost}"
+            )
         if self._config.command is not None:
             return wanted
         wanted, notes = without_commands(wanted)

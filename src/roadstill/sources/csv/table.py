@@ -1,5 +1,6 @@
 """A table of camera frames (CSV) -> `FrameStore`, one drive in memory at a time; no picture is opened."""
 
+import codecs
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -160,6 +161,22 @@ def drives_of(
                         "keep more of its path with --csv.keep_parts, or correct the drives")  # fmt: skip
 
 
+def _check_text(path: Path) -> None:
+    """Refuses what is no text: pyarrow would say so in the middle of the rows, of torn ones with a traceback."""
+    decoder, before = codecs.getincrementaldecoder("utf-8")(), 0
+    with path.open("rb") as file:
+        while True:
+            block = file.read(_BLOCK)
+            try:
+                decoder.decode(block, final=not block)
+            except UnicodeDecodeError:
+                why = f"it is no text in UTF-8 after {before:,} bytes; save it as that"
+                raise UserError(f"{path} cannot be read as CSV: {why}") from None
+            if not block:
+                return
+            before += len(block)
+
+
 def read_rows(
     path: Path, config: CsvConfig, tally: Tally, progress: Callable[[int, int], None] | None = None
 ) -> Iterator[pa.Table]:
@@ -175,6 +192,7 @@ def read_rows(
         UserError: as `find_layout`; not CSV; a speed, an acceleration or times that only another unit explains.
     """
     width, header, places = find_layout(path, config)
+    _check_text(path)
     names = [str(place) for place in range(width)]
 
     def torn(row: Any) -> str:
@@ -202,6 +220,8 @@ def read_rows(
                     progress(file.tell(), size)
     except pa.ArrowException as error:
         why = one_line(" ".join(str(error).split())[:200])
+        if "skip initial" in why:
+            why = "it has no rows"
         if "straddling" in why:
             why = f"a line after row {tally.rows:,} is longer than {_BLOCK:,} bytes (an open quotation mark?)"
         raise UserError(f"{path} cannot be read as CSV: {why}") from None

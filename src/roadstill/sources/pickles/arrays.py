@@ -6,12 +6,14 @@ an array), numbers are bounded before they are multiplied, and arrays together h
 
 import math
 import re
-from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from roadstill.weights.guarded import Budget, Refused
+from roadstill.weights.pickle_machine import HANDLERS, Machine, Name, table_of
 
 MAX_DIMS = 4
 MAX_EMPTY_ROWS = 10_000  # an array of shape (2**40, 0) holds no byte, but 2**40 lists once it is made one
@@ -19,32 +21,6 @@ _CODES = frozenset(("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", 
 _TEXT_CODE = re.compile("U[1-9][0-9]{0,4}")
 _ORDERS = frozenset("<>|=")
 _LAST_LETTER = 0x10FFFF
-
-
-class Refused(ValueError):
-    """The reason alone, before the file's name is known."""
-
-
-class Budget:
-    """Bytes that may still be copied: what is shared by reference could otherwise be copied without end.
-
-    An honest file needs at most twice its own size: protocol 2 turns text into bytes, and bytes become an array.
-    """
-
-    __slots__ = ("left", "python2")
-
-    def __init__(self, file_size: int, python2: bool = False) -> None:
-        self.left, self.python2 = 2 * file_size, python2
-
-    def spend(self, size: int) -> None:
-        """Takes so many bytes off.
-
-        Raises:
-            Refused: fewer are left.
-        """
-        self.left -= size
-        if self.left < 0:
-            raise Refused("its arrays hold more bytes than the file")
 
 
 class DType:
@@ -91,8 +67,6 @@ class Blank:
         _, shape, dtype, fortran, raw = state
         if type(fortran) is not bool:
             raise Refused("an array of damaged order")
-        if type(raw) is str and budget.python2:
-            raw = _encode(budget, raw, "latin1")
         return make_array(budget, raw, dtype, shape, "F" if fortran else "C")
 
 
@@ -102,6 +76,9 @@ def make_array(budget: Budget, raw: Any, dtype: Any, shape: Any, order: Any = "C
     Raises:
         Refused: bytes, type, shape or order are not what they should be, or do not fit each other.
     """
+    if type(raw) is str and budget.python2:
+        budget.spend(len(raw))
+        raw = raw.encode("latin1")
     if type(dtype) is not DType or (type(raw) is not bytes and type(raw) is not bytearray):
         raise Refused("an array without type or bytes")
     size, kind = _size_of(shape), dtype.numpy
@@ -129,9 +106,26 @@ def _size_of(shape: Any) -> int:
         if type(side) is not int or side < 0:
             raise Refused("an array of damaged shape")
         size *= side
-    if not size and math.prod(filter(None, shape)) > MAX_EMPTY_ROWS:
-        raise Refused(f"an empty array of {max(shape):,} rows")
+    if not size:
+        _check_rows(shape)
     return size
+
+
+def check_array(array: NDArray[Any]) -> None:
+    """Checks an array that somebody else made as `make_array` does its own.
+
+    Raises:
+        Refused: many empty rows, or numbers that are no letters or bools.
+    """
+    if not array.size:
+        _check_rows(array.shape)
+    elif array.dtype.char in "?U":
+        _check_values(array.ravel("K"))
+
+
+def _check_rows(shape: tuple[int, ...]) -> None:
+    if math.prod(filter(None, shape)) > MAX_EMPTY_ROWS:
+        raise Refused(f"an empty array of {max(shape):,} rows")
 
 
 def _check_values(flat: NDArray[Any]) -> None:
@@ -146,30 +140,21 @@ def _scalar(budget: Budget, dtype: Any, raw: Any) -> Any:
     return make_array(budget, raw, dtype, (1,))[0]
 
 
-def _encode(budget: Budget, text: Any, coding: Any) -> bytes:
+def _encode(budget: Budget, text: Any, coding: Any) -> bytes | str:
     """How protocol 2 writes byte strings."""
     if type(text) is not str or type(coding) is not str or coding != "latin1":
         raise Refused("bytes in an unknown coding")
     budget.spend(len(text))
-    return text.encode("latin1")
+    return text if budget.python2 else text.encode("latin1")
 
 
-def _no_bytes(_: Budget) -> bytes:
+def _no_bytes(budget: Budget) -> bytes | str:
     """How protocol 2 writes an empty byte string."""
-    return b""
+    return "" if budget.python2 else b""
 
 
 def _never(*_: Any) -> None:
     raise Refused("an array that is made in an unknown way")
-
-
-class Name:
-    """A name found in a pickle; ``call`` takes the budget and the pickle's arguments."""
-
-    __slots__ = ("call",)
-
-    def __init__(self, call: Callable[..., Any]) -> None:
-        self.call = call
 
 
 NDARRAY = Name(_never)
@@ -183,3 +168,28 @@ for _core in ("numpy.core", "numpy._core"):  # numpy 1 and numpy 2
     NAMES[f"{_core}.multiarray", "_reconstruct"] = Name(Blank)
     NAMES[f"{_core}.multiarray", "scalar"] = Name(_scalar)
     NAMES[f"{_core}.numeric", "_frombuffer"] = Name(make_array)
+
+
+class LogMachine(Machine):
+    """The machine that knows numpy's names."""
+
+    names: ClassVar = NAMES
+    opcodes: ClassVar = table_of(HANDLERS)
+
+    def reduce(self) -> None:
+        """REDUCE, after which picklers memoize what was made."""
+        super().reduce()
+        if type(self.stack[-1]) is Blank:
+            self.stack[-1].key = len(self.memo)
+
+    def build(self) -> None:
+        """BUILD: gives a type or an array its state."""
+        state, target = self.stack.pop(), self.stack[-1]
+        if type(state) is not tuple or type(target) not in (DType, Blank):
+            raise Refused("a state for something that takes none")
+        if type(target) is DType:
+            target.build(state)
+            return
+        self.stack[-1] = array = target.build(self.budget, state)
+        if target.key < len(self.memo) and self.memo[target.key] is target:
+            self.memo[target.key] = array

@@ -2,26 +2,19 @@
 
 Each network in such a file names one function, which in its own loader compiles and runs the module text beside it.
 Here that name stands for a shell that keeps the class's name and its state, and the text is never read. The machine is
-that of `roadstill.sources.pickles.unpickle`, with the few further names and opcodes that tensors and modules need.
+that of `roadstill.weights.pickle_machine`, with the few further names and opcodes that tensors and modules need.
 """
 
-import io
-import math
-import pickle
-import warnings
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
-from torch import Tensor
-from torch.storage import TypedStorage
-
-from roadstill.sources.pickles.arrays import NAMES, Budget, Name, Refused
-from roadstill.sources.pickles.unpickle import HANDLERS, _Machine, guarded, table_of
+from roadstill.sources.pickles.arrays import LogMachine
+from roadstill.weights.guarded import Budget, Refused, guarded
+from roadstill.weights.pickle_machine import HANDLERS, Name, table_of
+from roadstill.weights.torch_file import Storage, empty_dict, make_parameter, make_tensor, read_legacy
 
 MAX_BYTES = 4 * 2**30
 MAX_STEPS = 2**22
-_MAX_DIMS = 8
 
 
 class Shell:
@@ -37,7 +30,7 @@ def read_edm_pickle(path: Path) -> Any:
     """What the file holds: dicts, lists, numbers, text, tensors, and a `Shell` for every object.
 
     Raises:
-        BrokenLog: missing, damaged, or naming anything but the parts of a network.
+        UserError: missing, damaged, or naming anything but the parts of a network.
     """
     return guarded(path, lambda data: _Networks(data).run(MAX_STEPS), MAX_BYTES)
 
@@ -48,44 +41,15 @@ def _persistent(_: Budget, meta: Any) -> Shell:
     return Shell(meta["class_name"], meta.get("state"))
 
 
-def _storage(budget: Budget, raw: Any) -> TypedStorage:
-    """The bytes that torch wrote of a tensor's numbers; its own loader reads them, restricted to tensors."""
+def _storage(budget: Budget, raw: Any) -> Storage:
+    """The bytes that torch wrote of a tensor's numbers."""
     if type(raw) is not bytes:
         raise Refused("a tensor without bytes")
     budget.spend(len(raw))
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # such storages are deprecated
-            found = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
-    except (RuntimeError, ValueError, TypeError, KeyError, AttributeError, EOFError, pickle.UnpicklingError) as error:
-        raise Refused(f"a tensor that cannot be read: {' '.join(str(error).split())[:200]}") from None
-    if type(found) is not TypedStorage:
+    found = read_legacy(raw)
+    if type(found) is not Storage:
         raise Refused("a tensor that holds no numbers")
     return found
-
-
-def _tensor(budget: Budget, storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tensor:
-    if type(storage) is not TypedStorage or type(size) is not tuple or type(stride) is not tuple:
-        raise Refused("a tensor without numbers, shape or order")
-    numbers = (offset, *size, *stride)
-    if len(size) != len(stride) or len(size) > _MAX_DIMS or any(type(each) is not int or each < 0 for each in numbers):
-        raise Refused("a tensor of damaged shape")
-    flat = torch.empty(0, dtype=storage.dtype).set_(storage._untyped_storage)
-    last = offset + sum((side - 1) * step for side, step in zip(size, stride, strict=True))
-    if math.prod(size) and last >= len(flat):
-        raise Refused(f"a tensor of shape {size} over {len(flat):,} numbers")
-    budget.spend(math.prod(size) * flat.element_size())
-    return flat.as_strided(size, stride, offset if math.prod(size) else 0).clone()
-
-
-def _parameter(_: Budget, data: Any, requires_grad: Any, hooks: Any) -> Tensor:
-    if not isinstance(data, Tensor):
-        raise Refused("a parameter without a tensor")
-    return data
-
-
-def _empty(_: Budget) -> dict[str, Any]:
-    return {}
 
 
 def _set(_: Budget, items: Any = ()) -> list[Any]:
@@ -94,24 +58,24 @@ def _set(_: Budget, items: Any = ()) -> list[Any]:
     return items  # nothing here reads what a set holds
 
 
-class _Networks(_Machine):
-    names: ClassVar = NAMES | {
+class _Networks(LogMachine):
+    names: ClassVar = LogMachine.names | {
         ("torch_utils.persistence", "_reconstruct_persistent_obj"): Name(_persistent),
         ("torch.nn.modules.container", "ModuleDict"): Name(lambda _: Shell("ModuleDict")),
         ("torch.storage", "_load_from_bytes"): Name(_storage),
-        ("torch._utils", "_rebuild_tensor_v2"): Name(_tensor),
-        ("torch._utils", "_rebuild_parameter"): Name(_parameter),
-        ("collections", "OrderedDict"): Name(_empty),
-        ("dnnlib.util", "EasyDict"): Name(_empty),
+        ("torch._utils", "_rebuild_tensor_v2"): Name(make_tensor),
+        ("torch._utils", "_rebuild_parameter"): Name(make_parameter),
+        ("collections", "OrderedDict"): Name(empty_dict),
+        ("dnnlib.util", "EasyDict"): Name(empty_dict),
         ("builtins", "set"): Name(_set),
         ("__builtin__", "set"): Name(_set),
     }
     opcodes: ClassVar = table_of(
         HANDLERS
         | {
-            b"\x81": _Machine.reduce,  # NEWOBJ: a call like any other
+            b"\x81": lambda m: m.reduce(),  # NEWOBJ: a call like any other
             b"\x8f": lambda m: m.stack.append([]),  # EMPTY_SET
-            b"\x90": _Machine.appends,  # ADDITEMS
+            b"\x90": LogMachine.appends,  # ADDITEMS
         }
     )
 

@@ -1,16 +1,18 @@
 """Checks what an untrusted file held: plain data only, and small enough for any walk over it."""
 
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from roadstill.sources.pickles.arrays import Refused
+from roadstill.weights.guarded import Refused
 
 MAX_DEPTH = 8
 MAX_PARTS = 2**16  # of one container: nine hours of frames at 2 Hz
 MAX_ITEMS = 2**25  # of the whole tree, what is shared counted as often as it is met
 _LEAVES = frozenset((str, int, float, bool, type(None), np.ndarray))
 _CONTAINERS = frozenset((list, tuple, dict))
+_TEXT = frozenset((str,))
 
 
 def check_plain(value: Any) -> None:
@@ -22,6 +24,37 @@ def check_plain(value: Any) -> None:
         Refused: anything else.
     """
     _Walk().measure([value], MAX_DEPTH + 1)
+
+
+def is_small(value: list[Any] | dict[str, Any], most: int) -> bool:
+    """Whether `check_plain` would let this through, and all keys are text: by a faster look, level by level.
+
+    Args:
+        value: root of the tree.
+        most: largest number of items for which to look; what is shared counts as often as it is met.
+
+    Returns:
+        False also if it cannot tell.
+    """
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH):
+        sizes = list(map(len, level))
+        most -= sum(sizes)
+        if most < 0 or max(sizes) > MAX_PARTS:
+            return False
+        dicts = [part for part in level if type(part) is dict]
+        rows = [part for part in level if type(part) is not dict]
+        if not _TEXT.issuperset(map(type, chain.from_iterable(dicts))):
+            return False
+        level = []
+        for parts in (list(map(dict.values, dicts)), rows):
+            if others := set(map(type, chain.from_iterable(parts))) - _LEAVES:
+                if any(not issubclass(kind, np.generic) for kind in others - _CONTAINERS):
+                    return False
+                level += [child for child in chain.from_iterable(parts) if type(child) in _CONTAINERS]
+        if not level:
+            return True
+    return False
 
 
 class _Walk:

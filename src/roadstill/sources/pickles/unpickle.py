@@ -1,33 +1,22 @@
-"""Untrusted log pickles, read without the pickle machine: nothing in the file is ever called.
+"""Untrusted log pickles, read without running them: nothing in the file is ever called.
 
-A pickle is a program for a small stack machine. Python's own unpickler runs all of it, and even a whitelist of classes
-leaves ways to kill the process (a memo index of two billion, a hash of a million nested tuples). This reader has only
-the opcodes that plain data and numpy arrays need, protocols 2 to 5. The names of numpy that a log may hold stand for
-functions of our own (`roadstill.sources.pickles.arrays`). Everything else is refused, and every failure becomes one
-`BrokenLog` that names the file and the reason.
-
-What a hostile file can cost: each opcode takes constant time, or time in proportion to bytes that are in the file;
-memory stays below some hundred times the file's size, and below 3 GiB in all.
+Every file is read by a stack machine of our own (`roadstill.weights.pickle_machine`), which has only what plain data
+need; what a log repeats frame by frame goes to Python's own unpickler after a scanner has recognised every byte of it
+(`roadstill.sources.pickles.regular`). Every failure becomes one `BrokenLog` that names the file and the reason. Memory
+stays below some hundred times the file's size, and below 3 GiB in all.
 """
 
-import gc
-import stat
-import struct
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from roadstill.errors import UserError, one_line
-from roadstill.sources.pickles.arrays import NAMES, Blank, Budget, DType, Name, Refused
+from roadstill.sources.pickles.arrays import LogMachine
 from roadstill.sources.pickles.plain_tree import check_plain
+from roadstill.sources.pickles.regular import read_regular
+from roadstill.weights.guarded import guarded
 
 MAX_BYTES = 512 * 2**20
 MAX_STEPS = 2**24  # some 12,000 frames (1.7 hours) of a genuine log; bounds time and memory of a hostile one
-_MAX_KEY = 512  # letters; comparing two equal keys costs their length
-_MAX_NUMBER_BYTES = 16
-_LAST_KEY = 2**31  # larger numbers can be chosen so that all have one hash
-_TRUNCATED = "the file ends too early (truncated?)"
 
 
 class BrokenLog(UserError):
@@ -44,316 +33,18 @@ def read_pickle(path: Path, *, max_bytes: int = MAX_BYTES, max_steps: int = MAX_
         BrokenLog: the file is missing, too large, truncated, damaged, not a file (a pipe, a device, a folder), or holds
             anything else.
     """
-    return guarded(path, lambda data: parse(data, max_steps=max_steps), max_bytes)
-
-
-def guarded(path: Path, read: Callable[[bytes], Any], max_bytes: int) -> Any:
-    """What ``read`` makes of the file's bytes.
-
-    Raises:
-        BrokenLog: whatever is wrong with the file, or with what it holds.
-    """
-    try:
-        with _collector_paused():
-            return read(_read(path, max_bytes))
-    except OSError as error:
-        raise BrokenLog(f"{path}: {error.strerror or error}") from None
-    except Refused as error:
-        raise BrokenLog(f"{path}: {error}") from None
-    except (ArithmeticError, LookupError, TypeError, ValueError, MemoryError, RecursionError, struct.error) as error:
-        reason = f"{type(error).__name__}: {str(error)[:200]}"
-        raise BrokenLog(f"{path}: damaged or truncated pickle ({reason})") from None
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """No garbage collection: in a growing tree of a million parts it finds nothing, and takes a sixth of the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
-def _read(path: Path, max_bytes: int) -> bytes:
-    about = path.stat()  # before opening: that alone would wait forever on a pipe
-    if not stat.S_ISREG(about.st_mode):
-        raise Refused("a folder, a pipe or a device, not a file")
-    if about.st_size > max_bytes:
-        raise Refused(f"{about.st_size:,} bytes are more than the {max_bytes:,} that such a file may have")
-    with path.open("rb") as file:
-        return file.read(about.st_size)
+    return guarded(path, lambda data: parse(data, max_steps=max_steps), max_bytes, BrokenLog)
 
 
 def parse(data: bytes, *, max_steps: int = MAX_STEPS, python2: bool = False) -> Any:
     """What the bytes of a pickle hold; see `read_pickle`, which adds the file's name to what this raises.
 
     With ``python2`` also what Python 2 wrote, whose picklers number from 1 and have one type for text and bytes: it is
-    read as text, one letter for each byte, and an array takes its bytes back out of it.
+    read as text, one letter for each byte, and an array takes its bytes back out of it. So are the bytes that Python 3
+    writes of it, after ``pickle.load(file, encoding="bytes")``.
     """
-    value = _Machine(data, python2).run(max_steps)
+    if not python2 and (frames := read_regular(data, max_steps)) is not None:
+        return frames
+    value = LogMachine(data, python2).run(max_steps)
     check_plain(value)
     return value
-
-
-# ---- the stack machine
-
-
-class _Machine:
-    """Runs the opcodes; each handler is one method, which ``opcodes`` selects.
-
-    Attributes:
-        names: names that a pickle may contain, and what they stand for.
-        opcodes: handler of every known opcode.
-    """
-
-    names: ClassVar[Mapping[tuple[str, str], Name]] = NAMES
-    opcodes: ClassVar[list[Callable[[Any], Any] | None]]
-
-    def __init__(self, data: bytes, python2: bool = False) -> None:
-        self.data, self.at = data, 0
-        self.budget = Budget(len(data), python2)
-        self.stack: list[Any] = []
-        self.marks: list[int] = []
-        self.memo: list[Any] = []
-
-    def run(self, max_steps: int) -> Any:
-        data, handlers, stack, memo, at = self.data, self.opcodes, self.stack, self.memo, 0
-        if data[:1] != b"\x80":
-            raise Refused("not a pickle of protocol 2 to 5")
-        for _ in range(max_steps):
-            opcode = data[at]
-            # These are four fifths of every log; written out, they halve the time.
-            if opcode == 0x94:  # MEMOIZE
-                memo.append(stack[-1])
-                at += 1
-            elif opcode == 0x68:  # BINGET
-                stack.append(memo[data[at + 1]])
-                at += 2
-            elif opcode == 0x8C:  # SHORT_BINUNICODE
-                stop = at + 2 + data[at + 1]
-                stack.append(data[at + 2 : stop].decode("utf-8", "surrogatepass"))
-                if data[stop] == 0x94:  # a token or a key is always memoized
-                    memo.append(stack[-1])
-                    stop += 1
-                at = stop
-            elif opcode == 0x4B:  # BININT1
-                stack.append(data[at + 1])
-                at += 2
-            elif opcode == 0x28:  # MARK
-                self.marks.append(len(stack))
-                at += 1
-            elif handler := handlers[opcode]:
-                self.at = at + 1
-                handler(self)
-                at = self.at
-            elif opcode == 0x2E:  # STOP
-                break
-            else:
-                raise Refused(f"opcode 0x{opcode:02x} at byte {at} is not for plain data")
-        else:
-            raise Refused(f"more than {max_steps:,} steps")
-        if at + 1 < len(data):
-            raise Refused(f"the pickle ends at byte {at}, and more follows")
-        if len(stack) != 1 or self.marks:
-            raise Refused(f"it ends with {len(stack)} values")
-        return stack[0]
-
-    def take(self, size: int) -> bytes:
-        start, self.at = self.at, self.at + size
-        if self.at > len(self.data):
-            raise Refused(_TRUNCATED)
-        return self.data[start : self.at]
-
-    def number(self, size: int) -> int:
-        return int.from_bytes(self.take(size), "little")
-
-    def popped(self) -> list[Any]:
-        """All items above the last mark, which is removed."""
-        start = self.marks.pop()
-        items = self.stack[start:]
-        del self.stack[start:]
-        return items
-
-    def protocol(self) -> None:
-        if not 2 <= (number := self.number(1)) <= 5:
-            raise Refused(f"pickle protocol {number} is not read, only 2 to 5")
-
-    def frame(self) -> None:
-        if self.number(8) > len(self.data) - self.at:
-            raise Refused(_TRUNCATED)
-
-    def put(self, key: int) -> None:
-        """Picklers number from 0 on, so that a list is enough; no number in the file decides how long it is."""
-        if self.budget.python2 and key == 1 and not self.memo:
-            self.memo.append(None)
-        if key == len(self.memo):
-            self.memo.append(self.stack[-1])
-        else:
-            self.memo[key] = self.stack[-1]
-
-    def short_old_text(self) -> None:
-        self.old_text(1)
-
-    def old_text(self, width: int = 4) -> None:
-        if not self.budget.python2:
-            raise Refused("text of Python 2, which is not allowed in logs")
-        self.stack.append(self.take(self.number(width)).decode("latin1"))
-
-    def get(self, key: int) -> None:
-        self.stack.append(self.memo[key])
-
-    def append(self) -> None:
-        value = self.stack.pop()
-        self.container(list).append(value)
-
-    def appends(self) -> None:
-        items = self.popped()
-        self.container(list).extend(items)
-
-    def container(self, kind: type) -> Any:
-        if type(self.stack[-1]) is not kind:
-            raise Refused(f"damaged pickle (a {kind.__name__} is missing)")
-        return self.stack[-1]
-
-    def set_items(self, items: list[Any]) -> None:
-        target, keys = self.container(dict), items[::2]
-        for key in keys:
-            if type(key) is not str or len(key) > _MAX_KEY:
-                _check_odd_key(key)
-        target.update(zip(keys, items[1::2], strict=True))
-
-    def set_item(self) -> None:
-        value, key = self.stack.pop(), self.stack.pop()
-        self.set_items([key, value])
-
-    def tuple_from_mark(self) -> None:
-        start = self.marks.pop()
-        self.stack[start:] = [tuple(self.stack[start:])]
-
-    def tuple_of(self, size: int) -> None:
-        if len(self.stack) < size:
-            raise Refused("damaged pickle (too few items)")
-        self.stack[-size:] = [tuple(self.stack[-size:])]
-
-    def look_up(self, module: Any, name: Any) -> None:
-        if type(module) is not str or type(name) is not str:
-            raise Refused("a name that is not text")
-        if (module, name) not in self.names:
-            raise Refused(f"it names {f'{module[:80]}.{name[:80]}'[:80]!r}, which is not plain data")
-        self.stack.append(self.names[module, name])
-
-    def line(self) -> str:
-        end = self.data.index(b"\n", self.at, self.at + 200)
-        start, self.at = self.at, end + 1
-        return self.data[start:end].decode("ascii")
-
-    def stack_global(self) -> None:
-        name, module = self.stack.pop(), self.stack.pop()
-        self.look_up(module, name)
-
-    def reduce(self) -> None:
-        arguments, function = self.stack.pop(), self.stack.pop()
-        if type(arguments) is not tuple or type(function) is not Name:
-            raise Refused("a call of something that is not a known function")
-        made = function.call(self.budget, *arguments)
-        if type(made) is Blank:
-            made.key = len(self.memo)  # picklers memoize it at once
-        self.stack.append(made)
-
-    def build(self) -> None:
-        state, target = self.stack.pop(), self.stack[-1]
-        if type(state) is not tuple or type(target) not in (DType, Blank):
-            raise Refused("a state for something that takes none")
-        if type(target) is DType:
-            target.build(state)
-            return
-        self.stack[-1] = array = target.build(self.budget, state)
-        if target.key < len(self.memo) and self.memo[target.key] is target:
-            self.memo[target.key] = array
-
-
-def _check_odd_key(key: Any) -> None:
-    if type(key) is str:
-        raise Refused(f"a dict with a key of {len(key):,} letters")
-    if type(key) is not int or not -_LAST_KEY <= key < _LAST_KEY:
-        raise Refused("a dict with a key that is neither text nor a small number")
-
-
-def _pushes(make: Callable[[_Machine], Any]) -> Callable[[_Machine], None]:
-    return lambda machine: machine.stack.append(make(machine))
-
-
-def _sized(width: int, convert: Callable[[bytes], Any]) -> Callable[[_Machine], None]:
-    """An opcode with a length of ``width`` bytes, then that many bytes."""
-
-    def handler(machine: _Machine) -> None:
-        start = machine.at + width
-        size = int.from_bytes(machine.data[machine.at : start], "little")
-        machine.at = start + size
-        if machine.at > len(machine.data):
-            raise Refused(f"the file ends too early, before an item of {size:,} bytes (truncated?)")
-        machine.stack.append(convert(machine.data[start : machine.at]))
-
-    return handler
-
-
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "surrogatepass")
-
-
-def _integer(raw: bytes) -> int:
-    if len(raw) > _MAX_NUMBER_BYTES:
-        raise Refused(f"a number of {len(raw)} bytes")
-    return int.from_bytes(raw, "little", signed=True)
-
-
-HANDLERS: dict[bytes, Callable[[_Machine], Any]] = {
-    b"\x80": _Machine.protocol,
-    b"\x95": _Machine.frame,
-    b"0": lambda m: m.stack.pop(),
-    b"1": _Machine.popped,
-    b"N": _pushes(lambda m: None),
-    b"\x88": _pushes(lambda m: True),
-    b"\x89": _pushes(lambda m: False),
-    b"M": _pushes(lambda m: m.number(2)),
-    b"J": _pushes(lambda m: _integer(m.take(4))),
-    b"\x8a": _sized(1, _integer),
-    b"G": _pushes(lambda m: struct.unpack(">d", m.take(8))[0]),
-    b"X": _sized(4, _text),
-    b"\x8d": _sized(8, _text),
-    b"U": _Machine.short_old_text,
-    b"T": _Machine.old_text,
-    b"B": _sized(4, bytes),
-    b"C": _sized(1, bytes),
-    b"\x8e": _sized(8, bytes),
-    b"\x96": _sized(8, bytearray),
-    b"]": _pushes(lambda m: []),
-    b"}": _pushes(lambda m: {}),
-    b")": _pushes(lambda m: ()),
-    b"a": _Machine.append,
-    b"e": _Machine.appends,
-    b"s": _Machine.set_item,
-    b"u": lambda m: m.set_items(m.popped()),
-    b"t": _Machine.tuple_from_mark,
-    b"\x85": lambda m: m.tuple_of(1),
-    b"\x86": lambda m: m.tuple_of(2),
-    b"\x87": lambda m: m.tuple_of(3),
-    b"q": lambda m: m.put(m.number(1)),
-    b"r": lambda m: m.put(m.number(4)),
-    b"j": lambda m: m.get(m.number(4)),
-    b"c": lambda m: m.look_up(m.line(), m.line()),
-    b"\x93": _Machine.stack_global,
-    b"R": _Machine.reduce,
-    b"b": lambda m: m.build(),
-}
-
-
-def table_of(handlers: Mapping[bytes, Callable[[Any], Any]]) -> list[Callable[[Any], Any] | None]:
-    """Handlers by the number of their opcode."""
-    return [handlers.get(bytes([code])) for code in range(256)]
-
-
-_Machine.opcodes = table_of(HANDLERS)

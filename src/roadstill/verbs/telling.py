@@ -1,0 +1,87 @@
+"""What the verbs on data tell of their work, and how it went on."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from roadstill.data.verify import lacks, none_there, verify_pictures
+from roadstill.errors import PartlyDone, UserError
+from roadstill.frames import stream_frames
+from roadstill.frames.splits import open_index
+from roadstill.imagesets import ImageSet
+from roadstill.sources.navsim.folders import sensors_beside
+
+
+def told(lines: Sequence[str], *, partly: bool) -> str:
+    """The lines as one text; it comes as `PartlyDone` if part of the input could not be read."""
+    text = "\n".join(lines)
+    if partly:
+        raise PartlyDone(text)
+    return text
+
+
+def progress_bar(what: str) -> Callable[[int, int], None]:
+    """A progress bar on a terminal, nothing elsewhere."""
+    bar = tqdm(desc=what, disable=None)
+
+    def show(done: int, total: int) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+
+    return show
+
+
+def verified(index: Path, parts: list[str], sensors: Path | None, archives: list[Path], decode: bool) -> list[str]:
+    """Checks the wanted pictures of an index; what to tell of it.
+
+    Args:
+        index: folder of the index.
+        parts: names of its parts.
+        sensors: folder of the pictures; None if there is none.
+        archives: archives of sensor files.
+        decode: whether pictures are decoded.
+
+    Raises:
+        UserError: neither a sensor folder nor an archive.
+    """
+    if sensors is None and not archives:
+        logs = open_index(index).get("logs")
+        others = sensors_beside(Path(logs)) if logs else []
+        hint = f" (there is {others[0]})" if others else ""
+        raise UserError(
+            f"no sensor folder was found beside the logs; name it with --sensors{hint}, or archives with --archives"
+        )
+    # All pictures of a log in a row: a drive lies in one part, and so does a log.
+    images = (
+        str(image)
+        for name in parts
+        for frames in stream_frames(index / f"{name}.parquet")
+        for image in frames.column("image")
+    )
+    shown = tqdm(images, "pictures", disable=None)
+    found = verify_pictures(shown, sensors, index, archives=archives, decode=decode)
+    found.save(index)
+    if not found.lacking:
+        return [str(found), "no picture is missing"]
+    wanted = sum(row.wanted for row in found.logs)
+    lines = [str(found), *found.summary()]
+    if len(found.lacking) == wanted:
+        lines.append(none_there(sensors, found.lacking[0], wanted))
+    return [*lines, f"{len(found.lacking):,} pictures are missing or truncated, see {index / 'lacking.txt'}"]
+
+
+def sets_told(out: Path, made_sets: Mapping[str, ImageSet], notes: Sequence[str]) -> str:
+    """What became of the pictures of each part; `PartlyDone` if some could not be read."""
+    lines, missing, wanted = list(notes), 0, 0
+    for name, made in made_sets.items():
+        said = [", ".join(f"{count:,} {each}" for each, count in made.counts().items())]
+        for key, what in (("missing", "pictures missing"), ("left_out", "equal pictures left out")):
+            if count := int(made.about.get(key, 0)):
+                said.append(f"({count:,} {what}, see {key}.txt)")
+        if count := int(made.about.get("empty_logs", 0)):
+            said.append(f"({count:,} logs have no picture at all: not fetched?)")
+        lines.append(f"{out / name}: {' '.join(said)}")
+        missing += int(made.about.get("missing", 0)) - int(made.about.get("missing_by_hook", 0))
+        wanted += len(made)
+    return told([*lines, *lacks(missing, wanted + missing)], partly=missing > 0)
