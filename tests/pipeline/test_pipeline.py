@@ -36,7 +36,7 @@ def test_a_run_of_the_old_layout_is_recognised_as_done(tmp_path, monkeypatch):
     with Workers(1, Jobs(road)) as workers:
         for make in (finetune_arms, make_small_sets, train_agents):
             make(road, workers)
-    assert road._keys == record["keys"]
+    assert {name: stage.key for name, stage in road.stages.items()} == record["keys"]
     assert said == []
 
 
