@@ -243,6 +243,16 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(denoiser, codec, tmp_path, monk
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "whole"]
 
 
+def test_a_run_that_was_killed_before_its_key_was_written_begins_anew(denoiser, codec, tmp_path):
+    denoiser.origin = Origin(digest="known")
+    whole = draw(denoiser, codec, tmp_path / "whole")
+    (tmp_path / ".set.unfinished").mkdir()
+    (tmp_path / ".set.unfinished" / "0-0.png").write_bytes(b"of other settings")
+    (tmp_path / "..set.unfinished.12345678.part").mkdir()  # that of one that was killed while it removed its pictures
+    assert draw(denoiser, codec, tmp_path / "set").digest == whole.digest
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["set", "whole"]
+
+
 def test_what_another_run_left_is_not_taken(denoiser, codec, tmp_path, monkeypatch):
     denoiser.origin = Origin(digest="known")
     whole = draw(denoiser, codec, tmp_path / "whole", seed=2)
