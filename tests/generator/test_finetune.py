@@ -105,6 +105,64 @@ def test_another_seed_or_setting_does_not_continue_a_run(latents, tmp_path, monk
         finetune(latents, seed=1, **arguments)
 
 
+def test_metrics_of_a_resumed_run_are_those_of_an_unbroken_one(latents, tmp_path, monkeypatch):
+    """A line is the mean of its steps, also of those before a state that was saved between two lines."""
+    config = FinetuneConfig(**SCRATCH | {"log_every": 5, "save_every": 3, "steps": 12}, minimax=Minimax(0.1, 0.1))
+    arguments = {"base": None, "config": config, "seed": 0}
+    finetune(latents, out=tmp_path / "whole", **arguments)
+    run_broken(monkeypatch, 8, latents, out=tmp_path / "broken", **arguments)
+    whole, broken = (read_metrics(tmp_path / name / "metrics.jsonl") for name in ("whole", "broken"))
+    for row in (*whole, *broken):
+        del row["images_per_s"]
+    assert whole == broken
+    assert [row["step"] for row in whole] == [5, 10, 12]
+
+
+@pytest.mark.parametrize("killed", ["save_checkpoint", "Stage.finish", "_drop_states"])
+def test_a_run_that_is_killed_after_its_last_step_is_finished_and_leaves_no_state(
+    latents, tmp_path, monkeypatch, killed
+):
+    arguments = {"base": None, "config": FinetuneConfig(**SCRATCH | {"save_every": 9}, steps=4), "seed": 0}
+    finetune(latents, out=tmp_path / "whole", **arguments)
+    with monkeypatch.context() as patch:
+        patch.setattr(f"roadstill.generator.finetune.{killed}", lambda *a, **k: (_ for _ in ()).throw(Killed))
+        with pytest.raises(Killed):
+            finetune(latents, out=tmp_path / "broken", **arguments)
+    assert (tmp_path / "broken" / "resume-0.safetensors").exists()
+    finetune(latents, out=tmp_path / "broken", **arguments)
+    whole, broken = ({path.name for path in (tmp_path / name).iterdir()} for name in ("whole", "broken"))
+    assert whole == broken == {"config.json", "trained.safetensors", "metrics.jsonl", "stage.json"}
+    assert len({(tmp_path / name / "trained.safetensors").read_bytes() for name in ("whole", "broken")}) == 1
+
+
+def test_processes_that_were_killed_at_different_saves_go_on_from_the_last_common_one(tmp_path, monkeypatch):
+    """What each process does, with its own states on disk and the steps of all others gathered."""
+    loaded = []
+    for mine, others, common in (
+        ([6, 4], [[4, 0]], 4),
+        ([4], [[6, 4]], 4),
+        ([6, 4], [[6, 0]], 6),
+        ([4], [[0, 0]], 0),
+        ([], [[4, 0]], 0),
+        ([6], [[4, 0]], 0),
+    ):
+        found = dict(zip(("resume-0.safetensors", "resume-0-before.safetensors"), mine, strict=False))
+        monkeypatch.setattr(
+            loop, "saved_state", lambda path, key, what, found=found: ({"of": found[path.name]}, found[path.name])
+            if path.name in found
+            else None,
+        )  # fmt: skip
+
+        def gather(steps, others=others):
+            return torch.cat([steps, *(torch.tensor(each) for each in others)])
+
+        accelerator = SimpleNamespace(device="cpu", gather=gather)
+        state = loop._State(tmp_path / "resume-0.safetensors", "key", SimpleNamespace(accelerator=accelerator))
+        monkeypatch.setattr(loop._State, "take", lambda state, tensors: loaded.append(tensors["of"]))
+        assert state.restore() == common
+    assert loaded == [4, 4, 6]
+
+
 def test_a_finished_run_is_not_run_again(latents, tmp_path, monkeypatch):
     arguments = {"base": None, "out": tmp_path / "run", "config": FinetuneConfig(**SCRATCH, steps=2), "seed": 0}
     finetune(latents, **arguments)
@@ -436,7 +494,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_what_was_saved(latent
 
 
 def test_weights_that_the_last_step_spoilt_are_not_saved(latents, base, tmp_path):
-    config = FinetuneConfig(steps=1, batch_size=4, learning_rate=float("inf"))
+    config = FinetuneConfig(steps=1, batch_size=4, learning_rate=1e30, weight_decay=1e30)
     with pytest.raises(UserError, match=r"^step 1: \d+ of \d+ tensors are not finite, the first "):
         finetune(latents, base=base, out=tmp_path / "run", config=config, seed=0)
     assert not (tmp_path / "run" / "trained.safetensors").exists()

@@ -321,7 +321,7 @@ def two_at_once(case: Case, work: Path, whole: Whole) -> str:
     """Calls a command while the same one is at work; returns what is wrong, or nothing."""
     folder, said = prepare(case, work / "both"), work / "both.said.txt"
     first = begin(case.words, folder)
-    while not list(folder.rglob(".*.roadstill-lock")):
+    while not any(_is_named(path) for path in folder.rglob(".*.roadstill-lock")):
         if ended(first, 0.001) is not None:
             return "the first ended before the second began"
     os.kill(first, signal.SIGSTOP)
@@ -335,6 +335,14 @@ def two_at_once(case: Case, work: Path, whole: Whole) -> str:
     made = contents(folder, case.runs)
     different = sorted(name for name in made | whole.made if made.get(name) != whole.made.get(name))
     return f"differs: {different}" if different else ""
+
+
+def _is_named(lock: Path) -> bool:
+    """Whether the file of a lock names its holder, so that it has the lock by now."""
+    try:
+        return bool(lock.read_text())
+    except FileNotFoundError:
+        return False
 
 
 def table(rows: dict[str, Count]) -> str:

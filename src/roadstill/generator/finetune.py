@@ -5,6 +5,7 @@ be computed again (weights, moving average, optimiser, memories) is saved, so th
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -178,9 +179,13 @@ class _State:
         steps = torch.tensor(sorted(found)[-2:] + [0] * (2 - len(found)), device=run.accelerator.device)
         of_all = run.accelerator.gather(steps).reshape(-1, 2).tolist()
         steps_done = max(set.intersection(*({0, *theirs} for theirs in of_all)))
-        if not steps_done:
-            return 0
-        tensors = found[steps_done]
+        if steps_done:
+            self.take(found[steps_done])
+        return steps_done
+
+    def take(self, tensors: Mapping[str, Tensor]) -> None:
+        """Puts back what was saved."""
+        run = self.training
         wanted: dict[str, Tensor] = {
             f"weight/{name}": weight for name, weight in zip(run.names, run.weights, strict=True)
         }
@@ -199,7 +204,6 @@ class _State:
             )
         except (RuntimeError, ValueError, LookupError) as error:
             raise UserError(f"{self.path} is damaged ({' '.join(str(error).split())[:200]}); {_ANEW}") from None
-        return steps_done
 
 
 def _drop_states(out: Path) -> None:

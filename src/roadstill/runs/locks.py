@@ -39,11 +39,14 @@ def real(path: Path) -> Path:
     """The path without links, but for one that is its last part and leads to no folder: it is written in its place.
 
     Raises:
-        UserError: it is the root of the file system, beside which nothing can lie.
+        UserError: it is the root of the file system, beside which nothing can lie; a name that is too long, or a folder
+            above that may not be looked into.
     """
     path = Path(os.path.abspath(path))
-    found = Path(os.path.realpath(path if path.is_dir() else path.parent))
-    found = found if path.is_dir() else found / path.name
+    try:
+        found = Path(os.path.realpath(path)) if path.is_dir() else Path(os.path.realpath(path.parent)) / path.name
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {of_system(error)}") from error
     if not found.name:
         raise UserError(f"{path} cannot be an output; name a file or folder in it")
     return found
