@@ -118,7 +118,7 @@ def main(seconds: int) -> None:
     import atheris
 
     with atheris.instrument_imports(include=["roadstill.runs", "roadstill.imagesets", "roadstill.evaluation"]):
-        pass
+        from roadstill import evaluation  # noqa: F401
     with tempfile.TemporaryDirectory() as folder:
         corpus = Path(folder) / "seeds"
         corpus.mkdir()
