@@ -46,7 +46,7 @@ _WAYS_OUT = {
         ((errno.ENAMETOOLONG,), "take a shorter name"),
         ((errno.ELOOP,), "a link leads back to itself; name the folder that is meant"),
         ((errno.ENOENT,), "check the path"),
-        ((errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY), "name another path"),
+        ((errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.EMLINK), "name another path"),
         ((errno.EMFILE, errno.ENFILE), "take fewer workers, or allow more open files (ulimit -n)"),
         ((errno.ENOMEM,), "take smaller batches, fewer workers or smaller pictures"),
     )

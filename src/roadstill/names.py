@@ -132,27 +132,34 @@ def path_of(kind: Callable[..., Any]) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def restrict_parser(*hints: Any) -> None:
-    """Lets jsonargparse import, for the class paths in what it reads, the classes of some settings and nothing else.
+@contextmanager
+def restricted_parser(*hints: Any) -> Iterator[None]:
+    """Within this block jsonargparse imports, for the class paths in what it reads, the classes of some settings only.
 
-    By itself it imports whatever a ``class_path`` names before it looks whether that fits.
+    By itself it imports whatever a ``class_path`` names before it looks whether that fits. What it may import is a
+    setting of the whole process, and other code of the process may use it, too.
 
     Args:
         hints: types of the settings; the dataclasses within count, too.
     """
-    from jsonargparse import set_parsing_settings
+    from jsonargparse import _common, set_parsing_settings
 
     paths = set(_CHOSEN_BY_CLASS_PATH)
     for kind in {kind for hint in hints for kind in dataclasses_within(hint)}:
         rooms = kind.__module__.split(".")
         paths |= {".".join([*rooms[:count], kind.__name__]) for count in range(1, len(rooms) + 1)}
+    before = dict(_common.parsing_settings)
     set_parsing_settings(
         import_path_denylist=["*"], import_path_allowlist=sorted(paths), instantiate_subclass_spec_in_any=False
     )
+    try:
+        yield
+    finally:
+        _common.parsing_settings.update(before)
 
 
 def refused_class(message: str, fields: Mapping[str, Any]) -> str | None:
-    """What the parser's message says about a class path that `restrict_parser` forbids; None for other messages.
+    """What the parser's message says about a class path that `restricted_parser` forbids; None for other messages.
 
     Args:
         message: text of the parser's error.

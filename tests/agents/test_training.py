@@ -1,6 +1,7 @@
 """Ways of training: optimisers, rates, epochs, augmentation, precision, protocols; digests of the time before them."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -76,9 +77,9 @@ def test_an_epoch_sees_every_image_once(images, steps):
         ({"momentum": 0.5}, "only with optimiser sgd"),
         ({"decay": 0.5}, "only with decay_at"),
         ({"cutmix_probability": 0.5}, "only with augment cutmix"),
-        ({"optimiser": "sgd", "momentum": 1.0}, "from 0 to below 1"),
+        ({"optimiser": "sgd", "momentum": 1.0}, "momentum is 1.0; it must be at least 0 and below 1"),
         ({"decay_at": (0.5, 0.2)}, "rising shares"),
-        ({"decay_at": (1.0,)}, "rising shares"),
+        ({"decay_at": (1.0,)}, r"decay_at is \[1.0\]; it must be above 0 and below 1"),
         ({"freeze": 2, "augment": "dsa"}, "frozen stages"),
     ],
 )
@@ -200,5 +201,13 @@ def test_the_optimiser_is_the_wanted_one():
 
 
 def test_a_loss_that_explodes_is_the_users_to_mend(pictures):
-    with pytest.raises(UserError, match="lower learning_rate"):
-        train_agent(pictures, config=config(optimiser="sgd", learning_rate=1e12, steps=4), seed=0)
+    with pytest.raises(UserError, match=r"^step 3: the loss is not finite .*; lower the learning rate"):
+        train_agent(pictures, config=config(optimiser="sgd", learning_rate=1e12, steps=400_000), seed=0)
+    with pytest.raises(UserError, match=r"^step 1: \d+ of \d+ tensors are not finite"):
+        train_agent(pictures, config=config(optimiser="sgd", learning_rate=1e30, weight_decay=1e30, steps=1), seed=0)
+
+
+def test_dev_knows_the_same_classes_in_the_same_order(pictures):
+    turned = replace(pictures, class_names=pictures.class_names[::-1], digest="turned")
+    with pytest.raises(UserError, match="in another order"):
+        train_agent(pictures, config=config(), seed=0, dev=turned)

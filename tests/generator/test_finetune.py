@@ -494,7 +494,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_what_was_saved(latent
 
 
 def test_weights_that_the_last_step_spoilt_are_not_saved(latents, base, tmp_path):
-    config = FinetuneConfig(steps=1, batch_size=4, learning_rate=float("inf"))
+    config = FinetuneConfig(steps=1, batch_size=4, learning_rate=1e30, weight_decay=1e30)
     with pytest.raises(UserError, match=r"^step 1: \d+ of \d+ tensors are not finite, the first "):
         finetune(latents, base=base, out=tmp_path / "run", config=config, seed=0)
     assert not (tmp_path / "run" / "trained.safetensors").exists()

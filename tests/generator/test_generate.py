@@ -11,7 +11,7 @@ from roadstill.codecs import CodecConfig, SmallCodec, from_pixels
 from roadstill.denoisers.base import Origin, Sampling
 from roadstill.denoisers.dit import DiTDenoiser
 from roadstill.errors import UserError
-from roadstill.generator import generate as generating
+from roadstill.generator import drawing
 from roadstill.generator.checkpoints import load_denoiser
 from roadstill.generator.generate import generate
 from roadstill.imagesets import ImageSetWriter, open_imageset
@@ -256,11 +256,47 @@ def test_a_run_that_was_killed_before_its_key_was_written_begins_anew(denoiser, 
 def test_what_another_run_left_is_not_taken(denoiser, codec, tmp_path, monkeypatch):
     denoiser.origin = Origin(digest="known")
     whole = draw(denoiser, codec, tmp_path / "whole", seed=2)
-    monkeypatch.setattr(generating, "ImageSetWriter", lambda *words: 1 / 0)
+    monkeypatch.setattr(drawing, "ImageSetWriter", lambda *words: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         draw(denoiser, codec, tmp_path / "set", seed=1)
     monkeypatch.undo()
     assert draw(denoiser, codec, tmp_path / "set", seed=2).digest == whole.digest
+
+
+@pytest.mark.parametrize("what", ["latent", "picture"])
+def test_a_picture_that_is_not_finite_is_refused_and_nothing_is_written(denoiser, codec, tmp_path, monkeypatch, what):
+    if what == "latent":
+        make = denoiser.generate
+        monkeypatch.setattr(
+            denoiser, "generate", lambda *a, **k: make(*a, **k) * torch.tensor([1, float("inf")])[:, None, None, None]
+        )
+    else:
+        codec.std[1] = float("nan")
+    with pytest.raises(UserError, match=f"^{what} {1 if what == 'latent' else 0} of class 'not_brake' is not finite"):
+        draw(denoiser, codec, tmp_path / "set", batch_size=2, per_class=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_class_names_are_those_of_the_generator(denoiser, codec, tmp_path):
+    denoiser.origin = Origin(class_names=("not_brake", "brake"))
+    with pytest.raises(UserError, match=r"in another order: 'brake' would take .*; give label_rows \[1, 0\]"):
+        draw(denoiser, codec, tmp_path / "set", class_names=("brake", "not_brake"))
+    with pytest.raises(UserError, match="class_names names the class 'cat', but the generator knows"):
+        draw(denoiser, codec, tmp_path / "set", class_names=("cat", "dog"))
+    turned = draw(denoiser, codec, tmp_path / "turned", class_names=("brake", "not_brake"), label_rows=(1, 0))
+    told = draw(denoiser, codec, tmp_path / "told", class_names=None)
+    renamed = draw(denoiser, codec, tmp_path / "renamed", class_names=("cat", "dog"), label_rows=(0, 1))
+    alone = draw(denoiser, codec, tmp_path / "alone", class_names=("not_brake",))
+    assert told.class_names == ("not_brake", "brake")
+    np.testing.assert_array_equal(renamed.pixels(), told.pixels())
+    np.testing.assert_array_equal(alone.pixels(), told.pixels()[:5])
+    assert turned.facts[0]["row"] == 1
+
+
+def test_rows_that_the_generator_does_not_have_are_refused(denoiser, codec, tmp_path):
+    for rows in ((0, 3), (0, -1)):
+        with pytest.raises(UserError, match="rows 0 to 2"):
+            draw(denoiser, codec, tmp_path / "set", label_rows=rows)
 
 
 def test_two_processes_draw_what_one_draws(by_one_and_by_two):

@@ -1,8 +1,10 @@
 """A teacher's lead: where it points, and what it does to generated pictures."""
 
+import pytest
 import torch
 
 from roadstill.codecs import CodecConfig, SmallCodec
+from roadstill.errors import UserError
 from roadstill.generator.guidance import towards
 
 
@@ -46,3 +48,13 @@ def test_a_teacher_that_is_sure_beyond_the_numbers_leads_nowhere():
     clean = torch.zeros(1, 4, 8, 8)
     labels = Sure().logits((codec.decode(clean) + 1) / 2).argmax(1)
     assert not towards(Sure(), codec, labels)(clean).any()
+
+
+def test_a_teacher_of_nan_is_refused():
+    class Odd(Brightness):
+        def logits(self, pictures):
+            return super().logits(pictures) * float("nan")
+
+    codec = SmallCodec(CodecConfig(latent_channels=4, width=16, encoder_blocks=(1, 1), decoder_blocks=(1, 1)))
+    with pytest.raises(UserError, match="teacher's loss"):
+        towards(Odd(), codec, torch.tensor([0]))(torch.zeros(1, 4, 8, 8))

@@ -144,8 +144,24 @@ def test_what_does_not_fit_is_refused(codec, tmp_path):
     one_class = real.subset(np.flatnonzero(real.labels == 0))
     with pytest.raises(UserError, match="a class has no image"):
         refine(real, one_class, codec, agent=AGENT, config=Refinement(), seed=0, out=tmp_path / "out")
-    with pytest.raises(UserError, match="weights must be"):
+    with pytest.raises(UserError, match="gradients and regression are 0"):
         Refinement(gradients=0.0, regression=0.0)
     with pytest.raises(UserError, match="at least 1"):
         Refinement(steps=0)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("batch_size", [2, 32])
+def test_a_loss_that_is_not_finite_stops_the_very_step(codec, tmp_path, monkeypatch, batch_size):
+    real, calls = colours(tmp_path / "real", 8), []
+
+    def spoilt(*words):
+        calls.append(1)
+        return ridge_error(*words) * (float("nan") if len(calls) == 2 else 1)
+
+    monkeypatch.setattr("roadstill.generator.refine.ridge_error", spoilt)
+    config = Refinement(steps=5, batch_size=batch_size)
+    with pytest.raises(UserError, match=r"^step 2: the loss is not finite \(matching; rows \d"):
+        refine(real, real, codec, agent=AGENT, config=config, seed=0, out=tmp_path / "out")
+    assert len(calls) == 2
     assert not (tmp_path / "out").exists()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made import picture_set
+from made import picture_set, runs_of_two_arms, tiny_run
 
 from roadstill.cli import main
 
@@ -85,11 +85,16 @@ def check(case: Case, good: Path, tmp_path: Path, capfd: Any, monkeypatch: Any) 
 def make_good(folder: Path) -> Path:
     """Makes whole products, each small, below a folder.
 
-    ``set`` and ``other`` (image sets of 32 px), ``latents``, ``tuned`` (a checkpoint with DiffFit and LoRA), ``agent``,
-    ``world`` (logs and pictures), ``index``, ``sets`` (train, dev, test).
+    ``set``, ``other`` and ``judged`` (image sets of 32 px, the last one a test part), ``latents``, ``tuned`` (a
+    checkpoint with DiffFit and LoRA), ``agent``,
+    ``world`` (logs and pictures), ``index``, ``sets`` (train, dev, test), ``runs`` (what ``evaluate`` writes), ``run``
+    (a finished run of a recipe).
     """
     picture_set(folder / "set", 8, px=32)
     picture_set(folder / "other", 8, px=32, seed=1)
+    picture_set(folder / "made", 8, px=32, seed=2).subset(range(8), split="test").save(folder / "judged")
+    runs_of_two_arms(folder / "runs")
+    tiny_run(folder)
     agent = ["--agent.network", "convnet", "--agent.steps", 2]
     tuning = ["--tuning.steps", 2, "--tuning.batch_size", 4]
     for words in (

@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pyarrow as pa
+from PIL import Image
 
 from roadstill.frames import SCHEMA, FrameTable
 from roadstill.imagesets import ImageSetWriter, open_imageset
@@ -66,3 +67,31 @@ def runs_of_two_arms(folder):
         for run in world.runs(name, range(3)):
             run.save(folder / f"{name}-{run.seed}", book=folder / RECORDS)
     return folder
+
+
+def tiny_run(folder):
+    """A finished run on noise in class folders, arms ``random`` and ``medoids``, three seeds; made in seconds."""
+    from roadstill.pipeline import run_recipe
+    from roadstill.recipes import parse_recipe
+
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (folder / "data" / name).mkdir(parents=True)
+        for number in range(30):
+            picture = Image.fromarray(rng.integers(0, 256, (16, 16, 3), np.uint8))
+            picture.save(folder / "data" / name / f"{number}.png")
+    agent = {"network": "convnet", "steps": 1, "image_px": 16}
+    fields = {
+        "name": "tiny",
+        "data": str(folder / "data"),
+        "source": "folder",
+        "image_px": 16,
+        "per_class": 2,
+        "looks": 1,
+        "agent": agent,
+        "full_agent": agent,
+        "arms": {"random": {"kind": "random", "label": "random"}, "medoids": {"kind": "medoids", "label": "medoids"}},
+        "features": "pixels",
+    }
+    run_recipe(parse_recipe(fields, where="test"), folder / "run", workers=1)
+    return folder / "run"

@@ -33,6 +33,17 @@ def with_row(name, says, change):
     return Case(name, command, says)
 
 
+PIXELS = ("select", "set", "out", "--per_class", 1, "--method", "medoids", "--features", "pixels")
+
+
+def sized(side):
+    return lambda record: record.update(size_px=side)
+
+
+def named(names):
+    return lambda record: record.update(class_names=list(names))
+
+
 CASES = [
     with_set("size-1e9", r"set\.json, size_px: ", lambda record: record.update(size_px=10**9)),
     with_set("size-negative", r"set\.json, size_px: ", lambda record: record.update(size_px=-1)),
@@ -46,6 +57,9 @@ CASES = [
     with_set("digest-number", r"set\.json, digest: ", lambda record: record.update(digest=7)),
     with_text("deep", r"set\.json cannot be read as JSON: its lists", "[" * 100_000),
     with_text("digits", r"set\.json cannot be read as JSON: Exceeds", f'{{"size_px": {"9" * 6000}}}'),
+    with_text("null", r"set\.json is not of format", "null"),
+    with_text("number", r"set\.json is not of format", "1"),
+    with_text("rows-null", r"metadata\.jsonl, line 1: Expected", "null\n", file="metadata.jsonl"),
     with_text("empty", r"set\.json cannot be read as JSON", ""),
     with_text("binary", r"set\.json cannot be read: it is no text", b"\xff\xfe\x00"),
     with_text("rows-deep", r"metadata\.jsonl, line 1 cannot be read as JSON", "[" * 100_000, file="metadata.jsonl"),
@@ -58,6 +72,31 @@ CASES = [
     with_row("file-outside", r"line 2.*leaves the folder", lambda rows: rows[1].update(file_name="../x.png")),
     with_row("file-missing", r"line 2.*file_name", lambda rows: rows[1].pop("file_name")),
     with_row("digest-missing", r"line 2.*digest", lambda rows: rows[1].pop("digest")),
+    with_set("size-4097", r"set\.json, size_px: ", sized(4097)),
+    with_set(
+        "size-4096-lies",
+        r"32 x 32 pixels, but set\.json states 4096",
+        lambda record: record.update(size_px=4096),
+        verb=PIXELS,
+    ),
+    with_set(
+        "names-many",
+        r"set\.json, class_names: ",
+        lambda record: record.update(class_names=[f"c{n}" for n in range(10_001)]),
+    ),
+    with_set("name-long", r"class name ", named(["a" * 101, "b"])),
+    with_set(
+        "name-twice", r"set\.json: two classes have one name", lambda record: record.update(class_names=["a", "a"])
+    ),
+    with_row("log-list", r"line 2, log: ", lambda rows: rows[1].update(log=["a"])),
+    with_row("log-long", r"line 2, log: ", lambda rows: rows[1].update(log="x" * 100_000)),
+    with_row("speed-text", r"line 2, speed_mps: ", lambda rows: rows[1].update(speed_mps="fast")),
+    with_row("crc-text", r"line 2, crc32: ", lambda rows: rows[1].update(crc32="0")),
+    with_row("crc-large", r"line 2, crc32: ", lambda rows: rows[1].update(crc32=2**32)),
+    with_row("soft-text", r"line 2, soft_label", lambda rows: rows[1].update(soft_label=["a", "b"])),
+    with_row(
+        "weight-nan", r"line 2 cannot be read as JSON: it holds NaN", lambda rows: rows[1].update(weight=float("nan"))
+    ),
     with_row("row-digest-other", r"metadata\.jsonl is not what", lambda rows: rows[1].update(digest="0" * 16)),
 ]
 

@@ -1,5 +1,6 @@
 """Which rows a step draws, the learning rate's shape, and state that comes back as it was."""
 
+import json
 from collections import Counter
 
 import numpy as np
@@ -15,14 +16,14 @@ from roadstill.learning.loops import (
     generator_of,
     optimizer_tensors,
     rate_at,
-    read_tensors,
-    require_names,
+    require_finite,
     restore_optimizer,
     rewind_metrics,
     rows_of_step,
-    write_tensors,
+    saved_state,
 )
 from roadstill.runs import read_metrics
+from roadstill.weights.tensors import read_tensors, write_tensors
 
 
 @pytest.mark.parametrize("count", [1, 3, 7, 16])
@@ -99,35 +100,6 @@ def test_an_optimiser_that_was_put_back_goes_on_as_if_nothing_had_been(tmp_path)
         assert torch.equal(ours, theirs)
 
 
-def test_equal_tensors_are_equal_bytes_and_views_are_written_whole(tmp_path):
-    whole = torch.arange(6.0)
-    for name in "ab":
-        write_tensors(tmp_path / name, {"part": whole[1:3], "whole": whole}, {"b": (1,), "a": tmp_path / "x"})
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-    tensors, about = read_tensors(tmp_path / "a", "tensors")
-    assert tensors["part"].tolist() == [1, 2]
-    assert about == {"a": (tmp_path / "x").as_posix(), "b": [1]}
-
-
-def test_a_strangers_metadata_may_be_plain_text(tmp_path):
-    save_file({"x": torch.ones(1)}, tmp_path / "foreign", {"format": "pt", "epochs": "3"})
-    assert read_tensors(tmp_path / "foreign", "weights")[1] == {"format": "pt", "epochs": 3}
-
-
-def test_what_is_no_tensor_file_says_what_it_should_be(tmp_path):
-    with pytest.raises(UserError, match="does not exist; it should be a codec"):
-        read_tensors(tmp_path / "none", "a codec")
-    (tmp_path / "text").write_text("no tensors")
-    with pytest.raises(UserError, match=r"cannot be read as safetensors .*; it should be a codec"):
-        read_tensors(tmp_path / "text", "a codec")
-
-
-def test_missing_and_unexpected_names_are_listed(tmp_path):
-    require_names("ab", "ba", tmp_path)
-    with pytest.raises(UserError, match=r"1 missing \['c'\], 1 unexpected \['a'\]"):
-        require_names("ab", "bc", tmp_path)
-
-
 def test_a_resumed_log_holds_no_step_twice(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"st')
@@ -135,3 +107,29 @@ def test_a_resumed_log_holds_no_step_twice(tmp_path):
     assert read_metrics(path) == [{"step": 1}, {"step": 2}]
     rewind_metrics(tmp_path / "none.jsonl", 2)
     assert not (tmp_path / "none.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("about", "message"),
+    [
+        ({"key": "0" * 16}, "step"),
+        ({"key": "0" * 16, "step": "two"}, "metadata, step"),
+        ({"key": "0" * 16, "step": -1}, "metadata, step"),
+        ({"key": 7, "step": 1}, "metadata, key"),
+        ({"key": "1" * 16, "step": 1}, "a training with other settings"),
+        ([], "its metadata is no record"),
+    ],
+)
+def test_a_state_that_is_damaged_is_named(tmp_path, about, message):
+    path = tmp_path / "state.safetensors"
+    assert saved_state(path, "0" * 16, "a state") is None
+    save_file({"x": torch.ones(1)}, path, {"roadstill": json.dumps(about)})
+    with pytest.raises(UserError, match=message):
+        saved_state(path, "0" * 16, "a state")
+
+
+def test_a_state_that_is_not_finite_is_refused_before_it_is_saved():
+    require_finite({"x": torch.ones(2), "n": torch.ones(1, dtype=torch.int64), "none": torch.ones(0)}, step=0)
+    for value in (float("nan"), float("inf"), -float("inf")):
+        with pytest.raises(UserError, match="step 8: 1 of 2 tensors are not finite, the first y"):
+            require_finite({"x": torch.ones(2), "y": torch.tensor([0, value, 1.0])}, step=7)

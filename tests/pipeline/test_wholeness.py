@@ -4,44 +4,19 @@ import json
 import re
 import shutil
 
-import numpy as np
 import pytest
-from PIL import Image
+from made import tiny_run
 
 from roadstill.cli import main
 from roadstill.errors import UserError
-from roadstill.pipeline import run_recipe
 from roadstill.pipeline.wholeness import examine, mend, runs_in
-from roadstill.recipes import parse_recipe
 from roadstill.runs import digest_file
-
-AGENT = {"network": "convnet", "steps": 1, "image_px": 16}
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A run on class folders with two arms."""
-    folder = tmp_path_factory.mktemp("whole")
-    rng = np.random.default_rng(0)
-    for name in ("a", "b"):
-        (folder / "data" / name).mkdir(parents=True)
-        for number in range(30):
-            picture = Image.fromarray(rng.integers(0, 256, (16, 16, 3), np.uint8))
-            picture.save(folder / "data" / name / f"{number}.png")
-    fields = {
-        "name": "tiny",
-        "data": str(folder / "data"),
-        "source": "folder",
-        "image_px": 16,
-        "per_class": 2,
-        "looks": 1,
-        "agent": AGENT,
-        "full_agent": AGENT,
-        "arms": {"random": {"kind": "random", "label": "random"}, "medoids": {"kind": "medoids", "label": "medoids"}},
-        "features": "pixels",
-    }
-    run_recipe(parse_recipe(fields, where="test"), folder / "run", workers=1)
-    return folder / "run"
+    return tiny_run(tmp_path_factory.mktemp("whole"))
 
 
 @pytest.fixture

@@ -127,3 +127,11 @@ def test_rows_are_read_one_at_a_time_and_named_by_their_number(tmp_path):
 def _written(path, text):
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def test_one_value_is_json_too_and_numbers_beyond_all_are_not(tmp_path):
+    for text, value in (("3", 3), ("null", None), ('"x"', "x"), ("1e300", 1e300), ("[-0.5]", [-0.5])):
+        assert read_json(_written(tmp_path / "x.json", text)) == value
+    for text in ("1e999", "[-1e999]", '{"a": 1e400}'):
+        with pytest.raises(UserError, match=r"cannot be read as JSON: it holds -?1e\d+, which is beyond all numbers"):
+            read_json(_written(tmp_path / "x.json", text))

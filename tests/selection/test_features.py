@@ -1,5 +1,7 @@
 """Feature networks: pixels, an agent's counts of forgetting, a generator's middle block; and the cache."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,8 +15,19 @@ from roadstill.denoisers.sit import SiTDenoiser
 from roadstill.errors import UserError
 from roadstill.networks.dit import DiT
 from roadstill.schedules import linear
-from roadstill.selection import CachedFeatures, PixelFeatures
+from roadstill.selection import CachedFeatures, PixelFeatures, Random
+from roadstill.selection.base import choose_each
+from roadstill.selection.distinct import Distinct
+from roadstill.selection.facility_location import FacilityLocation
+from roadstill.selection.herding import Herding
+from roadstill.selection.k_center import KCenter
+from roadstill.selection.medoids import Medoids
 from roadstill.selection.middle import MiddleFeatures
+from roadstill.selection.minimax import Minimax
+from roadstill.selection.moment_group import MomentGroup
+from roadstill.selection.rded import Rded
+from roadstill.selection.s3 import S3
+from roadstill.selection.uncertainty import LeastConfidence, Margin, RememberingTeacher
 
 
 def test_each_image_is_computed_once_and_old_sets_go():
@@ -119,3 +132,55 @@ def test_the_middle_block_needs_a_fitting_generator(tmp_path):
     other, codec = denoiser(SiTDenoiser)
     with pytest.raises(UserError, match="use an agent's features instead"):
         MiddleFeatures(other, codec)
+
+
+class _FromArray:
+    def __init__(self, values):
+        self.values = values
+
+    def __call__(self, images, rows):
+        return self.values[rows]
+
+
+BY_FEATURES = {
+    "medoids": Medoids, "herding": Herding, "k_center": KCenter, "facility_location": FacilityLocation,
+    "minimax": Minimax, "moment_group": MomentGroup, "s3": S3,
+    "distinct": lambda features: Distinct(Random(), features),
+    "cached": lambda features: KCenter(CachedFeatures(features)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e39])
+@pytest.mark.parametrize("name", BY_FEATURES)
+def test_one_row_that_is_not_finite_is_refused_by_its_name(name, value):
+    values = np.random.default_rng(0).normal(size=(40, 4))
+    method = BY_FEATURES[name](_FromArray(values))
+    images, rows = pictureless([0] * 40), np.arange(40)
+    rng = np.random.default_rng(0)
+    assert len(np.concatenate(choose_each(method, images, [rows], count=5, rngs=[rng]))) == 5
+    values[7, 2] = value
+    with pytest.raises(UserError, match=r"nowhere: the features of image 7 \(7\.png\) are not finite"):
+        choose_each(BY_FEATURES[name](_FromArray(values)), images, [rows], count=5, rngs=[rng])
+
+
+def test_features_of_another_shape_and_a_reference_of_other_classes_are_refused():
+    images, rows = pictureless([0] * 4), np.arange(4)
+    for shape in ((4,), (3, 2), (4, 0)):
+        with pytest.raises(UserError, match=r"features of 4 images have the shape \(.*\), not \[n, d\]"):
+            KCenter(lambda images, rows, shape=shape: np.zeros(shape)).choose(images, rows, count=1, rng=None)
+    other = replace(images, class_names=("other",))
+    with pytest.raises(UserError, match="take two that know the same classes"):
+        Herding(_FromArray(np.ones((4, 2))), reference=other).choose(images, rows, count=1, rng=None)
+
+
+def test_a_teacher_of_nan_is_refused(tmp_path):
+    images = greys(tmp_path / "set", [0, 51, 102], [0, 0, 1])
+
+    def predict(pixels):
+        return np.where(pixels.mean((1, 2, 3))[:, None] == 51, np.nan, 0.5).repeat(2, 1).astype(np.float32)
+
+    for method in (Margin(predict), LeastConfidence(RememberingTeacher(predict))):
+        with pytest.raises(UserError, match=r"teacher's probabilities of image 1 \(0_class0/000001\.png\) are not"):
+            method.choose(images, np.array([0, 1]), count=1, rng=np.random.default_rng(0))
+    with pytest.raises(UserError, match="teacher's probabilities of image 1"):
+        Rded(predict).make(images, per_class=1, seed=0, out=tmp_path / "out")

@@ -163,6 +163,16 @@ def test_settings_are_keyword_arguments_of_the_constructor():
         ("distinct:s3", {"near": [1]}, r"near is \[1\], not float; it takes groups, near, far"),
         ("dynamics", {"quota": "2"}, "quota is '2', not int | None; it takes quota"),
         ("s3", {"groups": 0}, "groups is 0; it must be at least 1; it takes groups, near, far"),
+        (
+            "s3",
+            {"near": float("nan")},
+            "near is nan; it must be at least -1e+30 and at most 1e+30; it takes groups, near, far",
+        ),
+        (
+            "s3",
+            {"groups": 10**9},
+            "groups is 1000000000; it must be a whole number, at least 1 and at most 1,000,000.*",
+        ),
         ("s3", {"features": None}, "has no setting 'features'; it takes groups, near, far"),
         ("rded_stitched", {"factor": 1}, "has no setting 'factor'; it takes crops, pool"),
         ("own_selectors.AtShare", None, "needs the setting share; it takes share"),
@@ -171,7 +181,9 @@ def test_settings_are_keyword_arguments_of_the_constructor():
     ],
 )
 def test_wrong_settings_are_refused_in_one_line(name, settings, says):
-    with pytest.raises(UserError, match=f"^selector '{name}':? {says.replace('|', chr(92) + '|')}$"):
+    with pytest.raises(
+        UserError, match=f"^selector '{name}':? {says.replace('|', chr(92) + '|').replace('+', chr(92) + '+')}$"
+    ):
         check_settings(name, settings)
 
 

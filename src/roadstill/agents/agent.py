@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Optional
+from typing import Annotated, Any, Optional
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,16 +13,42 @@ from torch import Tensor
 
 from roadstill.agents.config import AgentConfig
 from roadstill.agents.features import FeatureCache, Inputs, prepare_pixels
-from roadstill.agents.networks import make_network, normalise
+from roadstill.agents.networks import check_sizes, make_network, normalise
 from roadstill.agents.staged import StagedNetwork
-from roadstill.agents.weights import read_weights
 from roadstill.errors import UserError, located
 from roadstill.imagesets import ImageSet
-from roadstill.runs import WithClasses, atomic_path, digest_of, plain, read_json, typed, write_json
+from roadstill.runs import (
+    Digest,
+    WithClasses,
+    atomic_path,
+    config_of,
+    digest_file,
+    digest_of,
+    plain,
+    read_record,
+    write_json,
+)
+from roadstill.weights.tensors import open_tensors, require_digest, require_shapes, shapes_of
 
 FORMAT = "roadstill-agent-1"
+WEIGHTS = "network.safetensors"
 _REMEDY = "train the agent again"
 _PREDICT_BATCH = 64
+
+
+class _AgentRecord(WithClasses, kw_only=True, frozen=True):
+    """``agent.json``; that of an older version lacks the fields that have a default."""
+
+    config: dict[str, Any]
+    size_px: Annotated[int, msgspec.Meta(ge=1, le=4096)]
+    about: dict[str, Any]
+    made_from: dict[str, Any] | None = None
+    network: Digest | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.about.get("seed"), int):
+            raise ValueError("about holds no seed")
 
 
 @dataclass
@@ -113,11 +140,8 @@ class Agent:
         }
         with atomic_path(folder) as path:
             path.mkdir()
-            save_file(
-                {name: value.contiguous() for name, value in self.network.state_dict().items()},
-                path / "network.safetensors",
-            )
-            write_json(path / "agent.json", record)
+            save_file({name: value.contiguous() for name, value in self.network.state_dict().items()}, path / WEIGHTS)
+            write_json(path / "agent.json", record | {"network": digest_file(path / WEIGHTS)})
             if self.chosen is not None:
                 self.chosen.save(path / "chosen")
         return folder
@@ -140,38 +164,37 @@ def open_agent(folder: Path, *, cache: FeatureCache | None = None) -> Agent:
     is run, and nothing is downloaded.
 
     Raises:
-        UserError: missing, foreign or damaged files.
+        UserError: missing, foreign or damaged files, or sizes that are not those of the tensors.
     """
-    record = read_json(folder / "agent.json")
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
-        raise UserError(f"{folder / 'agent.json'} is not of format {FORMAT}; train the agent again with this version")
-    try:
-        values = dict(record["config"])
-        values["weights"] = Path(values["weights"]) if values["weights"] else None
-        config = AgentConfig(**values)
-        names, size_px = (
-            typed(record, WithClasses, str(folder / "agent.json"), _REMEDY).class_names,
-            int(record["size_px"]),
-        )
-        about = dict(record["about"])
-    except UserError:
-        raise
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{folder / 'agent.json'} is damaged ({error}); train the agent again") from None
-    made_from = record.get("made_from") or {}  # never None: opening an agent downloads nothing
-    with located(folder / "agent.json"):
+    cache = cache or FeatureCache()
+    agent = _open(folder, cache)
+    if (folder / "chosen").is_dir():
+        agent.chosen = _open(folder / "chosen", cache)
+    return agent
+
+
+def _open(folder: Path, cache: FeatureCache) -> Agent:
+    where, path = folder / "agent.json", folder / WEIGHTS
+    record = read_record(where, _AgentRecord, _REMEDY, format=FORMAT)
+    values = dict(record.config)
+    if isinstance(values.get("weights"), str):
+        values["weights"] = Path(values["weights"])
+    with located(where):  # a dotted path that is not trusted
+        config = config_of(AgentConfig, values, "config", _REMEDY)
+    require_digest(path, record.network, _REMEDY)
+    file, classes = open_tensors(path, "the weights of an agent"), len(record.class_names)
+    head = file.shapes.get("head.weight", ())
+    if len(head) != 2 or head[0] != classes:
+        raise UserError(f"{path} has no linear layer for {classes} classes; {_REMEDY}")
+    size_px, made_from = config.image_px or record.size_px, record.made_from or {}  # never None: that would download
+    with located(where):
+        check_sizes(config.network, classes, size_px, made_from, file.shapes, path)
         network = make_network(
-            config.network, len(names), size_px=config.image_px or size_px, trained=False, made_from=made_from
+            config.network, classes, size_px=size_px, trained=False, made_from=made_from, features=head[1]
         )
-    try:
-        network.load_state_dict(read_weights(folder / "network.safetensors"))
-    except RuntimeError as error:
-        raise UserError(
-            f"{folder / 'network.safetensors'} does not fit: {' '.join(str(error).split())[:200]}"
-        ) from None
-    network.pretrained, network.origin = True, str(about.get("initial_weights"))
+    require_shapes(file.shapes, shapes_of(network.state_dict()), path, _REMEDY)
+    network.load_state_dict(file.tensors())
+    network.pretrained, network.origin = True, str(record.about.get("initial_weights"))
     network.freeze(config.freeze)
     normalise(network, config.normalise)
-    cache = cache or FeatureCache()
-    chosen = open_agent(folder / "chosen", cache=cache) if (folder / "chosen").is_dir() else None
-    return Agent(config, network.eval(), names, size_px, about, chosen, cache)
+    return Agent(config, network.eval(), record.class_names, record.size_px, record.about, cache=cache)

@@ -22,7 +22,9 @@ def find_network(path: str) -> Any:
     return dotted(path, "agent network")
 
 
-def own_network(path: str, num_classes: int, size_px: int, weights: Path | None, *, trained: bool) -> StagedNetwork:
+def own_network(
+    path: str, num_classes: int, size_px: int, weights: Path | None, *, trained: bool, features: int | None = None
+) -> StagedNetwork:
     """A network that the user provides.
 
     Args:
@@ -32,6 +34,7 @@ def own_network(path: str, num_classes: int, size_px: int, weights: Path | None,
         size_px: side of the pictures.
         weights: safetensors file with the module's state; random if not given.
         trained: False leaves the weights random, for a caller that loads others right away.
+        features: width of the features, if it is known.
 
     Raises:
         UserError: an unknown or untrusted function, a result that is not a module, or weights that do not fit.
@@ -46,7 +49,8 @@ def own_network(path: str, num_classes: int, size_px: int, weights: Path | None,
         raise UserError(f"the agent network {path!r} returned a {type(network).__name__}; it must return an nn.Module")
     if trained and weights is not None:
         load_safetensors(network, weights)
-    return staged(network, path, num_classes, size_px, norm=_OWN, weights=weights if trained else None)
+    weights = weights if trained else None
+    return staged(network, path, num_classes, size_px, norm=_OWN, weights=weights, features=features)
 
 
 def load_safetensors(network: nn.Module, weights: Path, *, leave_out: tuple[str, ...] = ()) -> None:
@@ -79,6 +83,7 @@ def staged(
     *,
     norm: tuple[Sequence[float], Sequence[float]],
     weights: Path | None,
+    features: int | None = None,
 ) -> StagedNetwork:
     """One stage, and a linear layer whose width is that of the network's features for an empty picture.
 
@@ -89,26 +94,31 @@ def staged(
         size_px: side of the pictures.
         norm: mean and standard deviation of the pictures, per channel.
         weights: source of its weights, if they are trained.
+        features: width of the features, if it is known: then no picture goes through the network.
 
     Raises:
         UserError: the network does not take such pictures, or returns something else.
     """
-    try:
-        with torch.no_grad():
-            features = network.eval()(torch.zeros(1, 3, size_px, size_px))
-    except (RuntimeError, ValueError, TypeError, AssertionError) as error:
-        raise UserError(f"{what} does not take {size_px} px pictures (set image_px): {one_line(error)}") from None
-    if not isinstance(features, Tensor) or features.ndim != 2:
-        raise UserError(f"{what} must turn pictures [b, 3, s, s] into features [b, d]")
     return StagedNetwork(
         [network],
-        features=features.shape[1],
+        features=features or _width(network, what, size_px),
         num_classes=num_classes,
         mean=norm[0],
         std=norm[1],
         origin=str(weights) if weights else "random weights",
         pretrained=weights is not None,
     )
+
+
+def _width(network: nn.Module, what: str, size_px: int) -> int:
+    try:
+        with torch.no_grad():
+            found = network.eval()(torch.zeros(1, 3, size_px, size_px))
+    except (RuntimeError, ValueError, TypeError, AssertionError) as error:
+        raise UserError(f"{what} does not take {size_px} px pictures (set image_px): {one_line(error)}") from None
+    if not isinstance(found, Tensor) or found.ndim != 2:
+        raise UserError(f"{what} must turn pictures [b, 3, s, s] into features [b, d]")
+    return found.shape[1]
 
 
 def one_line(what: object) -> str:

@@ -15,6 +15,8 @@ from roadstill.agents.staged import StagedNetwork
 from roadstill.agents.timm_models import timm_backbone
 from roadstill.agents.transformers_models import transformers_backbone
 from roadstill.errors import UserError
+from roadstill.weights.sizes import without_weights
+from roadstill.weights.tensors import Shapes, require_shapes, shapes_of
 
 NETWORKS: dict[str, Callable[..., StagedNetwork]] = {
     "efficientnet-lite0": partial(efficientnet_lite, 0),
@@ -75,6 +77,7 @@ def make_network(
     weights: Path | None = None,
     trained: bool = True,
     made_from: Mapping[str, Any] | None = None,
+    features: int | None = None,
 ) -> StagedNetwork:
     """The network of a name; its random weights come from PyTorch's global stream.
 
@@ -85,6 +88,7 @@ def make_network(
         weights: initial weights; the network's own if not given.
         trained: False leaves the weights random, for a caller that loads others right away.
         made_from: `StagedNetwork.made_from` of an earlier one of this name.
+        features: width of its last layer's input, if it is known; other libraries' networks are then not asked.
 
     Raises:
         UserError: an unknown network, or something that it needs is missing.
@@ -99,11 +103,39 @@ def make_network(
             raise UserError(f"the agent network {name} starts from random weights; leave out weights ({weights})")
         return FROM_SCRATCH[name](num_classes, size_px)
     if _is_dotted(name):
-        return own_network(name, num_classes, size_px, weights, trained=trained)
+        return own_network(name, num_classes, size_px, weights, trained=trained, features=features)
     kind, _, which = name.partition(":")
     if kind == "timm":
-        return timm_backbone(which, num_classes, size_px, weights, trained=trained)
-    return transformers_backbone(which, num_classes, size_px, weights, trained=trained, made_from=made_from)
+        return timm_backbone(which, num_classes, size_px, weights, trained=trained, features=features)
+    return transformers_backbone(
+        which, num_classes, size_px, weights, trained=trained, made_from=made_from, features=features
+    )
+
+
+def check_sizes(
+    name: str, num_classes: int, size_px: int, made_from: Mapping[str, Any], held: Shapes, path: Path
+) -> None:
+    """Holds the network of a name against the tensors of a file, without making it.
+
+    Networks of the user's code and of timm are left out: their sizes do not come from a stranger, and not all of them
+    can be built without weights.
+
+    Args:
+        name: name as in `AgentConfig`.
+        num_classes: number of logits.
+        size_px: side of its pictures.
+        made_from: `StagedNetwork.made_from`.
+        held: shapes of the tensors.
+        path: file that holds them.
+
+    Raises:
+        UserError: a network that is larger than the file, or other tensors than it has.
+    """
+    if _is_dotted(name) or name.startswith("timm:"):
+        return
+    with without_weights(str(path), held):
+        like = make_network(name, num_classes, size_px=size_px, trained=False, made_from=made_from)
+    require_shapes(held, shapes_of(like.state_dict()), path)
 
 
 def normalise(network: StagedNetwork, name: str) -> None:

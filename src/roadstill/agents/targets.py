@@ -1,6 +1,7 @@
 """Training targets of each image: its class or soft labels, and its weight."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -98,17 +99,36 @@ def soft_labels(images: ImageSet) -> NDArray[np.float32]:
     Raises:
         UserError: soft labels that are missing for some image, or are not probabilities.
     """
-    found = [fact.get(SOFT_LABEL) for fact in images.facts]
-    if any(value is None for value in found):
-        raise UserError(f"{images.root}: not every image has soft labels; make them with roadstill.agents.soften")
-    try:
-        values = np.array(found, np.float32)
-    except (TypeError, ValueError):
-        values = np.empty(0, np.float32)
-    shape = (len(images), images.num_classes)
-    if values.shape != shape or not (values >= 0).all() or np.abs(values.sum(1) - 1).max() > 1e-3:
-        raise UserError(f"{images.root}: soft labels must be {shape[1]} probabilities per image; make them again")
+    values = np.empty((len(images), images.num_classes), np.float32)
+    for row, (fact, file) in enumerate(zip(images.facts, images.files, strict=True)):
+        if wrong := _wrong_label(fact.get(SOFT_LABEL), images.num_classes):
+            raise UserError(
+                f"{images.root}, {file}: its soft label {wrong}; it should be {images.num_classes} probabilities that "
+                "sum to 1: make them with roadstill.agents.soften"
+            )
+        values[row] = fact[SOFT_LABEL]
     return values
+
+
+def _wrong_label(found: Any, count: int) -> str | None:
+    """What is wrong with one image's soft label, in words; None if it is one."""
+    if found is None:
+        return "is missing"
+    if not isinstance(found, (list, tuple)) or not all(type(value) in (int, float) for value in found):
+        return "is no list of numbers"
+    if len(found) != count:
+        return f"has {len(found)} values for {count} classes"
+    values = np.array(found, np.float64)
+    if not np.isfinite(values).all():
+        return "holds NaN or infinity"
+    total = float(values.sum())
+    if abs(total) < 1e-3 and values.min() < 0:
+        return "is centred (its values sum to 0)"
+    if values.min() < 0 or values.max() > 1 + 1e-3:
+        return "holds logits (values below 0 or above 1), which take a softmax first"
+    if abs(total - 1) > 1e-3:
+        return f"sums to {total:.4g}"
+    return None
 
 
 def soften(images: ImageSet, teacher: Agent) -> ImageSet:

@@ -7,7 +7,9 @@ from roadstill.agents.staged import StagedNetwork
 from roadstill.errors import UserError
 
 
-def timm_backbone(name: str, num_classes: int, size_px: int, weights: Path | None, *, trained: bool) -> StagedNetwork:
+def timm_backbone(
+    name: str, num_classes: int, size_px: int, weights: Path | None, *, trained: bool, features: int | None = None
+) -> StagedNetwork:
     """A model of timm, without its classifier.
 
     Args:
@@ -17,6 +19,7 @@ def timm_backbone(name: str, num_classes: int, size_px: int, weights: Path | Non
         weights: safetensors file, folder with ``model.safetensors`` or hub name (``timm/resnet18.a1_in1k``); random
             if not given. Their classifier is left out.
         trained: False leaves the weights random, for a caller that loads others right away.
+        features: width of the features, if it is known.
 
     Raises:
         UserError: timm is not installed, does not have the model, or the weights do not fit.
@@ -37,4 +40,5 @@ def timm_backbone(name: str, num_classes: int, size_px: int, weights: Path | Non
         names = (classifier,) if isinstance(classifier, str) else classifier
         load_safetensors(network, weights, leave_out=tuple(f"{each}." for each in names))
     norm = (about.get("mean") or IMAGENET[0], about.get("std") or IMAGENET[1])
-    return staged(network, f"timm:{name}", num_classes, size_px, norm=norm, weights=weights if trained else None)
+    weights = weights if trained else None
+    return staged(network, f"timm:{name}", num_classes, size_px, norm=norm, weights=weights, features=features)

@@ -20,6 +20,7 @@ from roadstill.agents.targets import Targets, read_targets
 from roadstill.agents.watch import DevWatch
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
+from roadstill.learning.loops import finite_sum, require_finite
 from roadstill.runs import same_classes, seed_of
 
 Watch: TypeAlias = Callable[[NDArray[np.int64], Tensor], None]
@@ -169,15 +170,14 @@ def _fit(
                 loss.backward()
                 losses.append(loss.detach())
                 seen.append(logits.detach())
+            last_loss = float(finite_sum({"cross-entropy": torch.stack(losses).sum()}, step=step, rows=indices))
             if watch is not None:
                 watch(indices, torch.cat(seen))
             optimiser.step()
             found = None if best is None else best.after(step + 1)
             if lowering is not None and found is not None:
                 lowering.step(found)
-        last_loss = float(sum(losses))
-    if not math.isfinite(last_loss):
-        raise UserError(f"the agent's loss became {last_loss} in {num_steps} steps; lower learning_rate")
+    require_finite(network.state_dict(), step=num_steps - 1)
     return last_loss
 
 

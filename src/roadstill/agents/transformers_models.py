@@ -4,8 +4,9 @@ import re
 from collections.abc import Mapping
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import torch
 from torch import Tensor, nn
 
@@ -13,8 +14,10 @@ from roadstill.agents.backbones import IMAGENET, one_line, staged
 from roadstill.agents.staged import StagedNetwork
 from roadstill.agents.weights import read_weights
 from roadstill.errors import UserError
-from roadstill.runs import read_json
+from roadstill.runs import Record, read_json, read_record, typed
 from roadstill.weights import local
+from roadstill.weights.sizes import without_weights
+from roadstill.weights.tensors import Shapes, open_tensors
 
 _BY_NAME = ("timm_wrapper",)  # models whose configuration names a model of another library
 
@@ -27,6 +30,7 @@ def transformers_backbone(
     *,
     trained: bool,
     made_from: Mapping[str, Any] | None = None,
+    features: int | None = None,
 ) -> StagedNetwork:
     """An image classifier of transformers, its last linear layer replaced.
 
@@ -37,6 +41,7 @@ def transformers_backbone(
         weights: None, since the folder has its own.
         trained: False leaves the weights random, for a caller that loads others right away.
         made_from: `StagedNetwork.made_from` of an earlier one; then the folder is not needed.
+        features: width of the features, if it is known.
 
     Raises:
         UserError: a missing folder, no image classifier in it, weights in another format or that do not fit.
@@ -44,8 +49,8 @@ def transformers_backbone(
     what = f"transformers:{source}"
     if weights is not None:
         raise UserError(f"the agent network {what} has its own weights; leave out weights ({weights})")
-    if made_from is not None and not {"config", "image_mean", "image_std"} <= made_from.keys():
-        raise UserError(f"the agent's record does not hold what its {what} was made from; train it again")
+    if made_from is not None:
+        typed(dict(made_from), _MadeFrom, f"{what}, made_from", "train the agent again")
     folder = local(Path(source)) if made_from is None else None
     about = made_from if folder is None else _read(folder, what)
     assert about is not None
@@ -59,11 +64,39 @@ def transformers_backbone(
     classifier = _cut_classifier(network, what)
     if missing := [name for name in missing if not name.startswith(classifier)]:
         raise UserError(f"{what}: tensors are missing or do not fit ({one_line(missing)})")
-    made = staged(
-        _Logits(network), what, num_classes, size_px, norm=(about["image_mean"], about["image_std"]), weights=found
-    )
+    norm = (about["image_mean"], about["image_std"])
+    made = staged(_Logits(network), what, num_classes, size_px, norm=norm, weights=found, features=features)
     made.made_from = about
     return made
+
+
+_Number = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
+_Positive = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
+_Three = tuple[_Number, _Number, _Number]
+_Spread = tuple[_Positive, _Positive, _Positive]
+
+
+class _Config(Record, kw_only=True, frozen=True):
+    """``config.json`` of transformers: what is looked at here."""
+
+    model_type: str
+    architectures: tuple[str, ...] | None = None
+    id2label: dict[str, Any] | None = None
+
+
+class _Pictures(Record, kw_only=True, frozen=True):
+    """``preprocessor_config.json`` of transformers."""
+
+    image_mean: _Three | None = None
+    image_std: _Spread | None = None
+
+
+class _MadeFrom(Record, kw_only=True, frozen=True):
+    """What an agent's record says of a model of transformers."""
+
+    config: _Config
+    image_mean: _Three
+    image_std: _Spread
 
 
 class _Logits(nn.Module):
@@ -83,12 +116,13 @@ def _read(folder: Path, what: str) -> dict[str, Any]:
     """The model's configuration, and the mean and standard deviation that it was trained with."""
     if not (folder / "config.json").is_file():
         raise UserError(f"{what} is neither a folder with a config.json nor a name on the hub")
-    path = folder / "preprocessor_config.json"
-    pictures = read_json(path) if path.is_file() else {}
+    path, again = folder / "preprocessor_config.json", "fetch the model again"
+    pictures = read_record(path, _Pictures, again) if path.is_file() else _Pictures()
+    read_record(folder / "config.json", _Config, again)
     return {
         "config": read_json(folder / "config.json"),
-        "image_mean": pictures.get("image_mean") or IMAGENET[0],
-        "image_std": pictures.get("image_std") or IMAGENET[1],
+        "image_mean": pictures.image_mean or IMAGENET[0],
+        "image_std": pictures.image_std or IMAGENET[1],
     }
 
 
@@ -108,6 +142,8 @@ def _model(config: Mapping[str, Any], folder: Path | None) -> tuple[nn.Module, l
     kinds = transformers.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING[type(settings)]
     kinds = kinds if isinstance(kinds, tuple) else (kinds,)
     kind = next((each for each in kinds if each.__name__ in config.get("architectures", ())), kinds[0])
+    with without_weights("config.json", None if folder is None else _shapes(folder)):
+        kind(settings)
     if folder is None:
         return kind(settings), []
     level = transformers.logging.get_verbosity()
@@ -172,11 +208,18 @@ def _require_plain(name: str, value: Any) -> None:
         _require_plain(name, part)
 
 
-def _tensors(folder: Path) -> dict[str, Tensor]:
-    """The tensors of a model folder: of one file, or of all parts of one that was split."""
+def _files(folder: Path) -> list[Path]:
+    """The weights of a model folder: one file, or all parts of one that was split."""
     whole = folder / "model.safetensors"
-    paths = [whole] if whole.is_file() else sorted(folder.glob("*.safetensors"))
-    return {name: tensor for path in paths for name, tensor in read_weights(path).items()}
+    return [whole] if whole.is_file() else sorted(folder.glob("*.safetensors"))
+
+
+def _shapes(folder: Path) -> Shapes:
+    return {name: shape for path in _files(folder) for name, shape in open_tensors(path, "weights").shapes.items()}
+
+
+def _tensors(folder: Path) -> dict[str, Tensor]:
+    return {name: tensor for path in _files(folder) for name, tensor in read_weights(path).items()}
 
 
 def _cut_classifier(network: nn.Module, what: str) -> str:

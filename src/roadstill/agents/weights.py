@@ -13,14 +13,16 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """Reads a state dict from a ``.safetensors`` or torch file.
 
     Raises:
-        UserError: missing, damaged, or with anything but tensors in it.
+        UserError: missing, damaged, with anything but tensors in it, or with numbers that are not finite.
     """
     if not path.is_file():
         raise UserError(f"{path} does not exist; it should be a file with network weights")
     if path.suffix == ".safetensors":
         return open_tensors(path, "a file with network weights").tensors()
     state = read_torch_file(path)
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
         raise UserError(
             f"{path} is not a plain state dict (name -> tensor); save one with torch.save(model.state_dict(), ...)"
         )

@@ -141,6 +141,7 @@ def _help() -> str:
             "",
             "roadstill <verb> --help shows a verb's options; every verb takes --config FILE.yaml.",
             "Options may be spelt with hyphens or underscores, and lists as 1 2 3 or 1,2,3.",
+            "Code that a file names is imported only with --trust.",
         ]
     )
 

@@ -15,7 +15,7 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter, auto_cli, set_loa
 from roadstill.cli import launch, trust
 from roadstill.cli.spelling import hint_at, loaded
 from roadstill.errors import UserError
-from roadstill.names import refused_class, restrict_parser
+from roadstill.names import refused_class, restricted_parser
 
 _NOUNS = {int: "whole number", float: "number", str: "text", Path: "path", bool: "true or false", dict: "JSON object"}
 _METAVARS = {int: "N", float: "NUMBER", str: "TEXT", Path: "PATH", bool: "[{true,false}]"}
@@ -34,16 +34,16 @@ def call(function: Callable[..., Any], arguments: Sequence[str], *, prog: str) -
     """
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     set_loader("yaml", loaded, exceptions=(UserError,))
-    restrict_parser(*get_type_hints(function).values())
     try:
-        return auto_cli(
-            function,
-            args=list(arguments),
-            config_help=_PARSERS_OWN["CONFIG"],
-            parser_class=OneLineParser,
-            formatter_class=PlainFormatter,
-            prog=prog,
-        )
+        with restricted_parser(*get_type_hints(function).values()):
+            return auto_cli(
+                function,
+                args=list(arguments),
+                config_help=_PARSERS_OWN["CONFIG"],
+                parser_class=OneLineParser,
+                formatter_class=PlainFormatter,
+                prog=prog,
+            )
     except ImportError as error:
         if (said := refused_class(str(error), {})) is None:
             raise

@@ -14,7 +14,7 @@ from roadstill.frames.splits import SPLITS
 
 _log = logging.getLogger(__name__)
 _TAIL_BYTES = 64
-_MANY, _FEW_DIFFERENT = 20, 0.1  # of so many pictures, such a share that differs is not worth sorting out
+_SOME, _FEW_DIFFERENT = 4, 0.1  # of so many pictures, one alone or such a share that differs are placeholders
 
 
 def contents(paths: Sequence[Path]) -> NDArray[np.int64]:
@@ -76,7 +76,7 @@ def left_out(
     reasons: dict[str, dict[str, str]] = {part: {} for part in parts}
     content = contents([store.path(image) if store.has(image) else Path() for image in images])
     different = len(np.unique(content))
-    if len(images) >= _MANY and different < _FEW_DIFFERENT * len(images):
+    if len(images) >= _SOME and different < max(2, _FEW_DIFFERENT * len(images)):
         _log.warning("only %s of %s pictures differ (placeholders?): equal ones are in several parts, and nothing that "
                      "is measured on them means anything", f"{different:,}", f"{len(images):,}")  # fmt: skip
         return reasons

@@ -120,7 +120,7 @@ def prepare_splits(
         max_per_class: cap on the pictures of a class in each part.
         label: kind of the classes, see `prepare`.
         workers: processes that draw and decode.
-        world: folder of a built-in world, whose missing pictures are drawn first.
+        world: folder of a built-in world, whose missing pictures are drawn first, unless there are archives.
         say: callback for one line of progress.
 
     Raises:
@@ -136,7 +136,7 @@ def prepare_splits(
     facts = PictureFacts(parts.values()) if config.hook else None
     mine = _of_shard(parts, shard) if shard else wanted
     problems: list[str] = []
-    if world is not None:
+    if world is not None and not archives:
         from roadstill.world.pictures import draw_pictures
 
         say(f"drawing {len(mine):,} pictures")

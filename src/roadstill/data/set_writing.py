@@ -117,7 +117,7 @@ def write_pictures(
                 all_copies = (
                     f"all {len(copies):,} pictures are copies: {copies[0]}" if copies else "there is no picture"
                 )
-                raise UserError(f"{out}: {all_copies}")
+                raise UserError(f"the part {out.name}: {all_copies}")
             first = missing[0]
             raise UserError(f"none of the {count:,} pictures could be read; the first: {first}; {sensors} should hold "
                             "them under the paths that the table or the logs give")  # fmt: skip

@@ -147,6 +147,9 @@ class LabelledDenoiser(ABC):
         plan = self.plan(sampling)
         if len(seeds) != len(label):
             raise UserError(f"{len(seeds)} seeds for {len(label)} labels; give one seed per image")
+        known = self.num_classes if self.label_rows is None else len(self.label_rows)
+        if wrong := [row for row in label.tolist() if not 0 <= row < known]:
+            raise UserError(f"label or row {wrong[0]} is asked for, but this generator has rows 0 to {known - 1}")
         if start is not None and start.shape != (len(label), *self.latent_shape):
             raise UserError(
                 f"start latents are {tuple(start.shape)}, but {len(label)} of {self.latent_shape} are wanted; "

@@ -4,10 +4,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from roadstill.weights import shipped
+from roadstill.weights import HUB_NAMES, shipped
 
 SHIPPED = {"codec": "codec.safetensors", "base generator": "dit.safetensors", "EDM": "edm-cifar10.safetensors"}
-HUB_NAMES = ("facebook/DiT-XL-2-256", "stabilityai/sd-vae-ft-ema", "stabilityai/sd-vae-ft-mse")
 _MOST_FILES = 200
 
 

@@ -1,35 +1,27 @@
 """`generate`: labels -> latents -> pictures -> `ImageSet`; each picture is a function of its own seed alone."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from roadstill.codecs import Codec, from_pixels, to_pixels
-from roadstill.denoisers.base import IN_MEMORY, Denoiser, Origin, Sampling
+from roadstill.codecs import Codec
+from roadstill.denoisers.base import Denoiser, Origin, Sampling
 from roadstill.errors import UserError
-from roadstill.generator.guidance import Teacher, towards
-from roadstill.images import encode_png, read_image
-from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
+from roadstill.generator.drawing import Drawing, begin, draw, gather
+from roadstill.generator.guidance import Teacher
+from roadstill.imagesets import ImageSet, open_imageset
 from roadstill.parallel import launched
 from roadstill.runs import (
-    atomic_path,
-    digest_of,
     folder_name,
     holding,
     plain,
-    read_json,
-    remove,
     require_own,
     same_classes,
     same_rows,
-    seed_of,
     state_beside,
-    write_json,
 )
 from roadstill.schedules import Progressive, read_schedule
 
@@ -78,55 +70,15 @@ def generate(
     part = state_beside(out, "unfinished")
     rank, world, wait = launched()
     if rank == 0:
-        _begin(drawing, part)
+        begin(drawing, part)
     wait()
     for batch in drawing.batches[rank::world]:
-        _draw(drawing, batch, part)
+        draw(drawing, batch, part)
     wait()
     if rank == 0:
-        _gather(drawing, part, out)
+        gather(drawing, part, out)
     wait()
     return open_imageset(out)
-
-
-@dataclass(frozen=True)
-class _Drawing:
-    """A set that is to be drawn; see `generate`.
-
-    Attributes:
-        denoiser: generator with the noise schedule that it walks.
-        codec: codec of its latents.
-        names: names of the classes.
-        rows: class row of the denoiser for each label.
-        per_class: pictures per class.
-        seed: seed of the set.
-        config: sampling with guidance and steps said.
-        start: the picture that each one starts from, class by class, if there are any.
-        teacher: agent that leads the drawing, if there is one.
-        record: facts on how the set was made, for `set.json`.
-    """
-
-    denoiser: Denoiser
-    codec: Codec
-    names: tuple[str, ...]
-    rows: tuple[int, ...]
-    per_class: int
-    seed: int
-    config: Sampling
-    start: ImageSet | None
-    teacher: Teacher | None
-    record: dict[str, Any]
-
-    @property
-    def told(self) -> list[tuple[int, int]]:
-        """Label and index of every picture."""
-        return [(label, index) for label in range(len(self.names)) for index in range(self.per_class)]
-
-    @property
-    def batches(self) -> list[list[tuple[int, int]]]:
-        """The same in batches."""
-        told, size = self.told, self.config.batch_size
-        return [told[at : at + size] for at in range(0, len(told), size)]
 
 
 def _plan(
@@ -139,7 +91,7 @@ def _plan(
     label_rows: Sequence[int] | None,
     start: ImageSet | None,
     teacher: Teacher | None,
-) -> _Drawing:
+) -> Drawing:
     """Checks everything before any work; see `generate`."""
     names = tuple(class_names or denoiser.origin.class_names)
     rows = tuple(label_rows if label_rows is not None else range(len(names)))
@@ -166,7 +118,7 @@ def _plan(
         "teacher": None if teacher is None else teacher.digest,
     }
     begin = None if start is None else _starts(start, names, per_class)
-    return _Drawing(denoiser, codec, names, rows, per_class, seed, config, begin, teacher, record)
+    return Drawing(denoiser, codec, names, rows, per_class, seed, config, begin, teacher, record)
 
 
 def _check(names: Sequence[str], rows: Sequence[int], per_class: int, origin: Origin, codec: Codec) -> None:
@@ -232,65 +184,3 @@ def _starts(start: ImageSet, names: tuple[str, ...], per_class: int) -> ImageSet
     if empty := [name for name, found in zip(names, rows, strict=True) if not len(found)]:
         raise UserError(f"{start.root}: class {empty[0]!r} has no picture to start from")
     return start.subset(np.concatenate([np.resize(found, per_class) for found in rows]))
-
-
-def _begin(drawing: _Drawing, part: Path) -> None:
-    """Keeps the pictures of an equal drawing that was stopped, and no others."""
-    key, record = part / "key.json", plain(drawing.record)
-    if drawing.denoiser.origin.digest == IN_MEMORY or not (key.is_file() and read_json(key) == record):
-        remove(part)
-    write_json(key, record)
-
-
-@torch.no_grad()
-def _draw(drawing: _Drawing, batch: Sequence[tuple[int, int]], part: Path) -> None:
-    """Draws the pictures of a batch that is not there yet."""
-    paths = [part / f"{label}-{index}.png" for label, index in batch]
-    if all(path.is_file() for path in paths):
-        return
-    codec, teacher = drawing.codec, drawing.teacher
-    labels = torch.tensor([label for label, _ in batch])
-    latents = drawing.denoiser.generate(
-        torch.tensor([drawing.rows[label] for label, _ in batch]),
-        seeds=[seed_of("generate", drawing.seed, label, index) for label, index in batch],
-        sampling=drawing.config,
-        start=_start_latents(drawing, batch),
-        guide=None if teacher is None else towards(teacher, codec, labels),
-    )
-    pictures = to_pixels(codec.decode(latents.to(codec.device))).cpu().numpy()
-    for path, picture in zip(paths, pictures, strict=True):
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(encode_png(picture))
-
-
-def _start_latents(drawing: _Drawing, batch: Sequence[tuple[int, int]]) -> Tensor | None:
-    """Clean latents ``[b, c, h, w]`` that a batch starts from; None for pure noise."""
-    means = drawing.denoiser.origin.class_mean
-    if drawing.config.from_class_mean and means is not None:
-        return means[[label for label, _ in batch]]
-    if drawing.start is None:
-        return None
-    real = drawing.start.pixels([label * drawing.per_class + index for label, index in batch])
-    return drawing.codec.encode(from_pixels(torch.from_numpy(real)).to(drawing.codec.device)).mean
-
-
-def _gather(drawing: _Drawing, part: Path, out: Path) -> None:
-    """Makes the set of the pictures that were drawn."""
-    denoiser, config, teacher = drawing.denoiser, drawing.config, drawing.teacher
-    shared = {"guidance": config.guidance, "steps": config.steps, "checkpoint": denoiser.origin.digest}
-    shared["solver"] = config.solver or denoiser.solvers[0]
-    if denoiser.schedule is not None:
-        shared["betas"] = digest_of(denoiser.schedule.betas.tolist())
-    if teacher is not None:
-        shared |= {"teacher": teacher.digest, "teacher_guidance": config.teacher.guidance}
-    size_px = read_image(part / "0-0.png").width
-    with ImageSetWriter(out, drawing.names, size_px) as writer:
-        for label, index in drawing.told:
-            seed = seed_of("generate", drawing.seed, label, index)
-            fact = {"index": index, "seed": seed, "row": drawing.rows[label]} | shared
-            if drawing.start is not None:
-                origin = drawing.start.facts[label * drawing.per_class + index]
-                fact |= {"strength": config.strength, "start": origin.get("token", origin["digest"])}
-            writer.add_bytes((part / f"{label}-{index}.png").read_bytes(), label, fact)
-        writer.about.update({name: value for name, value in drawing.record.items() if value is not None})
-    remove(part)

@@ -8,6 +8,8 @@ from torch.nn import functional as F
 
 from roadstill.codecs import Codec
 from roadstill.denoisers.base import Guide
+from roadstill.errors import UserError
+from roadstill.weights.tensors import is_finite
 
 
 class Teacher(Protocol):
@@ -40,6 +42,9 @@ def towards(teacher: Teacher, codec: Codec, labels: Tensor) -> Guide:
         teacher: judges the decoded pictures.
         codec: codec of the latents.
         labels: wanted classes ``[b]``.
+
+    Raises:
+        UserError: by the guide, when the gradient is not finite.
     """
 
     def guide(clean: Tensor) -> Tensor:
@@ -48,6 +53,11 @@ def towards(teacher: Teacher, codec: Codec, labels: Tensor) -> Guide:
             pictures = (codec.decode(latents) + 1) / 2
             loss = F.cross_entropy(teacher.logits(pictures), labels.to(clean.device), reduction="sum")
             (gradient,) = torch.autograd.grad(loss, latents)
+        if not is_finite(gradient):
+            raise UserError(
+                "the teacher's loss on the pictures has a gradient that is not finite; lower teacher.guidance, or "
+                "train the teacher again"
+            )
         size = gradient.square().flatten(1).mean(1).sqrt().clamp_min(torch.finfo(gradient.dtype).tiny)
         return -gradient / size.reshape(-1, 1, 1, 1)
 

@@ -26,7 +26,7 @@ from roadstill.agents.training import build_network
 from roadstill.codecs import Codec, from_pixels, to_pixels
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
-from roadstill.learning.loops import evenly, generator_of
+from roadstill.learning.loops import evenly, finite_sum, generator_of, require_finite
 from roadstill.runs import check_ranges, digest_of, holding, plain, require_own, same_classes
 
 
@@ -91,7 +91,7 @@ def refine(
         cache: spares the frozen stages' work on the real images if they were seen before.
 
     Raises:
-        UserError: other classes, or a class without an image.
+        UserError: other classes, a class without an image, or a loss that is not finite.
     """
     require_own(out, "set.json")
     same_classes(images.class_names, real.class_names, of=images.root, to=real.root)
@@ -109,20 +109,24 @@ def refine(
     latents = start.clone().requires_grad_(True)
     optimizer = torch.optim.Adam([latents], lr=config.learning_rate)
     generator = generator_of("refine", seed)
-    for _ in range(config.steps):
+    for step in range(config.steps):
         chosen = torch.randint(len(known), (min(config.real_batch, len(known)),), generator=generator)
         theirs, their_labels = known[chosen].to(device), known_labels[chosen].to(device)
         heads = _random_heads(known, real.num_classes, config, generator).to(device)
         optimizer.zero_grad()
-        _pull(
+        terms = {}
+        terms["matching"] = _pull(
             latents,
             lambda part: _seen(network, codec, part, agent),
             lambda ours: _objective(ours, labels, theirs, their_labels, heads, config),  # noqa: B023  called at once
             config.batch_size,
         )
         if config.closeness:
-            (config.closeness * (latents - start).square().mean()).backward()
+            terms["closeness"] = config.closeness * (latents - start).square().mean()
+            terms["closeness"].backward()
+        finite_sum(terms, step=step, rows=rows[chosen.numpy()])
         optimizer.step()
+    require_finite({"latents": latents}, step=config.steps - 1)
     with torch.no_grad():
         pixels = torch.cat([to_pixels(codec.decode(part)) for part in latents.split(config.batch_size)]).cpu().numpy()
     refined = {"refined": digest_of(config)}
@@ -155,16 +159,19 @@ def _objective(
 
 def _pull(
     latents: Tensor, features: Callable[[Tensor], Tensor], objective: Callable[[Tensor], Tensor], batch_size: int
-) -> None:
-    """Adds the objective's gradient to ``latents.grad``, never holding more than one batch's graph."""
+) -> Tensor:
+    """The objective; adds its gradient to ``latents.grad``, never holding more than one batch's graph."""
     if len(latents) <= batch_size:
-        objective(features(latents)).backward()
-        return
+        loss = objective(features(latents))
+        loss.backward()
+        return loss.detach()
     with torch.no_grad():
         ours = torch.cat([features(part) for part in latents.split(batch_size)])
-    (wanted,) = torch.autograd.grad(objective(ours.requires_grad_(True)), ours)
+    loss = objective(ours.requires_grad_(True))
+    (wanted,) = torch.autograd.grad(loss, ours)
     for part, gradient in zip(latents.split(batch_size), wanted.split(batch_size), strict=True):
         features(part).backward(gradient)
+    return loss.detach()
 
 
 def head_gradients(features: Tensor, labels: Tensor, heads: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from types import NoneType
 from typing import Any, Literal
 
 from roadstill.errors import UserError, located
-from roadstill.names import refused_class, restrict_parser
+from roadstill.names import refused_class, restricted_parser
 from roadstill.recipes.recipe import Recipe
 from roadstill.recipes.spelling import GROUPED, in_groups, unrecorded
 from roadstill.runs import read_yaml
@@ -79,8 +79,7 @@ def _read(source: str, depth: int = 4) -> tuple[Path, dict[str, Any]]:
             raise UserError(f"{path}: {name} is {str(fields[name])[:80]!r}; it should be a mapping")
     with located(path):
         fields = in_groups(unrecorded(fields, Recipe))
-    if source not in shipped_recipes():
-        require_all_fetched(fields, str(path))
+    require_all_fetched(fields, str(path))
     if (like := fields.pop("like", None)) is not None:
         if not depth:
             raise UserError(f"{path} is like a recipe that is like a recipe ... without end")
@@ -125,9 +124,13 @@ def at_budgets(recipe: Recipe) -> Recipe:
 
 def parse_recipe(fields: dict[str, Any], *, where: str) -> Recipe:
     """Checks names and types of all fields, nested ones too."""
+    with restricted_parser(Recipe):
+        return _parsed(fields, where)
+
+
+def _parsed(fields: dict[str, Any], where: str) -> Recipe:
     from jsonargparse import ArgumentError, ArgumentParser
 
-    restrict_parser(Recipe)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(Recipe, "recipe")
     try:

@@ -21,7 +21,7 @@ from roadstill.runs import Range, check_ranges, folder_name, later
 from roadstill.runs.configs import COUNT
 from roadstill.schedules import read_schedule
 from roadstill.selection.registry import check_settings, makes_pictures
-from roadstill.world.towns import WORLD_GROUPS
+from roadstill.world.towns import RESERVED_SEED, WORLD_GROUPS
 
 FeatureNetwork = Literal["agent", "pixels", "dit"]
 
@@ -50,6 +50,10 @@ class World:
 
     def __post_init__(self) -> None:
         check_ranges(self, "world.", drives=Range(1, 100_000, whole=True), seed=_SEEDS, height_px=_HEIGHTS_PX)
+        if self.seed >= RESERVED_SEED:
+            raise UserError(
+                f"world.seed is {self.seed}; worlds from {RESERVED_SEED} on are kept for confirmation, take a lower one"
+            )
         if self.group not in WORLD_GROUPS:
             raise UserError(f"world.group {str(self.group)[:80]!r} is unknown; take {', '.join(WORLD_GROUPS)}")
 

@@ -1,6 +1,5 @@
 """Dataclasses of settings: read from records, and within the ranges that belong to their names."""
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
@@ -36,6 +35,9 @@ def config_of(kind: type[T], value: Any, where: str, remedy: str) -> T:
     return typed(given, kind, where, remedy)
 
 
+_MOST = 1e30  # single precision ends at 3e38; optimisers fail on numbers beyond it in ways of their own
+
+
 @dataclass(frozen=True)
 class Range:
     """Numbers that a setting may be.
@@ -48,26 +50,24 @@ class Range:
         whole: whether they are whole numbers.
     """
 
-    low: float = -math.inf
-    high: float = math.inf
+    low: float = -_MOST
+    high: float = _MOST
     above: bool = False
     below: bool = False
     whole: bool = False
 
     def holds(self, value: float) -> bool:
         """Whether a number lies in the range; NaN and infinity lie in none."""
-        if isinstance(value, float) and (self.whole or not math.isfinite(value)):
+        if self.whole and isinstance(value, float):
             return False
         return (self.low < value or (value == self.low and not self.above)) and (
             value < self.high or (value == self.high and not self.below)
         )
 
     def __str__(self) -> str:
-        parts = [f"{'above' if self.above else 'at least'} {self.low:g}"] if math.isfinite(self.low) else []
-        parts += [f"{'below' if self.below else 'at most'} {self.high:,}"] if math.isfinite(self.high) else []
-        if not parts:
-            return "a finite number"
-        return f"{'a whole number, ' if self.whole else ''}{' and '.join(parts)}"
+        low, high = (f"{end:,}" if isinstance(end, int) else f"{end:g}" for end in (self.low, self.high))
+        ends = f"{'above' if self.above else 'at least'} {low} and {'below' if self.below else 'at most'} {high}"
+        return f"a whole number, {ends}" if self.whole else ends
 
 
 POSITIVE, NOT_NEGATIVE, SHARE = Range(0, above=True), Range(0), Range(0, 1)
@@ -83,15 +83,16 @@ RANGES: Mapping[str, Range] = {
             "batch_size", "gradient_accumulation", "memory_size", "heads", "real_batch", "rank", "latent_channels",
             "width", "patch", "patch_size", "encoder_blocks", "decoder_blocks", "hidden_size", "depth", "num_heads",
             "channels", "channel_mult", "num_blocks", "block_out_channels", "layers_per_block", "norm_num_groups",
+            "groups", "increments", "candidates", "crops", "pool", "factor",
         ),
         SIZE,
     ),
     **dict.fromkeys(("freeze", "guided_channels", "augment_dim", "attention"), SIZE_OR_NONE),
-    "image_px": Range(8, 16_384, whole=True),
-    **dict.fromkeys(("learning_rate", "temperature", "clip", "min_snr", "alpha", "head_scale", "ridge"), POSITIVE),
+    "image_px": Range(8, 4096, whole=True),
+    **dict.fromkeys(("temperature", "clip", "min_snr", "alpha", "head_scale", "ridge"), POSITIVE),
     **dict.fromkeys(
         (
-            "weight_decay", "squared", "edge", "perceptual", "red", "noise", "shrink", "posterior_std",
+            "learning_rate", "weight_decay", "squared", "edge", "perceptual", "red", "noise", "shrink", "posterior_std",
             "representativeness", "diversity", "gradients", "regression", "closeness", "guidance", "churn",
             "churn_sigma", "churn_noise",
         ),
@@ -100,6 +101,7 @@ RANGES: Mapping[str, Range] = {
     **dict.fromkeys(
         ("dropout", "coarse_share", "augment", "cutmix_probability", "interval", "guidance_interval", "eta"), SHARE
     ),
+    "threshold": Range(-1, 1),
     "decay": SHARE,
     "momentum": Range(0, 1, below=True),
     "decay_at": Range(0, 1, above=True, below=True),

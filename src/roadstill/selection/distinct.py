@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
 from roadstill.selection.base import Method, choose_each
-from roadstill.selection.features import Features, unit
+from roadstill.selection.features import Features, features_of, unit
 
 _BLOCK = 512
 THRESHOLD = 0.9  # keeps most neighbouring frames of the built-in world, which are half a second apart
@@ -47,7 +47,7 @@ class Distinct:
         Raises:
             UserError: fewer than ``count`` images of a class are left.
         """
-        kept = [its[distinct(around_mean(self.features(images, its)), self.threshold)] for its in rows]
+        kept = [its[distinct(around_mean(features_of(self.features, images, its)), self.threshold)] for its in rows]
         for its, left in zip(rows, kept, strict=True):
             if len(left) < count:
                 raise UserError(

@@ -11,10 +11,43 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
+from roadstill.runs import same_classes
 
 Features: TypeAlias = Callable[[ImageSet, NDArray[np.int64]], NDArray[np.float32]]
 """Features ``[len(rows), d]`` of the named images of a set."""
+
+
+def features_of(features: Features, images: ImageSet, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Features ``[len(rows), d]`` as every selector takes them: checked.
+
+    Raises:
+        UserError: another shape, or numbers that are not finite; names the image.
+    """
+    return finite_rows(features(images, rows), images, rows, "features")
+
+
+def finite_rows(found: Any, images: ImageSet, rows: NDArray[np.int64], what: str) -> NDArray[np.float32]:
+    """Numbers ``[len(rows), d]`` of the named images as float32.
+
+    Raises:
+        UserError: another shape, or numbers that are not finite; names the image.
+    """
+    with np.errstate(over="ignore"):
+        values = np.asarray(found, np.float32)
+    if values.ndim != 2 or len(values) != len(rows) or not values.shape[1]:
+        raise UserError(f"{images.root}: {what} of {len(rows)} images have the shape {values.shape}, not [n, d]")
+    # No array of the same size: NaN and infinity show in a row's smallest or largest number.
+    wrong = np.flatnonzero(~(np.isfinite(values.min(1)) & np.isfinite(values.max(1))))
+    if len(wrong):
+        row = int(rows[wrong[0]])
+        others = f" and those of {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        raise UserError(
+            f"{images.root}: the {what} of image {row} ({images.files[row]}){others} are not finite; leave the image "
+            "out, or use another teacher or other features"
+        )
+    return values
 
 
 class CachedFeatures:
@@ -23,10 +56,11 @@ class CachedFeatures:
     Args:
         features: feature network that computes them.
         sets: number of sets that are kept; a set of 10,000 images and 512 features takes 20 MB.
+        what: what they are, for messages.
     """
 
-    def __init__(self, features: Features, sets: int = 4) -> None:
-        self.features, self.sets = features, sets
+    def __init__(self, features: Features, sets: int = 4, what: str = "features") -> None:
+        self.features, self.sets, self.what = features, sets, what
         self._kept: OrderedDict[str, tuple[NDArray[np.bool_], NDArray[np.float32]]] = OrderedDict()
 
     def __call__(self, images: ImageSet, rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -34,7 +68,7 @@ class CachedFeatures:
         known, values = self._kept.pop(images.digest, (np.zeros(len(images), np.bool_), np.empty((0, 0), np.float32)))
         new = rows[~known[rows]]
         if len(new):
-            found = np.asarray(self.features(images, new), np.float32)
+            found = finite_rows(self.features(images, new), images, new, self.what)
             if not len(values):
                 values = np.zeros((len(images), found.shape[1]), np.float32)
             values[new], known[new] = found, True
@@ -72,11 +106,12 @@ def own_and_known(
     The class is that of the candidates themselves, or the same class of a reference (real frames, say, when the
     candidates are generated).
     """
-    own = np.asarray(features(images, rows), np.float32)
+    own = features_of(features, images, rows)
     if reference is None:
         return own, own
+    same_classes(reference.class_names, images.class_names, of=reference.root, to=images.root)
     label = int(images.labels[rows[0]])
-    return own, np.asarray(features(reference, np.flatnonzero(reference.labels == label)), np.float32)
+    return own, features_of(features, reference, np.flatnonzero(reference.labels == label))
 
 
 def unit(features: NDArray[Any]) -> NDArray[Any]:

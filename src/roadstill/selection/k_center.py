@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadstill.imagesets import ImageSet
-from roadstill.selection.features import Features
+from roadstill.selection.features import Features, features_of
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class KCenter:
         self, images: ImageSet, rows: NDArray[np.int64], *, count: int, rng: np.random.Generator
     ) -> NDArray[np.int64]:
         """See `Selector`; O(n d) per image."""
-        own = np.asarray(self.features(images, rows), np.float32)
+        own = features_of(self.features, images, rows)
         own = own - own.mean(0, dtype=np.float64).astype(np.float32)
         square = np.einsum("nd,nd->n", own, own)
         picked = np.empty(count, np.int64)

@@ -12,6 +12,7 @@ from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
 from roadstill.runs import seed_of
 from roadstill.selection.base import record
+from roadstill.selection.features import finite_rows
 from roadstill.selection.uncertainty import Predict, nats
 
 _BATCH = 64
@@ -82,7 +83,10 @@ class Rded:
                 for picture, its in zip(pictures, boxes[part], strict=True)
                 for box in its
             ]
-            losses[part] = nats(self.predict(np.stack(cut))[:, label]).reshape(-1, self.crops)
+            found = finite_rows(
+                self.predict(np.stack(cut)), images, np.repeat(rows[part], self.crops), "teacher's probabilities"
+            )
+            losses[part] = nats(found[:, label]).reshape(-1, self.crops)
         best = losses.argmin(1)
         every = np.arange(len(rows))
         return boxes[every, best], losses[every, best]

@@ -7,12 +7,14 @@ other parameters are settings. A user's own selector is named by its dotted path
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import is_dataclass
 from functools import partial
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 from roadstill.errors import UserError
 from roadstill.names import dotted, path_of
+from roadstill.runs import check_ranges
 from roadstill.selection.base import JointSelector, Maker, Picker, Selector
 from roadstill.selection.confident import Confident
 from roadstill.selection.distinct import THRESHOLD, Distinct
@@ -159,12 +161,17 @@ def make_selector(name: str, tools: Tools, settings: Mapping[str, Any] | None = 
     if threshold is None or isinstance(made, Maker):
         return made
     origin = tools["teacher"]() if "teacher" in tools else ""
-    return Distinct(made, tools["features"](), threshold, origin)
+    distinct = Distinct(made, tools["features"](), threshold, origin)
+    check_ranges(distinct, f"selector {name!r}: ")
+    return distinct
 
 
 def _made(name: str, kind: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
     try:
-        return kind(**arguments)
+        made = kind(**arguments)
+        if is_dataclass(made) and kind in SELECTORS.values():
+            check_ranges(made)
+        return made
     except Exception as error:  # a user's class may raise anything
         if kind in SELECTORS.values() and not isinstance(error, (TypeError, ValueError)):
             raise

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from roadstill.imagesets import ImageSet
 from roadstill.selection.base import lowest
-from roadstill.selection.features import CachedFeatures
+from roadstill.selection.features import CachedFeatures, finite_rows
 
 _BATCH = 64
+_WHAT = "teacher's probabilities"
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """Probabilities ``[n, k]`` of pictures uint8 ``[n, s, s, 3]``, such as `Agent.predict`."""
@@ -26,7 +27,7 @@ class RememberingTeacher:
 
     def __init__(self, predict: Predict) -> None:
         self.predict = predict
-        self.of_set = CachedFeatures(lambda images, rows: _in_batches(predict, images, rows))
+        self.of_set = CachedFeatures(lambda images, rows: _in_batches(predict, images, rows), what=_WHAT)
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `Predict`."""
@@ -34,10 +35,16 @@ class RememberingTeacher:
 
 
 def probabilities(predict: Predict, images: ImageSet, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The teacher's probabilities ``[len(rows), k]``, with few pictures in memory at a time."""
+    """The teacher's probabilities ``[len(rows), k]``, with few pictures in memory at a time.
+
+    Raises:
+        UserError: probabilities that are not finite; names the image.
+    """
     if isinstance(predict, RememberingTeacher):
-        return predict.of_set(images, rows).astype(np.float64)
-    return _in_batches(predict, images, rows).astype(np.float64)
+        found = predict.of_set(images, rows)
+    else:
+        found = _in_batches(predict, images, rows)
+    return finite_rows(found, images, rows, _WHAT).astype(np.float64)
 
 
 def _in_batches(predict: Predict, images: ImageSet, rows: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -13,6 +13,8 @@ from roadstill.runs import read_json
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 OURS = "roadstill/"  # models of the package, by names like those of the hub
+HUB_NAMES = ("facebook/DiT-XL-2-256", "stabilityai/sd-vae-ft-ema", "stabilityai/sd-vae-ft-mse")
+"""Models of the hub that shipped recipes name, so that anybody's may."""
 _NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w.-]+)?")
 _WANTED = ("*.json", "*.safetensors")  # nothing that could run code
 MODELS = ("codec", "decoder", "base", "checkpoint", "weights", "network")  # settings that may name a model on the hub
@@ -61,7 +63,7 @@ def on_hub(name: str) -> bool:
 
 
 def require_fetched(name: str, what: str) -> None:
-    """Refuses the name of a model on the hub that stands in somebody's file, unless it was fetched before.
+    """Refuses the name of a model on the hub that stands in a file, unless it was fetched before or is well known.
 
     Args:
         name: a name, or anything else, which passes.
@@ -70,7 +72,7 @@ def require_fetched(name: str, what: str) -> None:
     Raises:
         Untrusted: it is neither here nor trusted (see `roadstill.names`).
     """
-    if on_hub(name) and not trusts(name) and _fetched(name) is None:
+    if name not in HUB_NAMES and on_hub(name) and not trusts(name) and _fetched(name) is None:
         require_trust(name, what, "it would be fetched from the hub")
 
 

@@ -91,15 +91,13 @@ def read_legacy(data: bytes) -> Any:
             raise Refused("its tensors claim more bytes than the file has")
         return found.setdefault(key, bytearray(count))
 
-    at, values = 0, []
-    for _ in range(5):  # magic number, protocol, sizes of C's types, the object, keys of its storages
+    at, values, sizes = 0, list[Any](), dict[str, int]()
+    for number in range(5):  # magic number, protocol, sizes of C's types, the object, keys of its storages
         machine = TorchMachine(data, bytes_of, budget, at)
         values.append(machine.run_one(MAX_STEPS))
-        at = machine.at
-        if len(values) == 2 and [each for each in values if type(each) is int] != [_MAGIC, _LEGACY_PROTOCOL]:
-            raise Refused("not a file of torch.save")
-        if len(values) == 4:
-            sizes = machine.sizes
+        at, sizes = machine.at, sizes | machine.sizes
+        if number < 2 and (type(values[number]) is not int or values[number] != (_MAGIC, _LEGACY_PROTOCOL)[number]):
+            raise Refused("a pickle, but not of torch.save")
     if type(values[4]) is not list or sorted(map(str, values[4])) != sorted(found):
         raise Refused("other storages than its tensors need")
     for key in values[4]:

@@ -24,10 +24,10 @@ from roadstill.world.places import place_of
 from roadstill.world.roadmap import RoadMap
 from roadstill.world.scene import Scene
 from roadstill.world.spec import FRAME_S, DriveSpec
+from roadstill.world.towns import RESERVED_SEED
 
 SPLIT = "mini"
 FORMAT = 1
-RESERVED_SEED = 9000
 """Worlds from this seed on are kept for a last confirmation, and never used for development or tests."""
 
 

@@ -206,6 +206,8 @@ class Group:
         return town, light, weather
 
 
+RESERVED_SEED = 9000
+"""Worlds from this seed on are kept for confirmation."""
 WORLD_GROUPS: dict[str, Group] = {
     "demo": Group(
         DEMO_TOWNS,

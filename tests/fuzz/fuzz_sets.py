@@ -1,0 +1,134 @@
+"""Coverage-guided fuzzing of set records and of all that judging reads: any bytes end in a value or in one line.
+
+``python tests/fuzz/fuzz_sets.py SECONDS`` needs atheris; a finding is written to ``crash-*`` in the current folder, and
+becomes a case of ``tests/hostile``.
+"""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+sys.path.append(str(Path(__file__).parents[1] / "helpers"))
+
+
+def _set(folder: Path) -> None:
+    from roadstill.imagesets import open_imageset
+
+    images = open_imageset(folder / "set")
+    images.footprint.as_record()
+    images.twins()
+    images.pixels()
+
+
+def _run(folder: Path) -> None:
+    from roadstill.evaluation import open_run
+    from roadstill.evaluation.summary import summarise
+
+    run = open_run(folder / "runs" / "other-0")
+    summarise(run.arm, [run])
+
+
+def _report(folder: Path) -> None:
+    from roadstill.report.verdicts import comparisons
+
+    comparisons(folder / "run")
+
+
+def _ledger(folder: Path) -> None:
+    from roadstill.evaluation import read_ledger
+
+    read_ledger(folder / "run" / "test_ledger.jsonl")
+
+
+def _book(folder: Path) -> None:
+    from roadstill.evaluation import read_book
+
+    book = read_book(folder / "runs" / "records.jsonl")
+    for said in book.broken:
+        _check(said)
+
+
+def _stage(folder: Path) -> None:
+    from roadstill.pipeline.products import Work
+
+    work = Work(folder / "run" / "stages" / "sets", None, product=("sets",), run=folder / "run")
+    for said in work.damage(deep=True):
+        _check(said)
+
+
+READERS: Mapping[str, Callable[[Path], None]] = {
+    "set/set.json": _set,
+    "set/metadata.jsonl": _set,
+    "runs/other-0/run.json": _run,
+    "runs/records.jsonl": _book,
+    "run/comparison.json": _report,
+    "run/test_ledger.jsonl": _ledger,
+    "run/stages/sets/stage.json": _stage,
+}
+
+
+@cache
+def whole(folder: Path) -> dict[str, bytes]:
+    """Makes whole products below a folder; the bytes of each file that is fuzzed."""
+    from made import picture_set, runs_of_two_arms, tiny_run
+
+    picture_set(folder / "set", 4, px=8)
+    runs_of_two_arms(folder / "runs")
+    tiny_run(folder)
+    for name in ("sets/train", "sets/dev", "arms", "figures"):  # the page's pictures would take most of the time
+        shutil.rmtree(folder / "run" / name, ignore_errors=True)
+    return {file: (folder / file).read_bytes() for file in READERS}
+
+
+def read(data: bytes, folder: Path) -> None:
+    """Reads one file with these bytes in it; the first chooses which one.
+
+    Raises:
+        Exception: anything but a line for the user.
+    """
+    file = list(READERS)[data[0] % len(READERS)] if data else "set/set.json"
+    read_file(file, data[1:], folder)
+
+
+def read_file(file: str, data: bytes, folder: Path) -> None:
+    """Reads one file with these bytes in it, as `read`."""
+    from roadstill.errors import UserError
+
+    before = whole(folder)[file]
+    (folder / file).write_bytes(data)
+    try:
+        READERS[file](folder)
+    except UserError as error:
+        _check(str(error))
+    finally:
+        (folder / file).write_bytes(before)
+
+
+def _check(said: str) -> None:
+    assert said.isprintable(), ascii(said)
+    assert len(said) < 2000, said
+
+
+def main(seconds: int) -> None:
+    """Fuzzes for so many seconds."""
+    import atheris
+
+    with atheris.instrument_imports(include=["roadstill.runs", "roadstill.imagesets", "roadstill.evaluation"]):
+        pass
+    with tempfile.TemporaryDirectory() as folder:
+        corpus = Path(folder) / "seeds"
+        corpus.mkdir()
+        for number, text in enumerate(whole(Path(folder) / "whole").values()):
+            (corpus / str(number)).write_bytes(bytes([number]) + text)
+        arguments: list[Any] = [sys.argv[0], f"-max_total_time={int(seconds)}", "-max_len=16384"]
+        arguments += ["-rss_limit_mb=2048", "-timeout=10", str(corpus)]
+        atheris.Setup(arguments, lambda data: read(data, Path(folder) / "whole"))
+        atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
