@@ -4,15 +4,20 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from roadstill.codecs import CodecConfig, SmallCodec, save_codec
+from roadstill.codecs.latents import open_latents
+from roadstill.codecs.shards import write_latents
 from roadstill.denoisers.dit import DiTDenoiser
+from roadstill.denoisers.edm import EDMDenoiser
 from roadstill.generator.checkpoints import write_base
 from roadstill.networks.dit import DiT
 from roadstill.networks.interchange import save_diffusers, save_original
+from roadstill.networks.songunet import SongUNet
 from roadstill.schedules import linear
 
 TINY = {"input_size": 4, "patch_size": 2, "in_channels": 4, "hidden_size": 16, "depth": 1, "num_heads": 2,
@@ -73,3 +78,17 @@ def flipped(path: Path, at=-1):
     data[at] ^= 1
     path.write_bytes(data)
     return path
+
+
+def tiny_unet(path: Path):
+    """A base file of EDM's smallest U-Net."""
+    network = SongUNet(input_size=8, num_classes=2, channels=4, channel_mult=(1, 1), num_blocks=1, attention=())
+    return write_base(EDMDenoiser(network, label_dropout=0.1), path)
+
+
+def tiny_latents(folder: Path, names=("not_brake", "brake")):
+    """A store of four latents in one shard."""
+    shard = {"mean": torch.linspace(-1, 1, 4 * 64).view(4, 4, 4, 4).half()}
+    labels = np.array([0, 1, 0, 1])
+    write_latents(folder, [(shard, 0.1)], labels, class_names=names, shard_rows=4, about={"codec": None})
+    return open_latents(folder)
