@@ -200,7 +200,7 @@ def test_a_model_that_a_file_names_is_not_fetched(option, call, monkeypatch):
         (["--tuning.trackers", "wandb", "my.B", "--seed", "1"], {"wandb", "my.B"}),
         (["--base", "a/b", "--codec", "c"], {"a/b"}),
     ],
-    ids=str,
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_names_on_the_command_line(words, names):
     assert typed_names(words) == names

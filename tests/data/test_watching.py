@@ -58,10 +58,18 @@ def test_one_log_of_many_is_left_out_and_named(tmp_path, true_labels, capsys):
     assert found == {token: label for token, label in true_labels.items() if not token.startswith(f"{5:08x}")}
 
 
-@pytest.mark.parametrize("poses", [False, "wrong"])
-@pytest.mark.parametrize(("settings", "says"), [({"axes": "left"}, "sideways"), ({"sign": -1.0}, "the other sign")])
-def test_without_poses_the_motion_itself_speaks(tmp_path, poses, settings, says):
-    write_logs(tmp_path, [20] * 12, poses=poses, **settings)
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"axes": "left", "poses": False}, "sideways"),
+        ({"axes": "left", "poses": "wrong"}, "sideways"),
+        ({"axes": "left"}, "sideways"),
+        ({"sign": -1.0, "poses": False}, "the other sign"),
+        ({"sign": -1.0}, "the other sign"),  # poses confirm velocities, not accelerations
+    ],
+)
+def test_the_motion_itself_speaks(tmp_path, settings, says):
+    write_logs(tmp_path, [20] * 12, **settings)
     with pytest.raises(UserError, match=rf"none of the 12 logs is usable; the first: 2021.*{says}.*--doubtful keep"):
         index_data(tmp_path, tmp_path / "index", SHORT)
     assert not list((tmp_path / "index").glob("*.parquet"))
@@ -85,8 +93,9 @@ def test_some_contradicting_logs_are_left_out(tmp_path, true_labels):
     assert {token[:8] for token in found} == {f"{drive:08x}" for drive in range(12) if drive not in (2, 3)}
 
 
-def test_short_logs_are_judged_together(tmp_path):
-    write_logs(tmp_path, [20] * 12, poses=False, sign=-1.0, frames=9)
+@pytest.mark.parametrize("poses", [True, False])
+def test_short_logs_are_judged_together(tmp_path, poses):
+    write_logs(tmp_path, [20] * 12, poses=poses, sign=-1.0, frames=9)
     with pytest.raises(UserError, match=r"^accelerations have the sign .* in 0% of"):
         index_data(tmp_path, tmp_path / "index", SHORT)
 

@@ -127,6 +127,14 @@ def test_an_old_folder_stays_until_the_new_one_is_there(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_what_a_library_leaves_beside_a_file_goes_with_it(tmp_path):
+    """As safetensors does, which writes ``.tmpXXXXXX`` and moves it."""
+    with atomic_path(tmp_path / "file") as path:
+        path.with_name(".tmpAbCdEf").touch()
+        path.touch()
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
 def test_a_line_is_appended_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "new" / "lines"
     append_line(path, "ä" * 5000)

@@ -44,12 +44,14 @@ class Watch:
         for log, frames in zip(self._logs, self._store.tables(list(self._logs)), strict=True):
             motion = Motion.of(frames)
             self._tokens.append(np.fromiter(map(hash, frames.column("token").tolist()), np.int64, len(frames)))
-            if not self._fits_poses(log):
-                if (found := motion.contradiction()) is not None:
-                    self.problems.append(f"{one_line(log)}: {found}")
-                    if not self._keep:
-                        self.left_out += 1
-                        continue
+            record = self._store.record(log)
+            axes_known = record is not None and record.fits_poses
+            if (found := motion.contradiction(axes_known=axes_known)) is not None:
+                self.problems.append(f"{one_line(log)}: {found}")
+                if not self._keep:
+                    self.left_out += 1
+                    continue
+            if not axes_known:
                 unproven += motion
             self.motion += motion
             yield frames
@@ -57,12 +59,9 @@ class Watch:
             return
         if self.left_out and self.left_out == len(self._logs):
             raise UserError(f"none of the {len(self._logs)} logs is usable; the first: {self.problems[0]}; {_WAY_OUT}")
-        if (found := unproven.contradiction()) is not None:
-            raise UserError(f"{found}; {_WAY_OUT}")
-
-    def _fits_poses(self, log: str) -> bool:
-        record = self._store.record(log)
-        return record is not None and record.fits_poses
+        for found in (unproven.contradiction(), self.motion.contradiction(axes_known=True)):
+            if found is not None:
+                raise UserError(f"{found}; {_WAY_OUT}")
 
     def notes(self) -> list[str]:
         """What the user should know, a line each."""

@@ -117,9 +117,13 @@ class Motion:
         """Share of the changing frames whose acceleration has the right sign; 1 if there are none."""
         return self.agreeing / self.changing if self.changing else 1.0
 
-    def contradiction(self) -> str | None:
-        """Why the frames' labels cannot be right; None if nothing says so."""
-        if self.moving >= ENOUGH and self.sideways_share > WRONG_SIDEWAYS:
+    def contradiction(self, *, axes_known: bool = False) -> str | None:
+        """Why the frames' labels cannot be right; None if nothing says so.
+
+        Args:
+            axes_known: whether velocities are known to be in the vehicle's frame, however far sideways they are.
+        """
+        if not axes_known and self.moving >= ENOUGH and self.sideways_share > WRONG_SIDEWAYS:
             return f"{self._sideways()}, so velocities and accelerations are not in the vehicle's frame (x forward)"
         if self._agrees_less_than_chance():
             return f"{self._signs()}, so they have the other sign"

@@ -29,7 +29,6 @@ def atomic_path(path: Path, *, record: str | None = None) -> Iterator[Path]:
     """
     path = real(path)
     with hold(path, whole=False):
-        path.parent.mkdir(parents=True, exist_ok=True)
         with _temporary(path) as temporary:
             yield temporary
             _put(temporary, path, record)
@@ -44,7 +43,6 @@ def renewed_parts(folder: Path, *, record: str | None = None, instead: Iterable[
         record: name of the file that says that all are there: it goes first and comes last.
         instead: names of entries that go if they are not made again.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     with _temporary(folder / "new") as temporary:
         temporary.mkdir()
         yield temporary
@@ -57,17 +55,19 @@ def renewed_parts(folder: Path, *, record: str | None = None, instead: Iterable[
 
 @contextmanager
 def _temporary(path: Path) -> Iterator[Path]:
-    temporary = unfinished(path)
+    """A path of the same name in a folder of its own: libraries put temporary files beside what they write, too."""
+    folder = unfinished(path)
     try:
-        yield temporary
+        folder.mkdir(parents=True)
+        yield folder / path.name
     except Exception as error:  # the system's word on a write names no file, or the temporary one
         name = getattr(error, "filename", None)
-        if (said := of_system(error)) is None or (name is not None and temporary.name not in os.fsdecode(name)):
+        if (said := of_system(error)) is None or (name is not None and folder.name not in os.fsdecode(name)):
             raise
         raise UserError(f"{path} cannot be written: {said}") from error
     finally:
         with suppress(OSError):  # what stopped the write, too, and is said above
-            remove(temporary)
+            remove(folder)
 
 
 def append_line(path: Path, line: str) -> None:
