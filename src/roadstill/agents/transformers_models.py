@@ -82,7 +82,7 @@ class _Config(Record, kw_only=True, frozen=True):
 
     model_type: str
     architectures: tuple[str, ...] | None = None
-    id2label: dict[str, Any] | None = None
+    id2label: Annotated[dict[str, Any], msgspec.Meta(max_length=100_000)] | None = None
 
 
 class _Pictures(Record, kw_only=True, frozen=True):

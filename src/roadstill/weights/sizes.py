@@ -13,7 +13,7 @@ from roadstill.weights.tensors import Shapes
 
 MOST_NUMBERS = 2**31
 """Parameters of a network that no file bounds; the largest that this package names, DiT-XL, has 0.7 billion."""
-_MOST_TENSORS = 10_000  # Stable Diffusion XL's network has 1,680
+_MOST_TENSORS = 4_000  # Stable Diffusion XL's network has 1,680
 
 
 class _TooLarge(Exception):
