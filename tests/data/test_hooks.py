@@ -6,7 +6,7 @@ import tarfile
 
 import numpy as np
 import pytest
-from made import frame_table
+from made import copy_stages, frame_table
 from PIL import Image
 
 from roadstill.cli import main
@@ -274,24 +274,28 @@ def test_class_folders(tmp_path):
 def test_a_recipe_prepares_with_its_hook(tmp_path):
     """The whole road to sets on a small world: the world's own boxes, the index's own logs."""
 
-    def go(**settings):
+    def go(folder, **settings):
         said = []
+        if not folder.exists() and folder.name != "plain":
+            copy_stages(tmp_path / "plain", folder, "world", "index")
         recipe = Recipe("r", {"random": Arm("random", "Random")}, World(4, 3, height_px=72), image_px=32,
                         max_per_class=3, **settings)  # fmt: skip
-        road = Road(recipe, tmp_path / "run", said.append, 1)
+        road = Road(recipe, folder, said.append, 1)
         make_world(road)
         make_index(road)
         make_sets(road)
         return road.split("train"), said
 
-    plain, _ = go()
-    made, said = go(hook=BLUR)
+    plain, _ = go(tmp_path / "plain")
+    made, said = go(tmp_path / "blurred", hook=BLUR)
     assert "sets" in said
     assert "index" not in said
     assert made.about["hook"]["settings"]["logs"].endswith("navsim_logs/mini")
     assert made.column("token") == plain.column("token")
     assert made.digest != plain.digest
-    assert go(hook=BLUR)[1] == []
-    assert "sets" in go(hook=BLUR, hook_settings={"margin": 0.2})[1]
+    assert go(tmp_path / "blurred", hook=BLUR)[1] == []
+    assert "sets" in go(tmp_path / "more", hook=BLUR, hook_settings={"margin": 0.2})[1]
+    with pytest.raises(UserError, match=r"stage sets, hook: none, now"):
+        go(tmp_path / "plain", hook=BLUR)
     with pytest.raises(UserError, match="hook_settings are for a hook"):
-        go(hook_settings={"margin": 0.2})
+        go(tmp_path / "none", hook_settings={"margin": 0.2})

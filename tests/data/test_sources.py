@@ -84,19 +84,21 @@ def test_a_strangers_source_in_a_recipe(data, tmp_path):
 
 
 def test_other_settings_or_mended_code_make_another_index(data, tmp_path, monkeypatch):
-    def key(**fields):
+    def key(folder, **fields):
         recipe = parse_recipe(TOY | {"name": "t", "source": OWN, "data": str(data)} | fields, where="test")
-        road = Road(recipe, tmp_path / "run")
+        road = Road(recipe, tmp_path / folder)
         road.stage("world", str(data))
         make_index(road)
-        return road._keys["index"]
+        return road.stages["index"].key
 
-    first = key()
-    assert key() == first
-    assert key(source_settings={"location": "Bonn"}) != first
-    assert key(source="made_drives.with_commands", index={"filter": {"command": "left"}}) != first
+    first = key("run")
+    assert key("run") == first
+    assert key("bonn", source_settings={"location": "Bonn"}) != first
+    assert key("left", source="made_drives.with_commands", index={"filter": {"command": "left"}}) != first
     monkeypatch.setattr("roadstill.data.sources.digest_code", lambda code: "mended")
-    assert key() != first
+    assert key("mended") != first
+    with pytest.raises(UserError, match="stage index, code: [0-9a-f]{16}, now mended"):
+        key("run")
 
 
 def test_a_function_may_give_the_source_and_its_commands_count(data, tmp_path):

@@ -125,7 +125,7 @@ def main(seconds: int) -> None:
         for number, text in enumerate(whole(Path(folder) / "whole").values()):
             (corpus / str(number)).write_bytes(bytes([number]) + text)
         arguments: list[Any] = [sys.argv[0], f"-max_total_time={int(seconds)}", "-max_len=16384"]
-        arguments += ["-rss_limit_mb=2048", "-timeout=10", str(corpus)]
+        arguments += ["-rss_limit_mb=2048", "-timeout=60", str(corpus)]  # drawing a page's figures takes a while
         atheris.Setup(arguments, lambda data: read(data, Path(folder) / "whole"))
         atheris.Fuzz()
 

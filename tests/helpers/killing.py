@@ -26,6 +26,8 @@ ORPHANS_WITHIN_S = 5.0
 OF_THE_CLOCK = {"seconds", "images_per_s", "time"}
 # Where a run was called how often, not what it made.
 LEDGERS = {"test_ledger.jsonl"}
+# What holds digests of those, each with that of the line above.
+BOOKS = {"records.jsonl"}
 _WRITES = {
     "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate", "shutil.rmtree",
     "sqlite3.connect",
@@ -209,6 +211,8 @@ def contents(folder: Path, runs: Sequence[str] = ()) -> dict[str, str]:
     for path in plain.rglob("*"):
         if path.name in LEDGERS:
             path.unlink()
+        elif path.name in BOOKS:
+            path.write_text(re.sub(r'"(before|digest|last)": "[^"]*"', r'"\1": 0', path.read_text()))
     for run in runs:
         _report_again(plain / run)
     found = {}

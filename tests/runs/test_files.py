@@ -127,6 +127,15 @@ def test_an_old_folder_stays_until_the_new_one_is_there(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_what_is_written_into_a_folder_to_be_needs_no_locks_of_its_own(tmp_path):
+    with atomic_path(tmp_path / "folder") as path:
+        path.mkdir()
+        with atomic_path(path / "file") as inner:
+            assert not [each for each in tmp_path.rglob("*-lock") if "file" in each.name]
+            inner.touch()
+    assert [each.name for each in (tmp_path / "folder").iterdir()] == ["file"]
+
+
 def test_what_a_library_leaves_beside_a_file_goes_with_it(tmp_path):
     """As safetensors does, which writes ``.tmpXXXXXX`` and moves it."""
     with atomic_path(tmp_path / "file") as path:

@@ -9,7 +9,7 @@ from typing import Any
 
 from roadstill.errors import UserError, of_system
 from roadstill.runs.leftovers import remove, unfinished
-from roadstill.runs.locks import hold, real
+from roadstill.runs.locks import hold, owning, real
 
 
 @contextmanager
@@ -59,7 +59,8 @@ def _temporary(path: Path) -> Iterator[Path]:
     folder = unfinished(path)
     try:
         folder.mkdir(parents=True)
-        yield folder / path.name
+        with owning(folder):
+            yield folder / path.name
     except Exception as error:  # the system's word on a write names no file, or the temporary one
         name = getattr(error, "filename", None)
         if (said := of_system(error)) is None or (name is not None and folder.name not in os.fsdecode(name)):

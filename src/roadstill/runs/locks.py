@@ -63,6 +63,16 @@ def share(outputs: tuple[Path, ...]) -> None:
 
 
 @contextmanager
+def owning(folder: Path) -> Iterator[None]:
+    """Holds a folder whose name no other process knows, and all that is written in it."""
+    _held.add(folder)
+    try:
+        yield
+    finally:
+        _held.discard(folder)
+
+
+@contextmanager
 def hold(path: Path, *, shared: bool = False, whole: bool = True) -> Iterator[None]:
     """Holds an output, a file or a folder, for as long as the block lasts.
 
