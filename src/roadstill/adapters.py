@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from roadstill.errors import UserError
+from roadstill.errors import UserError, one_line
 from roadstill.learning.loops import generator_of
 from roadstill.networks.dit import DiT, LabelEmbed
 from roadstill.networks.kinds import Network, network_of
@@ -91,7 +91,8 @@ class LoRA:
         from peft import LoraConfig, inject_adapter_in_model
 
         if not any(name.endswith(tuple(self.targets)) for name, _ in network.named_modules()):
-            raise UserError(f"LoRA found no layer that ends in {' or '.join(self.targets)} in {type(network).__name__}")
+            where = one_line(" or ".join(self.targets)[:200])
+            raise UserError(f"LoRA found no layer that ends in {where} in {type(network).__name__}")
         trainable = {id(parameter) for parameter in network.parameters() if parameter.requires_grad}
         config = LoraConfig(
             r=self.rank,
@@ -108,8 +109,8 @@ class LoRA:
             TypeError,
             ValueError,
         ) as error:  # a layer that does more than multiply, such as one that also resamples
-            where = " or ".join(self.targets)
-            raise UserError(f"LoRA cannot wrap all layers that end in {where} ({error}); name others") from None
+            where, said = (one_line(" ".join(text.split())[:300]) for text in (" or ".join(self.targets), str(error)))
+            raise UserError(f"LoRA cannot wrap all layers that end in {where} ({said}); name others") from None
         network.train(training)
         for parameter in network.parameters():  # the injection freezes everything else
             parameter.requires_grad |= id(parameter) in trainable

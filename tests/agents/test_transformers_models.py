@@ -96,7 +96,7 @@ def test_what_names_code_is_left_out(folder, inert, field):
         ({"model_type": "timm_wrapper", "architecture": "hf-hub:someone/model"}, "timm_wrapper is made from what its"),
         ({"model_type": "no_such_type"}, "cannot be opened as an image classifier"),
         ({"model_type": "bert"}, "cannot be opened as an image classifier"),
-        ({"model_type": ["vit"]}, "cannot be opened as an image classifier"),
+        ({"model_type": ["vit"]}, "model_type: Expected `str`"),
     ],
     ids=str,
 )

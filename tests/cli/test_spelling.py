@@ -162,5 +162,5 @@ def test_words_of_yaml_1_1_stay_what_was_typed(tmp_path, capsys):
 
 
 def test_a_first_option_may_be_given_as_a_word():
-    assert said("doctor", "runs/demo", "--repair") == ["--run=runs/demo", "--repair", "true"]
+    assert said("doctor", "runs/demo", "--repair") == ["--run", "runs/demo", "--repair", "true"]
     assert said("doctor", "--json") == ["--json", "true"]

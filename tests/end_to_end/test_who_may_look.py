@@ -129,6 +129,9 @@ def test_further_agents_have_tables_of_their_own(honest, tmp_path, capsys):
     told = (tmp_path / "study" / "study.md").read_text()
     for title in ("### tiny, 4 images per class\n", ", agent deep\n", ", agent moved\n", ", agent soft\n"):
         assert title in told
+    across = told.partition("### tiny, 4 images per class, by agent")[2].splitlines()
+    assert across[2] == "| trained on | convnet (the recipe's agent) | deep | moved | soft |"
+    assert len(across[4:]) == 3
     page = (run / "report.html").read_text()
     assert "4 images per class, agent soft" in page
     assert '<th scope="col">LRS</th>' in page

@@ -64,7 +64,14 @@ def main(seconds: int) -> None:
         for number, seed in enumerate(SEEDS):
             for setting in range(len(SETTINGS)):
                 (corpus / f"{number}-{setting}").write_bytes(bytes([setting]) + seed)
-        arguments = [sys.argv[0], f"-max_total_time={seconds}", "-max_len=4096", "-rss_limit_mb=1024", "-timeout=10"]
+        arguments = [
+            sys.argv[0],
+            f"-max_total_time={seconds}",
+            "-max_len=4096",
+            "-len_control=0",
+            "-rss_limit_mb=1024",
+            "-timeout=10",
+        ]
         atheris.Setup([*arguments, str(corpus)], lambda data: read(data, Path(folder)))
         atheris.Fuzz()
 

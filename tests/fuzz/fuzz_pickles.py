@@ -3,7 +3,7 @@
 Targets: ``log`` (the log reader, and whether Python's unpickler agrees with the machine), ``torch`` (files of
 torch.save), ``edm`` (EDM's pickles). It needs ``pip install -e '.[fuzz]'`` (atheris). Each input either is read or ends
 in an error that readers turn into one line; nothing is called or imported; no input takes 10 s or 1 GB. What breaks
-that is written to ``--findings``; `test_findings.py` beside the readers' tests runs what is kept there.
+that is written to ``--findings``; `tests/sources/pickles/test_findings.py` reads what is kept there.
 """
 
 import argparse

@@ -118,14 +118,14 @@ def main(seconds: int) -> None:
     import atheris
 
     with atheris.instrument_imports(include=["roadstill.runs", "roadstill.imagesets", "roadstill.evaluation"]):
-        pass
+        from roadstill import evaluation  # noqa: F401
     with tempfile.TemporaryDirectory() as folder:
         corpus = Path(folder) / "seeds"
         corpus.mkdir()
         for number, text in enumerate(whole(Path(folder) / "whole").values()):
             (corpus / str(number)).write_bytes(bytes([number]) + text)
         arguments: list[Any] = [sys.argv[0], f"-max_total_time={int(seconds)}", "-max_len=16384"]
-        arguments += ["-rss_limit_mb=2048", "-timeout=10", str(corpus)]
+        arguments += ["-rss_limit_mb=2048", "-timeout=60", str(corpus)]  # drawing a page's figures takes a while
         atheris.Setup(arguments, lambda data: read(data, Path(folder) / "whole"))
         atheris.Fuzz()
 

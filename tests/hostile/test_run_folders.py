@@ -129,7 +129,7 @@ CASES = [
         lambda found: found["files"].update({"../../x": [1, "0" * 16]}))),
     examined("stage-files", r"stage sets: .*outputs", with_outputs(lambda found: found.update(files=[1]))),
     examined("recipe-gone", r"recipe\.yaml", without("recipe.yaml")),
-    examined("recipe-other", r"stage .*: other settings", words("recipe.yaml", "image_px: 16", "image_px: 8")),
+    examined("recipe-other", r": made with other settings", words("recipe.yaml", "image_px: 16", "image_px: 8")),
     examined("book-edited", r"records\.jsonl, line 1 was changed", words("records.jsonl", "random", "rindom")),
     Case("doctor-nothing", lambda folder, good: ("doctor", "nowhere"), r"nowhere does not exist"),
     Case("doctor-set", lambda folder, good: ("doctor", copied(good, "set", folder)), r"set holds no run"),

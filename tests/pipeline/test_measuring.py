@@ -1,15 +1,19 @@
 """Agents of all arms: trained once, measured where the recipe allows, and the test part opened through the ledger."""
 
 import json
+import shutil
+from dataclasses import replace
 
 import pytest
 from made import picture_set
 
 from roadstill.agents import AgentConfig
+from roadstill.errors import UserError
 from roadstill.evaluation import open_run
 from roadstill.pipeline import Road
 from roadstill.pipeline.jobs import workers_of
-from roadstill.pipeline.measuring import train_agents
+from roadstill.pipeline.judging import judge
+from roadstill.pipeline.measuring import require_apart, train_agents
 from roadstill.pipeline.small_sets import make_small_sets
 from roadstill.recipes import Arm, Recipe
 
@@ -34,6 +38,29 @@ def measured(tmp_path):
         return said
 
     return train
+
+
+def test_parts_that_share_something_are_refused_unless_that_is_allowed(tmp_path):
+    picture_set(tmp_path / "sets" / "train", 16, px=32)
+    picture_set(tmp_path / "sets" / "dev", 8, px=32, seed=1)
+    shutil.copytree(tmp_path / "sets" / "train", tmp_path / "sets" / "test")
+    recipe = Recipe("r", {"full": Arm("full", "y"), "random": Arm("random", "x")}, per_class=2, agent=AGENT, looks=1)
+    with pytest.raises(
+        UserError, match=r"recipe r: the training set is made from the test part itself and shares 4 logs"
+    ):
+        require_apart(Road(recipe, tmp_path))
+    require_apart(Road(replace(recipe, judged_on="dev"), tmp_path))
+    road = Road(recipe, tmp_path, workers=1, allow_leak=True)
+    require_apart(road)
+    road.stage("sets", {})
+    with workers_of(road) as workers:
+        make_small_sets(road, workers)
+        train_agents(road, workers)
+    runs = [json.loads(path.read_text()) for path in (tmp_path / "runs" / "test").rglob("run.json")]
+    assert len(runs) == 6
+    assert all("--allow_leak let it pass" in run["about"]["caveat"] for run in runs)
+    (found,) = judge(road)
+    assert any(said.startswith("full: the training set") for said in found.caveats)
 
 
 def test_a_recipe_that_chooses_leaves_the_test_part_shut(measured, tmp_path):

@@ -115,7 +115,7 @@ def test_damage_is_named_and_made_good(run, change, capsys):
     err = capsys.readouterr().err.splitlines()
     assert says in "\n".join(err[:-1])
     assert err[-1].startswith(f"roadstill: {run}: ")
-    assert err[-1].endswith("--repair makes it again")
+    assert err[-1].endswith("--repair makes again what a recipe can")
     assert main(["doctor", str(run), "--repair", "--workers", "1"]) == 0
     assert digests(run) == before
     assert said(run) == []

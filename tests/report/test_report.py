@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made import frame_table
+from made import frame_table, runs_of_two_arms
 from PIL import Image
 
 from roadstill.errors import UserError
+from roadstill.evaluation.chain import append
 from roadstill.evaluation.compare import Comparison, Verdict
 from roadstill.evaluation.summary import ArmSummary, Spread
 from roadstill.frames.filters import FrameFilter, Funnel, FunnelRow, Sieve
@@ -438,3 +439,44 @@ def test_stages_stand_in_their_order_whatever_the_clock_said(tmp_path):
         os.utime(tmp_path / "stages" / name / "stage.json", (place % 3, place % 3))  # it went back now and then
     found = [name for name, _, _ in parts.stages(tmp_path)[0]]
     assert found == ["world", "index", "sets", "encode", "finetune-x", "set-random", "agent-random", "mine"]
+
+
+def test_edited_records_stand_at_the_top(tmp_path):
+    folder = runs_of_two_arms(tmp_path / "run")
+    write_json(folder / "comparison.json", fake_comparison(np.random.default_rng(0)))
+    assert "not as they were written" not in write_report(folder).read_text()
+    path = folder / "other-1" / "run.json"
+    path.write_text(path.read_text().replace('"seed": 1', '"seed": 7'))
+    shutil.rmtree(folder / "random-2")
+    lines = (folder / "records.jsonl").read_text().splitlines(keepends=True)
+    (folder / "records.jsonl").write_text("".join(lines[:1] + lines[2:]))
+    text = text_of(write_report(folder).read_text())
+    for said in ("line 2 does not follow", "other-1/run.json was changed", "random-2/run.json is gone"):
+        assert said in text.partition("Numbers")[0]
+
+
+def test_a_ledger_from_before_there_were_chains_says_so(html, tmp_path):
+    assert "20 of its lines were written before lines were chained" in text_of(html)
+    ledger = tmp_path / "test_ledger.jsonl"
+    for number in (1, 2):
+        append(ledger, [{"opening": number, "config": "x", "what": "y"}])
+    text = text_of(write_report(tmp_path).read_text())
+    assert "opened 2 times" in text
+    assert "before lines were chained" not in text
+    ledger.write_text(ledger.read_text().replace('"y"', '"z"', 1))
+    assert "line 1 was changed after it was written" in text_of(write_report(tmp_path).read_text())
+
+
+def test_caveats_stand_above_the_table(tmp_path):
+    compared = fake_comparison(np.random.default_rng(0)) | {"caveats": ["x was refined with <b>, which judges it here"]}
+    write_json(tmp_path / "comparison.json", compared)
+    page = write_report(tmp_path).read_text()
+    assert page.index("x was refined with &lt;b&gt;, which judges it here.") < page.index("trained on")
+
+
+def test_a_comparison_of_another_name_is_refused(tmp_path):
+    write_json(tmp_path / 'comparison-"><script>.json', fake_comparison(np.random.default_rng(0)))
+    said = []
+    page = write_report(tmp_path, say=said.append).read_text()
+    assert "is no name of a comparison" in said[0]
+    assert "<script>" not in page

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from roadstill.agents.backbones import IMAGENET, one_line, staged
 from roadstill.agents.staged import StagedNetwork
 from roadstill.agents.weights import read_weights
-from roadstill.errors import UserError
+from roadstill.errors import UserError, located
 from roadstill.runs import Record, read_json, read_record, typed
 from roadstill.weights import local
 from roadstill.weights.sizes import without_weights
@@ -50,9 +50,10 @@ def transformers_backbone(
     if weights is not None:
         raise UserError(f"the agent network {what} has its own weights; leave out weights ({weights})")
     if made_from is not None:
-        typed(dict(made_from), _MadeFrom, f"{what}, made_from", "train the agent again")
+        typed(dict(made_from), _MadeFrom, f"{what}, made_from", "train it again")
     folder = local(Path(source)) if made_from is None else None
-    about = made_from if folder is None else _read(folder, what)
+    with located(what):
+        about = made_from if folder is None else _read(folder)
     assert about is not None
     found = folder if folder is not None and trained and _has_weights(folder) else None
     try:
@@ -112,10 +113,10 @@ class _Logits(nn.Module):
         return out
 
 
-def _read(folder: Path, what: str) -> dict[str, Any]:
+def _read(folder: Path) -> dict[str, Any]:
     """The model's configuration, and the mean and standard deviation that it was trained with."""
     if not (folder / "config.json").is_file():
-        raise UserError(f"{what} is neither a folder with a config.json nor a name on the hub")
+        raise UserError(f"{folder} is neither a folder with a config.json nor a name on the hub")
     path, again = folder / "preprocessor_config.json", "fetch the model again"
     pictures = read_record(path, _Pictures, again) if path.is_file() else _Pictures()
     read_record(folder / "config.json", _Config, again)

@@ -28,7 +28,7 @@ def completed(function: Callable[..., Any], arguments: Sequence[str]) -> list[st
     rest = list(arguments)
     first = next(iter(signature(function).parameters.values()))
     if first.default is not first.empty and first.kind is first.POSITIONAL_OR_KEYWORD and rest and rest[0][:1] != "-":
-        rest[0] = f"--{first.name}={rest[0]}"
+        rest.insert(0, f"--{first.name}")
     if item_of(next(iter(hints.values()))) is not None:
         words = list(takewhile(lambda word: not word.startswith("-"), rest))
         rest = rest[len(words) :]

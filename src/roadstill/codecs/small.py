@@ -49,8 +49,8 @@ class CodecConfig:
         check_ranges(self)
         if not 1 <= len(self.encoder_blocks) == len(self.decoder_blocks) <= _MOST_LEVELS:
             raise UserError(
-                f"codec: encoder_blocks {self.encoder_blocks} and decoder_blocks {self.decoder_blocks} "
-                f"need the same number of levels, 1 to {_MOST_LEVELS}"
+                f"encoder_blocks has {len(self.encoder_blocks)} and decoder_blocks {len(self.decoder_blocks)} levels; "
+                f"both need the same number of levels, 1 to {_MOST_LEVELS}"
             )
 
     @property

@@ -22,7 +22,7 @@ from torch import Tensor
 from roadstill.adapters import Adapter, apply_adapters, load_trained, renew_labels
 from roadstill.denoisers.kinds import kind_of
 from roadstill.denoisers.labelled import LabelledDenoiser
-from roadstill.errors import UserError, located
+from roadstill.errors import UserError, located, one_line
 from roadstill.generator.assembly import Assembly, opened, plain_network
 from roadstill.generator.foreign import is_foreign, load_foreign
 from roadstill.generator.records import (
@@ -149,7 +149,7 @@ def _network_of_base(folder: Path, record: CheckpointRecord, moved: Path | None,
     elif moved is None and told.path != SHIPPED:
         moved = folder / told.path
         if not moved.exists():
-            raise UserError(f"{folder}: its base {told.path} is missing; give its present path (base)")
+            raise UserError(f"{folder}: its base {one_line(told.path[:200])} is missing; give its present path (base)")
     path = shipped("dit.safetensors") if moved is None else local(moved)
     found = _load(path, "ema", None, record.objective, (*above, folder.resolve()))
     if found.origin.digest != told.digest:

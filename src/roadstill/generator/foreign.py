@@ -28,7 +28,8 @@ def is_foreign(path: Path) -> bool:
     if path.suffix in (".pkl", ".pt", ".pth"):
         return True
     if not path.is_file():
-        return diffusers_class(transformer_folder(path)) == DIFFUSERS_KIND
+        inside = transformer_folder(path)
+        return inside != path or diffusers_class(inside) == DIFFUSERS_KIND
     try:
         return not open_tensors(path, "a generator").is_own
     except UserError:

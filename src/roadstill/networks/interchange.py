@@ -79,7 +79,9 @@ def _read(path: Path) -> dict[str, Tensor]:
         if isinstance(stored, Mapping) and isinstance(stored.get(part), Mapping):
             stored = stored[part]
             break
-    if not isinstance(stored, Mapping) or not all(isinstance(tensor, Tensor) for tensor in stored.values()):
+    if not isinstance(stored, Mapping) or not all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in stored.items()
+    ):
         raise UserError(f"{path} holds no named tensors; give a state dict")
     return dict(stored)
 

@@ -33,10 +33,11 @@ class Finding:
         return f"{self.place}: {self.says}"
 
 
-class _Survey(Road):
+class Survey(Road):
     """A road on which every stage counts as done, so that nothing is made, and all of them come to be known."""
 
     def stage(self, name: str, config: Any, *inputs: str, product: Sequence[str] = (), later: bool = False) -> Work:
+        """The stage of this name, which says that it is done."""
         found = self.work(name, config, *inputs, product=product)
         return _Passed(found.folder, config, found.inputs, product=found.product, run=found.run)
 
@@ -44,6 +45,7 @@ class _Survey(Road):
 class _Passed(Work):
     @property
     def done(self) -> bool:
+        """True, so that nothing is made."""
         return True
 
 
@@ -93,7 +95,7 @@ def _stages(folder: Path) -> list[Finding]:
     try:
         recipe = read_recipe(str(folder / "recipe.yaml"))
         require_data(recipe)
-        road = _Survey(recipe, folder)
+        road = Survey(recipe, folder)
         make_data(road)
         make_rest(road, Workers(1, road))
     except UserError as error:

@@ -152,7 +152,8 @@ def index(
     if found.problems:
         lines.append(f"{len(found.problems)} problems, see {out / 'problems.txt'}")
     parts = ", ".join(f"{count:,} {name}" for name, count in found.frames.items())
-    return told([*lines, f"{out}: {parts}"], partly=lacking or broken + found.faulty > 0)
+    unread = broken + found.faulty > 0
+    return told([*lines, f"{out}: {parts}"], partly=lacking or unread, problems=found.problems if unread else ())
 
 
 def _csv_settings(data: Path, source: str, csv: CsvConfig, settings: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -56,7 +56,9 @@ def _check(folder: Path, repair: bool, json: bool, workers: int) -> str:
             _say(f"{run}: {each}")
     first = f"{found[0][0]}: {found[0][1]}" + (f" and {len(found) - 1} more" if len(found) > 1 else "")
     mendable = any(each.mendable for _, each in found)
-    way = f"roadstill doctor {folder} --repair makes it again" if mendable and not repair else "see docs/security.md"
+    way = "no recipe makes that again: put back what was changed, or take another folder"
+    if mendable and not repair:
+        way = f"roadstill doctor {folder} --repair makes again what a recipe can"
     raise UserError(f"{first}; {way}")
 
 

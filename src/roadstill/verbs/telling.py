@@ -13,11 +13,11 @@ from roadstill.imagesets import ImageSet
 from roadstill.sources.navsim.folders import sensors_beside
 
 
-def told(lines: Sequence[str], *, partly: bool) -> str:
-    """The lines as one text; it comes as `PartlyDone` if part of the input could not be read."""
+def told(lines: Sequence[str], *, partly: bool, problems: Sequence[str] = ()) -> str:
+    """The lines as one text; it comes as `PartlyDone`, with the first problem, if part of the input was not read."""
     text = "\n".join(lines)
     if partly:
-        raise PartlyDone(text)
+        raise PartlyDone(text, ": ".join(["part of the input could not be read", *problems[:1]]))
     return text
 
 

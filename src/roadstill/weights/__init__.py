@@ -136,6 +136,8 @@ def open_model(folder: Path, kinds: Sequence[str]) -> Any:
     if not (folder / WEIGHTS).is_file():
         raise UserError(f"{folder} has no {WEIGHTS}; other formats may run code and are not read")
     file = open_tensors(folder / WEIGHTS, f"the weights of a {kind}")
+    level = diffusers.utils.logging.get_verbosity()
+    diffusers.utils.logging.set_verbosity_error()  # what does not fit is said in one line
     try:
         with without_weights(str(folder / "config.json"), file.shapes):
             getattr(diffusers, kind).from_config(config)
@@ -147,6 +149,8 @@ def open_model(folder: Path, kinds: Sequence[str]) -> Any:
         raise
     except Exception as error:  # diffusers and safetensors raise errors of many kinds
         raise UserError(f"{folder} cannot be opened: {' '.join(str(error).split())[:300]}") from None
+    finally:
+        diffusers.utils.logging.set_verbosity(level)
     wrong = [f"{what.replace('_', ' ')}: {about[what]}" for what in about if about[what]]
     if wrong:
         raise UserError(f"{folder}: tensors do not fit ({'; '.join(wrong)[:500]})")

@@ -13,7 +13,7 @@ from roadstill.weights.tensors import Shapes
 
 MOST_NUMBERS = 2**31
 """Parameters of a network that no file bounds; the largest that this package names, DiT-XL, has 0.7 billion."""
-_MOST_TENSORS = 100_000
+_MOST_TENSORS = 10_000  # Stable Diffusion XL's network has 1,680
 
 
 class _TooLarge(Exception):
@@ -36,7 +36,7 @@ def without_weights(where: str, held: Shapes | None = None) -> Iterator[None]:
     """
     numbers = MOST_NUMBERS if held is None else sum(prod(shape) for shape in held.values())
     most_numbers = MOST_NUMBERS if held is None else 2 * numbers + 2**24
-    most_tensors = _MOST_TENSORS if held is None else 2 * len(held) + 64
+    most_tensors = _MOST_TENSORS if held is None else min(2 * len(held) + 64, _MOST_TENSORS)
     counted = [0, 0]
 
     def count(module: nn.Module, name: str, parameter: Tensor | None) -> None:

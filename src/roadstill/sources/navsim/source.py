@@ -87,7 +87,7 @@ class NavsimSource:
             raise UserError(
                 f"{self._files.folder}: none of the {counts['logs']} logs can be read; the first: {found[0]}"
             )
-        problems = [*self._odd, *found]
+        problems = [*found, *self._odd]
         if strangers := sorted(set(store.logs()) - set(self._logs)):
             problems.append(f"{store.root} holds {len(strangers)} logs of another selection or of missing files, which "
                             f"were left out; the first: {strangers[0]}")  # fmt: skip
