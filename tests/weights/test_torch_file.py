@@ -10,6 +10,9 @@ from contextlib import suppress
 import numpy as np
 import pytest
 import torch
+from damage import damaged
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 from watch import WATCH
 
@@ -220,6 +223,19 @@ def test_every_truncation_and_many_flips_are_refused_or_harmless(packed, tmp_pat
         torn[rng.integers(len(torn))] ^= 1 << rng.integers(8)
         with suppress(UserError):
             read(tmp_path, bytes(torn))
+
+
+@given(st.sampled_from([True, False]).flatmap(lambda packed: damaged([saved(OBJECTS["nested"], packed=packed)])))
+@settings(max_examples=200)
+def test_random_damage(tmp_path_factory, data):
+    folder = tmp_path_factory.getbasetemp()
+    tracemalloc.start()
+    try:
+        with suppress(UserError):
+            read(folder, data)
+        assert tracemalloc.get_traced_memory()[1] < 130 * len(data) + 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_missing_files_and_folders(tmp_path):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from roadstill.errors import UserError, one_line
 from roadstill.frames import leaves_folder
+from roadstill.runs.kinds import HEAD_BYTES, not_wanted
 from roadstill.sources.pickles.unpickle import parse
 
 CLASS_NAMES: tuple[str, ...] = (
@@ -62,8 +63,11 @@ def read_records(data: bytes, name: str, where: str) -> Batch:
         UserError: a torn record, no record, a label above 9.
     """
     if not data or len(data) % _RECORD:
-        raise UserError(f"{where}: {len(data):,} bytes are not a whole number of records of {_RECORD:,} (truncated?); "
-                        "fetch it again")  # fmt: skip
+        told = not_wanted(data[:HEAD_BYTES], len(data))
+        why = (
+            told or f"{len(data):,} bytes are not a whole number of records of {_RECORD:,} (truncated?); fetch it again"
+        )
+        raise UserError(f"{where}: {why}")
     rows = np.frombuffer(data, np.uint8).reshape(-1, _RECORD)
     return Batch(name, 0, _pictures(rows[:, 1:]), check_labels(rows[:, 0].astype(np.int64), where))
 
@@ -123,6 +127,8 @@ def check_labels(labels: NDArray[np.int64], where: str) -> NDArray[np.int64]:
 
 
 def _unpickled(data: bytes, where: str) -> Any:
+    if told := not_wanted(data[:HEAD_BYTES], len(data), "a pickle"):
+        raise UserError(f"{where}: {told}")
     try:
         return parse(data, python2=True)
     except (ArithmeticError, LookupError, TypeError, ValueError, MemoryError, RecursionError) as error:
