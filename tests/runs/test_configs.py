@@ -3,21 +3,30 @@
 import math
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
 from roadstill.adapters import LoRA
 from roadstill.agents import AgentConfig
+from roadstill.cli import VERBS, verb_function
 from roadstill.codecs import CodecConfig
 from roadstill.codecs.config import CodecTraining
 from roadstill.denoisers.base import Sampling, SolverNoise, TeacherGuidance
 from roadstill.errors import UserError
+from roadstill.frames.filters import FrameFilter, SceneFilter
+from roadstill.frames.table import BrakeLabel
 from roadstill.generator.config import EDMTraining, Ema, FinetuneConfig, Labels, Minimax, Term
 from roadstill.generator.refine import Refinement
+from roadstill.names import dataclasses_within
 from roadstill.networks.kinds import NetworkConfig, SongUNetConfig, UNet2DConfig
 from roadstill.runs import Range, check_ranges, config_of, group, plain
+from roadstill.sources.csv.config import CsvConfig
 
 CONFIGS = [
+    BrakeLabel(),
+    FrameFilter(),
+    SceneFilter(),
     AgentConfig(), CodecConfig(), CodecTraining(), EDMTraining(), Ema(), FinetuneConfig(), Labels(), LoRA(), Minimax(),
     NetworkConfig(), Refinement(), Sampling(), SolverNoise(), SongUNetConfig(), TeacherGuidance(), Term(1.0),
     UNet2DConfig(),
@@ -25,6 +34,12 @@ CONFIGS = [
 # Those that are None by default.
 OPTIONAL = {"image_px": 64, "epochs": 3, "clip": 1.0, "min_snr": 5.0, "guided_channels": 3, "t_max": 10, "alpha": 8.0}
 OPTIONAL |= {"rows": (0, 1), "steps": 5, "guidance": 2.0}
+
+
+def test_no_dataclass_of_settings_of_any_verb_is_left_out():
+    hints = [hint for verb in VERBS for hint in get_type_hints(verb_function(verb)).values()]
+    kinds = {kind for hint in hints for kind in dataclasses_within(hint)}
+    assert kinds - {type(config) for config in CONFIGS} == {CsvConfig}  # which checks its ranges itself
 
 
 def numbers():
@@ -49,7 +64,7 @@ def test_no_setting_is_nan_infinite_or_beyond_all_bounds(config, name, value):
 @pytest.mark.parametrize(("config", "name", "value"), list(numbers()))
 def test_no_setting_is_negative_but_a_seed_or_a_weight(config, name, value):
     given = (-1, *value[1:]) if isinstance(value, tuple) else -1
-    if name in ("seed", "weight"):
+    if name in ("seed", "weight", "threshold_mps2"):
         replace(config, **{name: given})
     else:
         with pytest.raises(UserError, match=rf"{name} is .*; it must be"):

@@ -142,9 +142,12 @@ def soften(images: ImageSet, teacher: Agent) -> ImageSet:
         teacher: agent, usually trained on all training frames.
 
     Raises:
-        UserError: the teacher has other classes, or was trained on pictures of another size.
+        UserError: the teacher has other classes, was trained on pictures of another size, or gives no finite numbers.
     """
     same_classes(teacher.class_names, images.class_names, of="the teacher", to=images.root)
-    rows = teacher.predict_set(images).tolist()
+    found = teacher.predict_set(images)
+    if not np.isfinite(found).all():
+        raise UserError(f"{images.root}: the teacher's probabilities are not finite; train the teacher again")
+    rows = found.tolist()
     facts = [{**fact, SOFT_LABEL: row} for fact, row in zip(images.facts, rows, strict=True)]
     return replace(images, facts=facts, about={**images.about, "soft_labels": {"teacher": teacher.digest}})

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from roadstill.errors import UserError
 from roadstill.frames.columns import COMMANDS
 from roadstill.frames.table import CLASS_NAMES, FrameTable
-from roadstill.runs import read_json, write_json
+from roadstill.runs import Range, check_ranges, read_json, write_json
 
 Mask = NDArray[np.bool_]
 ORDER = ("command", "accel", "speed")
@@ -60,8 +60,7 @@ class SceneFilter:
     tokens: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.history_frames < 1 or self.future_frames < 0 or self.interval < 1:
-            raise UserError("history_frames and interval should be at least 1, future_frames at least 0")
+        check_ranges(self, interval=Range(1, 1_000_000_000, whole=True))
         if self.gaps not in ("keep", "drop"):
             raise UserError(f"gaps {self.gaps!r} is unknown; choose 'keep' or 'drop'")
 
@@ -122,6 +121,7 @@ class FrameFilter:
     order: tuple[str, ...] = ORDER
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         if self.command is not None and self.command not in COMMANDS:
             raise UserError(f"command {self.command!r} is unknown; choose one of {', '.join(COMMANDS)}")
         if self.speed not in ("norm", "vx"):

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from roadstill.errors import UserError
 from roadstill.frames.columns import SCHEMA, check_values, filled
-from roadstill.runs import atomic_path
+from roadstill.runs import atomic_path, check_ranges
 
 CLASS_NAMES = ("not_brake", "brake")
 PICTURE_FACTS = ("token", "log", "drive", "timestamp_us", "image")  # what a hook on pictures receives
@@ -36,6 +36,9 @@ class BrakeLabel:
 
     class_names: ClassVar[tuple[str, ...]] = CLASS_NAMES
     threshold_mps2: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def of(self, accel_mps2: ArrayLike) -> NDArray[np.int64]:
         """0 or 1 for each acceleration ``[n]``."""

@@ -76,8 +76,8 @@ COUNT, COUNT_OR_NONE = Range(1, 1_000_000_000, whole=True), Range(0, 1_000_000_0
 SIZE, SIZE_OR_NONE = Range(1, 1_000_000, whole=True), Range(0, 1_000_000, whole=True)
 
 RANGES: Mapping[str, Range] = {
-    **dict.fromkeys(("steps", "epochs", "save_every", "log_every", "real_images"), COUNT),
-    **dict.fromkeys(("warmup_steps", "held_out", "t_max", "rows"), COUNT_OR_NONE),
+    **dict.fromkeys(("steps", "epochs", "save_every", "log_every", "real_images", "history_frames"), COUNT),
+    **dict.fromkeys(("warmup_steps", "held_out", "t_max", "rows", "future_frames"), COUNT_OR_NONE),
     **dict.fromkeys(
         (
             "batch_size", "gradient_accumulation", "memory_size", "heads", "real_batch", "rank", "latent_channels",
@@ -94,7 +94,7 @@ RANGES: Mapping[str, Range] = {
         (
             "learning_rate", "weight_decay", "squared", "edge", "perceptual", "red", "noise", "shrink", "posterior_std",
             "representativeness", "diversity", "gradients", "regression", "closeness", "guidance", "churn",
-            "churn_sigma", "churn_noise",
+            "churn_sigma", "churn_noise", "min_abs_accel_mps2", "min_speed_mps",
         ),
         NOT_NEGATIVE,
     ),
