@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from roadstill.codecs import CodecConfig, SmallCodec, from_pixels, load_codec, psnr_db, save_codec, to_pixels
 from roadstill.errors import UserError
+from roadstill.names import trusting
 
 TINY = CodecConfig(latent_channels=4, width=8, encoder_blocks=(1, 1, 1), decoder_blocks=(1, 1, 1))
 
@@ -205,16 +206,19 @@ def test_a_hub_name_is_fetched_without_anything_that_runs_code(tmp_path, monkeyp
     autoencoder("AutoencoderKL").save_pretrained(tmp_path / "fetched")
     asked = []
 
-    def fetch(repository, *, revision, allow_patterns):
+    def fetch(repository, *, revision, allow_patterns=None, local_files_only=False):
+        if local_files_only:
+            raise OSError("not fetched before")
         asked.append((repository, revision, allow_patterns))
         if repository == "nobody/nothing":
             raise OSError("offline")
         return str(tmp_path / "fetched")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
-    assert load_codec(Path("stabilityai/sd-vae-ft-ema@abc")).latent_shape(64) == (4, 8, 8)
+    with trusting():
+        assert load_codec(Path("stabilityai/sd-vae-ft-ema@abc")).latent_shape(64) == (4, 8, 8)
     assert asked == [("stabilityai/sd-vae-ft-ema", "abc", ["*.json", "*.safetensors"])]
-    with pytest.raises(UserError, match="could not be fetched from the hub"):
+    with trusting(), pytest.raises(UserError, match="could not be fetched from the hub"):
         load_codec(Path("nobody/nothing"))
 
 

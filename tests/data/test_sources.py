@@ -97,7 +97,7 @@ def test_other_settings_or_mended_code_make_another_index(data, tmp_path, monkey
     assert key("left", source="made_drives.with_commands", index={"filter": {"command": "left"}}) != first
     monkeypatch.setattr("roadstill.data.sources.digest_code", lambda code: "mended")
     assert key("mended") != first
-    with pytest.raises(UserError, match="stage index, code: [0-9a-f]{16}, now mended"):
+    with pytest.raises(UserError, match=r"stage index, code: [0-9a-f]{16}, now mended"):
         key("run")
 
 

@@ -44,7 +44,7 @@ def test_class_names_of_a_base_file(deep, tmp_path, capsys, name):
     tensors, about = read_tensors(shipped("dit.safetensors"), "the shipped base")
     write_tensors(deep / "theirs.safetensors", tensors, about | {"class_names": [name, "brake"]})
     line = refused(["generate", "out", "--checkpoint", "theirs.safetensors", "--per_class", 1], capsys, tmp_path)
-    assert "theirs.safetensors: class name" in line
+    assert "theirs.safetensors, metadata: class name" in line
 
 
 @pytest.mark.parametrize("name", CLIMBING)

@@ -153,7 +153,7 @@ def test_the_verb_and_prepare_take_it_from_there(index, tmp_path, capsys):
     code, told = call("select", "--from_index", index, out, "--per_class", 5000)
     assert code == 2
     assert "5000 images per class were requested" in told.err
-    code, told = call("select", tmp_path / "sets" / "train", out, "--train_only")
+    code, told = call("select", tmp_path / "sets" / "train", tmp_path / "other", "--train_only")
     assert code == 2
     assert "train_only belongs to from_index" in told.err
 
