@@ -184,7 +184,9 @@ def test_missing_pictures_end_with_3_and_are_loud(tmp_path, capsys):
     told, error = capsys.readouterr()
     assert "train: 8 not_brake, 7 brake (1 pictures missing, see missing.txt)\n" in told
     assert "WARNING" not in told
-    assert error.splitlines()[-1] == "roadstill: part of the input could not be read; the rest is on disk"
+    where = tmp_path / "sensors" / "train0" / "1.png"
+    said = f"roadstill: part of the input could not be read: {where}: missing; the rest is on disk"
+    assert error.splitlines()[-1] == said
     shutil.rmtree(tmp_path / "sensors" / "train1")
     shutil.rmtree(tmp_path / "sensors" / "train2")
     assert call(index, tmp_path / "loud") == 3

@@ -18,7 +18,7 @@ from roadstill.protocols import ProtocolName
 from roadstill.runs import holding
 from roadstill.sources.csv.config import CsvConfig
 from roadstill.sources.folder import require_pictures
-from roadstill.verbs.telling import progress_bar, sets_told, told, verified
+from roadstill.verbs.telling import first_line, progress_bar, sets_told, told, verified
 
 
 @holding()
@@ -152,8 +152,8 @@ def index(
     if found.problems:
         lines.append(f"{len(found.problems)} problems, see {out / 'problems.txt'}")
     parts = ", ".join(f"{count:,} {name}" for name, count in found.frames.items())
-    unread = broken + found.faulty > 0
-    return told([*lines, f"{out}: {parts}"], partly=lacking or unread, problems=found.problems if unread else ())
+    problems = found.problems if broken + found.faulty else [first_line(out / "lacking.txt")] if lacking else []
+    return told([*lines, f"{out}: {parts}"], partly=lacking or broken + found.faulty > 0, problems=problems)
 
 
 def _csv_settings(data: Path, source: str, csv: CsvConfig, settings: dict[str, Any] | None) -> dict[str, Any] | None:

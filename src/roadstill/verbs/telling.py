@@ -74,6 +74,7 @@ def verified(index: Path, parts: list[str], sensors: Path | None, archives: list
 def sets_told(out: Path, made_sets: Mapping[str, ImageSet], notes: Sequence[str]) -> str:
     """What became of the pictures of each part; `PartlyDone` if some could not be read."""
     lines, missing, wanted = list(notes), 0, 0
+    listed: list[Path] = []
     for name, made in made_sets.items():
         said = [", ".join(f"{count:,} {each}" for each, count in made.counts().items())]
         for key, what in (("missing", "pictures missing"), ("left_out", "equal pictures left out")):
@@ -82,6 +83,17 @@ def sets_told(out: Path, made_sets: Mapping[str, ImageSet], notes: Sequence[str]
         if count := int(made.about.get("empty_logs", 0)):
             said.append(f"({count:,} logs have no picture at all: not fetched?)")
         lines.append(f"{out / name}: {' '.join(said)}")
-        missing += int(made.about.get("missing", 0)) - int(made.about.get("missing_by_hook", 0))
-        wanted += len(made)
-    return told([*lines, *lacks(missing, wanted + missing)], partly=missing > 0)
+        unread = int(made.about.get("missing", 0)) - int(made.about.get("missing_by_hook", 0))
+        missing, wanted = missing + unread, wanted + len(made)
+        listed += [out / name / "missing.txt"] * (unread > 0)
+    problems = [first_line(path) for path in listed[:1]]
+    return told([*lines, *lacks(missing, wanted + missing)], partly=missing > 0, problems=problems)
+
+
+def first_line(path: Path) -> str:
+    """The first line of a list that a verb wrote; empty if there is none."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            return file.readline().rstrip("\n")
+    except OSError:
+        return ""
