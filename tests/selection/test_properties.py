@@ -8,6 +8,7 @@ from toys import pictureless
 
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
+from roadstill.names import trusting
 from roadstill.selection import S3, SELECTORS, check_settings, make_selector, makes_pictures, needs, select
 from roadstill.selection.base import describe
 from roadstill.selection.distinct import around_mean, distinct
@@ -127,8 +128,13 @@ def test_what_a_selector_needs_is_asked_for_by_name(name):
 
 
 def test_names_that_are_none():
-    for name in ("best", "distinct:best", "no_module.Best", "distinct", "roadstill.errors"):
+    for name in ("best", "distinct:best", "distinct"):
         with pytest.raises(UserError, match="is unknown; choose one of random"):
+            needs(name)
+    for name in ("no_module.Best", "roadstill.errors"):
+        with pytest.raises(UserError, match="importing it runs its code, so add --trust"):
+            needs(name)
+        with trusting(), pytest.raises(UserError, match="is unknown; choose one of random"):
             needs(name)
     with pytest.raises(UserError, match="'much' is not a number"):
         needs("distinct:much:random")
@@ -139,12 +145,14 @@ def test_names_that_are_none():
         make_selector("distinct:rded", {"predict": lambda: None, "features": lambda: None})
 
 
+@pytest.mark.usefixtures("trusted")
 def test_a_selector_of_ones_own_gets_what_its_constructor_names():
     assert needs("own_selectors.ByFeatures") == {"features"}
     made = make_selector("own_selectors.ByFeatures", {"features": lambda: lambda _, rows: -rows[:, None]})
     assert select(pictureless([0] * 5), made, per_class=2, seed=0).files == ("4.png", "3.png")
 
 
+@pytest.mark.usefixtures("trusted")
 def test_settings_are_keyword_arguments_of_the_constructor():
     tools = {"features": lambda: lambda _, rows: rows[:, None]}
     made = make_selector("own_selectors.ByFeatures", tools, {"largest": True})
@@ -154,6 +162,7 @@ def test_settings_are_keyword_arguments_of_the_constructor():
     assert inner == S3(inner.features, groups=7)
 
 
+@pytest.mark.usefixtures("trusted")
 @pytest.mark.parametrize(
     ("name", "settings", "says"),
     [
@@ -187,17 +196,20 @@ def test_wrong_settings_are_refused_in_one_line(name, settings, says):
         check_settings(name, settings)
 
 
+@pytest.mark.usefixtures("trusted")
 def test_what_a_constructor_refuses_is_one_line_too():
     check_settings("own_selectors.AtShare", {"share": 3})  # a user's class is made only when it is wanted
     with pytest.raises(UserError, match=r"^selector 'own_selectors.AtShare': share is 3; it is from 0 to 1; it takes"):
         make_selector("own_selectors.AtShare", {}, {"share": 3})
 
 
+@pytest.mark.usefixtures("trusted")
 def test_annotations_as_text_are_annotations():
     with pytest.raises(UserError, match="limit is 'x', not float; it takes limit"):
         check_settings("own_selectors.Typed", {"limit": "x"})
 
 
+@pytest.mark.usefixtures("trusted")
 @pytest.mark.parametrize(
     ("how", "says"),
     [
