@@ -134,12 +134,12 @@ def test_names_that_are_none():
     for name in ("no_module.Best", "roadstill.errors"):
         with pytest.raises(UserError, match="importing it runs its code, so add --trust"):
             needs(name)
-        with trusting(), pytest.raises(UserError, match="is unknown; choose one of random"):
+        with trusting(), pytest.raises(UserError, match="is unknown.*; choose one of random"):
             needs(name)
     with pytest.raises(UserError, match="'much' is not a number"):
         needs("distinct:much:random")
     assert make_selector("distinct:0.5:random", {"features": lambda: None}).threshold == 0.5
-    with pytest.raises(UserError, match="must have a method choose"):
+    with trusting(), pytest.raises(UserError, match="must have a method choose"):
         make_selector("pathlib.PurePath", {})
     with pytest.raises(UserError, match="must have a method choose"):
         make_selector("distinct:rded", {"predict": lambda: None, "features": lambda: None})
