@@ -24,17 +24,15 @@ demo: setup ## run the whole pipeline on the built-in synthetic world; writes ru
 test: setup ## run all tests but those marked slow
 	OMP_NUM_THREADS=$(TORCH_THREADS) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-# Minutes to hours, beyond the suite; FUZZ_SECONDS is for each fuzzing harness.
+# Hours, beyond the suite; FUZZ_SECONDS is for each target of fuzzing.
 FUZZ_SECONDS ?= 1200
 verify: setup ## run the long tests: those marked slow, every command killed at ten moments, fuzzing
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[fuzz]"
 	OMP_NUM_THREADS=$(TORCH_THREADS) $(BIN)/python -m pytest -m slow
 	rm -rf runs/verify && mkdir -p runs/verify
 	OMP_NUM_THREADS=1 $(BIN)/python tests/helpers/kill_cases.py runs/verify/kills --json runs/verify/kills.json
 	OMP_NUM_THREADS=1 $(BIN)/python tests/helpers/kill_processes.py runs/verify/processes
-	for harness in $(wildcard tests/fuzz/fuzz_*.py); do \
-		PYTHONPATH=tests/helpers $(BIN)/python -c 'import runpy, sys; runpy.run_path(sys.argv[1])["main"](float(sys.argv[2]))' \
-			$$harness $(FUZZ_SECONDS) || exit 1; \
-	done
+	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/run.py $(FUZZ_SECONDS)
 
 check: setup ## check format, lint, types and floors
 	$(BIN)/ruff format --check .

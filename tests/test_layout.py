@@ -24,7 +24,6 @@ ACROSS_MODULES = {
     "sources/navsim/test_fuzz_logs.py",
     "sources/navsim/test_golden_logs.py",
     "sources/pickles/test_attacks.py",
-    "sources/pickles/test_findings.py",
 }
 
 

@@ -1,18 +1,11 @@
-"""Coverage-guided fuzzing of generators, codecs, latents and agents: any bytes end in a value or in one line.
-
-``python tests/fuzz/fuzz_checkpoints.py SECONDS`` needs atheris; a finding is written to ``crash-*`` in the current
-folder, and becomes a case of ``tests/hostile``.
-"""
+"""Generators, codecs, latents and agents of any bytes: they end in a value or in one line."""
 
 import json
-import sys
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-sys.path.append(str(Path(__file__).parents[1] / "helpers"))
+from targets import Target, check_line
 
 METADATA = "#metadata"  # of a safetensors file, instead of the whole file
 
@@ -142,37 +135,18 @@ def read_file(file: str, data: bytes, folder: Path) -> None:
         _write(folder, file, data)
         READERS[file](folder)
     except UserError as error:
-        _check(str(error))
+        check_line(str(error))
     finally:
         path.write_bytes(before)
 
 
-def _check(said: str) -> None:
-    assert said.isprintable(), ascii(said)
-    assert len(said) < 2000, said
+def seeds(folder: Path) -> Iterator[bytes]:
+    """The whole products' files, each after the number of its reader; records once more without white space."""
+    for number, (file, data) in enumerate(whole(folder).items()):
+        yield bytes([number]) + data
+        if file.endswith("json"):
+            yield bytes([number]) + json.dumps(json.loads(data)).encode()
 
 
-def main(seconds: int) -> None:
-    """Fuzzes for so many seconds."""
-    import atheris
-
-    rooms = ("runs", "weights", "generator", "codecs", "agents", "networks", "denoisers", "learning")
-    with atheris.instrument_imports(include=[f"roadstill.{room}" for room in rooms]):
-        from roadstill.agents import open_agent  # noqa: F401
-        from roadstill.codecs.latents import open_latents  # noqa: F401
-        from roadstill.generator.checkpoints import load_denoiser  # noqa: F401
-    with tempfile.TemporaryDirectory() as made:
-        folder, seeds = Path(made) / "whole", Path(made) / "seeds"
-        seeds.mkdir()
-        for number, (file, data) in enumerate(whole(folder).items()):
-            (seeds / str(number)).write_bytes(bytes([number]) + data)
-            if file.endswith("json"):
-                (seeds / f"{number}-short").write_bytes(bytes([number]) + json.dumps(json.loads(data)).encode())
-        arguments: list[Any] = [sys.argv[0], f"-max_total_time={int(seconds)}", "-max_len=65536"]
-        arguments += ["-rss_limit_mb=3072", "-timeout=10", str(seeds)]
-        atheris.Setup(arguments, lambda data: read(data, folder))
-        atheris.Fuzz()
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]))
+ROOMS = ("runs", "weights", "generator", "codecs", "agents", "networks", "denoisers", "learning")
+TARGET = Target(seeds, read, ROOMS, most_bytes=65536)

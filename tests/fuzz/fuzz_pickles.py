@@ -1,22 +1,20 @@
-"""Coverage-guided fuzzing of what reads strangers' pickles: ``python tests/fuzz/fuzz_pickles.py TARGET --seconds N``.
+"""What reads strangers' pickles: logs, files of torch.save, EDM's.
 
-Targets: ``log`` (the log reader, and whether Python's unpickler agrees with the machine), ``torch`` (files of
-torch.save), ``edm`` (EDM's pickles). It needs ``pip install -e '.[fuzz]'`` (atheris). Each input either is read or ends
-in an error that readers turn into one line; nothing is called or imported; no input takes 10 s or 1 GB. What breaks
-that is written to ``--findings``; `tests/sources/pickles/test_findings.py` reads what is kept there.
+Each input either is read or ends in an error that readers turn into one line; nothing is called or imported. A log is
+read by the machine and by Python's unpickler, which must agree.
 """
 
-import argparse
 import io
 import pickle
 import struct
-import sys
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "helpers"))
+from targets import Target
+
 EXPECTED = (ArithmeticError, LookupError, TypeError, ValueError, struct.error)  # what guards turn into one line
 
 
@@ -122,41 +120,26 @@ def seeds_edm() -> list[bytes]:
         return [path.read_bytes() for path in paths]
 
 
-TARGETS = {"log": (check_log, seeds_log), "torch": (check_torch, seeds_torch), "edm": (check_edm, seeds_edm)}
-
-
-def main() -> None:
-    """Runs one target."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("target", choices=TARGETS)
-    parser.add_argument("--seconds", type=int, default=1200)
-    parser.add_argument("--corpus", type=Path, required=True, help="folder of inputs, which grows")
-    parser.add_argument("--findings", type=Path, default=HERE / "findings")
-    arguments = parser.parse_args()
-    import atheris
-
-    with atheris.instrument_imports(include=["roadstill.sources.pickles", "roadstill.weights"]):
-        import roadstill.sources.pickles.edm_pickle
-        import roadstill.sources.pickles.unpickle  # noqa: F401
+def read(data: bytes, folder: Path, check: Callable[[bytes], None]) -> None:
+    """Reads one input, and watches what Python does meanwhile."""
     from watch import WATCH
 
-    check, seeds = TARGETS[arguments.target]
-    corpus, findings = arguments.corpus, arguments.findings / arguments.target
-    for folder in (corpus, findings):
-        folder.mkdir(parents=True, exist_ok=True)
-    for number, data in enumerate(seeds()):
-        (corpus / f"seed-{number:04d}").write_bytes(data)
-        check(data)  # what is imported late is not what an input does
-
-    def one(data: bytes) -> None:
-        with WATCH:
-            check(data)
-        assert not WATCH.acts, [act for act, _ in WATCH.acts[:5]]
-
-    limits = [f"-max_total_time={arguments.seconds}", "-max_len=40000", "-timeout=10", "-rss_limit_mb=3000"]
-    atheris.Setup([sys.argv[0], str(corpus), *limits, f"-artifact_prefix={findings}/"], one)
-    atheris.Fuzz()
+    with WATCH:
+        check(data)
+    assert not WATCH.acts, [act for act, _ in WATCH.acts[:5]]
 
 
-if __name__ == "__main__":
-    main()
+def _target(check: Callable[[bytes], None], made: Callable[[], list[bytes]]) -> Target:
+    def seeds(_: Path) -> Iterator[bytes]:
+        for data in made():
+            check(data)  # what is imported late is not what an input does
+            yield data
+
+    return Target(seeds, partial(read, check=check), rooms=("sources.pickles", "weights"), most_bytes=40000)
+
+
+TARGETS = {
+    "logs": _target(check_log, seeds_log),
+    "torch": _target(check_torch, seeds_torch),
+    "edm": _target(check_edm, seeds_edm),
+}

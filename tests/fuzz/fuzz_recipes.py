@@ -1,12 +1,9 @@
-"""Coverage-guided fuzzing of recipes: any bytes end in a recipe or in one line.
+"""Recipes of any bytes end in a recipe or in one line; findings become cases of ``tests/hostile/test_recipes.py``."""
 
-``python tests/fuzz/fuzz_recipes.py SECONDS`` needs atheris; a finding is written to ``crash-*`` in the current folder,
-and becomes a case of ``tests/hostile/test_recipes.py``.
-"""
-
-import sys
-import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+
+from targets import Target, check_line
 
 _ARMS = "arms:\n  random: {kind: random, label: x}\n"
 SEEDS = (
@@ -39,32 +36,12 @@ def read(data: bytes, folder: Path) -> None:
             assert recipe.seeds >= 3
             assert all(arm.isprintable() and "/" not in arm for arm in recipe.arms)
     except UserError as error:
-        said = str(error)
-        assert said.isprintable(), ascii(said)
-        assert len(said) < 2000, said
+        check_line(str(error))
 
 
-def main(seconds: int) -> None:
-    """Fuzzes for so many seconds."""
-    import atheris
-
-    with atheris.instrument_imports(include=["roadstill.recipes", "roadstill.runs"]):
-        from roadstill import recipes  # noqa: F401
-    with tempfile.TemporaryDirectory() as folder:
-        corpus = Path(folder) / "seeds"
-        corpus.mkdir()
-        for number, seed in enumerate(SEEDS):
-            (corpus / str(number)).write_text(seed, encoding="utf-8")
-        arguments = [
-            sys.argv[0],
-            f"-max_total_time={int(seconds)}",
-            "-max_len=4096",
-            "-rss_limit_mb=2048",
-            "-timeout=10",
-        ]
-        atheris.Setup([*arguments, str(corpus)], lambda data: read(data, Path(folder)))
-        atheris.Fuzz()
+def seeds(_: Path) -> Iterator[bytes]:
+    """The recipes as bytes."""
+    return (seed.encode() for seed in SEEDS)
 
 
-if __name__ == "__main__":
-    main(int(sys.argv[1]))
+TARGET = Target(seeds, read, rooms=("recipes", "runs"))

@@ -1,18 +1,11 @@
-"""Coverage-guided fuzzing of set records and of all that judging reads: any bytes end in a value or in one line.
-
-``python tests/fuzz/fuzz_sets.py SECONDS`` needs atheris; a finding is written to ``crash-*`` in the current folder, and
-becomes a case of ``tests/hostile``.
-"""
+"""Records of sets and all that judging reads, of any bytes: they end in a value or in one line."""
 
 import shutil
-import sys
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-sys.path.append(str(Path(__file__).parents[1] / "helpers"))
+from targets import Target, check_line
 
 
 def _set(folder: Path) -> None:
@@ -49,7 +42,7 @@ def _book(folder: Path) -> None:
 
     book = read_book(folder / "runs" / "records.jsonl")
     for said in book.broken:
-        _check(said)
+        check_line(said)
 
 
 def _stage(folder: Path) -> None:
@@ -57,7 +50,7 @@ def _stage(folder: Path) -> None:
 
     work = Work(folder / "run" / "stages" / "sets", None, product=("sets",), run=folder / "run")
     for said in work.damage(deep=True):
-        _check(said)
+        check_line(said)
 
 
 READERS: Mapping[str, Callable[[Path], None]] = {
@@ -103,32 +96,15 @@ def read_file(file: str, data: bytes, folder: Path) -> None:
     try:
         READERS[file](folder)
     except UserError as error:
-        _check(str(error))
+        check_line(str(error))
     finally:
         (folder / file).write_bytes(before)
 
 
-def _check(said: str) -> None:
-    assert said.isprintable(), ascii(said)
-    assert len(said) < 2000, said
+def seeds(folder: Path) -> Iterator[bytes]:
+    """The whole products' files, each after the number of its reader."""
+    return (bytes([number]) + data for number, data in enumerate(whole(folder).values()))
 
 
-def main(seconds: int) -> None:
-    """Fuzzes for so many seconds."""
-    import atheris
-
-    with atheris.instrument_imports(include=["roadstill.runs", "roadstill.imagesets", "roadstill.evaluation"]):
-        from roadstill import evaluation  # noqa: F401
-    with tempfile.TemporaryDirectory() as folder:
-        corpus = Path(folder) / "seeds"
-        corpus.mkdir()
-        for number, text in enumerate(whole(Path(folder) / "whole").values()):
-            (corpus / str(number)).write_bytes(bytes([number]) + text)
-        arguments: list[Any] = [sys.argv[0], f"-max_total_time={int(seconds)}", "-max_len=16384"]
-        arguments += ["-rss_limit_mb=2048", "-timeout=60", str(corpus)]  # drawing a page's figures takes a while
-        atheris.Setup(arguments, lambda data: read(data, Path(folder) / "whole"))
-        atheris.Fuzz()
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]))
+# Drawing a page's figures takes a while.
+TARGET = Target(seeds, read, rooms=("runs", "imagesets", "evaluation"), most_bytes=16384, most_seconds=60)

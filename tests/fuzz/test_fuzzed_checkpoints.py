@@ -1,16 +1,11 @@
 """Records of generators, codecs, latents and agents with any value at any place end in a value or in one line."""
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
+from fuzz_checkpoints import METADATA, READERS, read, read_file, whole
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-sys.path.append(str(Path(__file__).parent))
-
-from fuzz_checkpoints import METADATA, READERS, read, read_file, whole
 from test_fuzzed_records import VALUES, changed, places
 
 RECORDS = [file for file in READERS if file.endswith(("json", METADATA))]

@@ -1,18 +1,13 @@
 """Records and recipes with any value at any place end in a value or in one line."""
 
 import json
-import sys
-from pathlib import Path
-
-import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-sys.path.append(str(Path(__file__).parent))
 
 import fuzz_recipes
 import fuzz_sets
+import pytest
 from fuzz_sets import READERS, read_file, whole
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 VALUES = st.recursive(
     st.none()

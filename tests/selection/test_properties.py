@@ -134,7 +134,7 @@ def test_names_that_are_none():
     for name in ("no_module.Best", "roadstill.errors"):
         with pytest.raises(UserError, match="importing it runs its code, so add --trust"):
             needs(name)
-        with trusting(), pytest.raises(UserError, match="is unknown.*; choose one of random"):
+        with trusting(), pytest.raises(UserError, match=r"is unknown.*; choose one of random"):
             needs(name)
     with pytest.raises(UserError, match="'much' is not a number"):
         needs("distinct:much:random")

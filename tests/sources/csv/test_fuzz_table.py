@@ -1,17 +1,12 @@
 """Tables of any bytes and of odd cells: frames, or one line."""
 
-import importlib.util
 import tempfile
 from pathlib import Path
 
+import fuzz_csv as fuzz
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-
-_FILE = Path(__file__).parents[2] / "fuzz" / "fuzz_csv.py"
-_SPEC = importlib.util.spec_from_file_location("fuzz_csv", _FILE)
-fuzz = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(fuzz)
 
 ODD = [
     *("", " ", "0", "1", "0.5", "-1", "1e3", "1e400", "nan", "inf", "0,5", "1_0", "٣", "-0", "99999999999999999999"),
@@ -45,9 +40,3 @@ def test_odd_cells(folder, setting, rows, ends):
     delimiter = fuzz.SETTINGS[setting].get("delimiter", ",")
     lines = [delimiter.join(["image", "time", "speed", "run"]), *(delimiter.join(row) for row in rows)]
     fuzz.read(bytes([setting]) + ends.join(lines).encode("utf-8", "surrogatepass"), folder)
-
-
-@pytest.mark.parametrize("setting", range(len(fuzz.SETTINGS)))
-def test_the_seeds(folder, setting):
-    for seed in fuzz.SEEDS:
-        fuzz.read(bytes([setting]) + seed, folder)
