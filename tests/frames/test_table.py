@@ -31,7 +31,7 @@ def test_the_label_rule_travels_with_the_frames(tmp_path):
         {b"roadstill.label": b'{"rule": "brake", "version": 2, "threshold_mps2": 0}'}
     )
     pq.write_table(strange, tmp_path / "f.parquet")
-    with pytest.raises(UserError, match=r"label rule \('brake', 2\) is not of this version"):
+    with pytest.raises(UserError, match="label rule, 'brake', version 2, is not of this version"):
         open_frames(tmp_path / "f.parquet")
     pq.write_table(strange.replace_schema_metadata({b"roadstill.label": b"{"}), tmp_path / "f.parquet")
     with pytest.raises(UserError, match="label rule is damaged"):

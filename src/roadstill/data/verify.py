@@ -3,16 +3,18 @@
 import io
 import json
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO
 
 from roadstill.data.archives import wanted_members
+from roadstill.errors import UserError
 from roadstill.frames import leaves_folder
 from roadstill.images import BrokenImage, read_image
-from roadstill.runs import append_line, atomic_path, digest_of, write_json
+from roadstill.runs import Record, append_line, atomic_path, digest_of, read_rows, write_json
 from roadstill.sources.navsim.folders import elsewhere
 
 LOUD_SHARE = 0.1
@@ -215,6 +217,11 @@ def _look_into(archives: Sequence[Path], lacking: set[str]) -> tuple[list[Presen
     return rows, found, problems
 
 
+class _Note(Record, kw_only=True, frozen=True):
+    key: str
+    presence: Presence
+
+
 class _Notes:
     """What earlier checks found complete: a line each, so that a killed check keeps what it had."""
 
@@ -225,12 +232,9 @@ class _Notes:
     def _lines(self) -> Iterator[tuple[str, Presence]]:
         if not self._path.is_file():
             return
-        for line in self._path.read_text(encoding="utf-8").splitlines():
-            try:
-                row: Mapping[str, object] = json.loads(line)
-                yield str(row["key"]), Presence(**row["presence"])  # type: ignore[arg-type]
-            except (ValueError, KeyError, TypeError):
-                continue  # a line that was cut off by a kill
+        with suppress(UserError):  # a line that was cut off by a kill
+            for row in read_rows(self._path, _Note, "verify again"):
+                yield row.key, row.presence
 
     def get(self, key: str) -> Presence | None:
         return self._known.get(key)

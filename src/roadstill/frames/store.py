@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from roadstill.errors import UserError
 from roadstill.frames.columns import SCHEMA
 from roadstill.frames.table import FrameTable
-from roadstill.runs import atomic_path
+from roadstill.runs import atomic_path, parse_json, typed
 
 _RECORD = b"roadstill.log"
 _FORMAT = 2  # from 2 on, logs whose poses contradict their velocities are broken
@@ -93,9 +93,9 @@ class FrameStore:
         if not (path := self.path(log)).is_file():
             return None
         try:
-            known = json.loads((pq.read_schema(path).metadata or {})[_RECORD])
-            return LogRecord(**known) if known.pop("format") == _FORMAT else None
-        except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
+            known = parse_json((pq.read_schema(path).metadata or {})[_RECORD], str(path))
+            return typed(known, LogRecord, str(path), "") if known.get("format") == _FORMAT else None
+        except (OSError, pa.ArrowException, LookupError, AttributeError, UserError):
             return None
 
     def read(self, log: str) -> FrameTable:

@@ -17,12 +17,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from roadstill.errors import UserError
 from roadstill.frames.columns import SCHEMA, check_values, filled
-from roadstill.runs import atomic_path, check_ranges
+from roadstill.runs import Record, atomic_path, check_ranges, parse_json, typed
 
 CLASS_NAMES = ("not_brake", "brake")
 PICTURE_FACTS = ("token", "log", "drive", "timestamp_us", "image")  # what a hook on pictures receives
 _LABEL = b"roadstill.label"
+_WHERE, _AGAIN = "the frames' label rule", "run `roadstill index` again"
 _ROWS = 1 << 16  # rows that a reader holds at a time
+
+
+class _Rule(Record, kw_only=True, frozen=True):
+    """What `BrakeLabel.stored` writes."""
+
+    rule: str
+    version: int
+    threshold_mps2: float
 
 
 @dataclass(frozen=True)
@@ -60,14 +69,10 @@ class BrakeLabel:
         """
         if not metadata or _LABEL not in metadata:
             return cls()
-        try:
-            known = json.loads(metadata[_LABEL])
-            rule, threshold_mps2 = (known["rule"], known["version"]), float(known["threshold_mps2"])
-        except (ValueError, KeyError, TypeError):
-            raise UserError("the frames' label rule is damaged; run `roadstill index` again") from None
-        if rule != ("brake", 1):
-            raise UserError(f"the frames' label rule {rule} is not of this version; run `roadstill index` again")
-        return cls(threshold_mps2)
+        known = typed(parse_json(metadata[_LABEL], _WHERE), _Rule, _WHERE, _AGAIN)
+        if (known.rule, known.version) != ("brake", 1):
+            raise UserError(f"{_WHERE}, {known.rule[:40]!r}, version {known.version}, is not of this version; {_AGAIN}")
+        return cls(known.threshold_mps2)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import msgspec
 
 from roadstill.adapters import Adapter, BitFit, DiffFit, Full, LoRA
 from roadstill.errors import UserError
-from roadstill.runs import Count, Digest, Record, WithClasses, config_of
+from roadstill.runs import ClassNames, Count, Digest, Record, WithClasses, config_of
 
 _Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 _Row = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
@@ -23,32 +23,8 @@ class BaseRecord(Record, kw_only=True, frozen=True):
     digest: Digest
 
 
-class CheckpointRecord(WithClasses, kw_only=True, frozen=True):
-    """``config.json``; that of an older version may lack the fields that have a default."""
-
-    step: Count | None = None
-    network: dict[str, Any]
-    adapters: tuple[dict[str, Any], ...]
-    base: BaseRecord | None
-    fresh_labels: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
-    objective: _Objective | None = None
-    latents: str | None = None
-    codec: str | None = None
-    trained: Digest | None = None
-    label_dropout: _Share
-    guided_channels: _Row | None = None
-    label_rows: tuple[_Row, ...] | None = None
-    loss_reduction: _Reduction | msgspec.UnsetType = msgspec.UNSET
-    augment: _Share | msgspec.UnsetType = msgspec.UNSET
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.fresh_labels not in (None, len(self.class_names)):
-            raise ValueError(f"{self.fresh_labels} fresh labels for {len(self.class_names)} classes")
-
-
 class GeneratorRecord(Record, kw_only=True, frozen=True):
-    """Metadata of a base file."""
+    """Metadata of a base file; that of an older version may lack the fields that have a default."""
 
     network: dict[str, Any]
     class_names: tuple[str, ...] | None = None
@@ -67,7 +43,22 @@ class GeneratorRecord(Record, kw_only=True, frozen=True):
             WithClasses(class_names=self.class_names)  # checks the names
 
 
-def facts_in(record: CheckpointRecord | GeneratorRecord) -> dict[str, Any]:
+class CheckpointRecord(GeneratorRecord, kw_only=True, frozen=True):
+    """``config.json``, as a base's metadata, and what was trained."""
+
+    class_names: ClassNames
+    adapters: tuple[dict[str, Any], ...]
+    base: BaseRecord | None
+    fresh_labels: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
+    trained: Digest | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.fresh_labels not in (None, len(self.class_names)):
+            raise ValueError(f"{self.fresh_labels} fresh labels for {len(self.class_names)} classes")
+
+
+def facts_in(record: GeneratorRecord) -> dict[str, Any]:
     """The fields that stand in a record, by name."""
     return {name: value for name, value in msgspec.structs.asdict(record).items() if value is not msgspec.UNSET}
 

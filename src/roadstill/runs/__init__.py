@@ -15,6 +15,7 @@ from roadstill.runs.files import (
 from roadstill.runs.leftovers import remove, state_beside
 from roadstill.runs.locks import held, hold, holding, scratch_folder, share
 from roadstill.runs.records import (
+    ClassNames,
     Count,
     Digest,
     Pixels,
@@ -32,6 +33,7 @@ from roadstill.runs.stages import Stage, read_metrics, versions
 from roadstill.runs.yamls import parse_yaml, read_yaml
 
 __all__ = [
+    "ClassNames",
     "Count",
     "Digest",
     "Pixels",

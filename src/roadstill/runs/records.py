@@ -30,6 +30,8 @@ Pixels: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=16_384)]
 """An edge of a picture."""
 Digest: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
 """What `digest_of` and `digest_file` give."""
+ClassNames: TypeAlias = Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=10_000)]
+"""Names of at least one class."""
 
 
 class Record(msgspec.Struct, kw_only=True, frozen=True):
@@ -39,7 +41,7 @@ class Record(msgspec.Struct, kw_only=True, frozen=True):
 class WithClasses(Record, kw_only=True, frozen=True):
     """A record that names classes: 1 to 10,000 different ones, each a `folder_name`."""
 
-    class_names: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=10_000)]
+    class_names: ClassNames
 
     def __post_init__(self) -> None:
         for name in self.class_names:

@@ -4,15 +4,20 @@ import json
 import platform
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeAlias
+
+import msgspec
 
 from roadstill.errors import UserError
 from roadstill.runs.digests import digest_of
 from roadstill.runs.files import append_line
-from roadstill.runs.records import read_json, write_json
+from roadstill.runs.records import Count, Record, read_json, read_rows, typed, write_json
+
+_Metric: TypeAlias = float | Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)] | str | None
 
 
 def versions() -> dict[str, str]:
@@ -76,13 +81,17 @@ class Stage:
         write_json(self.folder / "stage.json", record)
 
 
+class _Step(Record, kw_only=True, frozen=True):
+    """What every line of ``metrics.jsonl`` may have."""
+
+    step: Count = 0
+
+
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The lines of a ``metrics.jsonl``; a torn last line (a killed run) is left out."""
-    rows = []
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                rows.append(json.loads(line))
-            except json.JSONDecodeError:
-                break
+    """The lines of a ``metrics.jsonl``, up to the first that is damaged: a killed run tears the last one."""
+    rows: list[dict[str, Any]] = []
+    with suppress(UserError):
+        for row in read_rows(path, dict[str, _Metric], "run the recipe again"):
+            typed(row, _Step, str(path), "run the recipe again")
+            rows.append(row)
     return rows

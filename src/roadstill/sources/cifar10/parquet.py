@@ -1,7 +1,6 @@
 """CIFAR-10 as the Hugging Face hub distributes it: Parquet with the columns ``img`` (a PNG's bytes) and ``label``."""
 
 import io
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pyarrow.parquet as pq
 
 from roadstill.errors import UserError, one_line
 from roadstill.images import BrokenImage, read_image
+from roadstill.runs import parse_json
 from roadstill.sources.cifar10.batch import CLASS_NAMES, SIDE_PX, Batch, check_labels, check_names
 
 _ROWS = 1000
@@ -42,8 +42,8 @@ def read_class_names(path: Path) -> tuple[str, ...]:
     """
     about = (pq.read_schema(path).metadata or {}).get(b"huggingface")
     try:
-        names = json.loads(about)["info"]["features"]["label"]["names"] if about else None
-    except (ValueError, LookupError, TypeError):
+        names = parse_json(about, str(path))["info"]["features"]["label"]["names"] if about else None
+    except (UserError, LookupError, TypeError):
         names = None
     return CLASS_NAMES if names is None else check_names(names if isinstance(names, list) else [], str(path))
 
