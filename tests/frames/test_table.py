@@ -34,7 +34,7 @@ def test_the_label_rule_travels_with_the_frames(tmp_path):
     with pytest.raises(UserError, match="label rule, 'brake', version 2, is not of this version"):
         open_frames(tmp_path / "f.parquet")
     pq.write_table(strange.replace_schema_metadata({b"roadstill.label": b"{"}), tmp_path / "f.parquet")
-    with pytest.raises(UserError, match="label rule is damaged"):
+    with pytest.raises(UserError, match="label rule cannot be read as JSON"):
         open_frames(tmp_path / "f.parquet")
 
 
