@@ -191,6 +191,13 @@ def shell(command: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
 
 
+def test_the_help_says_all_that_its_docstring_says(capsys):
+    with pytest.raises(SystemExit):
+        main(["refine", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "The result serves the network of --agent and no other so far; `roadstill study refined-elsewhere`" in said
+
+
 @pytest.mark.parametrize("words", ["--help", "report --help"])
 def test_nobody_has_to_read_to_the_end(words):
     done = shell(f"roadstill {words} | true")

@@ -2,6 +2,7 @@
 
 import ast
 import difflib
+import inspect
 import re
 from argparse import SUPPRESS, Action
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -43,6 +44,7 @@ def call(function: Callable[..., Any], arguments: Sequence[str], *, prog: str) -
                 parser_class=OneLineParser,
                 formatter_class=PlainFormatter,
                 prog=prog,
+                description=(inspect.getdoc(function) or "").partition("\nArgs:")[0],
             )
     except ImportError as error:
         if (said := refused_class(str(error), {})) is None:

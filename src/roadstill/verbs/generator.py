@@ -162,7 +162,7 @@ def refine(
 ) -> str:
     """Optimises a small set's latents so that training on it matches training on all frames.
 
-    The result serves the network of ``agent``; others gain nothing from it so far (docs/results.md).
+    The result serves the network of --agent and no other so far; `roadstill study refined-elsewhere` measures that.
 
     Args:
         images: small image set, made by generate or select.
