@@ -5,7 +5,7 @@ import types
 import numpy as np
 import pytest
 import torch
-from made import picture_set
+from made import picture_set, unsealed
 from safetensors.torch import save_file
 from torch import nn
 
@@ -121,7 +121,7 @@ def test_a_folder_of_transformers_is_a_backbone(tmp_path):
     np.testing.assert_array_equal(opened.predict(images.pixels()), agent.predict(images.pixels()))
     np.testing.assert_array_equal(open_agent(opened.save(tmp_path / "again")).predict(images.pixels()),
                                   agent.predict(images.pixels()))  # fmt: skip
-    record = json.loads((tmp_path / "agent" / "agent.json").read_text())
+    record = unsealed(tmp_path / "agent" / "agent.json")
     (tmp_path / "agent" / "agent.json").write_text(json.dumps(record | {"made_from": {}}))
     with pytest.raises(UserError, match=r"made_from: .*config"):  # and nothing is looked for elsewhere
         open_agent(tmp_path / "agent")

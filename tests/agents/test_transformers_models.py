@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import torch
-from made import picture_set
+from made import picture_set, unsealed
 from safetensors.torch import load_file, save_file
 
 from roadstill.agents import AgentConfig, open_agent, train_agent
@@ -151,7 +151,7 @@ def test_an_agent_s_record_names_no_code_either(folder, inert, field, tmp_path):
     images = picture_set(tmp_path / "set", 4)
     agent = train_agent(images, config=AgentConfig(network=f"transformers:{folder}", steps=1), seed=0)
     path = agent.save(tmp_path / "agent") / "agent.json"
-    record = json.loads(path.read_text())
+    record = unsealed(path)
     record["made_from"]["config"][field] = GENERIC[field]
     record["config"]["network"] = "transformers:someone/model"
     path.write_text(json.dumps(record))

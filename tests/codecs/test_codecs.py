@@ -1,5 +1,6 @@
 """The codec: shapes, normalisation, exact round trip through its file, and clear words for wrong files."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from roadstill.codecs import CodecConfig, SmallCodec, from_pixels, load_codec, psnr_db, save_codec, to_pixels
 from roadstill.errors import UserError
 from roadstill.names import trusting
+from roadstill.runs import without_seal
 
 TINY = CodecConfig(latent_channels=4, width=8, encoder_blocks=(1, 1, 1), decoder_blocks=(1, 1, 1))
 
@@ -72,6 +74,10 @@ def test_the_file_brings_everything_back(codec, tmp_path):
         (lambda t, m: (t | {"mean": t["mean"] * float("nan")}, m), "finite"),
         (lambda t, m: (t, {"roadstill": m["roadstill"].replace("roadstill-codec-1", "other")}), "format"),
         (lambda t, m: (t, {"roadstill": m["roadstill"].replace("width", "depth")}), "the setting depth"),
+        (
+            lambda t, m: (t, {"roadstill": m["roadstill"][:-1] + f', "seal": "{"0" * 16}"}}'}),
+            "was changed after it was",
+        ),
         (lambda t, m: (t, {"roadstill": "no JSON"}), "metadata cannot be read as JSON"),
         (lambda t, m: (t, None), "format"),
     ],
@@ -82,7 +88,7 @@ def test_a_wrong_file_is_named_in_one_line(codec, tmp_path, damage, message):
     path = tmp_path / "codec.safetensors"
     save_codec(codec, path)
     with safe_open(path, "pt") as file:
-        metadata = file.metadata()
+        metadata = {"roadstill": json.dumps(without_seal(json.loads(file.metadata()["roadstill"]), ""))}
     tensors, metadata = damage(load_file(path), metadata)
     save_file(tensors, path, metadata)
     with pytest.raises(UserError, match=message) as caught:

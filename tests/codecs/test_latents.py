@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from made import unsealed
 
 from roadstill.codecs import CodecConfig, Moments, SmallCodec, from_pixels
 from roadstill.codecs.latents import encode_imageset, open_latents
@@ -90,7 +91,7 @@ def test_damage_is_named(images, codec, tmp_path):
     store = encode_imageset(images, codec, tmp_path / "latents")
     with pytest.raises(UserError, match=r"row 11 is not in 0\.\.10"):
         store.draw([11])
-    about = json.loads((store.root / "latents.json").read_text())
+    about = unsealed(store.root / "latents.json")
     (store.root / "latents.json").write_text(json.dumps(about | {"num_rows": 12}))
     with pytest.raises(UserError, match=r"labels\.safetensors: labels has the shape 11, not 12; encode the set again"):
         open_latents(store.root)
@@ -126,7 +127,7 @@ def test_a_flipped_bit_is_noticed_when_the_shard_is_first_read(images, codec, tm
 
 def test_a_store_of_an_older_version_opens_and_its_damage_is_noticed(images, codec, tmp_path):
     store = encode_imageset(images, codec, tmp_path / "latents")
-    about = json.loads((store.root / "latents.json").read_text())
+    about = unsealed(store.root / "latents.json")
     (store.root / "latents.json").write_text(
         json.dumps({name: value for name, value in about.items() if name not in ("shards", "labels")})
     )

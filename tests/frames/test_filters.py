@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 from made import frame_table as table
+from made import unsealed
 
 from roadstill.errors import UserError
 from roadstill.frames import FrameTable
@@ -166,7 +167,7 @@ def test_funnels_are_read_back_those_of_before_too(tmp_path):
     _, funnel = sieved(table([2.0, -2.0, 0.0]))
     funnel.save(tmp_path / "funnel.json")
     assert Funnel.load(tmp_path / "funnel.json") == funnel
-    record = json.loads((tmp_path / "funnel.json").read_text())
+    record = unsealed(tmp_path / "funnel.json")
     for rows in (record["rows"], record["other_rows"]):
         rows[:] = [{"rule": row["rule"], "left": row["left"]} | row["classes"] for row in rows]
     (tmp_path / "old.json").write_text(json.dumps(record))

@@ -37,6 +37,9 @@ def make_inputs(folder: Path) -> Path:
         _make(words, folder)
     shutil.rmtree(folder / "tmp")
     (folder / "less.yaml").write_text(LESS)
+    shutil.copytree(folder / "run", folder / "torn")
+    for product in ("finetune", "arms", "sets/dev"):
+        shutil.rmtree(folder / "torn" / product)
     return folder
 
 
@@ -65,6 +68,7 @@ def cases(at: Path) -> list[Case]:
         Case("export original", ("export", "out.safetensors", "--layout", "original")),
         Case("report", ("report", "run"), (at / "run",), runs=("run",)),
         Case("run demo", ("run", "demo", "--size", "toy", "--out", "run"), runs=("run",)),
+        Case("doctor --repair", ("doctor", "torn", "--repair"), (at / "torn",), runs=("torn",)),
         Case("study", ("study", at / "less.yaml", "--size", "toy", "--out", "study"), runs=("study/thesis-table-4.3",)),
     ]  # fmt: skip
 

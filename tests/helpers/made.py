@@ -1,5 +1,6 @@
 """Made-up frames, and parts of runs, that several tests share."""
 
+import json
 import shutil
 
 import numpy as np
@@ -8,6 +9,19 @@ from PIL import Image
 
 from roadstill.frames import SCHEMA, FrameTable
 from roadstill.imagesets import ImageSetWriter, open_imageset
+from roadstill.runs.records import SEAL
+
+
+def unsealed(path):
+    """A JSON record without its seal, so that it may be changed; earlier versions wrote none."""
+    return {name: value for name, value in json.loads(path.read_text()).items() if name != SEAL}
+
+
+def unseal_set(folder):
+    """Takes from a set what tells that its records are as they were written."""
+    record = unsealed(folder / "set.json")
+    record.pop("metadata", None)
+    (folder / "set.json").write_text(json.dumps(record))
 
 
 def frame_table(accel, *, vx=8.0, vy=0.0, command=1, drive=None, logs=None, images=None, **columns):

@@ -18,6 +18,7 @@ from roadstill.generator.checkpoints import write_base
 from roadstill.networks.dit import DiT
 from roadstill.networks.interchange import save_diffusers, save_original
 from roadstill.networks.songunet import SongUNet
+from roadstill.runs.records import SEAL
 from roadstill.schedules import linear
 
 TINY = {"input_size": 4, "patch_size": 2, "in_channels": 4, "hidden_size": 16, "depth": 1, "num_heads": 2,
@@ -57,6 +58,7 @@ def rewritten(path: Path, *, tensors=None, about=None, key="roadstill", sealed=F
     found = {name: tensor.clone() for name, tensor in load_file(path).items()}
     if not sealed:
         told.pop("tensors", None)
+    told.pop(SEAL, None)
     for value, change in ((found, tensors), (told, about)):
         if change is not None and (new := change(value)) is not None:
             value.clear()

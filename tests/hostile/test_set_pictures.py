@@ -6,6 +6,7 @@ import shutil
 import zlib
 
 from hostile import Case, check, copied, each
+from made import unseal_set, unsealed
 from PIL import Image
 
 FILE = "1_brake/000001.png"
@@ -26,6 +27,7 @@ def with_picture(name, says, change, *, verb=SELECT, sums=True):
             rows = [json.loads(line) for line in (folder / "set" / "metadata.jsonl").read_text().splitlines()]
             lines = [json.dumps({key: value for key, value in row.items() if key != "crc32"}) for row in rows]
             (folder / "set" / "metadata.jsonl").write_text("\n".join(lines) + "\n")
+            unseal_set(folder / "set")
         return verb
 
     return Case(name, command, says)
@@ -79,6 +81,7 @@ def twice(path):
     known[FILE] |= {key: known["0_not_brake/000000.png"][key] for key in ("digest", "crc32")}
     assert zlib.crc32(path.read_bytes()) == known[FILE]["crc32"]
     (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    unseal_set(folder)
     record = json.loads((folder / "set.json").read_text())
     record["digest"] = digest_rows(record["class_names"], rows)
     (folder / "set.json").write_text(json.dumps(record))
@@ -97,7 +100,7 @@ def leaking(name, says, verb):
 
 def mark_as_test(folder, name):
     path = folder / name / "set.json"
-    record = json.loads(path.read_text())
+    record = unsealed(path)
     record["about"]["split"] = "test"
     path.write_text(json.dumps(record))
 

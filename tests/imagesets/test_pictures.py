@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from made import picture_set
+from made import picture_set, unseal_set
 from PIL import Image
 
 from roadstill.errors import UserError
@@ -29,6 +29,7 @@ def without_sums(folder):
     rows = [json.loads(line) for line in (folder / "metadata.jsonl").read_text().splitlines()]
     lines = [json.dumps({key: value for key, value in row.items() if key != "crc32"}) + "\n" for row in rows]
     (folder / "metadata.jsonl").write_text("".join(lines))
+    unseal_set(folder)
 
 
 def test_the_digest_is_the_one_that_sets_always_had():
@@ -82,6 +83,9 @@ def test_a_picture_and_its_sum_changed_together_are_noticed_by_the_digest(folder
     row = next(row for row in rows if row["file_name"] == FILE)
     row["crc32"] = zlib.crc32((folder / FILE).read_bytes())
     (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(UserError, match=r"metadata\.jsonl is not what set\.json was written with"):
+        open_imageset(folder)
+    unseal_set(folder)
     with pytest.raises(UserError, match=FILE):
         open_imageset(folder).check_pictures()
 

@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from made import unsealed
 
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSetWriter, open_imageset
@@ -156,7 +157,7 @@ def test_no_set(tmp_path):
 
 def test_a_picture_of_another_size(tmp_path):
     write(tmp_path / "set")
-    record = json.loads((tmp_path / "set" / "set.json").read_text())
+    record = unsealed(tmp_path / "set" / "set.json")
     (tmp_path / "set" / "set.json").write_text(json.dumps(record | {"size_px": 9}))
     with pytest.raises(UserError, match=r"8 x 8 pixels, but set\.json states 9"):
         open_imageset(tmp_path / "set").pixels()

@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from made import picture_set
+from made import picture_set, unsealed
 
 from roadstill.pipeline import Road
 from roadstill.recipes import Arm, Recipe
@@ -135,7 +135,7 @@ def test_changed_bytes_are_found_by_reading_all(run, change):
 
 def test_a_record_of_an_earlier_version_asks_only_for_the_product(run):
     path = run / "stages" / "all" / "stage.json"
-    record = json.loads(path.read_text())
+    record = unsealed(path)
     path.write_text(json.dumps(record | {"outputs": {}}))
     delete_inner(run)
     assert not make(road_in(run))
@@ -145,7 +145,7 @@ def test_a_record_of_an_earlier_version_asks_only_for_the_product(run):
 
 def test_a_record_that_names_files_elsewhere_is_damaged(run, tmp_path):
     path = run / "stages" / "all" / "stage.json"
-    record = json.loads(path.read_text())
+    record = unsealed(path)
     record["outputs"]["files"]["../secret"] = [1, "0" * 16]
     path.write_text(json.dumps(record))
     stage = road_in(run).work("all", {"steps": 3}, product=["sets"])

@@ -5,7 +5,7 @@ import re
 import shutil
 
 import pytest
-from made import tiny_run
+from made import tiny_run, unsealed
 
 from roadstill.cli import main
 from roadstill.errors import UserError
@@ -184,7 +184,7 @@ def test_repair_needs_a_run(capsys):
 def test_what_comes_out_otherwise_is_said(run, monkeypatch):
     deleted_set(run)
     path = run / "stages" / "set-medoids-2" / "stage.json"
-    record = json.loads(path.read_text())
+    record = unsealed(path)
     name = "arms/medoids/seed2/set.json"
     record["outputs"]["files"][name][1] = "0" * 16
     path.write_text(json.dumps(record))

@@ -1,3 +1,4 @@
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,29 @@ def test_json(tmp_path):
         (tmp_path / "broken.json").write_bytes(content)
         with pytest.raises(UserError, match=r"broken\.json cannot be read"):
             read_json(tmp_path / "broken.json")
+
+
+def test_a_record_that_was_changed_is_named_until_its_seal_is_taken_off(tmp_path):
+    path = tmp_path / "a.json"
+    value = {"b": [1, 2.5, None], "a": {"ü": True, "3": -1e-9}}
+    write_json(path, value | {"c": Path("x")})
+    assert read_json(path) == value | {"c": "x"}
+    text = path.read_text()
+    for old, new in (("2.5", "2.6"), ("true", "false"), ('"b"', '"d"'), ("-1e-09", "-1e-08")):
+        assert old in text
+        path.write_text(text.replace(old, new))
+        with pytest.raises(
+            UserError, match=r"a\.json was changed after it was written; put it back .*remove its 'seal'"
+        ):
+            read_json(path)
+        path.write_text(
+            json.dumps({name: part for name, part in json.loads(path.read_text()).items() if name != "seal"})
+        )
+        assert read_json(path) != value
+    write_json(path, value, sealed=False)
+    assert json.loads(path.read_text()) == value
+    path.write_text('{"seal": "of wax"}')
+    assert read_json(path) == {"seal": "of wax"}
 
 
 @pytest.mark.parametrize("names", [None, "ab", [], ["a", "a"], ["a", 1], ["a", "../b"], {"a": 1}, ["a"] * 20_000])

@@ -87,7 +87,7 @@ class Agent:
         Raises:
             UserError: see `predict`.
         """
-        self._check_size(pictures.shape[2])
+        self.check_size(pictures.shape[2])
         return self.network(prepare_pixels(self.network, pictures, self.config.image_px))
 
     @torch.no_grad()
@@ -97,7 +97,7 @@ class Agent:
         Raises:
             UserError: pictures of another size than in training, and no ``image_px`` to resize them to.
         """
-        self._check_size(pixels.shape[1])
+        self.check_size(pixels.shape[1])
         out = np.empty((len(pixels), len(self.class_names)), np.float32)
         device = self.network.head.weight.device
         for start in range(0, len(pixels), _PREDICT_BATCH):
@@ -108,7 +108,7 @@ class Agent:
 
     def predict_set(self, images: ImageSet) -> NDArray[np.float32]:
         """Probabilities ``[n, k]`` of a whole set; the frozen stages' output is computed once per cache."""
-        self._check_size(images.size_px)
+        self.check_size(images.size_px)
         if images.digest in self.known:
             return self.known[images.digest]
         return probabilities(self.network, Inputs(images, self.network, self.config.image_px, self.cache))
@@ -116,12 +116,17 @@ class Agent:
     @torch.no_grad()
     def features(self, images: ImageSet, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Input of the last layer for the named images, ``[len(rows), d]``."""
-        self._check_size(images.size_px)
+        self.check_size(images.size_px)
         inputs = Inputs(images, self.network, self.config.image_px, self.cache)
         parts = np.array_split(rows, max(1, -(-len(rows) // _PREDICT_BATCH)))
         return np.concatenate([self.network.features(inputs.batch(part)).cpu().numpy() for part in parts])
 
-    def _check_size(self, size_px: int) -> None:
+    def check_size(self, size_px: int) -> None:
+        """Refuses pictures of another side than it was trained on, unless it scales them.
+
+        Raises:
+            UserError: names both sizes.
+        """
         if self.config.image_px is None and size_px != self.size_px:
             raise UserError(
                 f"the agent was trained on {self.size_px} px pictures, but these have {size_px} px; "

@@ -16,7 +16,7 @@ from contextlib import suppress
 from roadstill import __version__
 from roadstill.cli.launch import follow_launcher, is_first, processes, run_in_processes, told_launcher
 from roadstill.cli.spelling import completed
-from roadstill.errors import PartlyDone, UserError, of_system
+from roadstill.errors import PartlyDone, UserError, of_system, one_line
 
 __all__ = ["VERBS", "completed", "main", "verb_function"]
 
@@ -156,6 +156,7 @@ def _say(text: str) -> None:
         return
     encoding = sys.stdout.encoding or "utf-8"
     try:
+        text = "\n".join(one_line(line) for line in text.split("\n"))
         print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)  # noqa: T201  the door may print
     except BrokenPipeError:
         _flush()
@@ -175,6 +176,7 @@ def _flush() -> None:
 
 
 def _fail(text: str, code: int = 2) -> int:
+    text = one_line(text)  # names of strangers' files stand in it
     if sys.stderr is None or told_launcher(text):
         return code
     with suppress(OSError):

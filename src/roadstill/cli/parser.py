@@ -7,6 +7,8 @@ import re
 from argparse import SUPPRESS, Action
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import is_dataclass
+from functools import wraps
+from inspect import signature
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
@@ -17,6 +19,7 @@ from roadstill.cli import launch, trust
 from roadstill.cli.spelling import hint_at, loaded
 from roadstill.errors import UserError
 from roadstill.names import refused_class, restricted_parser
+from roadstill.runs.configs import check_values
 
 _NOUNS = {int: "whole number", float: "number", str: "text", Path: "path", bool: "true or false", dict: "JSON object"}
 _METAVARS = {int: "N", float: "NUMBER", str: "TEXT", Path: "PATH", bool: "[{true,false}]"}
@@ -33,12 +36,18 @@ def call(function: Callable[..., Any], arguments: Sequence[str], *, prog: str) -
     Raises:
         UserError: an unknown option, a missing argument or a wrong value, in one line.
     """
+
+    @wraps(function)
+    def within_ranges(*positional: Any, **keywords: Any) -> Any:
+        check_values(signature(function).bind(*positional, **keywords).arguments, "--")
+        return function(*positional, **keywords)
+
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     set_loader("yaml", loaded, exceptions=(UserError,))
     try:
         with restricted_parser(*get_type_hints(function).values()):
             return auto_cli(
-                function,
+                within_ranges,
                 args=list(arguments),
                 config_help=_PARSERS_OWN["CONFIG"],
                 parser_class=OneLineParser,

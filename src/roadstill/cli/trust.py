@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from roadstill.cli.spelling import hint_at, hints_class
-from roadstill.errors import UserError
+from roadstill.errors import UserError, one_line
 from roadstill.names import Trust, Untrusted, allowing, current_trust, trusting
 from roadstill.runs import parse_yaml, read_yaml
 from roadstill.weights import MODELS, require_all_fetched
@@ -23,6 +23,10 @@ _CODE = ("method", "source", "hook", "network", "schedule", "criteria", "tracker
 """Options whose values name code of one's own."""
 
 
+_WRITTEN = ("out", "ledger")
+"""Options whose values are files or folders to write."""
+
+
 @contextmanager
 def trusted(function: Callable[..., Any], arguments: Sequence[str]) -> Iterator[list[str]]:
     """Within this block the verb may import and fetch what its command line allows.
@@ -31,7 +35,8 @@ def trusted(function: Callable[..., Any], arguments: Sequence[str]) -> Iterator[
         The arguments without ``--trust``.
 
     Raises:
-        UserError: the block wants more, or a file of options names a model that was not fetched.
+        UserError: the block wants more, or a file of options names a model that was not fetched, or a place outside the
+            working folder to write to.
     """
     rest = [word for word in arguments if word != FLAG]
     if len(rest) < len(arguments):
@@ -41,7 +46,7 @@ def trusted(function: Callable[..., Any], arguments: Sequence[str]) -> Iterator[
     files = files_of_options(function, rest)
     with allowing(Trust(current_trust().everything, typed_names(rest))):
         for path in files:
-            _require_all_fetched(path)
+            _require_allowed(path)
         try:
             yield rest
         except Untrusted as error:  # readers of other files put their names in front, so this comes from the options
@@ -115,9 +120,17 @@ def _names(key: str, value: Any) -> Iterator[str]:
         yield from (value, value.rpartition(":")[2])  # distinct:my_selectors.Hardest, transformers:owner/name
 
 
-def _require_all_fetched(path: Path) -> None:
+def _require_allowed(path: Path) -> None:
+    """Refuses a file of options that fetches models, or that says to write outside the working folder."""
     try:
         fields = read_yaml(path)
     except UserError:
         return  # the parser says what is wrong
     require_all_fetched(fields, str(path))
+    for name in _WRITTEN:
+        told = fields.get(name) if isinstance(fields, dict) else None
+        if told is not None and not Path(str(told)).resolve().is_relative_to(Path.cwd().resolve()):
+            raise Untrusted(
+                f"{path}: {name} {one_line(str(told)[:200])!r} lies outside the working folder; give it on the command "
+                f"line instead, or add {FLAG}, but only if you trust where the file comes from"
+            )

@@ -138,15 +138,15 @@ def prepare_folder(
         dealt = _deal(part, groups[name], cut, seed)
         parts |= {each: _Part(part, groups[name], np.flatnonzero(dealt == index)) for index, each in enumerate(cut)}
     chosen = {name: _chosen(parts[name], name, max_per_class, seed) for name in SPLITS}
-    store = PictureStore(out / "pictures", config)
-    _fill(store, list(chosen.values()), root, workers)
-    unwanted = left_out({name: (part.images, part.classes) for name, part in chosen.items()}, store)
-    about = {"source": "folder", "group": group, "max_per_class": max_per_class, "seed": seed, "synthetic": False}
-    with renewed_parts(out) as new:
-        for name, its in chosen.items():
-            _write(its, store, new / name, about | {"split": name}, unwanted[name])
-    store.remove()
-    return FolderSets({name: open_imageset(out / name) for name in chosen}, notes)
+    with PictureStore(out / "pictures", config) as store:
+        _fill(store, list(chosen.values()), root, workers)
+        unwanted = left_out({name: (part.images, part.classes) for name, part in chosen.items()}, store)
+        about = {"source": "folder", "group": group, "max_per_class": max_per_class, "seed": seed, "synthetic": False}
+        with renewed_parts(out) as new:
+            for name, its in chosen.items():
+                _write(its, store, new / name, about | {"split": name}, unwanted[name])
+        store.remove()
+        return FolderSets({name: open_imageset(out / name) for name in chosen}, notes)
 
 
 @holding()
@@ -181,11 +181,11 @@ def import_folder(
         raise UserError(f"{root} holds the parts {', '.join(parts)}; give one, such as {next(iter(parts.values()))}")
     found = read_classes(root, class_names=class_names)
     part = _Part(found, groups_of(found.images, group), np.arange(len(found.images)))
-    store = PictureStore(state_beside(out, "pictures"), config)
-    _fill(store, [part], root, workers)
-    made = _write(part, store, out, {"source": "folder", "group": group} | dict(about or {}))
-    store.remove()
-    return made
+    with PictureStore(state_beside(out, "pictures"), config) as store:
+        _fill(store, [part], root, workers)
+        made = _write(part, store, out, {"source": "folder", "group": group} | dict(about or {}))
+        store.remove()
+        return made
 
 
 def _fill(store: PictureStore, parts: Sequence[_Part], root: Path, workers: int) -> None:

@@ -8,6 +8,7 @@ An index folder::
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from math import isclose
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +23,7 @@ from roadstill.frames.splits import SPLITS, Cut, write_index
 from roadstill.frames.store import FrameStore
 from roadstill.parallel import Shard
 from roadstill.protocols import PROTOCOLS, ProtocolName
-from roadstill.runs import holding, later, renewed_parts, require_own, write_json
+from roadstill.runs import check_ranges, holding, later, renewed_parts, require_own, write_json
 from roadstill.sources.base import Stored, StoringSource
 
 _OF_SOURCES = ("preset", "navsim_config", "scenes", "split")  # fields of `IndexConfig` that a source may accept
@@ -55,6 +56,11 @@ class IndexConfig:
     shares: tuple[float, float, float] = (0.7, 0.15, 0.15)
     split: str | None = None
     doubtful: Literal["leave_out", "keep"] = later("leave_out")
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        if not isclose(sum(self.shares), 1, abs_tol=1e-6):
+            raise UserError(f"shares is {list(self.shares)}; the shares of train, dev and test must add up to 1")
 
 
 @dataclass(frozen=True)

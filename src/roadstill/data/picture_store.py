@@ -143,6 +143,14 @@ class PictureStore:
         """Removes the folder and its contents."""
         remove(self.root)
 
+    def __enter__(self) -> "PictureStore":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Removes the folder if the work was refused before one picture was made."""
+        if kind is not None and issubclass(kind, UserError) and next(self.root.rglob("*.png"), None) is None:
+            self.remove()
+
 
 # ---- filling it
 

@@ -1,7 +1,6 @@
 """Frames -> image sets: pictures are cut to size, wherever they lie, and written once all available ones are made."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,15 +62,15 @@ def prepare(
     """
     require_own(out, "set.json")
     sensors = require_folder(Path(sensors), "the sensor folder, with one folder per log")
-    store = PictureStore(state_beside(out, "pictures"), config)
-    frames = choose_frames(frames, max_per_class, seed)
-    wanted = [str(image) for image in frames.column("image")]
-    facts = PictureFacts([frames]) if config.hook else None
-    fill_from_folder(store, wanted, sensors, facts=facts, workers=workers, progress=progress)
-    about = {"max_per_class": max_per_class, "seed": seed} | dict(about or {})
-    made = write_set(frames, store, sensors, out, label=label, about=about)
-    store.remove()
-    return made
+    with PictureStore(state_beside(out, "pictures"), config) as store:
+        frames = choose_frames(frames, max_per_class, seed)
+        wanted = [str(image) for image in frames.column("image")]
+        facts = PictureFacts([frames]) if config.hook else None
+        fill_from_folder(store, wanted, sensors, facts=facts, workers=workers, progress=progress)
+        about = {"max_per_class": max_per_class, "seed": seed} | dict(about or {})
+        made = write_set(frames, store, sensors, out, label=label, about=about)
+        store.remove()
+        return made
 
 
 @dataclass(frozen=True)
@@ -132,47 +131,44 @@ def prepare_splits(
     if label == "brake":
         _check_classes(index, parts)
     wanted = [str(image) for part in parts.values() for image in part.column("image")]
-    store = PictureStore(out / "pictures", config)
-    facts = PictureFacts(parts.values()) if config.hook else None
-    mine = _of_shard(parts, shard) if shard else wanted
-    problems: list[str] = []
-    if world is not None and not archives:
-        from roadstill.world.pictures import draw_pictures
+    with PictureStore(out / "pictures", config) as store:
+        facts = PictureFacts(parts.values()) if config.hook else None
+        mine = _of_shard(parts, shard) if shard else wanted
+        problems: list[str] = []
+        if world is not None and not archives:
+            from roadstill.world.pictures import draw_pictures
 
-        say(f"drawing {len(mine):,} pictures")
-        draw_pictures(world, [image for image in mine if not store.has(image)], workers=workers)
-    for archive in archives:
-        gave = fill_from_archive(store, mine, archive, facts=facts)
-        problems += gave.problems
-        say(f"{archive}: {gave.found:,} wanted pictures, {gave.made:,} of them new")
-    if not archives and sensors is not None:
-        fill_from_folder(store, mine, sensors, facts=facts, workers=workers)
-    ready = sum(map(store.has, wanted))
-    # The sets are never written by a shard: another one may be at work.
-    if shard or (archives and ready < len(wanted)):
-        return Incomplete(ready, len(wanted), problems)
-    if not ready:
+            say(f"drawing {len(mine):,} pictures")
+            draw_pictures(world, [image for image in mine if not store.has(image)], workers=workers)
+        for archive in archives:
+            gave = fill_from_archive(store, mine, archive, facts=facts)
+            problems += gave.problems
+            say(f"{archive}: {gave.found:,} wanted pictures, {gave.made:,} of them new")
+        if not archives and sensors is not None:
+            fill_from_folder(store, mine, sensors, facts=facts, workers=workers)
+        ready = sum(map(store.has, wanted))
+        # The sets are never written by a shard: another one may be at work.
+        if shard or (archives and ready < len(wanted)):
+            return Incomplete(ready, len(wanted), problems)
+        if not ready:
+            raise UserError(f"{index}: {none_there(sensors, wanted[0], len(wanted), _other_sensors(index))}")
+        about = {"max_per_class": max_per_class, "seed": 0, "synthetic": world is not None}
+        known = None if world is None else _scenes_of(world)
+        unwanted = left_out({name: _classes(part, label) for name, part in parts.items()}, store)
+        with renewed_parts(out) as new:
+            for name, part in parts.items():
+                write_set(
+                    part,
+                    store,
+                    sensors,
+                    new / name,
+                    label=label,
+                    about=about | {"split": name},
+                    known=known,
+                    left_out=unwanted[name],
+                )
         store.remove()
-        with suppress(OSError):
-            out.rmdir()  # removes only an empty folder, which nothing was written to
-        raise UserError(f"{index}: {none_there(sensors, wanted[0], len(wanted), _other_sensors(index))}")
-    about = {"max_per_class": max_per_class, "seed": 0, "synthetic": world is not None}
-    known = None if world is None else _scenes_of(world)
-    unwanted = left_out({name: _classes(part, label) for name, part in parts.items()}, store)
-    with renewed_parts(out) as new:
-        for name, part in parts.items():
-            write_set(
-                part,
-                store,
-                sensors,
-                new / name,
-                label=label,
-                about=about | {"split": name},
-                known=known,
-                left_out=unwanted[name],
-            )
-    store.remove()
-    return {name: open_imageset(out / name) for name in parts}
+        return {name: open_imageset(out / name) for name in parts}
 
 
 def _classes(frames: FrameTable, label: str) -> tuple[list[str], list[str]]:

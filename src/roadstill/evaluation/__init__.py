@@ -3,11 +3,11 @@
 from roadstill.evaluation.budget import SetBytes, set_bytes
 from roadstill.evaluation.compare import Comparison, Verdict, compare
 from roadstill.evaluation.leaks import trained_on
-from roadstill.evaluation.ledger import LEDGER, note_outcome, open_test, read_ledger
-from roadstill.evaluation.metrics import Evaluation, Predictor, evaluate, score
+from roadstill.evaluation.ledger import LEDGER, note_outcome, open_dev, open_test, read_ledger
+from roadstill.evaluation.metrics import Evaluation, Predictor, check_fits, evaluate, score
 from roadstill.evaluation.ranking import augmentation_robust_score, label_robust_score
 from roadstill.evaluation.records import RECORDS, enter, read_book, seal
-from roadstill.evaluation.run_files import arm_name, check_runs, list_runs, open_run, open_runs
+from roadstill.evaluation.run_files import arm_name, check_runs, list_runs, open_run, open_runs, unentered
 from roadstill.evaluation.runs import FILES as RUN_FILES
 from roadstill.evaluation.runs import Run, by_arm, number_sets, refined_caveat, run_of
 from roadstill.evaluation.selftest import prove
@@ -29,6 +29,7 @@ __all__ = [
     "arm_name",
     "augmentation_robust_score",
     "by_arm",
+    "check_fits",
     "check_runs",
     "compare",
     "compare_networks",
@@ -39,6 +40,7 @@ __all__ = [
     "list_runs",
     "note_outcome",
     "number_sets",
+    "open_dev",
     "open_run",
     "open_runs",
     "open_test",
@@ -52,4 +54,5 @@ __all__ = [
     "seal",
     "set_bytes",
     "trained_on",
+    "unentered",
 ]

@@ -60,7 +60,7 @@ def open_test(
     images = test if isinstance(test, ImageSet) else open_imageset(test)
     split = images.about.get("split", "test")
     if split != "test":
-        raise UserError(f"{images.root} is the {split} part, not the test part; evaluate on it without open_test")
+        raise UserError(f"{images.root} is the {split} part, not the test part")
     for name, footprint in (trained_on or {}).items():
         check_leak(footprint, images, name, allow=allow_leak)
     images.check_pictures()
@@ -85,6 +85,18 @@ def open_test(
     chain.append(ledger, [entry])
     opened = {"split": "test", "test_opening": entry["opening"], "allow_leak": allow_leak}
     return replace(images, about={**images.about, **opened})
+
+
+def open_dev(dev: Path) -> ImageSet:
+    """Opens a part that serves to choose; the test part may not.
+
+    Raises:
+        UserError: no such set, or the test part.
+    """
+    images = open_imageset(dev)
+    if images.about.get("split") == "test":
+        raise UserError(f"{dev} is the test part, on which nothing may be chosen; give the dev part")
+    return images
 
 
 def note_outcome(images: ImageSet, *, ledger: Path, outcome: Any) -> None:

@@ -130,6 +130,19 @@ def calibration_error(confidence: NDArray[np.floating], correct: NDArray[np.bool
     return float(np.abs(gaps).sum() / len(confidence))
 
 
+def check_fits(agent: Predictor, images: ImageSet) -> None:
+    """Refuses an agent of other classes or of pictures of another size, as far as it tells them.
+
+    Raises:
+        UserError: names both.
+    """
+    names = getattr(agent, "class_names", images.class_names)
+    same_classes(names, images.class_names, of="the agent", to=images.root)
+    check_size = getattr(agent, "check_size", None)
+    if check_size is not None:
+        check_size(images.size_px)
+
+
 def evaluate(agent: Predictor, images: ImageSet) -> Evaluation:
     """Scores an agent on dev, or on a test set from `open_test`.
 
@@ -140,8 +153,7 @@ def evaluate(agent: Predictor, images: ImageSet) -> Evaluation:
     is_test = images.about.get("split") == "test"
     if is_test and "test_opening" not in images.about:
         raise UserError(f"{images.root} is the test part; take it from open_test(...), so that the opening is recorded")
-    names = getattr(agent, "class_names", images.class_names)
-    same_classes(names, images.class_names, of="the agent", to=images.root)
+    check_fits(agent, images)
     caveat = caveat_of(agent, images) if is_test else ""
     whole = getattr(agent, "predict_set", None)
     if whole is not None:

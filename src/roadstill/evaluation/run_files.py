@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from roadstill.errors import UserError, one_line
 from roadstill.evaluation.metrics import score
-from roadstill.evaluation.records import check_records
+from roadstill.evaluation.records import Book, check_records
 from roadstill.evaluation.runs import FILES, FORMAT, Run, by_arm
 from roadstill.runs import Count, Record, WithClasses, folder_name, read_json, read_record
 
@@ -99,7 +99,7 @@ def open_run(folder: Path) -> Run:
 
 def _read_predictions(path: Path, columns: Sequence[str]) -> pa.Table:
     """The columns of a table, if it says that it is small enough to be read."""
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
         meta = file.metadata
         size = sum(meta.row_group(group).total_byte_size for group in range(meta.num_row_groups))
         if meta.num_rows > _MOST_ROWS or size > _MOST_BYTES:
@@ -145,6 +145,13 @@ def list_runs(folder: Path) -> list[Path]:
     if not folders:
         raise UserError(f"{folder}: no run.json was found in it or below; make runs with `roadstill evaluate`")
     return folders
+
+
+def unentered(folder: Path, book: Book) -> list[str]:
+    """Files of runs and comparisons in a run folder that its book of records does not name, relative to the folder."""
+    runs = [path.with_name(file) for path in folder.glob("runs*/**/run.json") for file in FILES]
+    names = (path.relative_to(folder).as_posix() for path in [*folder.glob("comparison*.json"), *runs])
+    return sorted(set(names) - book.known)
 
 
 def check_runs(below: Path, runs: Sequence[Path]) -> list[str]:

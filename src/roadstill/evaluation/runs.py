@@ -75,7 +75,7 @@ class Run:
         }
         with atomic_path(folder) as path:
             path.mkdir()
-            pq.write_table(pa.table(columns), path / "predictions.parquet")
+            pq.write_table(pa.table(columns), path / "predictions.parquet", write_page_checksum=True)
             write_json(path / "run.json", record)
         if book is not None:
             enter(book, {folder / file: digest_file(folder / file) for file in FILES})

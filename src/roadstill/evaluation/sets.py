@@ -11,7 +11,7 @@ from roadstill.agents.networks import require_network
 from roadstill.errors import UserError
 from roadstill.evaluation.budget import set_bytes
 from roadstill.evaluation.compare import MIN_SEEDS, Comparison, compare
-from roadstill.evaluation.ledger import LEDGER, note_outcome, open_test
+from roadstill.evaluation.ledger import LEDGER, note_outcome, open_dev, open_test
 from roadstill.evaluation.metrics import evaluate
 from roadstill.evaluation.run_files import arm_name, open_run
 from roadstill.evaluation.runs import refined_caveat, run_of
@@ -131,12 +131,16 @@ def compare_networks(
     baseline = baseline or next(iter(opened))
     if unknown := [name for name in (baseline, *bounds) if name not in opened]:
         raise UserError(f"{unknown[0]!r} is none of the sets; choose one of {', '.join(opened)}")
-    calm = None if dev is None else open_imageset(dev)
+    calm = None if dev is None else open_dev(dev)
     judged = open_imageset(test)
-    if calm is not None:
-        same_classes(calm.class_names, judged.class_names, of=dev, to=test)
-    for name, images in opened.items():
+    others = opened | ({str(dev): calm} if calm is not None else {})
+    for name, images in others.items():
         same_classes(images.class_names, judged.class_names, of=name, to=test)
+        if images.size_px != judged.size_px and any(config.image_px is None for config in configs.values()):
+            raise UserError(
+                f"{name} has pictures of {images.size_px} px, but {test} of {judged.size_px} px; prepare both alike or "
+                "set --agent.image_px"
+            )
         if images.digest == judged.digest:
             raise UserError(f"{name} is the test part itself; leave it out of the sets")
     ledger = test.parent / LEDGER

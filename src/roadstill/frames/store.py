@@ -86,7 +86,9 @@ class FrameStore:
         table = _STORED.empty_table() if frames is None else frames.table.select(_STORED.names)
         about = {_RECORD: json.dumps({"format": _FORMAT} | asdict(record)).encode()}
         with atomic_path(self.path(log)) as temporary:
-            pq.write_table(table.replace_schema_metadata(about), temporary, compression="zstd")
+            pq.write_table(
+                table.replace_schema_metadata(about), temporary, compression="zstd", write_page_checksum=True
+            )
 
     def record(self, log: str) -> LogRecord | None:
         """The record of a log; None if it is not stored, or was stored by another version."""
@@ -106,7 +108,9 @@ class FrameStore:
         """
         path = self.path(log)
         try:
-            with pq.ParquetFile(path) as file:  # not read_table, which would add the folder's name as a column
+            with pq.ParquetFile(
+                path, page_checksum_verification=True
+            ) as file:  # not read_table, which would add the folder's name as a column
                 table = file.read()
         except (OSError, pa.ArrowException) as error:
             raise UserError(

@@ -198,7 +198,7 @@ def frame_writers(paths: Sequence[Path], label: BrakeLabel) -> Iterator[list[Fra
     """Writers of frame tables that grow piece by piece; the files appear together, if the block raises no error."""
     schema = SCHEMA.with_metadata(label.stored())
     with _all_or_none(paths) as temporary:
-        files = [pq.ParquetWriter(path, schema, compression="zstd") for path in temporary]
+        files = [pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) for path in temporary]
         try:
             yield [FrameWriter(file) for file in files]
         finally:
@@ -238,7 +238,7 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
     if not path.is_file():
         raise UserError(f"{path} does not exist; it should be a frame table (Parquet), made by `roadstill index`")
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             yield file
     except UserError as error:
         raise UserError(f"{path}: {error}") from None

@@ -96,8 +96,6 @@ def draw(drawing: Drawing, batch: Sequence[tuple[int, int]], part: Path) -> None
     for place, (label, index) in enumerate(batch):
         for what, of in (("latent", latents), ("picture", decoded)):
             if not is_finite(of[place]):
-                if not any(part.glob("*.png")):
-                    remove(part)
                 raise UserError(
                     f"{what} {index} of class {drawing.names[label]!r} is not finite, so it is not written; lower "
                     "guidance, take more steps, or make the generator or codec again"

@@ -18,6 +18,7 @@ from roadstill.runs import (
     folder_name,
     holding,
     plain,
+    remove,
     require_own,
     same_classes,
     same_rows,
@@ -72,8 +73,13 @@ def generate(
     if rank == 0:
         begin(drawing, part)
     wait()
-    for batch in drawing.batches[rank::world]:
-        draw(drawing, batch, part)
+    try:
+        for batch in drawing.batches[rank::world]:
+            draw(drawing, batch, part)
+    except UserError:
+        if not any(part.glob("*.png")):
+            remove(part)
+        raise
     wait()
     if rank == 0:
         gather(drawing, part, out)

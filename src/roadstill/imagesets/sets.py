@@ -26,6 +26,7 @@ from roadstill.runs import (
     Digest,
     Record,
     WithClasses,
+    digest_file,
     digest_of,
     folder_name,
     read_record,
@@ -45,6 +46,7 @@ class _SetRecord(WithClasses, kw_only=True, frozen=True):
     size_px: _Side
     num_images: Count
     digest: Digest
+    metadata: Digest | None = None
     about: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
@@ -254,7 +256,8 @@ def open_imageset(folder: Path | str) -> ImageSet:
         rows.append(facts)
     if len(rows) != record.num_images:
         raise UserError(f"{root}: set.json counts {record.num_images} images, metadata.jsonl {len(rows)}; {REMEDY}")
-    if digest_rows(record.class_names, rows) != record.digest:
+    is_as_written = record.metadata in (None, digest_file(root / "metadata.jsonl"))
+    if digest_rows(record.class_names, rows) != record.digest or not is_as_written:
         raise UserError(f"{root}: metadata.jsonl is not what set.json was written with; {REMEDY}")
     return ImageSet(
         root=root,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from roadstill.errors import UserError
 from roadstill.images import encode_png
 from roadstill.imagesets.pictures import picture_digest
-from roadstill.runs import atomic_path, digest_of, folder_name, write_json
+from roadstill.runs import atomic_path, digest_file, digest_of, folder_name, write_json
 
 FORMAT = "roadstill-imageset-1"
 
@@ -82,6 +82,7 @@ class ImageSetWriter:
                 "size_px": self.size_px,
                 "num_images": len(self._rows),
                 "digest": digest_rows(self.class_names, self._rows),
+                "metadata": digest_file(self._path / "metadata.jsonl"),
                 "about": self.about,
             }
             write_json(self._path / "set.json", record)

@@ -193,7 +193,7 @@ def save_diffusers(network: DiT, betas: Tensor | None, folder: Path, facts: Mapp
             "vae": [None, None],
             NOTE: facts,
         }
-        write_json(path / INDEX, index)
+        write_json(path / INDEX, index, sealed=False)
     return folder
 
 

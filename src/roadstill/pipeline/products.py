@@ -10,7 +10,7 @@ import msgspec
 
 from roadstill.errors import UserError
 from roadstill.imagesets import open_imageset
-from roadstill.runs import Count, Digest, Record, Stage, digest_file, remove, typed
+from roadstill.runs import Count, Digest, Record, Stage, digest_file, read_json, remove, typed
 
 _SET = ("set.json", "metadata.jsonl")
 _GROWS = ("sensor_blobs",)  # pictures of the built-in world are drawn when they are wanted
@@ -80,9 +80,11 @@ class Work(Stage):
         Args:
             deep: whether all bytes are read, not only names and sizes.
         """
-        found = [f"{name}: missing" for name in self.product if _is_empty(self.run / name)]
-        if found:
+        if found := [f"{name}: missing" for name in self.product if _is_empty(self.run / name)]:
             return found
+        root = self.run.resolve()
+        if found := [name for name in self.product if not (self.run / name).resolve().is_relative_to(root)]:
+            return [f"{name}: a link that leads out of the run" for name in found]
         try:
             for name, noted in self.noted().items():
                 path = self.run / name
@@ -92,6 +94,8 @@ class Work(Stage):
                     found.append(f"{name}: not as it was made")
                 elif path.name == "set.json":
                     _check_set(path.parent, deep)
+                elif noted is None and path.suffix == ".json":
+                    read_json(path)
         except UserError as error:
             found.append(str(error).removeprefix(f"{self.run}{os.sep}").partition(";")[0])
         return found

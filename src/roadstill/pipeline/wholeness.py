@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from roadstill.errors import UserError
-from roadstill.evaluation import LEDGER, RECORDS, chain, read_book, read_ledger
+from roadstill.evaluation import LEDGER, RECORDS, chain, read_book, read_ledger, unentered
 from roadstill.parallel import Workers
 from roadstill.pipeline import make_data, make_rest, require_data, run_recipe
 from roadstill.pipeline.products import Work
@@ -120,6 +120,8 @@ def _records(folder: Path) -> list[Finding]:
         found = [Finding(RECORDS, said, mendable=False) for said in book.broken]
         found += [Finding(name, "changed after it was written") for name in book.changed]
         found += [Finding(name, "missing, but in the book of records") for name in book.removed]
+        if unknown := unentered(folder, book):
+            found.append(Finding(RECORDS, f"{len(unknown)} records are not in it, the first {unknown[0]}"))
         read_ledger(folder / LEDGER)
         found += [Finding(LEDGER, said, mendable=False) for said in chain.read(folder / LEDGER).faults]
     except UserError as error:

@@ -18,18 +18,11 @@ from roadstill.generator.refine import Refinement
 from roadstill.names import Settings
 from roadstill.protocols import PROTOCOLS, ProtocolName
 from roadstill.runs import Range, check_ranges, folder_name, later
-from roadstill.runs.configs import COUNT
 from roadstill.schedules import read_schedule
 from roadstill.selection.registry import check_settings, makes_pictures
 from roadstill.world.towns import RESERVED_SEED, WORLD_GROUPS
 
 FeatureNetwork = Literal["agent", "pixels", "dit"]
-
-_SEEDS = Range(0, 2**62, whole=True)
-_PAIRS = Range(1, 10_000, whole=True)
-_CANDIDATES = Range(1, 10_000, whole=True)
-_LOOKS = Range(1, 100_000, whole=True)  # the last step is one of them
-_HEIGHTS_PX, _SIDES_PX = Range(16, 2160, whole=True), Range(8, 4096, whole=True)
 
 
 @dataclass(frozen=True)
@@ -49,7 +42,7 @@ class World:
     height_px: int = 144
 
     def __post_init__(self) -> None:
-        check_ranges(self, "world.", drives=Range(1, 100_000, whole=True), seed=_SEEDS, height_px=_HEIGHTS_PX)
+        check_ranges(self, "world.", seed=Range(0, 2**62, whole=True))
         if self.seed >= RESERVED_SEED:
             raise UserError(
                 f"world.seed is {self.seed}; worlds from {RESERVED_SEED} on are kept for confirmation, take a lower one"
@@ -101,7 +94,7 @@ class Arm:
     choose_settings: Settings | None = later(None)
 
     def __post_init__(self) -> None:
-        check_ranges(self, f"arm {self.label[:60]!r}: ", seeds=_PAIRS, per_class=COUNT, candidates=_CANDIDATES)
+        check_ranges(self, f"arm {self.label[:60]!r}: ")
         if self.refine and self.kind == "full":
             raise UserError(f"the arm {self.label!r} takes all frames, which are not refined; leave refine out")
         for role, name, settings in self._roles:
@@ -206,9 +199,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         folder_name(self.name, "recipe name")
-        check_ranges(
-            self, image_px=_SIDES_PX, max_per_class=COUNT, per_class=COUNT, budgets=COUNT, seeds=_PAIRS, looks=_LOOKS
-        )
+        check_ranges(self)
         if (fewest := min([self.seeds, *(arm.seeds or self.seeds for arm in self.arms.values())])) < 3:
             raise UserError(f"seeds is {fewest}; a verdict needs at least 3, better 10 or more")
         if len(set(self.budgets)) < len(self.budgets):

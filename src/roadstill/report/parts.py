@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadstill.errors import UserError
-from roadstill.evaluation import LEDGER, RECORDS, chain, read_book, read_ledger
+from roadstill.evaluation import LEDGER, RECORDS, chain, read_book, read_ledger, unentered
 from roadstill.frames import CLASS_NAMES
 from roadstill.frames.filters import Funnel, FunnelRow
 from roadstill.report import figures
@@ -184,11 +184,8 @@ def ledger(run: Path, show: int = 12) -> dict[str, Any] | None:
     return {"count": len(rows), "columns": columns, "rows": cells, "configs": dict(configs), "unchained": unchained}
 
 
-def edited(run: Path) -> dict[str, list[str]] | None:
-    """What the chains of a run's records show: broken places, files that were edited, files that are gone."""
-    if not (run / RECORDS).is_file():
-        faults = chain.read(run / LEDGER).faults
-        return {"broken": faults, "changed": [], "removed": []} if faults else None
+def edited(run: Path) -> dict[str, list[str]]:
+    """What the chains of a run's records show: broken places, files that were edited, that are gone, or unknown."""
     book = read_book(run / RECORDS)
     broken = list(dict.fromkeys([*book.broken, *chain.read(run / LEDGER).faults]))
-    return {"broken": broken, "changed": book.changed, "removed": book.removed}
+    return {"broken": broken, "changed": book.changed, "removed": book.removed, "unknown": unentered(run, book)}

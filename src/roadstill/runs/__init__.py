@@ -11,6 +11,7 @@ from roadstill.runs.files import (
     require_file,
     require_folder,
     require_own,
+    require_own_file,
 )
 from roadstill.runs.leftovers import remove, state_beside
 from roadstill.runs.locks import held, hold, holding, scratch_folder, share
@@ -26,6 +27,8 @@ from roadstill.runs.records import (
     read_record,
     read_rows,
     typed,
+    with_seal,
+    without_seal,
     write_json,
 )
 from roadstill.runs.settings import check_groups, group, grouped_name, later, plain, regrouped
@@ -70,6 +73,7 @@ __all__ = [
     "require_file",
     "require_folder",
     "require_own",
+    "require_own_file",
     "same_classes",
     "same_rows",
     "scratch_folder",
@@ -78,5 +82,7 @@ __all__ = [
     "state_beside",
     "typed",
     "versions",
+    "with_seal",
+    "without_seal",
     "write_json",
 ]

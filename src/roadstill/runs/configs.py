@@ -83,12 +83,21 @@ RANGES: Mapping[str, Range] = {
             "batch_size", "gradient_accumulation", "memory_size", "heads", "real_batch", "rank", "latent_channels",
             "width", "patch", "patch_size", "encoder_blocks", "decoder_blocks", "hidden_size", "depth", "num_heads",
             "channels", "channel_mult", "num_blocks", "block_out_channels", "layers_per_block", "norm_num_groups",
-            "groups", "increments", "candidates", "crops", "pool", "factor",
+            "groups", "increments", "crops", "pool", "factor",
         ),
         SIZE,
     ),
     **dict.fromkeys(("freeze", "guided_channels", "augment_dim", "attention"), SIZE_OR_NONE),
-    "image_px": Range(8, 4096, whole=True),
+    **dict.fromkeys(("max_per_class", "per_class", "budgets", "dev_images", "frames", "rounds"), COUNT),
+    **dict.fromkeys(("seeds", "candidates"), Range(1, 10_000, whole=True)),
+    **dict.fromkeys(("image_px", "size_px"), Range(8, 4096, whole=True)),
+    "label_rows": COUNT_OR_NONE,
+    "shares": SHARE,
+    "looks": Range(1, 100_000, whole=True),  # the last step is one of them
+    "drives": Range(1, 100_000, whole=True),
+    "height_px": Range(16, 2160, whole=True),
+    "workers": Range(1, 1024, whole=True),
+    "split_seed": Range(0, 2**62, whole=True),
     **dict.fromkeys(("temperature", "clip", "min_snr", "alpha", "head_scale", "ridge"), POSITIVE),
     **dict.fromkeys(
         (
@@ -121,12 +130,16 @@ def check_ranges(config: Any, group: str = "", **own: Range) -> None:
     Raises:
         UserError: names the setting, its value and the range.
     """
-    for each in fields(config):
-        allowed = own.get(each.name) or RANGES.get(each.name, Range())
-        value = getattr(config, each.name)
+    check_values({each.name: getattr(config, each.name) for each in fields(config)}, group, **own)
+
+
+def check_values(values: Mapping[str, Any], group: str = "", **own: Range) -> None:
+    """The same for settings by their names."""
+    for name, value in values.items():
+        allowed = own.get(name) or RANGES.get(name, Range())
         if not all(allowed.holds(number) for number in _numbers(value)):
             shown = list(value) if isinstance(value, tuple) else value
-            raise UserError(f"{group}{each.name} is {str(shown)[:100]}; it must be {allowed}")
+            raise UserError(f"{group}{name} is {str(shown)[:100]}; it must be {allowed}")
 
 
 def _numbers(value: Any) -> Iterator[float]:

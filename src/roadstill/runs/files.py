@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from roadstill.errors import UserError, of_system
+from roadstill.runs.kinds import HEAD_BYTES, kind_of
 from roadstill.runs.leftovers import remove, unfinished
 from roadstill.runs.locks import hold, owning, real
 
@@ -143,6 +144,23 @@ def require_own(folder: Path, *records: str) -> None:
         raise UserError(
             f"{folder} holds other things (there is no {missing[0]} among them), which are kept; name another folder"
         )
+
+
+def require_own_file(path: Path, kind: str) -> None:
+    """Refuses a file of another kind as one to write, as `require_own` a folder.
+
+    Args:
+        path: file that may exist.
+        kind: kind of the verb's own product, as `roadstill.runs.kinds.kind_of` tells it.
+
+    Raises:
+        UserError: it is of another kind.
+    """
+    if path.is_file() and path.stat().st_size:
+        with path.open("rb") as file:
+            found = kind_of(file.read(HEAD_BYTES))
+        if found != kind:
+            raise UserError(f"{path} is {found}, not {kind}, so it is kept; name another file")
 
 
 def folder_name(text: Any, what: str) -> str:

@@ -6,6 +6,7 @@ pydantic's first model adds 120 ms and 20 MB.
 
 import json
 import math
+import re
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 import msgspec
 
 from roadstill.errors import UserError, one_line
+from roadstill.runs.digests import digest_of
 from roadstill.runs.files import atomic_path, folder_name
 from roadstill.runs.settings import plain
 
@@ -21,6 +23,8 @@ T = TypeVar("T")
 
 MOST_BYTES = 64 * 2**20
 """A longer record is refused before it is read; a line of a longer file, too."""
+SEAL = "seal"
+"""Field with the digest of the others."""
 DEEPEST = 64
 """Lists and mappings that lie in one another."""
 
@@ -50,10 +54,40 @@ class WithClasses(Record, kw_only=True, frozen=True):
             raise ValueError("two classes have one name")
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Writes a plain value as indented JSON, atomically."""
+def write_json(path: Path, value: Any, *, sealed: bool = True) -> None:
+    """Writes a plain value as indented JSON, atomically.
+
+    Args:
+        path: file.
+        value: plain value, or dataclass.
+        sealed: whether a mapping gets the digest of the rest, by which `read_json` notices a change.
+    """
+    made = plain(value)
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(plain(value), indent=1) + "\n", encoding="utf-8")
+        made = with_seal(made) if sealed and isinstance(made, dict) else made
+        temporary.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+
+
+def with_seal(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A plain mapping with the digest of what is in it, as JSON tells it."""
+    return {**record, SEAL: digest_of(json.loads(json.dumps(record)))}
+
+
+def without_seal(value: Any, where: str) -> Any:
+    """What `with_seal` got; anything else as it is.
+
+    Raises:
+        UserError: it was changed since.
+    """
+    if not isinstance(value, dict) or not re.fullmatch("[0-9a-f]{16}", str(value.get(SEAL))):
+        return value
+    rest = {name: part for name, part in value.items() if name != SEAL}
+    if digest_of(rest) != value[SEAL]:
+        raise UserError(
+            f"{where} was changed after it was written; put it back or make it again, or, if the change is meant, "
+            f"remove its {SEAL!r}"
+        )
+    return rest
 
 
 def read_json(path: Path) -> Any:
@@ -61,9 +95,9 @@ def read_json(path: Path) -> Any:
 
     Raises:
         UserError: a missing or broken file, one of more than 64 MiB, deeper than 64 lists in one another, a name that
-            stands twice, NaN or infinity; the line names the file.
+            stands twice, NaN or infinity, one that was changed after it was sealed; the line names the file.
     """
-    return parse_json(read_text(path), str(path))
+    return without_seal(parse_json(read_text(path), str(path)), str(path))
 
 
 def parse_json(text: str | bytes, where: str) -> Any:

@@ -4,7 +4,6 @@ import json
 import platform
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,6 +16,7 @@ from roadstill.runs.digests import digest_of
 from roadstill.runs.files import append_line
 from roadstill.runs.records import Count, Record, read_json, read_rows, typed, write_json
 
+_AGAIN = "run the recipe again"
 _Metric: TypeAlias = float | Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)] | str | None
 
 
@@ -88,10 +88,19 @@ class _Step(Record, kw_only=True, frozen=True):
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The lines of a ``metrics.jsonl``, up to the first that is damaged: a killed run tears the last one."""
+    """The lines of a ``metrics.jsonl``, none without one; a torn last line (a killed run) is left out.
+
+    Raises:
+        UserError: another line that is damaged.
+    """
     rows: list[dict[str, Any]] = []
-    with suppress(UserError):
-        for row in read_rows(path, dict[str, _Metric], "run the recipe again"):
-            typed(row, _Step, str(path), "run the recipe again")
+    if not path.is_file():
+        return rows
+    try:
+        for row in read_rows(path, dict[str, _Metric], _AGAIN):
+            typed(row, _Step, str(path), _AGAIN)
             rows.append(row)
+    except UserError:
+        if path.read_bytes().endswith(b"\n"):
+            raise
     return rows

@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from roadstill.errors import UserError
+from roadstill.errors import UserError, one_line
 
 
 def doctor(
@@ -63,4 +63,4 @@ def _check(folder: Path, repair: bool, json: bool, workers: int) -> str:
 
 
 def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
+    sys.stderr.write(f"{one_line(line)}\n")

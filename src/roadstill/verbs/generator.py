@@ -13,7 +13,7 @@ from roadstill.errors import UserError
 from roadstill.generator.config import FinetuneConfig
 from roadstill.generator.refine import Refinement
 from roadstill.networks.kinds import NetworkConfig, name_of
-from roadstill.runs import holding
+from roadstill.runs import holding, require_own_file
 
 
 def encode(images: Path, out: Path, *, codec: Path | None = None, batch_size: int = 32) -> str:
@@ -215,6 +215,8 @@ def export(
     from roadstill.networks.dit import DiT
     from roadstill.networks.interchange import save_diffusers, save_original
 
+    if layout == "original":
+        require_own_file(out, "a safetensors file")
     denoiser = load_denoiser(checkpoint, which=which)
     network, schedule = plain_network(denoiser), denoiser.schedule
     if not isinstance(network, DiT):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from roadstill.agents import AgentConfig
 from roadstill.errors import UserError
-from roadstill.runs import holding, require_own, scratch_folder, write_json
+from roadstill.runs import holding, read_json, require_own, scratch_folder, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,7 +74,17 @@ def evaluate(
             test part is evaluated all the same; the run and the report say so.
     """
     from roadstill.agents import open_agent
-    from roadstill.evaluation import LEDGER, RECORDS, arm_name, note_outcome, open_test, run_of, trained_on
+    from roadstill.evaluation import (
+        LEDGER,
+        RECORDS,
+        arm_name,
+        check_fits,
+        note_outcome,
+        open_dev,
+        open_test,
+        run_of,
+        trained_on,
+    )
     from roadstill.evaluation import evaluate as measure
     from roadstill.imagesets import open_imageset
 
@@ -84,13 +94,14 @@ def evaluate(
     trained, pictures = open_agent(agent), _told(open_imageset(images))
     book = ledger or images.parent / LEDGER
     is_test = pictures.about.get("split") == "test"
+    check_fits(trained, pictures)
+    calm = None if dev is None else measure(trained, open_dev(dev))
     if is_test:
         known = {str(agent): seen} if (seen := trained_on(trained)) else {}
         pictures = open_test(
             pictures, ledger=book, config=trained.config, what=f"evaluate {agent}", trained_on=known,
             allow_leak=allow_leak,
         )  # fmt: skip
-    calm = None if dev is None else measure(trained, open_imageset(dev))
     found = measure(trained, pictures)
     if is_test:
         note_outcome(pictures, ledger=book, outcome={"balanced_accuracy": found.balanced_accuracy})
@@ -153,8 +164,8 @@ def compare(
         if not proof.passed:
             raise RuntimeError(str(proof))
         return str(proof)
-    if out and out.is_dir():
-        raise UserError(f"{out} is a folder; name a file with --out")
+    if out:
+        _require_own_file(out)
     if not what:
         raise UserError(
             "name a folder of runs (made by evaluate --out), or two image sets and --test; see roadstill compare --help"
@@ -187,6 +198,19 @@ def compare(
     if out:
         comparison.save(out)
     return table(comparison)
+
+
+def _require_own_file(out: Path) -> None:
+    """Refuses to replace what no comparison is."""
+    if out.is_dir():
+        raise UserError(f"{out} is a folder; name a file with --out")
+    if out.exists():
+        try:
+            known = read_json(out)
+        except UserError:
+            known = None
+        if not isinstance(known, dict) or not {"arms", "networks"} & known.keys():
+            raise UserError(f"{out} is no comparison, so it is kept; name another file with --out")
 
 
 def _as_set(path: Path, test: Path, folder: Path) -> Path:

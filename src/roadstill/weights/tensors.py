@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from roadstill.errors import UserError, one_line
-from roadstill.runs import atomic_path, digest_file, parse_json, plain
+from roadstill.runs import atomic_path, digest_file, parse_json, plain, with_seal, without_seal
 from roadstill.runs.kinds import file_not_wanted
 
 METADATA = "roadstill"
@@ -88,7 +88,7 @@ def open_tensors(path: Path, what: str) -> TensorFile:
         raise UserError(f"{path} cannot be read as safetensors ({error}); it should be {what}") from None
     if METADATA not in texts:
         return TensorFile(path, shapes, {key: _from_json(text) for key, text in texts.items()}, is_own=False)
-    about = parse_json(texts[METADATA], f"{path}, metadata")
+    about = without_seal(parse_json(texts[METADATA], f"{path}, metadata"), f"{path}, metadata")
     if not isinstance(about, dict):
         raise UserError(f"{path}: its metadata is no record; it should be {what}")
     return TensorFile(path, shapes, about, is_own=True)
@@ -115,7 +115,7 @@ def write_tensors(
     owned = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     about = dict(metadata or {}) | ({_DIGEST: digest_tensors(owned)} if sealed else {})
     # One entry: safetensors writes several in random order, and equal content should give equal bytes.
-    texts = {METADATA: json.dumps(plain(about), sort_keys=True)}
+    texts = {METADATA: json.dumps(with_seal(plain(about)), sort_keys=True)}
     with atomic_path(path) as temporary:
         save_file(owned, temporary, texts)
         with temporary.open("rb") as file:

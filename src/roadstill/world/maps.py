@@ -77,7 +77,7 @@ class MapWriter:
             meta = {"projectedCoordSystem": f"EPSG:{32600 + location.zone}"}
             self._files[name] = GeoPackage(path, LAYERS, meta)
         versions = {name: {"version": location.version, "layers": {}} for name, location in LOCATIONS.items()}
-        write_json(root / f"{MAP_VERSION}.json", versions)
+        write_json(root / f"{MAP_VERSION}.json", versions, sealed=False)
 
     def add(self, road: RoadMap) -> None:
         """Adds the features of a road to the map of its location."""
