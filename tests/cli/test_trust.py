@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from made import picture_set
+from made import picture_set, unsealed
 from PIL import Image
 
 from roadstill.agents import AgentConfig, train_agent
@@ -49,7 +49,7 @@ def made(tmp_path_factory):
             Image.new("RGB", (16, 16)).save(folder / "classes" / name / f"{number}.png")
     train_agent(images, config=AgentConfig(network="convnet-3", steps=1), seed=0).save(folder / "agent")
     record = folder / "agent" / "agent.json"
-    found = json.loads(record.read_text())
+    found = unsealed(record)
     found["config"]["network"] = NAME
     record.write_text(json.dumps(found))
     return folder

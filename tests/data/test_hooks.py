@@ -115,13 +115,8 @@ def test_a_picture_without_boxes_stops_all_and_nothing_is_half_written(tmp_path,
     told = capsys.readouterr().err
     assert told.count("\n") == 1
     assert f"{image}: its boxes cannot be found (anns: missing); set missing to leave_out or keep" in told
-    assert [path.name for path in (tmp_path / "sets").iterdir()] == ["pictures"]  # what other calls go on with
-    assert not (tmp_path / "sets" / "pictures" / f"{image}.png").exists()
+    assert not (tmp_path / "sets").exists()
     settings = ["--hook_settings", '{"missing": "leave_out"}']
-    assert call("prepare", index, tmp_path / "sets", "--size_px", 8, "--hook", BLUR, *settings) == 2
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1
-    assert "was begun with {'hook': {'name': 'roadstill.privacy.BlurBoxes'" in told
     assert call("prepare", index, tmp_path / "others", "--size_px", 8, "--hook", BLUR, *settings) == 0
     assert "1 pictures missing, see missing.txt" in capsys.readouterr().out
     train = open_imageset(tmp_path / "others" / "train")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from made import picture_set
+from made import picture_set, unsealed
 
 from roadstill.cli import main
 from roadstill.weights import shipped
@@ -52,7 +52,7 @@ def test_class_names_on_the_command_line_and_of_a_set(deep, tmp_path, capsys, na
     words = ["generate", "out", "--class_names", name, "b", "--per_class", 1]
     assert "cannot name a folder" in refused(words, capsys, tmp_path)
     made = picture_set(deep / "set", 2)
-    record = json.loads((made.root / "set.json").read_text())
+    record = unsealed(made.root / "set.json")
     (made.root / "set.json").write_text(json.dumps(record | {"class_names": [name, "b"]}))
     for words in (["select", "set", "out", "--method", "random", "--per_class", 1], ["encode", "set", "out"]):
         assert "set.json: class name" in refused(words, capsys, tmp_path)

@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from made import copy_stages
+from made import copy_stages, unsealed
 
 from roadstill.cli import main
 from roadstill.errors import UserError
@@ -58,7 +58,7 @@ def with_other_labels(run, out, changed):
     shutil.rmtree(out / "sets" / "test")
     (out / "new").rename(out / "sets" / "test")
     path = out / "stages" / "sets" / "stage.json"  # or the set would be made again as it was
-    record = json.loads(path.read_text())
+    record = unsealed(path)
     del record["outputs"]["files"]
     path.write_text(json.dumps(record))
     return out

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from made import unsealed
 from safetensors.torch import load_file
 from weightfiles import flipped, rewritten, tiny_base, tiny_latents
 
@@ -26,12 +27,12 @@ def tuned(tmp_path):
 
 def told(folder, **changes):
     path = folder / "config.json"
-    record = json.loads(path.read_text()) | changes
+    record = unsealed(path) | changes
     path.write_text(json.dumps({name: value for name, value in record.items() if value is not ...}))
 
 
 def test_the_record_tells_the_digest_of_the_tensors(tuned):
-    record = json.loads((tuned / "config.json").read_text())
+    record = unsealed(tuned / "config.json")
     assert record["trained"] == digest_file(tuned / "trained.safetensors") == load_denoiser(tuned).origin.digest
     flipped(tuned / "trained.safetensors")
     with pytest.raises(UserError, match=r"trained\.safetensors is damaged.*; finetune again, or copy it again"):
@@ -70,7 +71,7 @@ def test_checkpoints_stand_on_one_another_but_not_on_themselves(tuned, tmp_path)
         tuned = finetune(latents, base=tuned, out=tmp_path / f"over{number}", config=TUNING, seed=0)
     load_denoiser(tuned)
     for number in (1, 0):  # over0 on over1 on over0
-        record = json.loads((tmp_path / f"over{number}" / "config.json").read_text())
+        record = unsealed(tmp_path / f"over{number}" / "config.json")
         told(tmp_path / f"over{number}", base=record["base"] | {"path": f"../over{1 - number}"})
     with pytest.raises(UserError, match="its base stands on itself"):
         load_denoiser(tuned)

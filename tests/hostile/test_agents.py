@@ -5,6 +5,7 @@ import math
 
 import torch
 from hostile import Case, check, copied, each, edited
+from made import unseal_set
 from safetensors.torch import load_file, save_file
 from weightfiles import flipped, with_header
 
@@ -99,6 +100,7 @@ def soft(name, says, label):
         rows = [json.loads(line) | {"soft_label": [0.5, 0.5]} for line in path.read_text().splitlines()]
         rows[2]["soft_label"] = label
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        unseal_set(path.parent)
         return "train", "set", "out", "--agent.network", "convnet", "--agent.labels", "soft", "--agent.steps", 1
 
     return Case(f"soft-{name}", command, says)

@@ -53,7 +53,7 @@ def call(function: Callable[..., Any], arguments: Sequence[str], *, prog: str) -
                 parser_class=OneLineParser,
                 formatter_class=PlainFormatter,
                 prog=prog,
-                description=(inspect.getdoc(function) or "").partition("\nArgs:")[0],
+                description=(inspect.getdoc(function) or "").partition("\nArgs:")[0].replace("`", ""),
             )
     except ImportError as error:
         if (said := refused_class(str(error), {})) is None:

@@ -8,7 +8,6 @@ An index folder::
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from math import isclose
 from pathlib import Path
 from typing import Any, Literal
 
@@ -59,8 +58,6 @@ class IndexConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self)
-        if not isclose(sum(self.shares), 1, abs_tol=1e-6):
-            raise UserError(f"shares is {list(self.shares)}; the shares of train, dev and test must add up to 1")
 
 
 @dataclass(frozen=True)
