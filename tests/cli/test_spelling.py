@@ -83,7 +83,7 @@ def test_files_of_settings_that_are_older_than_their_groups_are_read(tmp_path):
     whole.write_text("seed: 3\ntuning: {steps: 1, ema: reference, diversity: 0.5}\n")
     tuning.write_text("{steps: 1, labels: {dropout: 0.2}, label_rows: [1, 0]}\n")
     words = said("finetune", "in", "out", "--config", str(whole), "--tuning", str(tuning))
-    assert json.loads(words[3]) == {
+    assert json.loads(words[1]) == {
         "seed": 3,
         "tuning": {"steps": 1, "ema": {"mode": "reference"}, "minimax": {"diversity": 0.5}},
     }
@@ -91,7 +91,7 @@ def test_files_of_settings_that_are_older_than_their_groups_are_read(tmp_path):
     tuning.write_text("{steps: 1, labels: {dropout: 0.2}}\n")
     (word,) = said("finetune", "in", "out", f"--tuning={tuning}")[2:]
     assert json.loads(word.removeprefix("--tuning=")) == {"steps": 1, "labels": {"dropout": 0.2}}
-    assert said("finetune", "in", "out", "--config", "nowhere.yaml")[2:] == ["--config", "nowhere.yaml"]
+    assert said("finetune", "in", "out", "--config", "nowhere.yaml") == ["--config", "nowhere.yaml", "in", "out"]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_file_of_options_may_name_a_file_of_settings(tmp_path):
     (tmp_path / "tuning.yaml").write_text("{ema: off, label_init: mean}\n")
     (tmp_path / "all.yaml").write_text("{seed: 3, tuning: tuning.yaml}\n")
     words = said("finetune", "in", "out", "--config", str(tmp_path / "all.yaml"))
-    assert json.loads(words[3]) == {"seed": 3, "tuning": {"ema": {"mode": "off"}, "labels": {"init": "mean"}}}
+    assert json.loads(words[1]) == {"seed": 3, "tuning": {"ema": {"mode": "off"}, "labels": {"init": "mean"}}}
 
 
 @pytest.mark.parametrize(

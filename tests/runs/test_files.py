@@ -85,6 +85,9 @@ def test_a_file_never_takes_the_place_of_a_folder_nor_a_folder_of_strangers_thin
     assert file.read_text() == "old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
     (folder / "set.json").touch()
+    with pytest.raises(UserError, match="folder holds other things, such as precious, which are kept"):
+        write_set(folder, None)
+    (folder / "precious").unlink()
     write_set(folder, None)
     assert [path.name for path in folder.iterdir()] == ["set.json"]
 

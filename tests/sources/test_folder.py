@@ -329,7 +329,7 @@ def test_what_is_wrong_is_one_line_and_leaves_nothing(tmp_path, capsys):
     assert "2 groups cannot fill 3 parts" in refused(["prepare", root, out, "--group", "(brake|go)"], capsys)
     assert "are for an index" in refused(["prepare", root, out, "--shard", "1/2"], capsys)
     assert "are for an index" in refused(["prepare", root, out, "--label", "location"], capsys)
-    assert "should be at least 1" in refused(["prepare", root, out, "--max_per_class", "0"], capsys)
+    assert "max_per_class is 0; it must be" in refused(["prepare", root, out, "--max_per_class", "0"], capsys)
     (root / "empty").mkdir()
     line = refused(["prepare", root, out], capsys)
     assert f"{root / 'empty'} holds no picture" in line

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from roadstill import __version__
-from roadstill.cli.launch import follow_launcher, is_first, processes, run_in_processes, told_launcher
+from roadstill.cli.launch import follow_launcher, is_first, lost_the_others, processes, run_in_processes, told_launcher
 from roadstill.cli.spelling import completed
 from roadstill.errors import PartlyDone, UserError, of_system, one_line
 
@@ -70,6 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _fail("interrupted; run the same command to resume", code=130)
     except Exception as error:
+        if lost_the_others(error):
+            return 1
         if (said := of_system(error)) is None:
             raise
         name = getattr(error, "filename", None)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import threading
 import time
@@ -14,6 +15,7 @@ HELP = "Number of processes on this machine that share the work; under torchrun 
 VERBS = ("pretrain", "finetune", "generate")
 _ERROR_FILE = "TORCHELASTIC_ERROR_FILE"
 _OTHERS_WAIT_S = 20.0
+_MOST = 1024
 
 
 def processes(arguments: Sequence[str]) -> tuple[list[str], int | None]:
@@ -30,8 +32,8 @@ def processes(arguments: Sequence[str]) -> tuple[list[str], int | None]:
             rest.append(word)
             continue
         value = value if equals else next(words, "")
-        if not (value.isdecimal() and int(value) > 0):
-            raise UserError(f"{FLAG} is {value!r}; it must be a whole number, at least 1")
+        if not (value.isdecimal() and len(value) < 5 and 0 < int(value) <= _MOST):
+            raise UserError(f"{FLAG} is {value[:40]!r}; it must be a whole number, at least 1 and at most {_MOST:,}")
         count = int(value)
     return rest, count
 
@@ -71,10 +73,10 @@ def run_in_processes(verb: str, arguments: Sequence[str], count: int) -> int:
     except SignalException:  # Ctrl-C, too
         raise KeyboardInterrupt from None
     except ChildFailedError as failed:
+        for each in failed.failures.values():  # the one that speaks may have been ended before it could end itself
+            if isinstance(said := each.error_file_data["message"], dict):
+                raise UserError(said["message"]) from None
         _, first = failed.get_first_failure()
-        said = first.error_file_data["message"]
-        if isinstance(said, dict) and first.exitcode == 2:
-            raise UserError(said["message"]) from None
         if first.exitcode < 0:
             raise UserError(
                 f"a process was ended by signal {-first.exitcode}, perhaps for lack of memory; run the same command to "
@@ -96,6 +98,14 @@ def told_launcher(line: str) -> bool:
     about = {"py_callstack": f"roadstill: {line}", "timestamp": str(int(time.time()))}
     with open(os.environ[_ERROR_FILE], "w", encoding="utf-8") as file:
         json.dump({"message": {"message": line, "extraInfo": about}}, file)
+    return True
+
+
+def lost_the_others(error: BaseException) -> bool:
+    """Whether this process failed because another one has ended, which speaks; the launcher gets time to see that."""
+    if _ERROR_FILE not in os.environ or not re.search("Connection (closed|reset) by peer|Broken pipe", str(error)):
+        return False
+    time.sleep(_OTHERS_WAIT_S)
     return True
 
 

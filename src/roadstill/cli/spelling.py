@@ -21,10 +21,12 @@ def completed(function: Callable[..., Any], arguments: Sequence[str]) -> list[st
     underscores. All this holds for options within a configuration, too (``--sampling.guidance-interval 0,0.5``). Words
     before the first option are one list if that is what the function takes first. A configuration that has named forms
     takes their names: ``--agent dc``. Settings that have moved into a group are also found under their old names. The
-    first option may be given as a word, if it stands where an argument would: ``doctor RUN``.
+    first option may be given as a word, if it stands where an argument would: ``doctor RUN``. Files of options come
+    first, so that what is typed wins, wherever they stand.
     """
     hints = get_type_hints(function)
     out: list[str] = []
+    files: list[str] = []
     rest = list(arguments)
     first = next(iter(signature(function).parameters.values()))
     if first.default is not first.empty and first.kind is first.POSITIONAL_OR_KEYWORD and rest and rest[0][:1] != "-":
@@ -40,7 +42,13 @@ def completed(function: Callable[..., Any], arguments: Sequence[str]) -> list[st
         if not word.startswith("--") or name.partition(".")[0] not in (*hints, *_BOTH_SPELLINGS):
             out.append(word)
             continue
-        hint = hints if name == "config" else hint_at(name, hints)
+        if name == "config":
+            given = value if equals else rest.pop(0) if rest else ""
+            if not given or given.startswith("--"):
+                raise UserError("--config needs a file of options behind it")
+            files += ["--config", _value([given], hints)]
+            continue
+        hint = hint_at(name, hints)
         if equals:
             out.append(f"--{name}={_value([value], hint)}")
             continue
@@ -54,7 +62,7 @@ def completed(function: Callable[..., Any], arguments: Sequence[str]) -> list[st
             out.append(_value(values, hint))
         elif rest and not rest[0].startswith("--"):
             out.append(_value([rest.pop(0)], hint))
-    return out
+    return [*files, *out]
 
 
 def hint_at(name: str, hints: Mapping[str, Any]) -> Any:

@@ -41,6 +41,7 @@ def read_recipe(source: str, size: Size | None = None, **overrides: Any) -> Reci
     if size is not None:
         if size not in sizes:
             raise UserError(f"{path} has no size {size!r}; it has {', '.join(sizes) or 'none'}")
+        _require_mappings(sizes[size], f"{path}: sizes.{size}")
         left_out = {name for name, arm in (fields.get("arms") or {}).items() if arm is None}
         fields = _overlay(fields, sizes[size])
         if left_out:  # an arm that this recipe does not want stays out at every size
@@ -72,11 +73,7 @@ def _read(source: str, depth: int = 4) -> tuple[Path, dict[str, Any]]:
     elif not path.is_file():
         raise UserError(f"there is no recipe {source!r}; give a YAML file or one of {', '.join(shipped_recipes())}")
     fields = read_yaml(path)
-    if not isinstance(fields, dict):
-        raise UserError(f"{path} holds no recipe; it should be a mapping with the fields of a recipe")
-    for name in ("arms", "sizes", "thesis", "finetune"):
-        if not isinstance(fields.get(name), (dict, NoneType)):
-            raise UserError(f"{path}: {name} is {str(fields[name])[:80]!r}; it should be a mapping")
+    _require_mappings(fields, str(path))
     with located(path):
         fields = in_groups(unrecorded(fields, Recipe))
     require_all_fetched(fields, str(path))
@@ -85,6 +82,19 @@ def _read(source: str, depth: int = 4) -> tuple[Path, dict[str, Any]]:
             raise UserError(f"{path} is like a recipe that is like a recipe ... without end")
         fields = _overlay(_read(str(like), depth - 1)[1], fields)
     return path, fields
+
+
+def _require_mappings(fields: Any, where: str) -> None:
+    """Refuses a recipe, or a part of it that is laid over another, in which something else stands for a mapping.
+
+    Raises:
+        UserError: names the field.
+    """
+    if not isinstance(fields, dict):
+        raise UserError(f"{where} holds no recipe; it should be a mapping with the fields of a recipe")
+    for name in ("arms", "sizes", "thesis", "finetune"):
+        if not isinstance(fields.get(name), (dict, NoneType)):
+            raise UserError(f"{where}: {name} is {str(fields[name])[:80]!r}; it should be a mapping")
 
 
 def _completed(fields: dict[str, Any]) -> dict[str, Any]:
@@ -101,7 +111,7 @@ def _completed(fields: dict[str, Any]) -> dict[str, Any]:
     thesis = {
         key: text
         for key, text in (fields.get("thesis") or {}).items()
-        if key.partition("@")[0] in {"majority", *(name.partition("@")[0] for name in arms)}
+        if str(key).partition("@")[0] in {"majority", *(name.partition("@")[0] for name in arms)}
     }
     return {key: value for key, value in fields.items() if key != "finetune"} | {"arms": arms, "thesis": thesis}
 

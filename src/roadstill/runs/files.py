@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -125,6 +126,15 @@ def _put(made: Path, path: Path, record: str | None = None) -> None:
     remove(old)
 
 
+# What products of this package have at their top: those of all kinds, since it is enough that nothing else is lost.
+_OF_PRODUCTS = re.compile(
+    r"[0-9]+_.+|.+\.safetensors|.+\.parquet|(metadata|metrics)\.jsonl|README\.md"
+    r"|(missing|left_out|problems|lacking|images)\.txt"
+    r"|(set|latents|config|agent|_source|run|stage|index|funnel|motion|model_index|source|pictures)\.json"
+    r"|chosen|frames|log=.+|transformer|scheduler|\..*"
+)
+
+
 def require_own(folder: Path, *records: str) -> None:
     """Refuses a folder that is none of ours as one to write: what is in it must not be lost.
 
@@ -133,7 +143,7 @@ def require_own(folder: Path, *records: str) -> None:
         records: names of the files by which the same verb's earlier product is known.
 
     Raises:
-        UserError: it is a file, or holds something but not the records.
+        UserError: it is a file, holds something but not the records, or what no product has.
     """
     if not os.path.lexists(folder):
         return
@@ -144,6 +154,8 @@ def require_own(folder: Path, *records: str) -> None:
         raise UserError(
             f"{folder} holds other things (there is no {missing[0]} among them), which are kept; name another folder"
         )
+    if records and (others := sorted(name for name in names if not _OF_PRODUCTS.fullmatch(name))):
+        raise UserError(f"{folder} holds other things, such as {others[0]}, which are kept; name another folder")
 
 
 def require_own_file(path: Path, kind: str) -> None:

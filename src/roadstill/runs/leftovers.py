@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from roadstill.errors import UserError
+
 LOCK = ".roadstill-lock"
 STATES = ("pictures", "unfinished")
 _LEFT = re.compile(r"\.(?P<name>.+)(?:\.(?:[0-9a-f]{8}|[0-9]{1,7})\.(?P<end>part|old)|\.roadstill-lock)", re.DOTALL)
@@ -43,6 +45,9 @@ def clear(ours: Sequence[Path], is_locked: Callable[[Path], bool] | None) -> Non
         ours: outputs, siblings of each other.
         is_locked: function that says of a lock's file whether another process holds the output that it is of; without
             it, only siblings are searched for.
+
+    Raises:
+        UserError: a link in the first of them leads out of it.
     """
     path, *_ = ours
     with os.scandir(path.parent) as entries:
@@ -54,12 +59,19 @@ def clear(ours: Sequence[Path], is_locked: Callable[[Path], bool] | None) -> Non
     if is_locked is None:
         return
     for at, folders, files in os.walk(path):
+        for name in (*folders, *files):
+            _require_inside(os.path.join(at, name), path)
         left = {name: found for name in (*folders, *files) if (found := _LEFT.fullmatch(name))}
         others = {found["name"] for name, found in left.items() if not found["end"] and is_locked(Path(at, name))}
         for name, found in left.items():
             if found["end"] and found["name"] not in others:
                 _put_right(Path(at, name), Path(at, found["name"]), found["end"])
         folders[:] = [name for name in folders if name not in left and name not in others]
+
+
+def _require_inside(entry: str, folder: Path) -> None:
+    if os.path.islink(entry) and not Path(os.path.realpath(entry)).is_relative_to(folder):
+        raise UserError(f"{entry} is a link that leads out of {folder}, where it could be written to; remove it")
 
 
 def _put_right(left: Path, path: Path, end: str) -> None:

@@ -39,8 +39,8 @@ def real(path: Path) -> Path:
     """The path without links, but for one that is its last part and leads to no folder: it is written in its place.
 
     Raises:
-        UserError: it is the root of the file system, beside which nothing can lie; a name that is too long, or a folder
-            above that may not be looked into.
+        UserError: it is the root of the file system, beside which nothing can lie; a pipe or a device; a name that is
+            too long, or a folder above that may not be looked into.
     """
     path = Path(os.path.abspath(path))
     try:
@@ -49,6 +49,8 @@ def real(path: Path) -> Path:
         raise UserError(f"{path} cannot be written: {of_system(error)}") from error
     if not found.name:
         raise UserError(f"{path} cannot be an output; name a file or folder in it")
+    if found.exists() and not (found.is_file() or found.is_dir()):
+        raise UserError(f"{path} is a pipe or a device; name a file or folder")
     return found
 
 
@@ -86,7 +88,8 @@ def hold(path: Path, *, shared: bool = False, whole: bool = True) -> Iterator[No
         whole: whether all that is in a folder is searched for what was left half-written, or only its siblings.
 
     Raises:
-        UserError: as `real`; another process holds it.
+        UserError: as `real`; another process holds it; a link in it leads out of it, so that writing it would write
+            elsewhere.
     """
     path = real(path)
     rank = int(os.environ.get("RANK", "0")) if int(os.environ.get("WORLD_SIZE", "1")) > 1 else 0
@@ -120,7 +123,9 @@ def hold(path: Path, *, shared: bool = False, whole: bool = True) -> Iterator[No
 
 
 def holding(name: str = "out", *, shared_by: str | None = None) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Decorates a function: it holds its output, if it is given one, for as long as it runs; errors as `hold`.
+    """Decorates a function: it holds its output, if it is given one, for as long as it runs.
+
+    Errors are those of `hold`, and a `UserError` if the output is one of the other paths that the function is given.
 
     Args:
         name: name of the argument that is the output's path.
@@ -135,12 +140,19 @@ def holding(name: str = "out", *, shared_by: str | None = None) -> Callable[[Cal
             given = names.bind(*arguments, **keywords).arguments
             if (path := given.get(name)) is None:
                 return function(*arguments, **keywords)
+            read = [each for key, value in given.items() if key != name for each in _paths(value)]
+            if any(each.exists() and os.path.realpath(each) == os.path.realpath(path) for each in read):
+                raise UserError(f"{path} is what the call reads; name another path to write")
             with hold(Path(path), shared=shared_by is not None and given.get(shared_by) is not None):
                 return function(*arguments, **keywords)
 
         return held_one
 
     return decorate
+
+
+def _paths(value: object) -> list[Path]:
+    return [each for each in (value if isinstance(value, (list, tuple)) else [value]) if isinstance(each, Path)]
 
 
 @contextmanager
