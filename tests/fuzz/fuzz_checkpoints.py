@@ -73,7 +73,7 @@ READERS: Mapping[str, Callable[[Path], None]] = {
 def whole(folder: Path) -> dict[str, bytes]:
     """Makes whole products below a folder; the bytes of each file, or the text of its metadata, that is fuzzed."""
     import torch
-    from made import picture_set
+    from made import picture_set, unseal_all
     from weightfiles import tiny_base, tiny_codec, tiny_diffusers, tiny_latents, tiny_original, tiny_unet
 
     from roadstill.adapters import DiffFit, LoRA
@@ -92,16 +92,19 @@ def whole(folder: Path) -> dict[str, bytes]:
     tiny_diffusers(folder / "dit")
     agent = AgentConfig(network="convnet", steps=1)
     train_agent(picture_set(folder / "set", 4, px=16), config=agent, seed=0).save(folder / "agent")
+    unseal_all(folder)
     return {file: _read(folder, file) for file in READERS}
 
 
 def _read(folder: Path, file: str) -> bytes:
     from safetensors import safe_open
 
+    from roadstill.runs import without_seal
+
     if not file.endswith(METADATA):
         return (folder / file).read_bytes()
     with safe_open(folder / file.removesuffix(METADATA), framework="pt") as opened:
-        return str(opened.metadata()["roadstill"]).encode()
+        return json.dumps(without_seal(json.loads(opened.metadata()["roadstill"]), file)).encode()
 
 
 def _write(folder: Path, file: str, data: bytes) -> None:

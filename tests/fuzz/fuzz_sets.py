@@ -67,13 +67,14 @@ READERS: Mapping[str, Callable[[Path], None]] = {
 @cache
 def whole(folder: Path) -> dict[str, bytes]:
     """Makes whole products below a folder; the bytes of each file that is fuzzed."""
-    from made import picture_set, runs_of_two_arms, tiny_run
+    from made import picture_set, runs_of_two_arms, tiny_run, unseal_all
 
     picture_set(folder / "set", 4, px=8)
     runs_of_two_arms(folder / "runs")
     tiny_run(folder)
     for name in ("sets/train", "sets/dev", "arms", "figures"):  # the page's pictures would take most of the time
         shutil.rmtree(folder / "run" / name, ignore_errors=True)
+    unseal_all(folder)
     return {file: (folder / file).read_bytes() for file in READERS}
 
 
