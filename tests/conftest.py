@@ -1,5 +1,6 @@
 """Fixtures that many rooms share."""
 
+import fcntl
 import json
 import os
 import runpy
@@ -106,3 +107,18 @@ def trusted() -> Iterator[None]:
     """Whatever is named may be imported, as with ``--trust``."""
     with trusting():
         yield
+
+
+@pytest.fixture(scope="session")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Whole products that tests copy and break (see `hostile.make_good`), made once for all processes of a session."""
+    from hostile import make_good
+
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "good"
+    with (folder.parent / "good.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "done").exists():
+            make_good(folder)
+            (folder / "done").touch()
+    return folder

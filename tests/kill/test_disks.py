@@ -4,7 +4,6 @@ import os
 import subprocess
 
 import pytest
-from hostile import make_good
 
 from roadstill.cli import main
 
@@ -39,12 +38,6 @@ VERBS = {
 FILES = ("compare", "export original")
 # States that the same command resumes from, below or beside the output.
 STATES = {"pictures", ".out.pictures", ".out.unfinished", "frames"}
-
-
-@pytest.fixture(scope="module")
-def good(tmp_path_factory):
-    """Whole products of which the verbs make theirs."""
-    return make_good(tmp_path_factory.mktemp("good"))
 
 
 @pytest.fixture(scope="module")

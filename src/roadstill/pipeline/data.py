@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from roadstill.agents.networks import require_network
+from roadstill.codecs.pixels import NAME as PIXELS
 from roadstill.data.indexing import IndexConfig, hook_defaults, index_data
 from roadstill.data.picture_store import PictureConfig
 from roadstill.data.prepare import prepare_splits
@@ -15,19 +16,26 @@ from roadstill.frames.splits import open_index
 from roadstill.pipeline.road import Road
 from roadstill.protocols import PROTOCOLS
 from roadstill.recipes import Recipe
+from roadstill.weights import require_findable
 
 
 def require_data(recipe: Recipe) -> None:
-    """Before any work: the built-in world stands in for NAVSIM logs only, and the agents' networks can be had.
+    """Before any work: the built-in world stands in for NAVSIM logs only; models and networks can be had.
 
     Raises:
-        UserError: the recipe is for another source and names no data, or a network's package is not installed.
+        UserError: the recipe is for another source and names no data, or data or models that are not there, or a
+            network's package is not installed.
     """
     for other in (None, *recipe.others):
         for full in (False, True):
             require_network(recipe.agent_of(other, full=full).network)
+    for what, name in (("codec", recipe.codec), ("decoder", recipe.decoder), ("base", recipe.base)):
+        if name not in (None, PIXELS):
+            require_findable(str(name), what)
     if recipe.source != NAVSIM and recipe.data is None:
         raise UserError(f"recipe {recipe.name} reads the source {recipe.source}; give its folder with --data")
+    if recipe.data is not None and not Path(recipe.data).exists():
+        raise UserError(f"data {recipe.data[:200]!r} does not exist; give its folder with --data")
 
 
 def make_world(road: Road) -> None:

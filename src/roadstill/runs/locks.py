@@ -141,7 +141,7 @@ def holding(name: str = "out", *, shared_by: str | None = None) -> Callable[[Cal
             if (path := given.get(name)) is None:
                 return function(*arguments, **keywords)
             read = [each for key, value in given.items() if key != name for each in _paths(value)]
-            if any(each.exists() and os.path.realpath(each) == os.path.realpath(path) for each in read):
+            if Path(path).exists() and os.path.realpath(path) in map(os.path.realpath, read):
                 raise UserError(f"{path} is what the call reads; name another path to write")
             with hold(Path(path), shared=shared_by is not None and given.get(shared_by) is not None):
                 return function(*arguments, **keywords)
@@ -152,7 +152,10 @@ def holding(name: str = "out", *, shared_by: str | None = None) -> Callable[[Cal
 
 
 def _paths(value: object) -> list[Path]:
-    return [each for each in (value if isinstance(value, (list, tuple)) else [value]) if isinstance(each, Path)]
+    """The paths among an argument's values, and those of what was opened from one, as an image set."""
+    values = value if isinstance(value, (list, tuple)) else [value]
+    found = [each if isinstance(each, Path) else getattr(each, "root", None) for each in values]
+    return [path for path in found if isinstance(path, Path)]
 
 
 @contextmanager

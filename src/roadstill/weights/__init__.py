@@ -57,6 +57,16 @@ def local(source: Path) -> Path:
         raise UserError(f"{name} does not exist here, and could not be fetched from the hub ({reason})") from None
 
 
+def require_findable(name: str, what: str) -> None:
+    """Refuses a model that is neither here nor, by its name, in the package or on the hub, before any work for it.
+
+    Raises:
+        UserError: names it and what it is for.
+    """
+    if not on_hub(name) and not local(Path(name)).exists():
+        raise UserError(f"{what} {name[:200]!r} does not exist; give a file, a folder or a name on the hub")
+
+
 def on_hub(name: str) -> bool:
     """Whether a text names a model on the hub: neither a path that exists nor a model of the package."""
     return bool(_NAME.fullmatch(name)) and not name.startswith(OURS) and not Path(name).exists()
