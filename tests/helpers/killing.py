@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from roadstill.runs.records import SEAL
+
 ORPHANS_WITHIN_S = 5.0
 # What tells when or how fast something was done, and so differs between two runs of anything.
 OF_THE_CLOCK = {"seconds", "images_per_s", "time"}
@@ -214,7 +216,7 @@ def contents(folder: Path, runs: Sequence[str] = ()) -> dict[str, str]:
         elif path.name in BOOKS:
             path.write_text(re.sub(r'"(before|digest|last)": "[^"]*"', r'"\1": 0', path.read_text()))
     for run in runs:
-        _report_again(plain / run)
+        _report_again(plain / run, plain.name)
     found = {}
     for path in sorted(plain.rglob("*")):
         name = path.relative_to(plain).as_posix()
@@ -224,11 +226,11 @@ def contents(folder: Path, runs: Sequence[str] = ()) -> dict[str, str]:
 
 
 def _timeless(text: str) -> str:
-    names = "|".join(OF_THE_CLOCK)
+    names = "|".join((*OF_THE_CLOCK, SEAL))
     return re.sub(rf'"({names})": ("[^"]*"|[-0-9.e+]+)', r'"\1": 0', text)
 
 
-def _report_again(run: Path) -> None:
+def _report_again(run: Path, name: str) -> None:
     child = os.fork()
     if not child:
         try:
@@ -239,7 +241,7 @@ def _report_again(run: Path) -> None:
             os._exit(0)
     os.waitpid(child, 0)
     page = run / "report.html"
-    page.write_text(page.read_text().replace(f"{run.parent.name}", "FOLDER"))
+    page.write_text(page.read_text().replace(name, "FOLDER"))
 
 
 def prepare(case: Case, folder: Path) -> Path:

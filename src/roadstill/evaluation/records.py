@@ -23,7 +23,12 @@ class _Line(Record, kw_only=True, frozen=True):
 
     def __post_init__(self) -> None:
         parts = self.path.split("/")
-        if self.path.startswith("/") or "\\" in self.path or "\0" in self.path or {"", ".", ".."} & set(parts):
+        if (
+            self.path.startswith("/")
+            or "\\" in self.path
+            or not self.path.isprintable()
+            or {"", ".", ".."} & set(parts)
+        ):
             raise ValueError(f"{self.path[:200]!a} leaves the folder")
 
 

@@ -26,7 +26,7 @@ class _Outputs(Record, kw_only=True, frozen=True):
 
     def __post_init__(self) -> None:
         for name in self.files or ():
-            if name.startswith("/") or "\\" in name or "\0" in name or {"", ".", ".."} & set(name.split("/")):
+            if name.startswith("/") or "\\" in name or not name.isprintable() or {"", ".", ".."} & set(name.split("/")):
                 raise ValueError(f"{name[:200]!a} leaves the folder")
 
 
