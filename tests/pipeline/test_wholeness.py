@@ -100,9 +100,23 @@ def deleted_report(run):
     return "report.html: missing"
 
 
+def deleted_book(run):
+    (run / "records.jsonl").unlink()
+    return "records.jsonl: 25 of the run's records are not in it, the first comparison.json"
+
+
+def cut_book(run):
+    """The line of the comparison goes, so that nothing tells that it was edited."""
+    lines = (run / "records.jsonl").read_text().splitlines(keepends=True)
+    (run / "records.jsonl").write_text("".join(line for line in lines[:-1]))
+    path = run / "comparison.json"
+    path.write_text(json.dumps(unsealed(path) | {"num_images": 7}))
+    return "records.jsonl: 1 of the run's records are not in it, the first comparison.json"
+
+
 MENDABLE = [
     edited_run, flipped_predictions, flipped_picture, deleted_set, edited_labels, cut_record, deleted_record,
-    edited_comparison, deleted_report,
+    edited_comparison, deleted_report, deleted_book, cut_book,
 ]  # fmt: skip
 
 
@@ -162,6 +176,17 @@ def test_what_no_recipe_makes_again_is_named_and_kept(run, change, capsys):
     assert {name: digest for name, digest in digests(run).items() if name in before} == before
     if change is not damaged_recipe:
         assert main(["run", str(run / "recipe.yaml"), "--out", str(run), "--workers", "1"]) == 2
+
+
+def test_nothing_is_written_through_a_link_that_leads_out(run, tmp_path, capsys):
+    shutil.move(run / "arms", tmp_path / "elsewhere")
+    (run / "arms").symlink_to(tmp_path / "elsewhere")
+    shutil.rmtree(tmp_path / "elsewhere" / "medoids")
+    before = digests(tmp_path)
+    for words in (["doctor", run], ["doctor", run, "--repair"], ["run", run / "recipe.yaml", "--out", run]):
+        assert main([*map(str, words), "--workers", "1"]) == 2
+        assert f"{run / 'arms'} is a link that leads out of {run}" in capsys.readouterr().err
+    assert digests(tmp_path) == before
 
 
 def test_the_runs_of_a_study(run, tmp_path):

@@ -445,6 +445,7 @@ def test_edited_records_stand_at_the_top(tmp_path):
     folder = runs_of_two_arms(tmp_path / "run")
     write_json(folder / "comparison.json", fake_comparison(np.random.default_rng(0)))
     assert "not as they were written" not in write_report(folder).read_text()
+    assert "1 record, such as comparison.json, is in no book of records" in text_of(write_report(folder).read_text())
     path = folder / "other-1" / "run.json"
     path.write_text(path.read_text().replace('"seed": 1', '"seed": 7'))
     shutil.rmtree(folder / "random-2")

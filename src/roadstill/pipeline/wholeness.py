@@ -121,7 +121,7 @@ def _records(folder: Path) -> list[Finding]:
         found += [Finding(name, "changed after it was written") for name in book.changed]
         found += [Finding(name, "missing, but in the book of records") for name in book.removed]
         if unknown := unentered(folder, book):
-            found.append(Finding(RECORDS, f"{len(unknown)} records are not in it, the first {unknown[0]}"))
+            found.append(Finding(RECORDS, f"{len(unknown)} of the run's records are not in it, the first {unknown[0]}"))
         read_ledger(folder / LEDGER)
         found += [Finding(LEDGER, said, mendable=False) for said in chain.read(folder / LEDGER).faults]
     except UserError as error:
