@@ -44,7 +44,8 @@ def test_parts_that_share_something_are_refused_unless_that_is_allowed(tmp_path)
     picture_set(tmp_path / "sets" / "train", 16, px=32)
     picture_set(tmp_path / "sets" / "dev", 8, px=32, seed=1)
     shutil.copytree(tmp_path / "sets" / "train", tmp_path / "sets" / "test")
-    recipe = Recipe("r", {"full": Arm("full", "y"), "random": Arm("random", "x")}, per_class=2, agent=AGENT, looks=1)
+    arms = {"full": Arm("full", "y"), "random": Arm("random", "x")}
+    recipe = Recipe("r", arms, per_class=2, agent=AGENT, full_agent=AGENT, looks=1)
     with pytest.raises(
         UserError, match=r"recipe r: the training set is made from the test part itself and shares 4 logs"
     ):
