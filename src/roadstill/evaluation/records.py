@@ -7,7 +7,7 @@ from pathlib import Path
 
 from roadstill.errors import UserError
 from roadstill.evaluation import chain
-from roadstill.runs import Digest, Record, digest_file, typed
+from roadstill.runs import Digest, Record, digest_file, require_within, typed
 
 RECORDS = "records.jsonl"
 _ABOVE = 6  # folders above a run in which its book may lie
@@ -22,14 +22,7 @@ class _Line(Record, kw_only=True, frozen=True):
     last: Digest | None = None
 
     def __post_init__(self) -> None:
-        parts = self.path.split("/")
-        if (
-            self.path.startswith("/")
-            or "\\" in self.path
-            or not self.path.isprintable()
-            or {"", ".", ".."} & set(parts)
-        ):
-            raise ValueError(f"{self.path[:200]!a} leaves the folder")
+        require_within(self.path)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import msgspec
 
 from roadstill.errors import UserError
 from roadstill.imagesets import open_imageset
-from roadstill.runs import Count, Digest, Record, Stage, digest_file, read_json, remove, typed
+from roadstill.runs import Count, Digest, Record, Stage, digest_file, read_json, remove, require_within, typed
 
 _SET = ("set.json", "metadata.jsonl")
 _GROWS = ("sensor_blobs",)  # pictures of the built-in world are drawn when they are wanted
@@ -26,8 +26,7 @@ class _Outputs(Record, kw_only=True, frozen=True):
 
     def __post_init__(self) -> None:
         for name in self.files or ():
-            if name.startswith("/") or "\\" in name or not name.isprintable() or {"", ".", ".."} & set(name.split("/")):
-                raise ValueError(f"{name[:200]!a} leaves the folder")
+            require_within(name)
 
 
 @dataclass

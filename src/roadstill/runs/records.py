@@ -54,6 +54,16 @@ class WithClasses(Record, kw_only=True, frozen=True):
             raise ValueError("two classes have one name")
 
 
+def require_within(name: str) -> None:
+    """Refuses a posix path that a record names if it leads out of its folder, or cannot be shown on one line.
+
+    Raises:
+        ValueError: names it; `typed` puts file, field and way out around that.
+    """
+    if name.startswith("/") or "\\" in name or not name.isprintable() or {"", ".", ".."} & set(name.split("/")):
+        raise ValueError(f"{name[:200]!a} leaves the folder")
+
+
 def write_json(path: Path, value: Any, *, sealed: bool = True) -> None:
     """Writes a plain value as indented JSON, atomically.
 

@@ -1,6 +1,7 @@
 """A verb's folder in a run: what it was made from, with what, and how far it is."""
 
 import json
+import os
 import platform
 import time
 from collections.abc import Mapping
@@ -101,6 +102,8 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
             typed(row, _Step, str(path), _AGAIN)
             rows.append(row)
     except UserError:
-        if path.read_bytes().endswith(b"\n"):
-            raise
+        with path.open("rb") as file:
+            file.seek(-1, os.SEEK_END)
+            if file.read() == b"\n":
+                raise
     return rows
