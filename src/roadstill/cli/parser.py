@@ -2,13 +2,12 @@
 
 import ast
 import difflib
-import inspect
 import re
 from argparse import SUPPRESS, Action
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import is_dataclass
 from functools import wraps
-from inspect import signature
+from inspect import getdoc, signature
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
@@ -53,7 +52,7 @@ def call(function: Callable[..., Any], arguments: Sequence[str], *, prog: str) -
                 parser_class=OneLineParser,
                 formatter_class=PlainFormatter,
                 prog=prog,
-                description=(inspect.getdoc(function) or "").partition("\nArgs:")[0].replace("`", ""),
+                description=(getdoc(function) or "").partition("\nArgs:")[0].replace("`", ""),
             )
     except ImportError as error:
         if (said := refused_class(str(error), {})) is None:

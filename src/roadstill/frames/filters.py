@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from roadstill.errors import UserError
 from roadstill.frames.columns import COMMANDS
 from roadstill.frames.table import CLASS_NAMES, FrameTable
-from roadstill.runs import Range, check_ranges, read_json, write_json
+from roadstill.runs import check_ranges, read_json, write_json
+from roadstill.runs.configs import COUNT
 
 Mask = NDArray[np.bool_]
 ORDER = ("command", "accel", "speed")
@@ -60,7 +61,7 @@ class SceneFilter:
     tokens: Path | None = None
 
     def __post_init__(self) -> None:
-        check_ranges(self, interval=Range(1, 1_000_000_000, whole=True))
+        check_ranges(self, interval=COUNT)
         if self.gaps not in ("keep", "drop"):
             raise UserError(f"gaps {self.gaps!r} is unknown; choose 'keep' or 'drop'")
 

@@ -108,9 +108,8 @@ class FrameStore:
         """
         path = self.path(log)
         try:
-            with pq.ParquetFile(
-                path, page_checksum_verification=True
-            ) as file:  # not read_table, which would add the folder's name as a column
+            # Not read_table, which would add the folder's name as a column.
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
                 table = file.read()
         except (OSError, pa.ArrowException) as error:
             raise UserError(

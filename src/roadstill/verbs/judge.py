@@ -165,7 +165,7 @@ def compare(
             raise RuntimeError(str(proof))
         return str(proof)
     if out:
-        _require_own_file(out)
+        _require_comparison(out)
     if not what:
         raise UserError(
             "name a folder of runs (made by evaluate --out), or two image sets and --test; see roadstill compare --help"
@@ -200,8 +200,12 @@ def compare(
     return table(comparison)
 
 
-def _require_own_file(out: Path) -> None:
-    """Refuses to replace what no comparison is."""
+def _require_comparison(out: Path) -> None:
+    """Refuses a file to write that is there and no comparison, which would be lost.
+
+    Raises:
+        UserError: names it, and the way out.
+    """
     if out.is_dir():
         raise UserError(f"{out} is a folder; name a file with --out")
     if out.exists():
