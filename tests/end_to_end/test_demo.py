@@ -20,7 +20,7 @@ ARMS = {"random", "base", "difffit-lora", "difffit-lora-minimax", "difffit-lora-
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("demo") / "run"
-    assert main(["demo", "--out", str(out), "--size", "toy"]) == 0
+    assert main(["demo", "--out", str(out), "--size", "toy", "--workers", "1"]) == 0
     return out
 
 

@@ -20,7 +20,7 @@ def folder(tmp_path_factory):
     return made
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(file=st.sampled_from(RECORDS), data=st.data())
 def test_any_value_at_any_place(folder, file, data):
     record = json.loads(whole(folder)[file])
@@ -39,7 +39,7 @@ def test_any_field_may_be_missing_or_more(folder, file, data):
     read_file(file, json.dumps(record).encode(errors="replace"), folder)
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(file=st.sampled_from([*READERS]), at=st.integers(0, 2**16), put=st.binary(min_size=1, max_size=9))
 def test_other_bytes_anywhere(folder, file, at, put):
     good = whole(folder)[file]

@@ -45,7 +45,7 @@ def changed(value, path, new):
     return [changed(part, path[1:], new) if place == path[0] else part for place, part in enumerate(value)]
 
 
-@settings(max_examples=250)
+@settings(max_examples=150)
 @given(file=st.sampled_from([*READERS]), data=st.data())
 def test_any_value_at_any_place(folder, file, data):
     lines = whole(folder)[file].decode().splitlines() if file.endswith("l") else [whole(folder)[file].decode()]
@@ -81,7 +81,7 @@ FIELDS = [
 ]  # fmt: skip
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(field=st.sampled_from(FIELDS), value=VALUES)
 def test_recipes_with_any_value_in_a_field(tmp_path_factory, field, value):
     fields = {"name": "m", "arms": {"random": {"kind": "random", "label": "x"}}}

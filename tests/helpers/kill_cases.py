@@ -80,13 +80,11 @@ def make_latents(at: Path) -> None:
 
 
 def short_cases(at: Path) -> list[Case]:
-    """A few that need little, for the suite; their inputs are made first."""
+    """Two that need little, for the suite; their inputs are made first."""
     make_latents(at)
     return [
-        Case("encode", ("encode", at / "set", "latents", "--batch_size", 2)),
         Case("finetune", ("finetune", at / "latents", "tuned", *TUNING, 7)),
         Case("generate", ("generate", "made", "--per_class", 2, "--sampling.steps", 2, "--sampling.batch_size", 1)),
-        Case("train", ("train", at / "set", "agent", *AGENT, 20)),
     ]
 
 
@@ -103,7 +101,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=10, help="kills of each command")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="file to write the table to")
-    parser.add_argument("--short", action="store_true", help="a few commands that need little")
+    parser.add_argument("--short", action="store_true", help="two commands that need little")
     given = parser.parse_args()
     killing.import_all()
     work = given.work.absolute()

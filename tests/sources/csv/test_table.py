@@ -468,7 +468,7 @@ assert read_csv(*table("second", int(sys.argv[1])), progress=watch).frames > 0.9
 
 def test_memory_does_not_grow_with_the_table(tmp_path):
     # In a process of its own: paths are interned, and the table of these grows by leaps where other tests have run.
-    rows = 120_000
+    rows = 75_000
     command = [sys.executable, "-c", WATCHED, str(rows)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     held = [int(line) for line in done.stdout.split()]
