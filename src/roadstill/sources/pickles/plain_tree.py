@@ -42,8 +42,9 @@ def is_small(value: list[Any] | dict[str, Any], most: int) -> bool:
         most -= sum(sizes)
         if most < 0 or max(sizes) > MAX_PARTS:
             return False
+        # What many share is looked at once.
         dicts = [part for part in level if type(part) is dict]
-        rows = [part for part in level if type(part) is not dict]
+        rows = list({id(part): part for part in level if type(part) is not dict}.values())
         if not _TEXT.issuperset(map(type, chain.from_iterable(dicts))):
             return False
         level = []

@@ -65,13 +65,13 @@ def _read(data: bytes) -> list[Any] | None:
 
 def _without_frames(data: bytes, begin: int) -> bytes:
     """The pickle from a byte on, without its division into parts of 64 kB, which any opcode may follow."""
-    parts, at = [], 2
+    view, parts, at = memoryview(data), [], 2
     while at < len(data):
         start = at + 9
         stop = start + int.from_bytes(data[at + 1 : start], "little")
         if data[at] != 0x95 or stop > len(data):
             raise ValueError
-        parts.append(data[max(start, begin) : stop])
+        parts.append(view[max(start, begin) : stop])
         at = stop
     return b"".join(parts)
 
@@ -191,8 +191,9 @@ class _Numpy:
         """An array; Python's unpickler then gives it the state that the scanner has recognised."""
         if kind is not NDARRAY:
             raise TypeError
-        self.arrays.append(np.empty(0))
-        return self.arrays[-1]
+        array = np.empty(0)
+        self.arrays.append(array)
+        return array
 
     def text_type(self, code: Any, align: Any, copy: Any) -> "np.dtype[Any]":
         """A type of text, whose state is recognised as well."""
@@ -211,8 +212,9 @@ class _Numpy:
 
     def is_sound(self) -> bool:
         """Whether all has only what `make_array` lets through, as far as the scanner could not see it."""
-        letters = [array.ravel("K") for array in self.arrays if array.dtype.char == "U" and array.size]
-        others = [array for array in self.arrays if not array.size or array.dtype.char == "?"]
+        of_note = [array for array in self.arrays if array.dtype.char in "?U" or not array.size]
+        letters = [array.ravel("K") for array in of_note if array.dtype.char == "U" and array.size]
+        others = [array for array in of_note if array.dtype.char == "?" or not array.size]
         for array in [*others, *([np.concatenate([row.view("u4") for row in letters]).view("U1")] if letters else [])]:
             check_array(array)
         return all(each.byteorder == "=" for each in self.types)
