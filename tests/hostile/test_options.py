@@ -21,7 +21,7 @@ VERBS = {
 
 
 def placed(folder, good):
-    for name in ("world", "index", "set", "other", "judged", "agent"):
+    for name in ("world", "index", "set", "other", "judged", "agent", "latents"):
         if not (folder / name).exists():
             copied(good, name, folder)
 
@@ -55,6 +55,17 @@ def elsewhere(name, text, *words):
     return Case(f"elsewhere-{name}", command, r"^roadstill: theirs\.yaml: (out|ledger) '.*' lies outside the working")
 
 
+def options(name, text, says, *words):
+    """A case of a file of options that holds this."""
+
+    def command(folder, good):
+        placed(folder, good)
+        (folder / "theirs.yaml").write_text(text)
+        return *words, "--config", "theirs.yaml"
+
+    return Case(f"options-{name}", command, rf"^roadstill: theirs\.yaml.*{says}")
+
+
 def output(name, says, *words, make=lambda folder: None):
     def command(folder, good):
         placed(folder, good)
@@ -78,6 +89,11 @@ def script(folder):
 def leads_out(folder):
     (folder / "out").mkdir()
     (folder / "out" / "pictures").symlink_to(folder / "set")
+
+
+def sets_in(folder):
+    (folder / "sets").mkdir()
+    (folder / "set").rename(folder / "sets" / "train")
 
 
 HUGE = str(10**20)
@@ -105,6 +121,15 @@ CASES = [
     elsewhere("absolute", "out: /tmp/roadstill-esc", "world"),
     elsewhere("ledger", "ledger: ../ledger.jsonl", "evaluate", "agent", "judged"),
     elsewhere("run", "out: ../../run", "run", "demo", "--size", "toy"),
+    options("agent-list", "agent: [1]", "agent is \\[1\\]; it holds settings by name", *VERBS["train"]),
+    options("agent-number", "agent: 3", "agent is 3; it holds settings by name", *VERBS["train"]),
+    options("filter-list", "filter: [1]", "filter is \\[1\\]; it holds settings by name", *VERBS["index"]),
+    options("csv-list", "csv: [1]", "csv is \\[1\\]; it holds settings by name", *VERBS["index"]),
+    options("sampling-list", "sampling: [1]", "sampling is \\[1\\]; it holds settings by name", *VERBS["generate"]),
+    options("refinement-list", "refinement: [1]", "refinement is \\[1\\]; it holds", "refine", "set", "other", "out"),
+    options("unknown", "per_clas: 1", "there is no option --per_clas; did you mean --per_class", *VERBS["select"]),
+    Case("options-pipe", lambda folder, good: os.mkfifo(folder / "pipe") or ("generate", "out", "--config", "pipe"),
+         r"pipe is no file that holds options"),
     Case("processes", lambda folder, good: ("generate", "out", "--processes", "1000000"), r"--processes is '1000000'"),
     Case("config-none", lambda folder, good: ("generate", "out", "--config"), r"--config needs a file"),
     output("device", r"/dev/null is a pipe or a device", "select", "set", "/dev/null", "--per_class", 1),
@@ -122,6 +147,15 @@ CASES = [
            "setup.py", make=script),
     output("a-script-too", r"setup\.py is unknown data, not a safetensors file", "export", "setup.py", "--layout",
            "original", make=script),
+    output("of-finetune", r"sets holds several image sets, which is kept", "finetune", "latents", "sets",
+           make=sets_in),
+    output("of-prepare", r"set holds an image set, which is kept", "prepare", "index", "set"),
+    output("of-index", r"set holds an image set, which is kept", "index", "world", "set"),
+    output("of-run", r"set holds an image set, which is kept", "run", "demo", "--size", "toy", "--out", "set"),
+    Case("prepare-a-set", lambda folder, good: placed(folder, good) or ("prepare", "set", "out"),
+         r"set holds an image set, which is neither an index nor folders"),
+    Case("prepare-a-world", lambda folder, good: placed(folder, good) or ("prepare", "world", "out"),
+         r"world holds a world.*: index it first"),
     output("link-out", r"out.pictures is a link that leads out", "prepare", "index", "out", make=leads_out),
 ]  # fmt: skip
 

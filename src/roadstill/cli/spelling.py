@@ -1,5 +1,6 @@
 """Options as people type them: hyphens or underscores, flags without a value, lists as words or with commas."""
 
+import difflib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from roadstill.errors import UserError
-from roadstill.runs import grouped_name, parse_yaml, read_yaml, regrouped
+from roadstill.runs import grouped_name, parse_yaml, read_yaml, regrouped, require_mappings
 
 _BOTH_SPELLINGS = ("config", "print_config")  # the parser's own options
 
@@ -104,6 +105,8 @@ def _grouped_text(given: str, hint: Any) -> str:
     """
     path = None if given.startswith("{") else Path(given)
     if path is not None and not path.is_file():
+        if path.exists():
+            raise UserError(f"{path} is no file that holds options; see --help for those that there are")
         return given  # the parser says what is wrong
     try:
         found = parse_yaml(given, "option") if path is None else read_yaml(path)
@@ -114,7 +117,15 @@ def _grouped_text(given: str, hint: Any) -> str:
     if not isinstance(found, dict):
         raise UserError(f"{path} holds no settings by name; see --help for those that there are")
     if not isinstance(hint, Mapping):
+        require_mappings(found, hint, str(path or "option"))
         return json.dumps(regrouped(hint, found))
+    for name, part in found.items():
+        if name.partition(".")[0] not in (*hint, *_BOTH_SPELLINGS):
+            close = difflib.get_close_matches(name, hint, n=1)
+            raise UserError(
+                f"{path or 'option'}: there is no option --{name}" + (f"; did you mean --{close[0]}?" if close else "")
+            )
+        require_mappings(part, hint.get(name), f"{path or 'option'}, {name}")
     folder = path.parent if path else Path()
     return json.dumps({name: _part(part, hints_class(hint.get(name)), folder) for name, part in found.items()})
 

@@ -6,13 +6,13 @@ from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
 
 from roadstill.errors import UserError, located
 from roadstill.names import refused_class, restricted_parser
 from roadstill.recipes.recipe import Recipe
 from roadstill.recipes.spelling import GROUPED, in_groups, unrecorded
-from roadstill.runs import read_yaml
+from roadstill.runs import read_yaml, require_mappings
 from roadstill.weights import require_all_fetched
 
 Size = Literal["toy", "small", "full"]
@@ -95,6 +95,9 @@ def _require_mappings(fields: Any, where: str) -> None:
     for name in ("arms", "sizes", "thesis", "finetune"):
         if not isinstance(fields.get(name), (dict, NoneType)):
             raise UserError(f"{where}: {name} is {str(fields[name])[:80]!r}; it should be a mapping")
+    hints = get_type_hints(Recipe)
+    for name, value in fields.items():
+        require_mappings(value, hints.get(name), f"{where}: {name}")
 
 
 def _completed(fields: dict[str, Any]) -> dict[str, Any]:
@@ -141,6 +144,7 @@ def parse_recipe(fields: dict[str, Any], *, where: str) -> Recipe:
 def _parsed(fields: dict[str, Any], where: str) -> Recipe:
     from jsonargparse import ArgumentError, ArgumentParser
 
+    _require_mappings(fields, where)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(Recipe, "recipe")
     try:

@@ -249,6 +249,9 @@ class Recipe:
         for tuning in filter(None, tunings):
             require_trackers(tuning)
             read_schedule(tuning.schedule, train_steps=tuning.steps)
+        for sampling in (self.sampling, *(arm.sampling for arm in self.arms.values())):
+            if sampling is not None and sampling.schedule is not None:
+                read_schedule(sampling.schedule, train_steps=1)
 
     @property
     def pictures(self) -> str:

@@ -1,7 +1,7 @@
 """What every verb leaves on disk besides its product: provenance, digests, seeds, and writes that never end halfway."""
 
 from roadstill.runs.classes import same_classes, same_rows
-from roadstill.runs.configs import Range, check_ranges, config_of
+from roadstill.runs.configs import Range, check_ranges, config_of, require_mappings
 from roadstill.runs.digests import digest_code, digest_file, digest_of, seed_of
 from roadstill.runs.files import (
     append_line,
@@ -73,6 +73,7 @@ __all__ = [
     "renewed_parts",
     "require_file",
     "require_folder",
+    "require_mappings",
     "require_own",
     "require_own_file",
     "require_within",

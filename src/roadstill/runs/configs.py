@@ -1,8 +1,9 @@
 """Dataclasses of settings: read from records, and within the ranges that belong to their names."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from dataclasses import dataclass, fields, is_dataclass
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from roadstill.errors import UserError, one_line
 from roadstill.runs.records import typed
@@ -131,6 +132,36 @@ def check_ranges(config: Any, group: str = "", **own: Range) -> None:
         UserError: names the setting, its value and the range.
     """
     check_values({each.name: getattr(config, each.name) for each in fields(config)}, group, **own)
+
+
+def require_mappings(value: Any, hint: Any, where: str) -> None:
+    """Refuses anything else where settings by their names are due, within such settings, too.
+
+    Args:
+        value: what a file holds; texts are let through, as they may name a file or settings known by a name.
+        hint: type of the setting.
+        where: file and field, for the message.
+
+    Raises:
+        UserError: names the place.
+    """
+    kinds = [each for each in get_args(hint) if each != NoneType] if get_origin(hint) in (Union, UnionType) else [hint]
+    groups = [kind for kind in kinds if is_dataclass(kind) or get_origin(kind) is dict]
+    if isinstance(value, Mapping):
+        for kind in groups:
+            hints = dict.fromkeys(value, get_args(kind)[1]) if get_origin(kind) is dict else _hints_of(kind)
+            for name, part in value.items():
+                require_mappings(part, hints.get(name), f"{where}.{name}")
+    elif groups == kinds and not isinstance(value, (str, NoneType)):
+        names = [each.name for kind in groups if is_dataclass(kind) for each in fields(kind)]
+        known = f": {', '.join(names)}" if names else ""
+        raise UserError(f"{where} is {one_line(str(value)[:80])}; it holds settings by name{known}")
+
+
+def _hints_of(kind: Any) -> dict[str, Any]:
+    """Types of a dataclass's fields but for groups, which `regrouped` checks: some stood flat under the same name."""
+    hints = get_type_hints(kind)
+    return {each.name: hints[each.name] for each in fields(kind) if "flat" not in each.metadata}
 
 
 def check_values(values: Mapping[str, Any], group: str = "", **own: Range) -> None:

@@ -16,6 +16,7 @@ from roadstill.runs.records import DEEPEST, read_text
 MOST_BYTES = 2**20
 MOST_VALUES = 20_000
 """Values with every alias written out; the largest recipe of the package has some 300."""
+_MOST_DIGITS = 400  # of a number; float's greatest has 309
 
 _CORE = (
     ("null", r"~|null|Null|NULL|", "~nN"),
@@ -47,6 +48,8 @@ def loader_over(base: Any, *, numbers: bool = True) -> Any:
 
 def _number(loader: Any, node: Any) -> int | float:
     text = loader.construct_scalar(node)
+    if len(text) > _MOST_DIGITS:
+        raise yaml.constructor.ConstructorError(None, None, f"a number of {len(text):,} digits", node.start_mark)
     if text.startswith(("0o", "0x")):
         return int(text[2:], {"o": 8, "x": 16}[text[1]])
     return int(text) if re.fullmatch(r"[-+]?[0-9]+", text) else float(re.sub(r"\.(?=[a-zA-Z])", "", text))
