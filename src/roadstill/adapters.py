@@ -14,6 +14,7 @@ from roadstill.networks.kinds import Network, network_of
 from roadstill.runs import check_ranges
 
 _LORA = "default"
+_MOST_TARGETS = 64
 
 
 @runtime_checkable
@@ -85,6 +86,10 @@ class LoRA:
 
     def __post_init__(self) -> None:
         check_ranges(self)
+        if not 0 < len(self.targets) <= _MOST_TARGETS or not all(self.targets):
+            raise UserError(
+                f"targets holds {len(self.targets):,} names of layers; give 1 to {_MOST_TARGETS}, none empty"
+            )
 
     def apply(self, network: nn.Module) -> list[str]:
         """Wraps the target layers; what was trainable before stays so."""

@@ -85,7 +85,33 @@ def betas(value):
     return changed(change)
 
 
+def lora(targets):
+    """The record of an adapter."""
+    return {"type": "LoRA", "targets": targets}
+
+
 CASES = [
+    *[
+        with_config(
+            f"network-{name}-{value}",
+            rf"config\.json, network: {says}",
+            lambda record, name=name, value=value: record["network"].update({name: value}),
+        )
+        for name, value, says in (
+            ("depth", 10**6, "depth is 1000000, that of its base is 7"),
+            ("hidden_size", 10**6, "hidden_size is 1000000"),
+            ("num_classes", 10**6, "num_classes is"),
+            ("patch_size", 4, "patch_size is 4"),
+            ("learn_sigma", False, "learn_sigma is False"),
+        )
+    ],
+    with_config(
+        "adapters-twice",
+        r"config\.json: .*an adapter stands twice",
+        lambda record: record["adapters"].append(record["adapters"][-1]),
+    ),
+    with_field("targets-many", r"config\.json, adapters: .*100,000 names of layers", adapters=[lora([""] * 100_000)]),
+    with_field("targets-none", r"config\.json: LoRA found no layer that ends in \.\*", adapters=[lora([".*"])]),
     *map(without, ("class_names", "network", "adapters", "base", "label_dropout")),
     with_field("base-list", r"config\.json, base: ", base=[]),
     with_field("base-number", r"config\.json, base: ", base=7),

@@ -120,7 +120,12 @@ def _load_checkpoint(folder: Path, which: str, base: Path | None, above: tuple[P
         raise UserError(f"{folder} was trained without a moving average (ema: off); load it with which='trained'")
     adapters = [adapter_of(each, f"{where}, adapters") for each in record.adapters]
     below = None if record.base is None else _network_of_base(folder, record, base, above)
-    sizes = sizes_of(record.network, f"{where}, network", _AGAIN) if below is None else below.config
+    sizes = sizes_of(record.network, f"{where}, network", _AGAIN)
+    if below is not None:
+        theirs = sizes_of(below.config, str(where), _AGAIN)
+        for name, size in sizes.items():
+            if theirs.get(name) != size:
+                raise UserError(f"{where}, network: {name} is {size}, that of its base is {theirs.get(name)}; {_AGAIN}")
     held = dict(file.shapes) | ({} if below is None else shapes_of(below.state_dict()))
     learned, like = _outline(sizes, adapters, record.fresh_labels, str(where), held)
     for prefix in ("", EMA) if averaged else ("",):
@@ -162,7 +167,7 @@ def _outline(
 ) -> tuple[Shapes, Network]:
     """Shapes of what learns in a network with its adapters, and the network, both without weights."""
     network = outline(sizes, where, held)
-    with without_weights(where, held):
+    with without_weights(where, held), located(where):
         apply_adapters(network, adapters)
         if fresh_labels is not None:
             renew_labels(network, fresh_labels)
