@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, fields, is_dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any, TypeAlias, get_args, get_type_hints
 
 from roadstill.errors import UserError
@@ -121,7 +122,11 @@ def dotted(path: str, what: str, shipped: Collection[str] = ()) -> Any:
         found = getattr(import_module(module), name)
     except Exception as error:  # a module of the user's may raise anything
         said = "" if isinstance(error, (ImportError, AttributeError, ValueError)) else f"{type(error).__name__}: "
-        raise ValueError(f"no {path!r}: {said}{error}") from None
+        beside = Path(f"{module.partition('.')[0]}.py")
+        hint = f"; {beside} in the working folder is imported with --trust only" if beside.is_file() else ""
+        raise ValueError(
+            f"no {path!r}: {said}{error}{hint if isinstance(error, ModuleNotFoundError) else ''}"
+        ) from None
     if ours and f"{getattr(found, '__module__', '')}.{getattr(found, '__qualname__', '')}" not in shipped:
         require_trust(path, what)
     return found

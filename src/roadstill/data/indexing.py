@@ -122,7 +122,7 @@ def index_data(
         UserError: the source has nothing to read, or settings that belong to another; motion that contradicts itself;
             a rule that removed every frame; too few drives.
     """
-    require_own(out)
+    require_own(out, own="index.json")
     reader = _reader(source, data, config, settings)
     stored = reader.store(out / "frames", shard=shard, workers=workers, progress=progress)
     if shard:

@@ -126,7 +126,7 @@ def prepare_splits(
         UserError: no folder and no archive of pictures, a part without a frame of a class or without one readable
             picture, or a hook that failed.
     """
-    require_own(out)
+    require_own(out, own="train/set.json")
     parts = {name: choose_frames(open_frames(index / f"{name}.parquet"), max_per_class) for name in _parts_of(index)}
     if label == "brake":
         _check_classes(index, parts)

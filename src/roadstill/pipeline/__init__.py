@@ -60,7 +60,7 @@ def run_recipe(
             may differ), or another process holds it; the train part shares something with the test part.
     """
     require_data(recipe)
-    require_own(folder)
+    require_own(folder, own="recipe.yaml")
     require_unchanged(recipe, folder)
     road = Road(recipe, folder, say, workers, allow_leak, deep)
     with atomic_path(folder / "recipe.yaml") as path:

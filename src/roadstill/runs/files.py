@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from roadstill.errors import UserError, of_system
-from roadstill.runs.kinds import HEAD_BYTES, kind_of
+from roadstill.runs.kinds import HEAD_BYTES, kind_of, product_in
 from roadstill.runs.leftovers import remove, unfinished
 from roadstill.runs.locks import hold, owning, real
 
@@ -135,15 +135,17 @@ _OF_PRODUCTS = re.compile(
 )
 
 
-def require_own(folder: Path, *records: str) -> None:
+def require_own(folder: Path, *records: str, own: str = "") -> None:
     """Refuses a folder that is none of ours as one to write: what is in it must not be lost.
 
     Args:
         folder: folder that may exist.
         records: names of the files by which the same verb's earlier product is known.
+        own: instead of these, such a file of a verb that goes on with what is there.
 
     Raises:
-        UserError: it is a file, holds something but not the records, or what no product has.
+        UserError: it is a file, holds something but not the records, or what no product has; without records, if it is
+            a product of another verb.
     """
     if not os.path.lexists(folder):
         return
@@ -154,6 +156,8 @@ def require_own(folder: Path, *records: str) -> None:
         raise UserError(
             f"{folder} holds other things (there is no {missing[0]} among them), which are kept; name another folder"
         )
+    if not records and (found := product_in(folder, own)):
+        raise UserError(f"{folder} holds {found}, which is kept; name another folder")
     if records and (others := sorted(name for name in names if not _OF_PRODUCTS.fullmatch(name))):
         raise UserError(f"{folder} holds other things, such as {others[0]}, which are kept; name another folder")
 

@@ -5,6 +5,18 @@ import stat
 from pathlib import Path
 
 HEAD_BYTES = 512
+PRODUCTS: dict[str, tuple[str, str]] = {
+    "set.json": ("an image set", "prepare, select or generate"),
+    "index.json": ("an index", "index"),
+    "latents.json": ("latents", "encode"),
+    "agent.json": ("an agent", "train"),
+    "config.json": ("a checkpoint", "finetune or pretrain"),
+    "run.json": ("an evaluation", "evaluate"),
+    "world.json": ("a world", "world"),
+    "recipe.yaml": ("a run", "run"),
+    "train/set.json": ("several image sets", "prepare"),
+}
+"""What a folder is by a file in it: in words, and the verbs that make it."""
 _KINDS: dict[str, tuple[str, str]] = {  # name: pattern, way out
     "a pickle": (r"\x80[\x02-\x05]", ""),
     "a web page": (r"(?i)(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)?<(?:!doctype html|html|head|body|meta|script|title)\b",
@@ -32,6 +44,16 @@ _KINDS: dict[str, tuple[str, str]] = {  # name: pattern, way out
     "nothing but zeros": (r"\x00{64}", "it was not downloaded to its end: fetch it again"),
 }  # fmt: skip
 _PATTERNS = {name: re.compile(pattern.encode("latin1"), re.DOTALL) for name, (pattern, _) in _KINDS.items()}
+
+
+def product_in(folder: Path, but: str = "") -> str | None:
+    """What a folder is, in words, by the files in it; None if it is nothing of this package.
+
+    Args:
+        folder: folder that may exist.
+        but: file that does not count.
+    """
+    return next((noun for name, (noun, _) in PRODUCTS.items() if name != but and (folder / name).is_file()), None)
 
 
 def kind_of(head: bytes) -> str:

@@ -17,6 +17,7 @@ import msgspec
 from roadstill.errors import UserError, one_line
 from roadstill.runs.digests import digest_of
 from roadstill.runs.files import atomic_path, folder_name
+from roadstill.runs.kinds import PRODUCTS, product_in
 from roadstill.runs.settings import plain
 
 T = TypeVar("T")
@@ -199,7 +200,9 @@ def _opened(path: Path) -> Any:
             raise UserError(f"{path} is not a file")
         return path.open("rb")
     except FileNotFoundError:
-        raise UserError(f"{path} does not exist; check the path or run the verb that makes it") from None
+        found, (_, verbs) = product_in(path.parent), PRODUCTS.get(path.name, ("", ""))
+        holds, makers = f" ({path.parent} holds {found})" if found else "", f" ({verbs})" if verbs else ""
+        raise UserError(f"{path} does not exist{holds}; check the path or run the verb that makes it{makers}") from None
 
 
 def _different(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from roadstill.names import Settings
 from roadstill.parallel import Shard
 from roadstill.protocols import ProtocolName
 from roadstill.runs import holding
+from roadstill.runs.kinds import product_in
 from roadstill.sources.csv.config import CsvConfig
 from roadstill.sources.folder import require_pictures
 from roadstill.verbs.telling import first_line, progress_bar, sets_told, told, verified
@@ -212,6 +213,9 @@ def prepare(
     if hook is None and hook_settings:
         raise UserError("hook_settings are for a hook; name it with --hook")
     source = source or looks_like(index)
+    if (found := product_in(index, "index.json")) is not None:
+        way = "index it first" if found == "a world" else "the other verbs take it as it is"
+        raise UserError(f"{index} holds {found}, which is neither an index nor folders of pictures: {way}")
     for_index = bool(sensors or from_archive or shard or label != "brake")
     if source == "cifar10" and (size_px not in (None, 32) or decode != "fast" or hook or group or for_index):
         raise UserError(f"{index} is CIFAR-10, whose pictures stay as they are; only max_per_class and dev_images are "

@@ -112,7 +112,7 @@ def evaluate(
     return (
         f"balanced accuracy {100 * found.balanced_accuracy:.1f} %, accuracy {100 * found.accuracy:.1f} % "
         f"(always {found.majority_class}: {100 * found.majority_accuracy:.1f} %), {classes}, "
-        f"AUROC {found.auroc:.3f}, {found.n} images" + (f"; {found.caveat}" if found.caveat else "")
+        f"AUROC {found.auroc:.3f}, {found.n} images{_part(pictures)}" + (f"; {found.caveat}" if found.caveat else "")
     )
 
 
@@ -271,6 +271,12 @@ def _across(found: "Mapping[str, Comparison]", refiners: dict[str, str]) -> str:
     for network, comparison in found.items():
         lines += [f"{network}: {verdict.sentence}" for verdict in comparison.verdicts.values()]
     return "\n".join(lines)
+
+
+def _part(images: "ImageSet") -> str:
+    """Which part was measured on, unless it is the test part: what was trained or chosen on is no result."""
+    part = images.about.get("split")
+    return f" of the {part} part, which is no result" if part in ("train", "dev") else ""
 
 
 def _told(images: "ImageSet") -> "ImageSet":
