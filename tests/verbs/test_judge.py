@@ -52,10 +52,11 @@ def test_a_test_part_is_opened_through_the_ledger_and_others_are_not(tmp_path):
     said = train(sets / "dev", tmp_path / "agent", agent=AGENT, dev=sets / "dev", looks=1)
     assert said.startswith(f"{tmp_path / 'agent'}: convnet after 2 steps")
     assert said.endswith(f"{tmp_path / 'agent' / 'chosen'}: after 2")
-    evaluate(tmp_path / "agent", sets / "dev")
+    assert "8 images of the dev part, which is no result" in evaluate(tmp_path / "agent", sets / "dev")
     assert not (sets / "test_ledger.jsonl").exists()
     said = evaluate(tmp_path / "agent", sets / "test", out=tmp_path / "run", dev=sets / "dev")
     assert "8 images" in said
+    assert "no result" not in said
     assert (sets / "test_ledger.jsonl").is_file()
     run = json.loads((tmp_path / "run" / "run.json").read_text())
     assert (run["arm"], run["seed"]) == ("agent", 0)
