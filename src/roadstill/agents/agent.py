@@ -21,6 +21,7 @@ from roadstill.runs import (
     Digest,
     WithClasses,
     atomic_path,
+    beside,
     config_of,
     digest_file,
     digest_of,
@@ -186,7 +187,19 @@ def _open(folder: Path, cache: FeatureCache) -> Agent:
         values["weights"] = Path(values["weights"])
     with located(where):  # a dotted path that is not trusted
         config = config_of(AgentConfig, values, "config", _REMEDY)
-    require_digest(path, record.network, _REMEDY)
+    with beside(lambda: require_digest(path, record.network, _REMEDY)) as checked:
+        try:
+            network = _network_of(path, where, config, record)
+        finally:
+            checked()  # a damaged file is said to be one, whatever else is wrong with it
+    network.pretrained, network.origin = True, str(record.about.get("initial_weights"))
+    network.freeze(config.freeze)
+    normalise(network, config.normalise)
+    return Agent(config, network.eval(), record.class_names, record.size_px, record.about, cache=cache)
+
+
+def _network_of(path: Path, where: Path, config: AgentConfig, record: _AgentRecord) -> StagedNetwork:
+    """The network of an agent's folder with its weights."""
     file, classes = open_tensors(path, "the weights of an agent"), len(record.class_names)
     head = file.shapes.get("head.weight", ())
     if len(head) != 2 or head[0] != classes:
@@ -199,7 +212,4 @@ def _open(folder: Path, cache: FeatureCache) -> Agent:
         )
     require_shapes(file.shapes, shapes_of(network.state_dict()), path, _REMEDY)
     network.load_state_dict(file.tensors())
-    network.pretrained, network.origin = True, str(record.about.get("initial_weights"))
-    network.freeze(config.freeze)
-    normalise(network, config.normalise)
-    return Agent(config, network.eval(), record.class_names, record.size_px, record.about, cache=cache)
+    return network

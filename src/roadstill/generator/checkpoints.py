@@ -34,7 +34,7 @@ from roadstill.generator.records import (
 )
 from roadstill.generator.step import Training
 from roadstill.networks.kinds import Network, network_of, outline, sizes_of
-from roadstill.runs import atomic_path, digest_file, read_record, require_folder, typed, write_json
+from roadstill.runs import atomic_path, beside, digest_file, read_record, require_folder, typed, write_json
 from roadstill.schedules import NoiseSchedule
 from roadstill.weights import local, require_fetched, shipped
 from roadstill.weights.sizes import without_weights
@@ -102,18 +102,30 @@ def _load_base(path: Path) -> LabelledDenoiser:
     like = outline(sizes, str(path), file.shapes)
     wanted = {name: shape for name, shape in shapes_of(like.state_dict()).items() if name != "pos_embed"}
     require_shapes({name: shape for name, shape in file.shapes.items() if name not in SCHEDULE}, wanted, path)
-    tensors = file.tensors()
+    with beside(file.tensors) as read, beside(lambda: digest_file(path)) as digest:
+        network, tensors = network_of(sizes), read()
     schedule = _schedule(tensors, like, record.objective, path)
-    network = network_of(sizes)
     network.load_state_dict({name: tensors[name].float() for name in wanted}, strict=False)
-    return opened(network, schedule, facts_in(record), digest_file(path), path)
+    return opened(network, schedule, facts_in(record), digest(), path)
 
 
 def _load_checkpoint(folder: Path, which: str, base: Path | None, above: tuple[Path, ...]) -> LabelledDenoiser:
     where = folder / "config.json"
     record = read_record(where, CheckpointRecord, _AGAIN, format=FORMAT)
     path = folder / "trained.safetensors"
-    digest = require_digest(path, record.trained, _AGAIN)
+    with beside(lambda: require_digest(path, record.trained, _AGAIN)) as digest:
+        try:
+            network, schedule, class_mean = _trained(folder, record, which, base, above)
+        finally:
+            digest()  # a damaged file is said to be one, whatever else is wrong with it
+    return opened(network, schedule, facts_in(record) | {"class_mean": class_mean}, digest(), folder)
+
+
+def _trained(
+    folder: Path, record: CheckpointRecord, which: str, base: Path | None, above: tuple[Path, ...]
+) -> tuple[Network, NoiseSchedule | None, Tensor | None]:
+    """The network of a checkpoint with what was trained, its schedule and its classes' means."""
+    where, path = folder / "config.json", folder / "trained.safetensors"
     file = open_tensors(path, "the trained tensors of a checkpoint")
     averaged = {name.removeprefix(EMA) for name in file.shapes if name.startswith(EMA)}
     if which == "ema" and not averaged:
@@ -140,7 +152,7 @@ def _load_checkpoint(folder: Path, which: str, base: Path | None, above: tuple[P
         renew_labels(network, record.fresh_labels)
     prefix = EMA if which == "ema" else ""
     load_trained(network, {name: tensors[prefix + name] for name in learned})
-    return opened(network, schedule, facts_in(record) | {"class_mean": tensors.get(CLASS_MEAN)}, digest, folder)
+    return network, schedule, tensors.get(CLASS_MEAN)
 
 
 def _network_of_base(folder: Path, record: CheckpointRecord, moved: Path | None, above: tuple[Path, ...]) -> Network:

@@ -2,7 +2,7 @@
 
 from roadstill.runs.classes import same_classes, same_rows
 from roadstill.runs.configs import Range, check_ranges, config_of, require_mappings
-from roadstill.runs.digests import digest_code, digest_file, digest_of, seed_of
+from roadstill.runs.digests import beside, digest_code, digest_file, digest_of, seed_of
 from roadstill.runs.files import (
     append_line,
     atomic_path,
@@ -47,6 +47,7 @@ __all__ = [
     "WithClasses",
     "append_line",
     "atomic_path",
+    "beside",
     "check_groups",
     "check_ranges",
     "config_of",

@@ -3,10 +3,17 @@
 import hashlib
 import inspect
 import json
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from roadstill.runs.settings import plain
+
+T = TypeVar("T")
+_BLOCK_BYTES = 2**23
 
 
 def seed_of(*parts: object) -> int:
@@ -26,17 +33,27 @@ def digest_of(value: Any) -> str:
 
 def digest_file(path: Path) -> str:
     """SHA-256 (first 16 hex digits) of a file's bytes, read in blocks."""
-    with path.open("rb") as file:
-        return (
-            hashlib.file_digest(file, "sha256").hexdigest()[:16] if hasattr(hashlib, "file_digest") else _digest(file)
-        )
-
-
-def _digest(file: Any) -> str:  # Python 3.10 has no hashlib.file_digest
     sha = hashlib.sha256()
-    while block := file.read(1 << 20):
-        sha.update(block)
+    with path.open("rb", buffering=0) as file:
+        # Large blocks: beside other Python code, each costs a wait for its turn.
+        block = memoryview(bytearray(min(_BLOCK_BYTES, os.fstat(file.fileno()).st_size + 1)))
+        while count := file.readinto(block):
+            sha.update(block[:count])
     return sha.hexdigest()[:16]
+
+
+@contextmanager
+def beside(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
+    """Does a work in a thread beside the block, as the digest of a file while its network is built.
+
+    Args:
+        work: function that mostly waits or hashes: other Python code would take turns with the block's.
+
+    Yields:
+        A function that waits for the work and returns its result, or raises what it raised.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(work).result
 
 
 def digest_code(code: Any) -> str:
