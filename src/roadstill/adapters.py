@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
+from warnings import catch_warnings, filterwarnings
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from roadstill.networks.kinds import Network, network_of
 from roadstill.runs import check_ranges
 
 _LORA = "default"
-_MOST_TARGETS = 64
+_MOST_ADAPTERS, _MOST_TARGETS = 16, 64
 
 
 @runtime_checkable
@@ -109,7 +110,9 @@ class LoRA:
         )
         training = network.training
         try:
-            inject_adapter_in_model(config, network, adapter_name=_LORA)
+            with catch_warnings():  # of a second adapter in the same network, which is what is asked for
+                filterwarnings("ignore", "Already found a `peft_config` attribute")
+                inject_adapter_in_model(config, network, adapter_name=_LORA)
         except (
             TypeError,
             ValueError,
@@ -128,8 +131,14 @@ class LoRA:
 
 
 def apply_adapters(network: nn.Module, adapters: Iterable[Adapter]) -> list[str]:
-    """Freezes the network, applies the adapters, and returns all trainable names in the network's order."""
+    """Freezes the network, applies the adapters, and returns all trainable names in the network's order.
+
+    Raises:
+        UserError: no adapter, more than 16, or one that the network has no layers for.
+    """
     adapters = list(adapters)
+    if len(adapters) > _MOST_ADAPTERS:
+        raise UserError(f"{len(adapters):,} adapters are given; compose at most {_MOST_ADAPTERS}")
     if not adapters:
         raise UserError("no adapter is given, so nothing would be trained; choose Full, BitFit, DiffFit or LoRA")
     network.requires_grad_(False)

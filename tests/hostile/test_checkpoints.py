@@ -8,6 +8,8 @@ from hostile import Case, check, copied, each, edited
 from safetensors.torch import load_file, save_file
 from weightfiles import flipped, rewritten, with_header
 
+from roadstill.cli import main
+
 EXPORT = ("export", "out", "--checkpoint", "tuned")
 HUGE = {"depth": 12, "hidden_size": 4096, "num_heads": 16}
 
@@ -106,9 +108,9 @@ CASES = [
         )
     ],
     with_config(
-        "adapters-twice",
-        r"config\.json: .*an adapter stands twice",
-        lambda record: record["adapters"].append(record["adapters"][-1]),
+        "adapters-many",
+        r"config\.json: 1,000 adapters are given; compose at most 16",
+        lambda record: record.update(adapters=record["adapters"] * 1000),
     ),
     with_field("targets-many", r"config\.json, adapters: .*100,000 names of layers", adapters=[lora([""] * 100_000)]),
     with_field("targets-none", r"config\.json: LoRA found no layer that ends in \.\*", adapters=[lora([".*"])]),
@@ -227,6 +229,22 @@ CASES = [
 @each(CASES)
 def test_a_bad_checkpoint(case, good, tmp_path, capfd, monkeypatch):
     check(case, good, tmp_path, capfd, monkeypatch)
+
+
+def test_two_adapters_of_one_kind_on_other_layers_are_read_again(good, tmp_path):
+    two = [{"class_path": "roadstill.adapters.LoRA", "init_args": {"rank": 2, "targets": [target]}}
+           for target in ("attn.qkv", "mlp.fc1")]  # fmt: skip
+    words = [
+        "finetune",
+        str(good / "latents"),
+        str(tmp_path / "two"),
+        "--tuning.steps",
+        "1",
+        "--tuning.batch_size",
+        "4",
+    ]
+    assert main([*words, "--tuning.adapters", json.dumps(two)]) == 0
+    assert main(["export", str(tmp_path / "out"), "--checkpoint", str(tmp_path / "two")]) == 0
 
 
 def test_a_checkpoint_without_its_digest_opens(good, tmp_path):

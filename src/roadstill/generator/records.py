@@ -56,8 +56,6 @@ class CheckpointRecord(GeneratorRecord, kw_only=True, frozen=True):
         super().__post_init__()
         if self.fresh_labels not in (None, len(self.class_names)):
             raise ValueError(f"{self.fresh_labels} fresh labels for {len(self.class_names)} classes")
-        if len({str(each.get("type")) for each in self.adapters}) < len(self.adapters):
-            raise ValueError("an adapter stands twice")
 
 
 def facts_in(record: GeneratorRecord) -> dict[str, Any]:
