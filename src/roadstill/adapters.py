@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from roadstill.errors import UserError, one_line
 from roadstill.learning.loops import generator_of
-from roadstill.networks.dit import DiT, LabelEmbed
+from roadstill.networks.conditions import LabelEmbed
+from roadstill.networks.dit import DiT
 from roadstill.networks.kinds import Network, network_of
 from roadstill.runs import check_ranges
 
@@ -29,11 +30,11 @@ class Adapter(Protocol):
 
 @dataclass(frozen=True)
 class Full:
-    """Every parameter learns except the fixed position table."""
+    """Every parameter learns except the fixed position table, and attributes that no setting names."""
 
     def apply(self, network: nn.Module) -> list[str]:
-        """Makes all parameters but ``pos_embed`` trainable."""
-        return _train(network, lambda name: name.rpartition(".")[2] != "pos_embed")
+        """Makes all parameters but ``pos_embed`` and the table of attributes trainable."""
+        return _train(network, lambda name: name.rpartition(".")[2] != "pos_embed" and "a_embedder" not in name)
 
 
 @dataclass(frozen=True)
@@ -239,6 +240,7 @@ _KINDS = (  # first match wins
     (".lora_", "", "lora"),
     ("gamma", "", "gamma"),
     ("y_embedder", "", "label_table"),
+    ("a_embedder", "", "attribute_table"),
     ("x_embedder", "bias", "bias_patch_embedding"),
     ("t_embedder", "bias", "bias_timestep_mlp"),
     ("final_layer", "bias", "bias_final_layer"),

@@ -5,7 +5,7 @@ anew in each training step, as if the codec ran in the loop (method 1.1).
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,13 @@ from roadstill.codecs import Codec, from_pixels
 from roadstill.codecs.shards import FORMAT, LABELS, REMEDY, LatentsRecord, shard_name, write_latents
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
+from roadstill.imagesets.attributes import UNKNOWN, Vocabulary, codes_of
 from roadstill.learning.loops import evenly
 from roadstill.runs import (
     atomic_path,
     digest_file,
     digest_of,
+    folder_name,
     holding,
     read_record,
     require_folder,
@@ -49,6 +51,9 @@ class LatentStore:
         digest: depends on image set, codec and every shard's bytes.
         about: digests of image set and codec, size of the pictures.
         shards: digest of each shard; None if an older version wrote them, which recorded one for all.
+        attributes: values of the attributes that were kept, by name.
+        codes: place of each row's value among those of each attribute, -1 where it has none, int64 ``[n, a]``; columns
+            are the attributes by name.
     """
 
     root: Path
@@ -61,6 +66,8 @@ class LatentStore:
     digest: str
     about: dict[str, Any] = field(default_factory=dict)
     shards: tuple[str, ...] | None = None
+    attributes: Vocabulary = field(default_factory=dict)
+    codes: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -95,6 +102,11 @@ class LatentStore:
     def members(self) -> list[NDArray[np.int64]]:
         """The rows of each class that has any, in the order of the labels."""
         return [np.flatnonzero(self.labels == label) for label in np.unique(self.labels)]
+
+    def as_one_class(self, name: str) -> "LatentStore":
+        """The same latents without their labels: all are of one class."""
+        folder_name(name, "class name")
+        return replace(self, class_names=(name,), labels=np.zeros_like(self.labels))
 
     def class_mean(self, limit: int = 1024) -> Tensor:
         """Mean latent of each class, float32 ``[k, c, h, w]``, over at most ``limit`` evenly spread rows of it."""
@@ -136,7 +148,13 @@ class LatentStore:
 
 @holding()
 def encode_imageset(
-    images: ImageSet, codec: Codec, out: Path, *, batch_size: int = 32, shard_bytes: int = SHARD_BYTES
+    images: ImageSet,
+    codec: Codec,
+    out: Path,
+    *,
+    batch_size: int = 32,
+    shard_bytes: int = SHARD_BYTES,
+    attributes: Sequence[str] = (),
 ) -> LatentStore:
     """Encodes all pictures, one batch in memory at a time (and one shard of latents), and opens the result.
 
@@ -146,8 +164,13 @@ def encode_imageset(
         out: folder that is written, atomically.
         batch_size: pictures per pass.
         shard_bytes: rough size of a shard.
+        attributes: columns of the set that are kept beside the labels, as light and weather, for a generator to learn.
+
+    Raises:
+        UserError: a column that cannot be an attribute, or a latent that is not finite.
     """
     require_own(out, "latents.json")
+    vocabulary, codes = codes_of(images, attributes)
     shape = codec.latent_shape(images.size_px)
     shard_rows = max(1, shard_bytes // (2 * int(np.prod(shape))))
 
@@ -159,7 +182,14 @@ def encode_imageset(
     about = {"images": images.digest, "codec": codec.digest, "size_px": images.size_px}
     with atomic_path(out) as folder:
         write_latents(
-            folder, shards(), images.labels, class_names=images.class_names, shard_rows=shard_rows, about=about
+            folder,
+            shards(),
+            images.labels,
+            class_names=images.class_names,
+            shard_rows=shard_rows,
+            about=about,
+            attributes=vocabulary,
+            codes=codes,
         )
     return open_latents(out)
 
@@ -206,11 +236,18 @@ def open_latents(path: Path | str) -> LatentStore:
     file = open_tensors(root / LABELS, "the labels of the latents")
     if record.labels is not None:
         require_digest(file.path, record.labels)
-    require_shapes(file.shapes, {"labels": (rows,)}, file.path, REMEDY)
-    stored = file.tensors()["labels"]
+    vocabulary = record.attributes
+    wanted = {"labels": (rows,)} | ({"attributes": (rows, len(vocabulary))} if vocabulary else {})
+    require_shapes(file.shapes, wanted, file.path, REMEDY)
+    tensors = file.tensors()
+    stored, codes = tensors["labels"], tensors.get("attributes")
     if stored.dtype != torch.int64 or int(stored.min()) < 0 or int(stored.max()) >= len(names):
         raise UserError(f"{file.path}: labels are not 0 to {len(names) - 1}, as latents.json has it; {REMEDY}")
     labels = stored.numpy().copy()
+    if codes is not None:
+        most = torch.tensor([len(vocabulary[name]) for name in sorted(vocabulary)])
+        if codes.dtype != torch.int64 or int(codes.min()) < UNKNOWN or bool((codes >= most).any()):
+            raise UserError(f"{file.path}: attributes lie beyond the values in latents.json; {REMEDY}")
     missing = [shard_name(number) for number in range(shards) if not (root / shard_name(number)).is_file()]
     if missing:
         raise UserError(f"{root}: {len(missing)} of {shards} shards are missing, first {missing[0]}; encode again")
@@ -225,4 +262,6 @@ def open_latents(path: Path | str) -> LatentStore:
         digest=record.digest,
         about=record.about,
         shards=record.shards,
+        attributes=vocabulary,
+        codes=None if codes is None else codes.numpy().copy(),
     )

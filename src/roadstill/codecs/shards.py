@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from roadstill.imagesets.attributes import Vocabulary, VocabularyRecord, check_vocabulary
 from roadstill.runs import Digest, Pixels, WithClasses, digest_file, digest_of, write_json
 from roadstill.weights.tensors import write_tensors
 
@@ -35,18 +36,26 @@ class LatentsRecord(WithClasses, kw_only=True, frozen=True):
     about: dict[str, Any]
     shards: tuple[Digest, ...] | None = None
     labels: Digest | None = None
+    attributes: VocabularyRecord = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_vocabulary(self.attributes)
         if len(self.class_names) * prod(self.shape) > _MOST_NUMBERS:
             raise ValueError(f"{len(self.class_names):,} classes of latents {self.shape} are too many")
         if -(-self.num_rows // self.shard_rows) != self.num_shards:
             raise ValueError(f"{self.num_rows:,} rows do not fill {self.num_shards:,} shards of {self.shard_rows:,}")
         told = (self.shards, self.labels)
         if told != (None, None) and (
-            len(self.shards or ()) != self.num_shards or digest_of([self.about, *told]) != self.digest
+            len(self.shards or ()) != self.num_shards
+            or _digest(self.about, self.shards, self.labels, self.attributes) != self.digest
         ):
             raise ValueError("the digests in it disagree")
+
+
+def _digest(about: Mapping[str, Any], shards: Any, labels: Any, attributes: Vocabulary) -> str:
+    """Digest of a store; one without attributes has that of before there were any."""
+    return digest_of([about, shards, labels, *([attributes] if attributes else [])])
 
 
 def shard_name(number: int) -> str:
@@ -62,6 +71,8 @@ def write_latents(
     class_names: Sequence[str],
     shard_rows: int,
     about: Mapping[str, Any],
+    attributes: Vocabulary | None = None,
+    codes: NDArray[np.int64] | None = None,
 ) -> None:
     """Writes a latent store.
 
@@ -72,6 +83,8 @@ def write_latents(
         class_names: one name per label.
         shard_rows: rows in every shard but the last.
         about: digests of image set and codec, size of the pictures.
+        attributes: values of the attributes that are kept, if any.
+        codes: place of each row's value of each attribute, -1 where it has none, ``[n, a]``; columns by name.
     """
     folder.mkdir(parents=True)
     digests: list[str] = []
@@ -83,7 +96,8 @@ def write_latents(
         write_tensors(path, tensors)
         digests.append(digest_file(path))
         shape = tuple(tensors["mean"].shape[1:])
-    write_tensors(folder / LABELS, {"labels": torch.from_numpy(labels.copy())})
+    kept = {"labels": labels.copy()} | ({} if codes is None or not attributes else {"attributes": codes.copy()})
+    write_tensors(folder / LABELS, {name: torch.from_numpy(values) for name, values in kept.items()})
     of_labels = digest_file(folder / LABELS)
     record = {
         "format": FORMAT,
@@ -93,9 +107,9 @@ def write_latents(
         "num_rows": len(labels),
         "shard_rows": shard_rows,
         "num_shards": len(digests),
-        "digest": digest_of([about, digests, of_labels]),
+        "digest": _digest(about, digests, of_labels, attributes or {}),
         "about": about,
         "shards": digests,
         "labels": of_labels,
-    }
+    } | ({"attributes": attributes} if attributes else {})
     write_json(folder / "latents.json", record)

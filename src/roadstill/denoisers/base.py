@@ -1,7 +1,7 @@
 """The one contract of all generators: estimate clean latents in training, generate latents in sampling."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 from roadstill.errors import UserError
+from roadstill.imagesets.attributes import Vocabulary, check_names
 from roadstill.runs import check_groups, check_ranges, group, later
 from roadstill.schedules import NoiseSchedule
 
@@ -53,6 +54,7 @@ class Origin:
         class_mean: mean latents of its classes, ``[k, c, h, w]``, if known.
         step: number of optimiser steps that it has seen, if known.
         schedule_assumed: whether its file does not record the noise schedule.
+        attributes: values of the attributes that it can be asked for, by name.
     """
 
     digest: str = IN_MEMORY
@@ -62,6 +64,7 @@ class Origin:
     class_mean: Tensor | None = None
     step: int | None = None
     schedule_assumed: bool = False
+    attributes: Vocabulary = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,9 @@ class Sampling:
         batch_size: pictures at once; has no influence on what they look like.
         mixed_precision: ``no``, or ``bf16``: the network computes in half precision, about twice as fast where the
             machine has it and in single precision where not; the pictures differ a little.
+        where: value of each attribute that all pictures show, as ``{light: night, weather: rain}``. Guidance pushes
+            away from pictures without class and attributes.
+        strata: attributes over whose values a class's pictures are spread evenly; see `roadstill.generator.asking`.
     """
 
     guidance: float | None = later(None, recorded=GUIDANCE)
@@ -139,10 +145,16 @@ class Sampling:
     teacher: TeacherGuidance = group(TeacherGuidance(), guidance="teacher_guidance", interval="teacher_interval")
     batch_size: int = 16
     mixed_precision: str = "no"
+    where: dict[str, str] | None = later(None)
+    strata: tuple[str, ...] = later(())
 
     def __post_init__(self) -> None:
         check_groups(self)
         check_ranges(self)
+        check_names(tuple(self.where or ()), "where")
+        check_names(self.strata, "strata")
+        if twice := sorted({*self.strata} & {*(self.where or ())}):
+            raise UserError(f"strata and where both name {twice[0]!r}; leave it out of one")
         if self.mixed_precision not in ("no", "bf16"):
             raise UserError(f"mixed_precision {self.mixed_precision!r} is unknown; choose 'no' or 'bf16'")
         for name, (low, high) in {
@@ -176,7 +188,11 @@ class Denoiser(Protocol):
     schedule: NoiseSchedule | None
 
     def estimate(self, clean: Tensor, label: Tensor, *, generator: torch.Generator) -> Estimate:
-        """Noises the clean latents ``[b, c, h, w]`` of classes ``[b]`` and estimates them again, with gradient."""
+        """Noises the clean latents ``[b, c, h, w]`` of classes ``[b]`` and estimates them again, with gradient.
+
+        One whose origin knows attributes also takes ``[b, 1 + a]``: rows of its attributes behind the class, -1 for
+        none.
+        """
         ...
 
     def plan(self, sampling: Sampling) -> Plan:
@@ -198,8 +214,9 @@ class Denoiser(Protocol):
     ) -> Tensor:
         """Latents ``[b, c, h, w]`` of the classes ``[b]``; image i depends on ``seeds[i]``, not on the batch.
 
-        With clean latents ``start [b, c, h, w]`` the chain begins at these, noised by ``sampling.strength``. A guide
-        moves the clean estimates on the way by ``sampling.teacher.guidance``.
+        Labels ``[b, 1 + a]`` ask for attributes, as in `estimate`. With clean latents ``start [b, c, h, w]`` the chain
+        begins at these, noised by ``sampling.strength``. A guide moves the clean estimates on the way by
+        ``sampling.teacher.guidance``.
         """
         ...
 

@@ -11,6 +11,7 @@ from typing_extensions import Self
 
 from roadstill.denoisers.base import GUIDANCE, STEPS, Estimate, Guide, Origin, Plan, Sampling
 from roadstill.errors import UserError
+from roadstill.imagesets.attributes import UNKNOWN
 from roadstill.learning.precision import in_bfloat16
 from roadstill.schedules import NoiseSchedule, Progressive
 
@@ -24,8 +25,9 @@ class LabelledDenoiser(ABC):
 
     Args:
         network: ``network(z [b, c, h, w], t [b], y [b]) -> [b, c or 2c, h, w]`` with the attributes ``in_channels``,
-            ``input_size`` and ``num_classes`` (row ``num_classes`` = no label).
-        label_dropout: probability that a training sample loses its label.
+            ``input_size`` and ``num_classes`` (row ``num_classes`` = no label). One with ``attributes`` rows for
+            these also takes ``y [b, 1 + a]``: rows of attributes behind the class's, -1 for none.
+        label_dropout: probability that a training sample loses its label, and its attributes with it.
         guided_channels: number of leading latent channels that guidance moves; the reference takes 3 of four-channel
             latents, ``None`` means all.
         label_rows: the network's class row of each label; ``None`` means label = row.
@@ -73,6 +75,7 @@ class LabelledDenoiser(ABC):
         # Read now: a wrapper for several devices may hide them later.
         body: Any = network
         self.num_classes: int = body.num_classes
+        self.attributes: int = getattr(body, "attributes", 0)
         self.latent_shape: tuple[int, int, int] = (body.in_channels, body.input_size, body.input_size)
         self.label_rows = None if label_rows is None else tuple(label_rows)
         if self.label_rows and not all(0 <= row < self.num_classes for row in self.label_rows):
@@ -101,14 +104,14 @@ class LabelledDenoiser(ABC):
         return self.estimate_given(clean, rows, t=t, noise=noise)
 
     def _drawn(self, clean: Tensor, label: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Random times ``[b]``, class rows ``[b]``, some of them dropped, and noise ``[b, c, h, w]``."""
+        """Random times ``[b]``, rows as the labels' shape has it, some of them dropped, and noise ``[b, c, h, w]``."""
         count, device = len(clean), generator.device
         t = self._times(count, generator).to(clean.device)
         noise = torch.randn(clean.shape, generator=generator, device=device).to(clean.device)
         dropped = (torch.rand(count, generator=generator, device=device) < self.label_dropout).to(clean.device)
         rows = self._rows(label)
         if self.network.training:
-            rows = rows.masked_fill(dropped, self.num_classes)
+            rows = torch.where(dropped if rows.ndim == 1 else dropped[:, None], self._unlabelled(rows), rows)
         return t, rows, noise
 
     @abstractmethod
@@ -148,8 +151,11 @@ class LabelledDenoiser(ABC):
         if len(seeds) != len(label):
             raise UserError(f"{len(seeds)} seeds for {len(label)} labels; give one seed per image")
         known = self.num_classes if self.label_rows is None else len(self.label_rows)
-        if wrong := [row for row in label.tolist() if not 0 <= row < known]:
+        classes = label if label.ndim == 1 else label[:, 0]
+        if wrong := [row for row in classes.tolist() if not 0 <= row < known]:
             raise UserError(f"label or row {wrong[0]} is asked for, but this generator has rows 0 to {known - 1}")
+        if label.ndim == 2 and not bool(((label[:, 1:] >= UNKNOWN) & (label[:, 1:] < self.attributes)).all()):
+            raise UserError(f"attributes are asked for beyond the {self.attributes} rows that this generator has")
         if start is not None and start.shape != (len(label), *self.latent_shape):
             raise UserError(
                 f"start latents are {tuple(start.shape)}, but {len(label)} of {self.latent_shape} are wanted; "
@@ -209,13 +215,14 @@ class LabelledDenoiser(ABC):
     ) -> tuple[Tensor, Tensor | None]:
         """Noise estimate pushed away from the unlabelled one (Ho and Salimans 2022); variance stays the labelled one's.
 
-        Guidance 1 is the labelled estimate itself and costs half.
+        The labelled estimate knows class and attributes, the unlabelled one neither: one strength moves both. Guidance
+        1 is the labelled estimate itself and costs half.
         """
         half = in_bfloat16(x.device.type, mixed_precision == "bf16")
         with torch.autocast(x.device.type, torch.bfloat16, enabled=half):
             if guidance == 1.0:
                 return self._predict(x, time, rows)
-            null = torch.full_like(rows, self.num_classes)
+            null = self._unlabelled(rows)
             eps, logits = self._predict(torch.cat([x, x]), torch.cat([time, time]), torch.cat([rows, null]))
         labelled, unlabelled = eps.chunk(2)
         mixed = unlabelled + guidance * (labelled - unlabelled)
@@ -230,9 +237,18 @@ class LabelledDenoiser(ABC):
         return out[:, :channels], out[:, channels:] if out.shape[1] > channels else None
 
     def _rows(self, label: Tensor) -> Tensor:
+        """The network's rows of labels ``[b]``, or of labels with attributes ``[b, 1 + a]``."""
+        label = label.long()
         if self.label_rows is None:
-            return label.long()
-        return torch.tensor(self.label_rows, device=label.device)[label.long()]
+            return label
+        rows = torch.tensor(self.label_rows, device=label.device)
+        return rows[label] if label.ndim == 1 else torch.cat([rows[label[:, :1]], label[:, 1:]], dim=1)
+
+    def _unlabelled(self, rows: Tensor) -> Tensor:
+        """Rows of the same shape that stand for no class and no attribute."""
+        none = torch.full_like(rows, UNKNOWN)
+        (none if rows.ndim == 1 else none[:, 0]).fill_(self.num_classes)
+        return none
 
 
 @contextmanager

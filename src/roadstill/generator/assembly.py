@@ -1,22 +1,24 @@
 """What is built from the settings of a training: a denoiser with its adapters, a schedule, criteria."""
 
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
-from roadstill.adapters import Full, apply_adapters, merge, renew_labels
+from roadstill.adapters import Adapter, Full, apply_adapters, merge, renew_labels
 from roadstill.codecs.latents import LatentStore
 from roadstill.criteria import Diversity, MeanAlignment, Representativeness
 from roadstill.denoisers.base import Origin
 from roadstill.denoisers.kinds import kind_of, kinds_of
 from roadstill.denoisers.labelled import LabelledDenoiser
 from roadstill.errors import UserError, located
+from roadstill.generator.attributes import learn_attributes, renew_attributes, vocabulary_of
 from roadstill.generator.config import FinetuneConfig, Term
+from roadstill.imagesets.attributes import rows_of
 from roadstill.names import dotted, path_of
 from roadstill.networks.kinds import Network, class_of, fresh_network
 from roadstill.runs import same_rows, seed_of
@@ -33,11 +35,13 @@ class Assembly:
         denoiser: denoiser with its adapters.
         network: keywords of its network, as they were without adapters.
         fresh_labels: rows of a new label table, if it got one.
+        fresh_attributes: rows of a new table of attributes, if it got one.
     """
 
     denoiser: LabelledDenoiser
     network: dict[str, Any]
     fresh_labels: int | None
+    fresh_attributes: int | None
 
 
 def assemble(latents: LatentStore, base: LabelledDenoiser | None, config: FinetuneConfig, seed: int) -> Assembly:
@@ -80,8 +84,13 @@ def assemble(latents: LatentStore, base: LabelledDenoiser | None, config: Finetu
     apply_adapters(network, config.adapters)
     if fresh is not None:
         renew_labels(network, fresh, like=rows, seed=seed)
+    known = {} if base is None else base.origin.attributes
+    vocabulary = vocabulary_of(known, latents, config.attributes.names)
+    told_rows = learn_attributes(network, known, vocabulary) if config.attributes.names else None
     network.save_memory = config.gradient_checkpointing
-    return Assembly(kind.of(network, schedule_of(config) if kind.needs_schedule else None, settings), plain, fresh)
+    denoiser = kind.of(network, schedule_of(config) if kind.needs_schedule else None, settings)
+    denoiser.origin = replace(denoiser.origin, attributes=vocabulary)
+    return Assembly(denoiser, plain, fresh, told_rows)
 
 
 def _kind_from_scratch(config: FinetuneConfig) -> type[LabelledDenoiser]:
@@ -143,6 +152,17 @@ def check_kind(config: FinetuneConfig, kind: type[LabelledDenoiser]) -> None:
         )
 
 
+def adapt(
+    network: Network, adapters: Sequence[Adapter], fresh_labels: int | None, fresh_attributes: int | None
+) -> None:
+    """Puts in place what learned in a checkpoint: adapters, and tables of so many rows that were new."""
+    apply_adapters(network, adapters)
+    if fresh_labels is not None:
+        renew_labels(network, fresh_labels)
+    if fresh_attributes is not None:
+        renew_attributes(network, fresh_attributes)
+
+
 def opened(
     network: Network, schedule: NoiseSchedule | None, about: Mapping[str, Any], digest: str, where: Path
 ) -> LabelledDenoiser:
@@ -164,6 +184,9 @@ def opened(
         raise UserError(f"{where}: {len(rows or ())} label_rows for {len(names)} classes; {remedy}")
     if len(names) > network.num_classes and rows is None:
         raise UserError(f"{where}: {len(names)} classes, but its network has {network.num_classes} rows; {remedy}")
+    attributes, known = about.get("attributes") or {}, getattr(network, "attributes", 0)
+    if len(rows_of(attributes)) != known:
+        raise UserError(f"{where}: {len(rows_of(attributes))} attributes' values for {known} rows; {remedy}")
     shape = (len(names), network.in_channels, network.input_size, network.input_size)
     if mean is not None and tuple(mean.shape) != shape:
         raise UserError(f"{where}: class means of the shape {tuple(mean.shape)}, not {shape}; {remedy}")
@@ -179,6 +202,7 @@ def opened(
         class_mean=mean,
         step=about.get("step"),
         schedule_assumed=bool(about.get("schedule_assumed")),
+        attributes=attributes,
     )
     return denoiser
 

@@ -19,17 +19,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from roadstill.adapters import Adapter, apply_adapters, load_trained, renew_labels
+from roadstill.adapters import Adapter, load_trained
 from roadstill.denoisers.kinds import kind_of
 from roadstill.denoisers.labelled import LabelledDenoiser
 from roadstill.errors import UserError, located, one_line
-from roadstill.generator.assembly import Assembly, opened, plain_network
+from roadstill.generator.assembly import Assembly, adapt, opened, plain_network
 from roadstill.generator.foreign import is_foreign, load_foreign
 from roadstill.generator.records import (
     CheckpointRecord,
     GeneratorRecord,
     adapter_of,
     adapter_record,
+    attributes_record,
     facts_in,
 )
 from roadstill.generator.step import Training
@@ -139,7 +140,7 @@ def _trained(
             if theirs.get(name) != size:
                 raise UserError(f"{where}, network: {name} is {size}, that of its base is {theirs.get(name)}; {_AGAIN}")
     held = dict(file.shapes) | ({} if below is None else shapes_of(below.state_dict()))
-    learned, like = _outline(sizes, adapters, record.fresh_labels, str(where), held)
+    learned, like = _outline(sizes, adapters, record, str(where), held)
     for prefix in ("", EMA) if averaged else ("",):
         found = {name: shape for name, shape in file.shapes.items() if name not in (*SCHEDULE, CLASS_MEAN)}
         mine = {name: shape for name, shape in found.items() if name.startswith(EMA) == bool(prefix)}
@@ -147,9 +148,7 @@ def _trained(
     tensors = file.tensors()
     schedule = _schedule(tensors, like, record.objective, path)
     network = network_of(sizes) if below is None else below
-    apply_adapters(network, adapters)
-    if record.fresh_labels is not None:
-        renew_labels(network, record.fresh_labels)
+    adapt(network, adapters, record.fresh_labels, record.fresh_attributes)
     prefix = EMA if which == "ema" else ""
     load_trained(network, {name: tensors[prefix + name] for name in learned})
     return network, schedule, tensors.get(CLASS_MEAN)
@@ -175,14 +174,12 @@ def _network_of_base(folder: Path, record: CheckpointRecord, moved: Path | None,
 
 
 def _outline(
-    sizes: Mapping[str, Any], adapters: list[Adapter], fresh_labels: int | None, where: str, held: Shapes
+    sizes: Mapping[str, Any], adapters: list[Adapter], record: CheckpointRecord, where: str, held: Shapes
 ) -> tuple[Shapes, Network]:
     """Shapes of what learns in a network with its adapters, and the network, both without weights."""
     network = outline(sizes, where, held)
     with without_weights(where, held), located(where):
-        apply_adapters(network, adapters)
-        if fresh_labels is not None:
-            renew_labels(network, fresh_labels)
+        adapt(network, adapters, record.fresh_labels, record.fresh_attributes)
     return shapes_of({name: each for name, each in network.named_parameters() if each.requires_grad}), network
 
 
@@ -247,7 +244,7 @@ def save_checkpoint(
         "codec": latents.about.get("codec"),
         "seed": training.seed,
         "settings": config,
-    }
+    } | attributes_record(denoiser.origin.attributes, assembly.fresh_attributes)
     with atomic_path(folder / "trained.safetensors") as temporary:
         write_tensors(temporary, tensors)
         # Both files change at nearly the same moment; a run that is killed between them writes both anew when resumed.
@@ -269,16 +266,20 @@ def write_base(found: LabelledDenoiser, path: Path, dtype: torch.dtype = torch.f
         if name != "pos_embed"
     }
     origin = found.origin
-    about = {
-        "format": BASE_FORMAT,
-        "objective": found.objective,
-        "network": network.config,
-        "class_names": origin.class_names or None,
-        "latents": origin.latents,
-        "codec": origin.codec,
-        "step": origin.step,
-        "checkpoint": origin.digest,
-    } | found.settings
+    about = (
+        {
+            "format": BASE_FORMAT,
+            "objective": found.objective,
+            "network": network.config,
+            "class_names": origin.class_names or None,
+            "latents": origin.latents,
+            "codec": origin.codec,
+            "step": origin.step,
+            "checkpoint": origin.digest,
+        }
+        | found.settings
+        | attributes_record(found.origin.attributes)
+    )
     write_tensors(path, tensors | schedule_tensors(found.schedule), about, sealed=True)
     return path
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from roadstill.adapters import Adapter, DiffFit
 from roadstill.denoisers.kinds import KINDS
 from roadstill.errors import UserError
+from roadstill.imagesets.attributes import check_names
 from roadstill.names import Settings, require_trust
 from roadstill.networks.kinds import NetworkConfig, SongUNetConfig, UNet2DConfig
 from roadstill.runs import check_groups, check_ranges, group, later
@@ -92,16 +93,42 @@ class Labels:
             the new rows start from, such as a table's street scenes (semantic initialisation).
         init: ``base`` keeps the base's label table, ``mean`` starts a new one from its mean row.
         dropout: share of samples that lose their label.
+        one_class: name of one class that stands for all, so that a base never learns which class a picture has; not
+            given, the latents' own classes.
     """
 
     balanced: bool = True
     rows: tuple[int, ...] | None = None
     init: str = "base"
     dropout: float = 0.1
+    one_class: str | None = later(None)
 
     def __post_init__(self) -> None:
         check_ranges(self, "labels.")
         _choose("labels.init", self.init, "base", "mean")
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """Attributes that a DiT learns beside the classes, as light and weather; `encode` keeps them with the latents.
+
+    Each value is a vector that is added to those of time and class. It starts at zero, and what is left out adds
+    nothing, so that a network without attributes, or asked for none, is the one that it was.
+
+    Attributes:
+        names: attributes that are learned. A base's own ones stay, and new values of the latents come behind them.
+        dropout: share of samples that lose an attribute, for each one by itself.
+        dropout_all: share of samples that lose all attributes and keep their class. Those that lose their class lose
+            all in any case: guidance needs pictures without either.
+    """
+
+    names: tuple[str, ...] = later(())
+    dropout: float = later(0.1)
+    dropout_all: float = later(0.1)
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "attributes.")
+        check_names(self.names, "attributes.names")
 
 
 @dataclass(frozen=True)
@@ -148,6 +175,7 @@ class FinetuneConfig:
             weight, or its weight and settings.
         ema: the moving average.
         labels: order of the classes, and the rows of the label table.
+        attributes: attributes that are learned beside the classes; only by a DiT.
         edm: settings that only EDM has.
         guided_channels: number of leading latent channels that guidance moves (reference: 3 of 4); not given, all.
         mixed_precision: ``no``, or ``bf16`` where the machine computes in it.
@@ -178,6 +206,9 @@ class FinetuneConfig:
     ema: Ema = group(Ema(), mode="ema", decay="ema_decay")
     labels: Labels = group(
         Labels(), balanced="class_balanced", rows="label_rows", init="label_init", dropout="label_dropout"
+    )
+    attributes: Attributes = group(
+        Attributes(), names="attribute_names", dropout="attribute_dropout", dropout_all="attribute_dropout_all"
     )
     edm: EDMTraining = group(EDMTraining())
     guided_channels: int | None = None

@@ -1,6 +1,6 @@
 """A set in the making: batches of pictures in a folder beside it, from which a killed run goes on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from roadstill.errors import UserError
 from roadstill.generator.guidance import Teacher, towards
 from roadstill.images import encode_png, read_image
 from roadstill.imagesets import ImageSet, ImageSetWriter
+from roadstill.imagesets.attributes import rows_of
 from roadstill.runs import atomic_path, digest_of, plain, read_json, remove, seed_of, write_json
 from roadstill.weights.tensors import is_finite
 
@@ -33,6 +34,7 @@ class Drawing:
         start: the picture that each one starts from, class by class, if there are any.
         teacher: agent that leads the drawing, if there is one.
         record: facts on how the set was made, for `set.json`.
+        asked: value of each attribute that each picture is asked to show, class by class; empty if nothing is asked.
     """
 
     denoiser: Denoiser
@@ -45,6 +47,7 @@ class Drawing:
     start: ImageSet | None
     teacher: Teacher | None
     record: dict[str, Any]
+    asked: Sequence[Mapping[str, str]] = ()
 
     @property
     def told(self) -> list[tuple[int, int]]:
@@ -56,6 +59,16 @@ class Drawing:
         """The same in batches."""
         told, size = self.told, self.config.batch_size
         return [told[at : at + size] for at in range(0, len(told), size)]
+
+    def conditions(self, batch: Sequence[tuple[int, int]]) -> Tensor:
+        """Class rows ``[b]`` of a batch, or ``[b, 1 + a]`` with the rows of its attributes behind."""
+        rows = torch.tensor([self.rows[label] for label, _ in batch])
+        if not self.asked:
+            return rows
+        number = rows_of(self.denoiser.origin.attributes)
+        asked = [self.asked[label * self.per_class + index] for label, index in batch]
+        more = torch.tensor([[number[pair] for pair in sorted(each.items())] for each in asked])
+        return torch.cat([rows[:, None], more], dim=1)
 
 
 def begin(drawing: Drawing, part: Path) -> None:
@@ -86,7 +99,7 @@ def draw(drawing: Drawing, batch: Sequence[tuple[int, int]], part: Path) -> None
     codec, teacher = drawing.codec, drawing.teacher
     labels = torch.tensor([label for label, _ in batch])
     latents = drawing.denoiser.generate(
-        torch.tensor([drawing.rows[label] for label, _ in batch]),
+        drawing.conditions(batch),
         seeds=[seed_of("generate", drawing.seed, label, index) for label, index in batch],
         sampling=drawing.config,
         start=_start_latents(drawing, batch),
@@ -130,7 +143,8 @@ def gather(drawing: Drawing, part: Path, out: Path) -> None:
     with ImageSetWriter(out, drawing.names, size_px) as writer:
         for label, index in drawing.told:
             seed = seed_of("generate", drawing.seed, label, index)
-            fact = {"index": index, "seed": seed, "row": drawing.rows[label]} | shared
+            fact: dict[str, Any] = dict(drawing.asked[label * drawing.per_class + index]) if drawing.asked else {}
+            fact |= {"index": index, "seed": seed, "row": drawing.rows[label]} | shared
             if drawing.start is not None:
                 origin = drawing.start.facts[label * drawing.per_class + index]
                 fact |= {"strength": config.strength, "start": origin.get("token", origin["digest"])}

@@ -56,6 +56,8 @@ def finetune(latents: LatentStore, *, base: Path | None, out: Path, config: Fine
     if config.network is not None and base is not None:
         raise UserError(f"both a base ({base}) and a network from scratch are given; choose one")
     require_own(out, own="config.json")
+    if config.labels.one_class is not None:
+        latents = latents.as_one_class(config.labels.one_class)
     below = None if config.network is not None else load_denoiser(base, objective=config.objective)
     record = None if below is None else record_base(out, base, below.origin.digest)
     digests = {"latents": latents.digest, "base": record["digest"] if record else "none"}

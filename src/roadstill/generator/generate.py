@@ -10,6 +10,7 @@ import torch
 from roadstill.codecs import Codec
 from roadstill.denoisers.base import Denoiser, Origin, Sampling
 from roadstill.errors import UserError
+from roadstill.generator.asking import asked_of, read_where
 from roadstill.generator.drawing import Drawing, begin, draw, gather
 from roadstill.generator.guidance import Teacher
 from roadstill.imagesets import ImageSet, open_imageset
@@ -40,6 +41,7 @@ def generate(
     label_rows: Sequence[int] | None = None,
     start: ImageSet | None = None,
     teacher: Teacher | None = None,
+    fill: ImageSet | None = None,
 ) -> ImageSet:
     """Draws ``per_class`` pictures of every class.
 
@@ -50,23 +52,27 @@ def generate(
         codec: codec that turns latents into pictures.
         class_names: one name per label; ``None`` takes the denoiser's own.
         per_class: pictures per class.
-        seed: seed of the set; image ``index`` of class ``label`` depends on (seed, label, index) and on nothing else.
+        seed: seed of the set; image ``index`` of class ``label`` depends on (seed, label, index), and on ``fill`` if
+            that is given, and on nothing else.
         config: see `Sampling`.
         out: folder of the image set.
         label_rows: class row of the denoiser for each label, if not the label itself.
         start: real pictures to start from instead of pure noise: image ``index`` of a class begins as the class's
             picture number ``index``, in turn, noised by ``config.strength`` (D4M, Su et al. 2024).
         teacher: an agent towards whose idea of each class the pictures are led by ``config.teacher.guidance``.
+        fill: a set whose strata are filled up: its pictures count where ``config.strata`` spreads the new ones, see
+            `roadstill.generator.asking`.
 
     Returns:
-        The set, class by class; every picture records its seed and how it was drawn.
+        The set, class by class; every picture records its seed, how it was drawn, and the attributes that it was asked
+        to show.
 
     Raises:
         UserError: no class names, label rows, start pictures or a teacher that do not fit, a codec or noise schedule
-            that the denoiser was not trained with, class means that it does not know.
+            that the denoiser was not trained with, class means or attributes that it does not know.
     """
     require_own(out, "set.json")
-    drawing = _plan(denoiser, codec, class_names, per_class, seed, config, label_rows, start, teacher)
+    drawing = _plan(denoiser, codec, class_names, per_class, seed, config, label_rows, start, teacher, fill)
     # A killed run leaves its pictures here, and the same call goes on from them.
     part = state_beside(out, "unfinished")
     rank, world, wait = launched()
@@ -97,6 +103,7 @@ def _plan(
     label_rows: Sequence[int] | None,
     start: ImageSet | None,
     teacher: Teacher | None,
+    fill: ImageSet | None,
 ) -> Drawing:
     """Checks everything before any work; see `generate`."""
     names = tuple(class_names or denoiser.origin.class_names)
@@ -110,6 +117,7 @@ def _plan(
         same_classes(teacher.class_names, names, of="the teacher", to="the set to be drawn")
     denoiser = _scheduled(denoiser, config)
     config = _settled(denoiser, config, names, start)
+    asked = asked_of(config, denoiser.origin.attributes, names, per_class, seed, fill)
     record = {
         "method": "generated",
         "seed": seed,
@@ -122,9 +130,9 @@ def _plan(
         "latents": denoiser.origin.latents,
         "start": None if start is None else start.digest,
         "teacher": None if teacher is None else teacher.digest,
-    }
+    } | ({} if fill is None else {"fill": fill.digest})
     begin = None if start is None else _starts(start, names, per_class)
-    return Drawing(denoiser, codec, names, rows, per_class, seed, config, begin, teacher, record)
+    return Drawing(denoiser, codec, names, rows, per_class, seed, config, begin, teacher, record, asked)
 
 
 def _check(names: Sequence[str], rows: Sequence[int], per_class: int, origin: Origin, codec: Codec) -> None:
@@ -167,6 +175,8 @@ def _settled(denoiser: Denoiser, config: Sampling, names: tuple[str, ...], start
     """The sampling with guidance, steps and strength said, so that records tell what was done."""
     plan = denoiser.plan(config)
     config = replace(config, guidance=plan.guidance, steps=plan.steps)
+    if config.where is not None:
+        config = replace(config, where=read_where(config.where, denoiser.origin.attributes))
     if not config.from_class_mean:
         return config
     if start is not None:

@@ -8,6 +8,7 @@ import msgspec
 
 from roadstill.adapters import Adapter, BitFit, DiffFit, Full, LoRA
 from roadstill.errors import UserError
+from roadstill.imagesets.attributes import Vocabulary, VocabularyRecord, check_vocabulary, rows_of
 from roadstill.runs import ClassNames, Count, Digest, Record, WithClasses, config_of
 
 _Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -37,8 +38,10 @@ class GeneratorRecord(Record, kw_only=True, frozen=True):
     label_rows: tuple[_Row, ...] | None = None
     loss_reduction: _Reduction | msgspec.UnsetType = msgspec.UNSET
     augment: _Share | msgspec.UnsetType = msgspec.UNSET
+    attributes: VocabularyRecord = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_vocabulary(self.attributes)
         if self.class_names is not None:
             WithClasses(class_names=self.class_names)  # checks the names
 
@@ -50,17 +53,27 @@ class CheckpointRecord(GeneratorRecord, kw_only=True, frozen=True):
     adapters: tuple[dict[str, Any], ...]
     base: BaseRecord | None
     fresh_labels: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
+    fresh_attributes: Annotated[int, msgspec.Meta(ge=1, le=4096)] | None = None
     trained: Digest | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.fresh_labels not in (None, len(self.class_names)):
             raise ValueError(f"{self.fresh_labels} fresh labels for {len(self.class_names)} classes")
+        if self.fresh_attributes not in (None, values := len(rows_of(self.attributes))):
+            raise ValueError(f"{self.fresh_attributes} fresh attributes for {values} values")
 
 
 def facts_in(record: GeneratorRecord) -> dict[str, Any]:
     """The fields that stand in a record, by name."""
     return {name: value for name, value in msgspec.structs.asdict(record).items() if value is not msgspec.UNSET}
+
+
+def attributes_record(vocabulary: Vocabulary, fresh: int | None = None) -> dict[str, Any]:
+    """What a record tells of attributes: nothing if there are none, as before there were any."""
+    if not vocabulary:
+        return {}
+    return {"attributes": vocabulary} | ({"fresh_attributes": fresh} if fresh else {})
 
 
 def adapter_record(adapter: Adapter) -> dict[str, Any]:

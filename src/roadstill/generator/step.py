@@ -15,6 +15,7 @@ from roadstill.denoisers.base import Estimate
 from roadstill.denoisers.labelled import LabelledDenoiser
 from roadstill.errors import UserError
 from roadstill.generator.assembly import criteria_of, weight_of
+from roadstill.generator.attributes import dropped, rows_told
 from roadstill.generator.config import Ema, FinetuneConfig
 from roadstill.learning.loops import balanced_rows, finite_sum, generator_of, rate_at, rows_of_step
 from roadstill.schedules import NoiseSchedule
@@ -52,6 +53,7 @@ class Training:
     ) -> None:
         self.denoiser, self.latents, self.config, self.seed = denoiser, latents, config, seed
         self.accelerator, self.meter = accelerator, _Meter()
+        self.told = rows_told(latents, config.attributes.names, denoiser.origin.attributes)
         self.shares = config.gradient_accumulation * accelerator.num_processes
         if config.batch_size % self.shares:
             raise UserError(
@@ -86,8 +88,12 @@ class Training:
             share = accelerator.process_index * config.gradient_accumulation + part
             rows, clean, label, generator = _batch(self.latents, config, self.seed, step, share, self.shares)
             clean, label = clean.to(accelerator.device), label.to(accelerator.device)
+            asked = label
+            if self.told is not None:
+                rows_of_all = dropped(self.told[rows], config.attributes, self.seed, step, share)
+                asked = torch.cat([label[:, None], rows_of_all.to(label.device)], dim=1)
             with _last_part_syncs(accelerator, self.denoiser.network, part == config.gradient_accumulation - 1):
-                estimate = scheduled.estimate(clean, label, generator=generator)
+                estimate = scheduled.estimate(clean, asked, generator=generator)
                 terms = _terms(estimate, clean, label, scheduled.schedule, self.criteria, config)
                 accelerator.backward(finite_sum(terms, step=step, rows=rows) / config.gradient_accumulation)
             self.meter.add(terms, estimate, rate)

@@ -1,6 +1,5 @@
 """The diffusion transformer (Peebles and Xie 2023) in its original key layout, with DiffFit gammas."""
 
-import math
 from typing import Any
 
 import torch
@@ -9,12 +8,13 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from roadstill.errors import UserError
+from roadstill.networks.conditions import AttributeEmbed, LabelEmbed, TimeEmbed
+from roadstill.networks.conditions import time_sinusoid as time_sinusoid
 
 # depth, hidden size, heads
 SIZES = {"S": (12, 384, 6), "B": (12, 768, 12), "L": (24, 1024, 16), "XL": (28, 1152, 16)}
 GAMMA_SITES = ("reference", "residual_only")
 MOST_TOKENS = 2**14  # in strangers' files, which do not hold the table of positions; 1,024 px in patches of 2 are 4,096
-_FREQUENCIES = 256
 
 
 def dit(name: str, *, input_size: int, in_channels: int = 4, num_classes: int = 1000, **more: Any) -> "DiT":
@@ -33,14 +33,6 @@ def dit(name: str, *, input_size: int, in_channels: int = 4, num_classes: int = 
         num_classes=num_classes,
         **more,
     )
-
-
-def time_sinusoid(t: Tensor) -> Tensor:
-    """256 cosines, then sines, of the (possibly fractional) timesteps ``[b]`` -> float32 ``[b, 256]``."""
-    half = _FREQUENCIES // 2
-    rates = torch.exp(-math.log(10000) * torch.arange(half, dtype=torch.float32, device=t.device) / half)
-    angles = t.float()[:, None] * rates
-    return torch.cat([angles.cos(), angles.sin()], dim=-1)
 
 
 def position_table(hidden_size: int, side: int) -> Tensor:
@@ -79,30 +71,6 @@ class PatchEmbed(nn.Module):
         b, c, h, w = z.shape
         patches = z.reshape(b, c, h // p, p, w // p, p).permute(0, 2, 4, 1, 3, 5).reshape(b, -1, c * p * p)
         return F.linear(patches, self.proj.weight.flatten(1), self.proj.bias)
-
-
-class TimeEmbed(nn.Module):
-    """Timestep -> sinusoid -> two-layer network."""
-
-    def __init__(self, hidden_size: int) -> None:
-        super().__init__()
-        self.mlp = nn.Sequential(nn.Linear(_FREQUENCIES, hidden_size), nn.SiLU(), nn.Linear(hidden_size, hidden_size))
-
-    def forward(self, t: Tensor) -> Tensor:
-        """Timesteps ``[b]`` -> ``[b, hidden]``."""
-        return self.mlp(time_sinusoid(t).to(next(self.mlp.parameters()).dtype))
-
-
-class LabelEmbed(nn.Module):
-    """One row per class, and a last one for "no label"."""
-
-    def __init__(self, num_classes: int, hidden_size: int) -> None:
-        super().__init__()
-        self.embedding_table = nn.Embedding(num_classes + 1, hidden_size)
-
-    def forward(self, y: Tensor) -> Tensor:
-        """Rows ``[b]`` -> ``[b, hidden]``."""
-        return self.embedding_table(y)
 
 
 class Attention(nn.Module):
@@ -206,6 +174,7 @@ class DiT(nn.Module):
         learn_sigma: whether the output holds variance logits behind the noise.
         gammas: number of leading blocks with DiffFit scales; none by default.
         gamma_sites: ``reference`` (four vectors a block) or ``residual_only`` (the two of the residual branches).
+        attributes: rows of a table of attributes, whose values are added to time and class; none by default.
         seed: seed of the initial weights.
     """
 
@@ -222,6 +191,7 @@ class DiT(nn.Module):
         learn_sigma: bool = True,
         gammas: int | None = None,
         gamma_sites: str = "reference",
+        attributes: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -239,6 +209,7 @@ class DiT(nn.Module):
         self.x_embedder = PatchEmbed(patch_size, in_channels, hidden_size)
         self.t_embedder = TimeEmbed(hidden_size)
         self.y_embedder = LabelEmbed(num_classes, hidden_size)
+        self.a_embedder = AttributeEmbed(attributes, hidden_size) if attributes else None
         table = position_table(hidden_size, input_size // patch_size)
         self.pos_embed = nn.Parameter(table, requires_grad=False)
         self.blocks = nn.ModuleList(Block(hidden_size, num_heads) for _ in range(depth))
@@ -252,7 +223,13 @@ class DiT(nn.Module):
     def config(self) -> dict[str, Any]:
         """The keywords that build this network again (without its weights)."""
         names = ("input_size", "patch_size", "in_channels", "hidden_size", "depth", "num_heads", "num_classes")
-        return {name: getattr(self, name) for name in (*names, "learn_sigma", "gammas", "gamma_sites")}
+        told = {name: getattr(self, name) for name in (*names, "learn_sigma", "gammas", "gamma_sites")}
+        return told | ({"attributes": self.attributes} if self.attributes else {})
+
+    @property
+    def attributes(self) -> int:
+        """Rows of the table of attributes."""
+        return 0 if self.a_embedder is None else len(self.a_embedder.weight)
 
     def add_gammas(self, blocks: int, sites: str = "reference") -> None:
         """Gives the leading ``blocks`` blocks DiffFit scales, all one, so that the output does not change."""
@@ -265,9 +242,14 @@ class DiT(nn.Module):
         self.gammas, self.gamma_sites = blocks, sites
 
     def forward(self, z: Tensor, t: Tensor, y: Tensor) -> Tensor:
-        """Noisy latents ``[b, c, h, w]``, times ``[b]``, class rows ``[b]`` -> ``[b, 2c, h, w]``: noise, variance."""
+        """Noisy latents ``[b, c, h, w]``, times ``[b]``, class rows ``[b]`` -> ``[b, 2c, h, w]``: noise, variance.
+
+        Rows ``[b, 1 + a]`` hold rows of attributes behind the class's; see `AttributeEmbed`.
+        """
         x = self.x_embedder(z) + self.pos_embed
-        condition = self.t_embedder(t) + self.y_embedder(y)
+        condition = self.t_embedder(t) + self.y_embedder(y if y.ndim == 1 else y[:, 0])
+        if y.ndim == 2 and self.a_embedder is not None:
+            condition = condition + self.a_embedder(y[:, 1:])
         for block in self.blocks:
             if self.save_memory and torch.is_grad_enabled():
                 x = checkpoint(block, x, condition, use_reentrant=False)

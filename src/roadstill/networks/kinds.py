@@ -40,6 +40,7 @@ class _DiTSizes(Record, kw_only=True, frozen=True, forbid_unknown_fields=True):
     learn_sigma: bool = True
     gammas: _Place | None = None
     gamma_sites: str = "reference"
+    attributes: Annotated[int, msgspec.Meta(ge=0, le=4096)] = 0
 
     def __post_init__(self) -> None:
         if (self.input_size // self.patch_size) ** 2 > MOST_TOKENS:

@@ -17,13 +17,16 @@ from roadstill.weights import shipped
 def encode(road: Road) -> None:
     """Latents of the train part, and the noising strips (thesis figure 3.5)."""
     codec = Path(road.recipe.codec) if road.recipe.codec else shipped("codec.safetensors")
+    tunings = [road.recipe.pretrain, *(arm.finetune for arm in road.recipe.arms.values())]
+    attributes = sorted({name for tuning in tunings if tuning for name in tuning.attributes.names})
     # A file's digest spares opening it when all is done.
     digest = digest_file(codec) if codec.is_file() else road.codec.digest
-    stage = road.stage("encode", {"codec": digest}, "sets", product=["encode", "figures"])
+    asked = {"attributes": attributes} if attributes else {}
+    stage = road.stage("encode", {"codec": digest} | asked, "sets", product=["encode", "figures"])
     if stage.done:
         return
     images, out = road.split("train"), road.folder / "encode"
-    encode_imageset(images, road.codec, out)
+    encode_imageset(images, road.codec, out, attributes=attributes)
     draw_noising(images, road.codec, road.folder / "figures")
     stage.finish()
 

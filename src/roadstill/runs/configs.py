@@ -109,7 +109,11 @@ RANGES: Mapping[str, Range] = {
         NOT_NEGATIVE,
     ),
     **dict.fromkeys(
-        ("dropout", "coarse_share", "augment", "cutmix_probability", "interval", "guidance_interval", "eta"), SHARE
+        (
+            "dropout", "dropout_all", "coarse_share", "augment", "cutmix_probability", "interval", "guidance_interval",
+            "eta",
+        ),
+        SHARE,
     ),
     "threshold": Range(-1, 1),
     "decay": SHARE,

@@ -12,11 +12,14 @@ from roadstill.denoisers.base import Sampling
 from roadstill.errors import UserError
 from roadstill.generator.config import FinetuneConfig
 from roadstill.generator.refine import Refinement
+from roadstill.imagesets.attributes import described, rows_of
 from roadstill.networks.kinds import NetworkConfig, name_of
 from roadstill.runs import holding, require_own_file
 
 
-def encode(images: Path, out: Path, *, codec: Path | None = None, batch_size: int = 32) -> str:
+def encode(
+    images: Path, out: Path, *, codec: Path | None = None, batch_size: int = 32, attributes: tuple[str, ...] = ()
+) -> str:
     """Encodes an image set into latents.
 
     Args:
@@ -25,14 +28,17 @@ def encode(images: Path, out: Path, *, codec: Path | None = None, batch_size: in
         codec: codec file, diffusers autoencoder (folder or hub name), or "pixels" to work on the pictures themselves;
             the shipped codec if not given.
         batch_size: number of pictures at a time.
+        attributes: columns of the set that are kept with the latents, such as light,weather, for a generator to learn
+            beside the classes (tuning.attributes.names).
     """
     from roadstill.codecs import load_codec
     from roadstill.codecs.latents import encode_imageset
     from roadstill.imagesets import open_imageset
 
-    store = encode_imageset(open_imageset(images), load_codec(codec), out, batch_size=batch_size)
+    store = encode_imageset(open_imageset(images), load_codec(codec), out, batch_size=batch_size, attributes=attributes)
     shape = " x ".join(str(side) for side in store.shape)
-    return f"{out}: {len(store):,} latents of {shape}"
+    kept = f"; {described(store.attributes)}" if attributes else ""
+    return f"{out}: {len(store):,} latents of {shape}{kept}"
 
 
 @holding()
@@ -107,6 +113,8 @@ def generate(
     seed: int = 0,
     start: Path | None = None,
     teacher: Path | None = None,
+    where: str | None = None,
+    fill: Path | None = None,
     sampling: Sampling = Sampling(),  # noqa: B008
 ) -> str:
     """Generates an image set from a checkpoint: a few images per class.
@@ -125,15 +133,23 @@ def generate(
         seed: seed of the noise; image i of class c depends on the seed, c and i alone.
         start: image set of real pictures to start from instead of pure noise; see sampling.strength.
         teacher: agent made by train, which guides the images towards their classes; see sampling.teacher.guidance.
-        sampling: guidance, steps, solver, strength, guidance by a teacher.
+        where: attributes that all images show, in words such as "night rain, red light", or as sampling.where; what the
+            checkpoint knows is listed if a word is none of it.
+        fill: image set whose strata are filled up: its images count where sampling.strata spreads the new ones.
+        sampling: guidance, steps, solver, strength, guidance by a teacher, attributes.
     """
     from roadstill.agents import open_agent
     from roadstill.codecs import load_codec
+    from roadstill.generator.asking import read_where
     from roadstill.generator.checkpoints import load_denoiser
     from roadstill.generator.generate import generate as draw
     from roadstill.imagesets import open_imageset
 
     denoiser = load_denoiser(checkpoint, which=which)
+    if where is not None:
+        if sampling.where is not None:
+            raise UserError("where and sampling.where are both given; leave one out")
+        sampling = replace(sampling, where=read_where(where, denoiser.origin.attributes))
     made = draw(
         denoiser,
         load_codec(codec, decoder=decoder),
@@ -145,6 +161,7 @@ def generate(
         out=out,
         start=None if start is None else open_imageset(start),
         teacher=None if teacher is None else open_agent(teacher),
+        fill=None if fill is None else open_imageset(fill),
     )
     return f"{out}: {len(made)} generated images, {per_class} per class"
 
@@ -198,6 +215,7 @@ def export(
     checkpoint: Path | None = None,
     which: Literal["ema", "trained"] = "ema",
     layout: Literal["diffusers", "original"] = "diffusers",
+    where: str | None = None,
 ) -> str:
     """Writes a generator for other programs: a diffusers folder, or one safetensors file in the original layout.
 
@@ -207,10 +225,14 @@ def export(
             shipped base generator if not given.
         which: weights to take: the checkpoint's moving average, or its last ones.
         layout: layout of the files: diffusers, or the tensor names of DiT's or EDM's original files.
+        where: attributes that the classes show from now on, in words as for generate; neither layout has room for a
+            choice.
     """
     import torch
 
+    from roadstill.generator.asking import read_where
     from roadstill.generator.assembly import plain_network
+    from roadstill.generator.attributes import fold_attributes
     from roadstill.generator.checkpoints import load_denoiser, write_base
     from roadstill.networks.dit import DiT
     from roadstill.networks.interchange import save_diffusers, save_original
@@ -218,17 +240,23 @@ def export(
     if layout == "original":
         require_own_file(out, "a safetensors file")
     denoiser = load_denoiser(checkpoint, which=which)
-    network, schedule = plain_network(denoiser), denoiser.schedule
+    network, schedule, known = plain_network(denoiser), denoiser.schedule, denoiser.origin.attributes
+    asked = {} if where is None else read_where(where, known)
     if not isinstance(network, DiT):
         if layout != "original":
             raise UserError(f"diffusers has no pipeline for a {type(network).__name__}; use layout original")
         return str(write_base(denoiser, out, torch.float32))
+    fold_attributes(network, [rows_of(known)[pair] for pair in asked.items()])
     origin = denoiser.origin
     facts = {"objective": denoiser.objective, "class_names": origin.class_names or None, "codec": origin.codec}
     facts |= denoiser.settings
     if layout == "original":
-        return str(save_original(network, out, facts))
-    return str(save_diffusers(network, None if schedule is None else schedule.betas, out, facts))
+        save_original(network, out, facts)
+    else:
+        save_diffusers(network, None if schedule is None else schedule.betas, out, facts)
+    return (
+        f"{out}, without its attributes" + (f" but {', '.join(asked.values())}" if asked else "") if known else str(out)
+    )
 
 
 def params(*, backbone: str = "DiT-XL/2", adapters: list[str] = [], json: bool = False) -> str:  # noqa: B006
