@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from roadstill.frames import BrakeLabel, FrameTable, open_frames
     from roadstill.frames.filters import FrameFilter, SceneFilter
     from roadstill.generator.checkpoints import export_base, load_denoiser
-    from roadstill.generator.config import EDMTraining, Ema, FinetuneConfig, Labels, Minimax, Term
+    from roadstill.generator.config import Attributes, EDMTraining, Ema, FinetuneConfig, Labels, Minimax, Term
     from roadstill.generator.finetune import finetune
     from roadstill.generator.generate import generate
     from roadstill.generator.refine import Refinement, refine
@@ -72,6 +72,7 @@ __all__ = [
     "Adapter",
     "Agent",
     "AgentConfig",
+    "Attributes",
     "BitFit",
     "BlurBoxes",
     "BrakeLabel",
@@ -193,7 +194,7 @@ _PUBLIC = {
     "frames": ("BrakeLabel", "FrameTable", "open_frames"),
     "frames.filters": ("FrameFilter", "SceneFilter"),
     "generator.checkpoints": ("export_base", "load_denoiser"),
-    "generator.config": ("EDMTraining", "Ema", "FinetuneConfig", "Labels", "Minimax", "Term"),
+    "generator.config": ("Attributes", "EDMTraining", "Ema", "FinetuneConfig", "Labels", "Minimax", "Term"),
     "generator.finetune": ("finetune",),
     "generator.generate": ("generate",),
     "generator.refine": ("Refinement", "refine"),

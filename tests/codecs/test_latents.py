@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from made import unsealed
+from made import picture_set, unsealed
+from weightfiles import rewritten
 
 from roadstill.codecs import CodecConfig, Moments, SmallCodec, from_pixels
 from roadstill.codecs.latents import encode_imageset, open_latents
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSetWriter, open_imageset
+from roadstill.runs import digest_file, digest_of
 
 
 @pytest.fixture
@@ -208,3 +210,37 @@ def test_a_million_latents_are_written_and_read_in_flat_memory(tmp_path):
     assert size_mib > 480
     assert written_mib < 300
     assert read_mib < 500  # the libraries themselves
+
+
+def test_columns_of_the_set_are_kept_as_attributes_if_asked_for(codec, tmp_path):
+    lights = ["night", None, "day", "day"]
+    images = picture_set(tmp_path / "images", 4, light=lights, weather=["rain"] * 4)
+    store = encode_imageset(images, codec, tmp_path / "kept", attributes=("light",))
+    assert store.attributes == {"light": ("day", "night")}
+    assert store.codes.tolist() == [[1], [-1], [0], [0]]
+    bare = encode_imageset(images, codec, tmp_path / "bare")
+    assert (bare.attributes, bare.codes) == ({}, None)
+    assert bare.digest != store.digest
+    one = store.as_one_class("drive")
+    assert (one.class_names, one.labels.tolist(), one.codes.tolist()) == (("drive",), [0] * 4, store.codes.tolist())
+    assert torch.equal(one.moment("mean", [2]), store.moment("mean", [2]))
+    with pytest.raises(UserError, match="no image has the fact 'town'"):
+        encode_imageset(images, codec, tmp_path / "no", attributes=("town",))
+    assert not (tmp_path / "no").exists()
+
+
+@pytest.mark.parametrize("codes", [[[2], [0], [0], [0]], [[-2], [0], [0], [0]], [[0, 0]] * 4, None])
+def test_attributes_beyond_the_values_are_refused(codec, tmp_path, codes):
+    images = picture_set(tmp_path / "images", 4, light=["day", "night"] * 2)
+    store = encode_imageset(images, codec, tmp_path / "kept", attributes=("light",))
+
+    def change(tensors):
+        tensors.pop("attributes") if codes is None else tensors.update(attributes=torch.tensor(codes))
+
+    rewritten(store.root / "labels.safetensors", tensors=change)
+    record = unsealed(store.root / "latents.json")
+    record["labels"] = digest_file(store.root / "labels.safetensors")
+    record["digest"] = digest_of([record["about"], record["shards"], record["labels"], record["attributes"]])
+    (store.root / "latents.json").write_text(json.dumps(record))
+    with pytest.raises(UserError, match=r"labels\.safetensors.*; encode the set again"):
+        open_latents(store.root)

@@ -12,6 +12,7 @@ from roadstill.denoisers.base import Origin, Sampling
 from roadstill.denoisers.dit import DiTDenoiser
 from roadstill.errors import UserError
 from roadstill.generator import drawing
+from roadstill.generator.attributes import renew_attributes
 from roadstill.generator.checkpoints import load_denoiser
 from roadstill.generator.generate import generate
 from roadstill.imagesets import ImageSetWriter, open_imageset
@@ -321,3 +322,32 @@ def test_the_edm_of_the_package_knows_its_classes():
     assert pictures.shape == (24, 3, 32, 32)
     airplane, ship, deer, frog = (pictures[:, 2] - pictures[:, 0]).mean((1, 2)).view(4, 6).mean(1)
     assert min(airplane, ship) > max(deer, frog) + 0.1
+
+
+def test_pictures_that_are_asked_for_attributes_record_them(denoiser, codec, tmp_path):
+    plain = draw(denoiser, codec, tmp_path / "plain", per_class=2)
+    renew_attributes(denoiser.network, 4)
+    with torch.no_grad():
+        denoiser.network.a_embedder.weight.normal_(generator=torch.Generator().manual_seed(4))
+    denoiser.attributes = 4
+    vocabulary = {"light": ("day", "night"), "weather": ("clear", "rain")}
+    denoiser.origin = Origin(attributes=vocabulary)
+    free = draw(denoiser, codec, tmp_path / "free", per_class=2)
+    assert free.digest == plain.digest
+    night = draw(denoiser, codec, tmp_path / "night", per_class=2, where={"light": "Night"})
+    assert night.column("light") == ["night"] * 4
+    assert night.about["sampling"]["where"] == {"light": "night"}
+    assert not np.array_equal(night.pixels(), free.pixels())
+    spread = draw(denoiser, codec, tmp_path / "spread", per_class=4, strata=("light", "weather"), batch_size=3)
+    shown = list(zip(spread.labels.tolist(), spread.column("light"), spread.column("weather"), strict=True))
+    assert len(set(shown)) == 8
+    # What each picture is asked decides what it looks like, not the set around it.
+    at = next(row for row, (_, light, weather) in enumerate(shown) if (light, weather) == ("night", "rain"))
+    alone = draw(denoiser, codec, tmp_path / "alone", per_class=4, where={"light": "night", "weather": "rain"})
+    assert np.abs(alone.pixels([at]).astype(int) - spread.pixels([at])).max() <= 1
+    # Filling up: two of each class show the night already.
+    fill = draw(denoiser, codec, tmp_path / "fill", per_class=2, strata=("light",), fill=night)
+    assert fill.column("light") == ["day"] * 4
+    assert fill.about["fill"] == night.digest
+    with pytest.raises(UserError, match="this generator knows light: day, night; weather: clear, rain"):
+        draw(denoiser, codec, tmp_path / "no", where={"light": "dusk"})

@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 import torch
-from weightfiles import tiny_base, tiny_dit
+from made import picture_set
+from weightfiles import tiny_base, tiny_codec, tiny_dit
 
+from roadstill.cli import main
 from roadstill.codecs import PixelCodec
 from roadstill.denoisers.base import Origin, Sampling
 from roadstill.denoisers.dit import DiTDenoiser
@@ -14,6 +16,7 @@ from roadstill.denoisers.sit import SiTDenoiser
 from roadstill.errors import UserError
 from roadstill.generator.checkpoints import load_denoiser, write_base
 from roadstill.generator.generate import generate
+from roadstill.imagesets import open_imageset
 from roadstill.schedules import linear
 from roadstill.verbs.generator import export
 
@@ -88,3 +91,71 @@ def test_exports_of_older_versions_and_of_others_have_no_names(tmp_path):
     denoiser = load_denoiser(tmp_path / "out")
     with pytest.raises(UserError, match="does not know its class names"):
         generate(denoiser, PixelCodec(), per_class=1, seed=0, config=Sampling(), out=tmp_path / "x")
+
+
+ATTRIBUTES = {"cause": ("red_light",), "light": ("day", "night")}
+
+
+def with_attributes(path):
+    denoiser = DiTDenoiser(shaken(attributes=3), linear(20), guided_channels=None)
+    denoiser.origin = Origin(class_names=NAMES, attributes=ATTRIBUTES)
+    return write_base(denoiser, path, torch.float32)
+
+
+@pytest.mark.parametrize("layout", ["diffusers", "original"])
+def test_an_export_folds_the_attributes_that_are_asked_for_into_the_classes(tmp_path, layout):
+    base = with_attributes(tmp_path / "base.safetensors")
+    out = tmp_path / ("out" if layout == "diffusers" else "out.safetensors")
+    assert export(out, checkpoint=base, layout=layout, where="night, red light").endswith(
+        "without its attributes but night, red_light"
+    )
+    z, t = torch.randn(3, 4, 4, 4), torch.tensor([1, 5, 19])
+    with torch.no_grad():
+        wanted = load_denoiser(base).network(z, t, torch.tensor([[0, 2, 0], [1, 2, 0], [2, -1, -1]]))
+        torch.testing.assert_close(load_denoiser(out).network(z, t, torch.tensor([0, 1, 2])), wanted)
+    plain = tmp_path / f"plain-{out.name}"
+    assert export(plain, checkpoint=base, layout=layout).endswith("without its attributes")
+    assert load_denoiser(plain).origin.attributes == {}
+
+
+def test_words_of_the_command_line_reach_the_pictures(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with_attributes(tmp_path / "base.safetensors")
+    codec = tiny_codec(tmp_path / "codec.safetensors")
+    words = ("generate", "--checkpoint", "base.safetensors", "--codec", str(codec), "--sampling.steps", "2")
+    for number, where in enumerate(("night, red light", "{light: night, cause: red_light}")):
+        assert main([*words, f"out{number}", "--where", where, "--per_class", "1"]) == 0
+        made = open_imageset(tmp_path / f"out{number}")
+        assert (made.column("light"), made.column("cause")) == (["night"] * 2, ["red_light"] * 2)
+    assert main([*words, "out2", "--sampling.where", "{light: day}", "--per_class", "1"]) == 0
+    assert main([*words, "out3", "--sampling.strata", "light", "--fill", "out2", "--per_class", "1"]) == 0
+    assert open_imageset(tmp_path / "out3").column("light") == ["night"] * 2
+    assert main([*words, "out4", "--where", "dusk"]) == 2
+    assert "'dusk' is unknown; this generator knows cause: red_light; light: day, night" in capsys.readouterr().err
+
+
+def test_columns_of_a_set_become_conditions_by_commands_alone(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    picture_set(tmp_path / "set", 8, light=["day", "night"] * 4, weather=["rain"] * 8)
+    tiny_codec(tmp_path / "codec.safetensors")
+    assert main(["encode", "set", "latents", "--codec", "codec.safetensors", "--attributes", "light,weather"]) == 0
+    assert "light: day, night; weather: rain" in capsys.readouterr().out
+    network = (
+        "--denoiser.network.hidden_size",
+        "16",
+        "--denoiser.network.depth",
+        "1",
+        "--denoiser.network.num_heads",
+        "2",
+    )
+    words = ("--denoiser.steps", "2", "--denoiser.batch_size", "4", "--denoiser.labels.one_class", "drive")
+    asked = ("--denoiser.attributes.names", "light,weather", "--denoiser.attributes.dropout", "0.2")
+    assert main(["pretrain", "denoiser", "latents", "base", *network, *words, *asked]) == 0
+    base = load_denoiser(tmp_path / "base" / "dit.safetensors")
+    assert base.origin.attributes == {"light": ("day", "night"), "weather": ("rain",)}
+    assert base.origin.class_names == ("drive",)
+    tuning = ("--tuning.steps", "2", "--tuning.batch_size", "4", "--tuning.labels.init", "mean")
+    assert main(["finetune", "latents", "tuned", "--base", "base/dit.safetensors", *tuning]) == 0
+    draw = ("--checkpoint", "tuned", "--codec", "codec.safetensors", "--sampling.steps", "2", "--per_class", "1")
+    assert main(["generate", "made", *draw, "--where", "rain"]) == 0
+    assert open_imageset(tmp_path / "made").class_names == ("not_brake", "brake")
