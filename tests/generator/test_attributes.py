@@ -257,6 +257,24 @@ def test_a_sample_that_loses_its_class_loses_its_attributes(latents, tmp_path, m
     assert {tuple(row) for row in kept[0].tolist()} == {(1, 0, 3), (2, -1, -1)}
 
 
+def test_guidance_pushes_away_from_pictures_without_class_and_attributes(base):
+    denoiser, generator = load_denoiser(base), torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in denoiser.network.parameters():
+            weight.normal_(std=0.2, generator=generator)
+    x, t = torch.randn(2, 4, 4, 4, generator=generator), torch.tensor([9, 600])
+    asked = torch.tensor([[0, 1, 3], [1, 0, -1]])
+
+    def told(rows, guidance):
+        return denoiser.guided(x, t, rows, guidance)[0]
+
+    with torch.no_grad():
+        without, full = told(torch.tensor([2, 2]), 1.0), told(asked, 1.0)
+        torch.testing.assert_close(told(asked, 0.0), without)
+        torch.testing.assert_close(told(asked, 3.0), without + 3 * (full - without))
+    assert not torch.allclose(full, without)
+
+
 def test_rows_beyond_the_table_are_refused(base):
     with pytest.raises(UserError, match="attributes are asked for beyond the 4 rows"):
         load_denoiser(base).generate(torch.tensor([[0, 4]]), seeds=[1])
