@@ -17,6 +17,7 @@ from roadstill.codecs.shards import write_latents
 from roadstill.denoisers.base import Sampling
 from roadstill.errors import UserError
 from roadstill.generator import finetune as loop
+from roadstill.generator import step as stepping
 from roadstill.generator.attributes import dropped, rows_told
 from roadstill.generator.checkpoints import export_base, load_denoiser
 from roadstill.generator.config import Attributes, Ema, FinetuneConfig, Labels
@@ -197,6 +198,19 @@ def test_a_checkpoint_opens_and_exports_as_it_was_trained(latents, base, tmp_pat
     assert alone.origin.attributes == KNOWN
     z, t, y = torch.randn(2, 4, 4, 4), torch.tensor([3, 500]), torch.tensor([[0, 1, 3], [1, 0, -1]])
     torch.testing.assert_close(alone.network(z, t, y), found.network(z, t, y), atol=5e-3, rtol=5e-3)
+
+
+def test_a_table_learns_only_if_settings_name_attributes(latents, base, tmp_path):
+    out = trained(latents, tmp_path / "run", base=base, adapters=(Full(),), weight_decay=0.1)
+    assert "a_embedder.weight" not in load_file(out / "trained.safetensors")
+    assert torch.equal(table(out), table(base))
+
+
+def test_what_is_left_out_is_drawn_anew_in_every_step_and_part(latents, tmp_path, monkeypatch):
+    keys = []
+    monkeypatch.setattr(stepping, "dropped", lambda rows, config, *key: keys.append(key) or dropped(rows, config, *key))
+    trained(latents, tmp_path / "run", attributes=BOTH, gradient_accumulation=2, steps=2)
+    assert keys == [(0, 0, 0), (0, 0, 1), (0, 1, 0), (0, 1, 1)]
 
 
 def test_new_values_start_at_zero_and_known_ones_keep_their_vectors(base, tmp_path):
