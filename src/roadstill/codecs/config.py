@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from roadstill.codecs.small import CodecConfig
-from roadstill.runs import check_ranges
+from roadstill.runs import check_ranges, later
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class CodecTraining:
         edge: weight of the differences between neighbouring pixels, at three scales; much of it delays flat colours.
         perceptual: weight of ImageNet features (EfficientNet-Lite0, extra ``offline-agent``); 0 leaves them out.
         red: extra weight of a pixel as red as can be, so that small lamps survive the mean over a picture.
+        lamps: extra weight of a pixel as bright and as purely red, amber or green as can be.
         noise: largest standard deviation of the noise on raw latents; the decoder learns to tolerate a
             generator's errors.
         shrink: weight of the squared raw latents; keeps them away from the decoder's soft clamp at 3.
@@ -41,6 +42,7 @@ class CodecTraining:
     edge: float = 0.3
     perceptual: float = 0.0
     red: float = 2.0
+    lamps: float = later(0.0)
     noise: float = 0.05
     shrink: float = 1e-3
     coarse_share: float = 0.2

@@ -34,7 +34,7 @@ def loss_terms(
     latents = latents + strength * torch.randn(latents.shape, generator=generator)
     with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16("cpu", config.bf16)):
         pictures = codec.decode_raw(latents).float()
-    error, weight = pictures - pixels, 1 + config.red * redness(pixels)
+    error, weight = pictures - pixels, 1 + config.red * redness(pixels) + config.lamps * lampness(pixels)
     terms = {
         "pixel": (weight * (error.abs() + config.squared * error.square())).mean(),
         "edge": config.edge * edge_error(pictures, pixels),
@@ -53,6 +53,17 @@ def loss_terms(
 def redness(pixels: Tensor) -> Tensor:
     """How much redder than green and blue, in [0, 1], ``[b, 1, h, w]`` for pictures ``[b, 3, h, w]`` in [-1, 1]."""
     return (pixels[:, :1] - pixels[:, 1:].amax(1, keepdim=True)).clamp_min(0) / 2
+
+
+def lampness(pixels: Tensor) -> Tensor:
+    """How much like a lit red, amber or green lamp, in [0, 1], ``[b, 1, h, w]`` for pictures ``[b, 3, h, w]`` in [-1, 1].
+
+    The excess of red, of green, or of both over the other colours, times the brightness: leaves, walls and signs in the
+    shade are coloured, but dark.
+    """
+    red, green, blue = pixels.unbind(1)
+    excess = torch.stack([red - green.maximum(blue), green - red.maximum(blue), red.minimum(green) - blue]).amax(0) / 2
+    return (excess.clamp_min(0) * (pixels.amax(1) + 1) / 2)[:, None]
 
 
 def edge_error(pictures: Tensor, others: Tensor) -> Tensor:

@@ -4,11 +4,16 @@ The network is diffusers' tiny autoencoder (encoder and decoder of plain residua
 space-to-depth step: without it, half of the work would be spent at full resolution. Beside it runs a linear path, a
 projection of pixel blocks: training starts it at the blocks' principal components, so that colours and large shapes
 are there from the first step and the convolutions learn the rest. One safetensors file holds everything.
+
+In the decoder that path comes in two kinds. ``blocks`` gives every latent cell a pixel block of its own, without overlap:
+edges between blocks stay wherever the convolutions do not cancel them, as in pictures whose latents were moved. ``smooth``
+interpolates the cells' colours, upsamples bilinearly, and ends with convolutions at full resolution, which overlap.
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,12 +22,13 @@ from torch.nn import functional as F
 from roadstill.codecs.base import Codec, Moments
 from roadstill.errors import UserError
 from roadstill.learning.loops import channels_last
-from roadstill.runs import check_ranges, config_of, digest_file
+from roadstill.runs import check_ranges, config_of, digest_file, later
 from roadstill.weights.sizes import without_weights
 from roadstill.weights.tensors import is_finite, open_tensors, require_shapes, shapes_of, write_tensors
 
 FORMAT = "roadstill-codec-1"
 _MOST_LEVELS = 8
+_FIRST_DECODER = "blocks"  # of files that do not name theirs
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,7 @@ class CodecConfig:
         encoder_blocks: residual blocks per level, fine to coarse; every further level halves the side.
         decoder_blocks: residual blocks per level, coarse to fine.
         posterior_std: standard deviation, in normalised latents, of what `LatentStore.draw` adds to the mean.
+        decoder: ``smooth`` leaves no pattern of blocks; ``blocks`` is what files of older versions have.
     """
 
     latent_channels: int = 16
@@ -44,6 +51,7 @@ class CodecConfig:
     encoder_blocks: tuple[int, ...] = (1, 2, 2)
     decoder_blocks: tuple[int, ...] = (3, 2, 1)
     posterior_std: float = 0.0
+    decoder: Literal["smooth", "blocks"] = later("smooth")
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -72,12 +80,22 @@ class SmallCodec(Codec):
         self.config = config = config or CodecConfig()
         levels, folded = (config.width,) * len(config.encoder_blocks), 3 * config.patch**2
         self.encoder = EncoderTiny(folded, config.latent_channels, tuple(config.encoder_blocks), levels, "relu")
-        self.decoder = DecoderTiny(
-            config.latent_channels, folded, tuple(config.decoder_blocks), levels, 2, "relu", "nearest"
-        )
-        side = config.downsampling
+        side, decoder_blocks = config.downsampling, tuple(config.decoder_blocks)
         self.project = nn.Conv2d(3, config.latent_channels, side, stride=side)
-        self.unproject = nn.ConvTranspose2d(config.latent_channels, 3, side, stride=side)
+        if config.decoder == "blocks":
+            self.decoder = DecoderTiny(config.latent_channels, folded, decoder_blocks, levels, 2, "relu", "nearest")
+            self.unproject: nn.Module = nn.ConvTranspose2d(config.latent_channels, 3, side, stride=side)
+        else:
+            fine = max(3, config.width // 3)
+            self.decoder = DecoderTiny(
+                config.latent_channels, fine * config.patch**2, decoder_blocks, levels, 2, "relu", "bilinear"
+            )
+            self.unproject = nn.Sequential(
+                nn.Conv2d(config.latent_channels, 3, 1), nn.Upsample(scale_factor=side, mode="bilinear")
+            )
+            self.finish = nn.Sequential(
+                nn.ReLU(), nn.Conv2d(fine, fine, 3, padding=1), nn.ReLU(), nn.Conv2d(fine, 3, 3, padding=1)
+            )
         self.register_buffer("mean", torch.zeros(config.latent_channels))
         self.register_buffer("std", torch.ones(config.latent_channels))
         self.channels, self.downsampling = config.latent_channels, config.downsampling
@@ -102,7 +120,11 @@ class SmallCodec(Codec):
     def decode_raw(self, latents: Tensor) -> Tensor:
         """Pictures of raw latents, not clamped."""
         folded = self.decoder(latents.contiguous(memory_format=torch.channels_last))
-        return self.unproject(latents) + F.pixel_shuffle(folded, self.config.patch)
+        pictures = F.pixel_shuffle(folded, self.config.patch)
+        if self.config.decoder == "smooth":
+            pictures = self.finish(pictures.contiguous(memory_format=torch.channels_last))
+        detail: Tensor = pictures + self.unproject(latents)
+        return detail
 
     def set_statistics(self, mean: Sequence[float] | Tensor, std: Sequence[float] | Tensor) -> None:
         """Sets the raw latents' mean and standard deviation per channel."""
@@ -133,7 +155,10 @@ def load_small(path: Path) -> SmallCodec:
     if file.about.get("format") != FORMAT:
         found = str(file.about.get("format"))[:100]
         raise UserError(f"{path} has format {found!r}, not {FORMAT!r}; train the codec with this version")
-    config = config_of(CodecConfig, file.about.get("config"), f"{path}, config", "fetch the codec again")
+    config = file.about.get("config")
+    if isinstance(config, dict):
+        config = {"decoder": _FIRST_DECODER} | config
+    config = config_of(CodecConfig, config, f"{path}, config", "fetch the codec again")
     with without_weights(str(path), file.shapes):
         wanted = shapes_of(SmallCodec(config).state_dict())
     require_shapes(file.shapes, wanted, path)

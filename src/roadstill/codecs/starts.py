@@ -27,10 +27,13 @@ def initialise(codec: SmallCodec) -> None:
             last = branch[-1]
             assert isinstance(last, nn.Conv2d)
             last.weight *= 0.3  # a residual branch begins as a small correction
-    # Both networks begin as nothing beside the linear path; the decoder's own output is 2 x - 1.
+    # Both networks begin as nothing beside the linear path; the output of diffusers' decoder is 2 x - 1.
     nn.init.zeros_(codec.encoder.layers[-1].weight)
-    nn.init.zeros_(codec.decoder.layers[-1].weight)
-    nn.init.constant_(codec.decoder.layers[-1].bias, 0.5)
+    if codec.config.decoder == "smooth":
+        nn.init.zeros_(codec.finish[-1].weight)
+    else:
+        nn.init.zeros_(codec.decoder.layers[-1].weight)
+        nn.init.constant_(codec.decoder.layers[-1].bias, 0.5)
 
 
 @torch.no_grad()
@@ -56,7 +59,11 @@ def start_linear(codec: SmallCodec, images: ImageSet, rows: NDArray[np.int64], p
     scale = scale / (values * scale.square()).mean().sqrt()
     codec.project.weight.copy_((vectors * scale).T.view(codec.project.weight.shape))
     assert codec.project.bias is not None
-    assert codec.unproject.bias is not None
     codec.project.bias.copy_(-(mean @ vectors) * scale)
-    codec.unproject.weight.copy_((vectors / scale).T.view(codec.unproject.weight.shape))
-    codec.unproject.bias.copy_(mean.view(3, -1).mean(1))
+    back = (vectors / scale).T.view(count, 3, side, side)
+    if codec.config.decoder == "smooth":  # the colours of the cells
+        codec.unproject[0].weight.copy_(back.mean((2, 3)).T[..., None, None])
+        codec.unproject[0].bias.copy_(mean.view(3, -1).mean(1))
+    else:
+        codec.unproject.weight.copy_(back)
+        codec.unproject.bias.copy_(mean.view(3, -1).mean(1))
