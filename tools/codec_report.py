@@ -6,9 +6,9 @@
 
 quality: persons, vehicles and rears are the boxes of the logs in the picture (rears: rear faces of vehicles that look
 our way). tail_lamps are pixels inside rears, and signals pixels outside of vehicles, that are as bright and as purely
-red, amber or green as `lampness` over 0.25 asks for (in the true picture). The distance is that of `perceptual_distance`.
-blocks: the ratio of `block_ratios` (8, 4 and 8/3 px) of any image set, refined and generated ones as well; several
-sets of one kind may be named, and folders of pictures.
+red, amber or green as `lampness` over 0.25 asks for (in the true picture). The distance is `perceptual_distance`.
+blocks: `block_ratios` (8, 4 and 8/3 px) and `border_ratio` of any image sets, refined and generated ones as well, and
+of folders of pictures of one size.
 agents: balanced accuracy on the real dev part of agents that learned from real and from reconstructed pictures, and on
 the reconstructed dev part of the former, over seeds.
 """
@@ -27,6 +27,7 @@ from roadstill.codecs.quality import (
     MEASURED_BLOCKS,
     Errors,
     block_ratios,
+    border_ratio,
     perceptual_distance,
     reconstruct_imageset,
     reconstructed,
@@ -63,7 +64,7 @@ def quality(images: ImageSet, codecs: dict[str, Codec], logs: Path) -> None:
             through = from_pixels(torch.from_numpy(pictures))
             errors[name].add(through, pixels, masks)
             errors[name].distances += perceptual_distance(features, through, pixels).tolist()
-    print(f"{len(images)} pictures of {images.size_px} px; PSNR in dB, blocks at 8, 4 and 8/3 px")
+    print(f"{len(images)} pictures of {images.size_px} px; PSNR in dB; blocks: 8, 4 and 8/3 px, borders")
     print(f"{'codec':<24} " + " ".join(f"{name:>10}" for name in (*COLUMNS, "distance", "blocks")))
     for name in codecs:
         psnr = errors[name].psnr_db()
@@ -73,8 +74,8 @@ def quality(images: ImageSet, codecs: dict[str, Codec], logs: Path) -> None:
 
 
 def told(pixels: NDArray[np.uint8]) -> str:
-    """The ratios of a pattern of 8 px in pictures, as text."""
-    return " ".join(f"{ratio:.2f}" for ratio in block_ratios(pixels).values())
+    """The ratios of a pattern of 8 px in pictures, and that of borders, as text."""
+    return " ".join(f"{ratio:.2f}" for ratio in (*block_ratios(pixels).values(), border_ratio(pixels)))
 
 
 def pictures_of(folder: Path) -> NDArray[np.uint8]:

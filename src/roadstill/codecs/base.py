@@ -38,10 +38,12 @@ class Codec(nn.Module, ABC):
         decoder_digest: digest of another autoencoder's file, if that one decodes; else ``None``.
         channels: number of channels of a latent.
         downsampling: pixels per latent cell, along one side.
+        cpu_pixels: pixels that a processor encodes or decodes at once, if pictures are not larger; see `parts`.
     """
 
     digest: str = "untrained"
     decoder_digest: str | None = None
+    cpu_pixels: int = 2**16
     channels: int
     downsampling: int
 
@@ -60,6 +62,21 @@ class Codec(nn.Module, ABC):
     def device(self) -> torch.device:
         """Where its weights are; the processor if it has none."""
         return next(self.parameters(), torch.empty(0, device="cpu")).device
+
+    def parts(self, batch: Tensor, size_px: int) -> tuple[Tensor, ...]:
+        """A batch of pictures or latents in the parts that are computed at once; results do not depend on it.
+
+        An accelerator takes the whole batch. A processor takes ``cpu_pixels``: a picture keeps it busy, and tensors of
+        many pictures leave its caches, or are so large (32 MiB with glibc) that each one's memory is fetched anew from
+        the system, page by page.
+
+        Args:
+            batch: ``[b, ...]``.
+            size_px: side of the pictures.
+        """
+        if self.device.type != "cpu":
+            return (batch,)
+        return batch.split(max(1, self.cpu_pixels // size_px**2))
 
     @abstractmethod
     def encode(self, pixels: Tensor) -> Moments:

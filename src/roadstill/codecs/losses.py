@@ -57,7 +57,7 @@ def redness(pixels: Tensor) -> Tensor:
 
 
 def lampness(pixels: Tensor) -> Tensor:
-    """How much like a lit red, amber or green lamp, in [0, 1], ``[b, 1, h, w]`` for pictures ``[b, 3, h, w]`` in [-1, 1].
+    """How much like a lit red, amber or green lamp, in [0, 1], ``[b, 1, h, w]``, for pictures as `redness` takes them.
 
     The excess of red, of green, or of both over the other colours, times the brightness: leaves, walls and signs in the
     shade are coloured, but dark.

@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
+import torch
 from torch import Tensor
 
 from roadstill.codecs.base import Codec, Moments
 from roadstill.errors import UserError
+from roadstill.learning.loops import channels_last
 from roadstill.runs import Record, digest_file, read_record
 from roadstill.weights import WEIGHTS, open_model
 
@@ -46,21 +48,33 @@ class PretrainedCodec(Codec):
         blocks = self.encoder.config.get("down_block_types") or self.encoder.config["encoder_block_out_channels"]
         self.downsampling = 2 ** (len(blocks) - 1)
         self.scale, self.shift = float(one["scaling_factor"] or 1.0), float(one["shift_factor"] or 0.0)
+        channels_last(self)
 
     def encode(self, pixels: Tensor) -> Moments:
         """See `Codec`; a tiny autoencoder has no deviation."""
         self.latent_shape(pixels.shape[-1])
-        found = self.encoder.encode(pixels)
+        parts = [self._moments(part) for part in self.parts(pixels, pixels.shape[-1])]
+        if parts[0].std.numel() == 1:
+            return Moments(torch.cat([part.mean for part in parts]), parts[0].std)
+        return Moments(*(torch.cat(each) for each in zip(*((part.mean, part.std) for part in parts), strict=True)))
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """See `Codec`."""
+        parts = self.parts(latents / self.scale + self.shift, latents.shape[-1] * self.downsampling)
+        return torch.cat([self.decoder.decode(_laid_out(part)).sample.float().clamp(-1, 1) for part in parts])
+
+    def _moments(self, pixels: Tensor) -> Moments:
+        found = self.encoder.encode(_laid_out(pixels))
         if hasattr(found, "latent_dist"):
             mean, std = found.latent_dist.mean.float(), found.latent_dist.std.float()
         else:
             mean, std = found.latents.float(), found.latents.new_zeros((1, 1, 1, 1)).float()
         return Moments((mean - self.shift) * self.scale, std * self.scale)
 
-    def decode(self, latents: Tensor) -> Tensor:
-        """See `Codec`."""
-        pictures: Tensor = self.decoder.decode(latents / self.scale + self.shift).sample
-        return pictures.float().clamp(-1, 1)
+
+def _laid_out(batch: Tensor) -> Tensor:
+    """The batch with channels last: convolutions on a processor then need no other order in between."""
+    return batch.contiguous(memory_format=torch.channels_last)
 
 
 def load_pretrained(folder: Path, decoder: Path | None = None) -> PretrainedCodec:

@@ -108,6 +108,23 @@ def block_ratios(pixels: NDArray[np.uint8], period_px: int = 8) -> dict[float, f
     return ratios
 
 
+def border_ratio(pixels: NDArray[np.uint8], period_px: int = 8) -> float:
+    """How much stronger neighbouring pixels differ across the borders of blocks than beside them; 1 is no stronger.
+
+    Squared differences of grey pictures ``[n, s, s, 3]`` are averaged over pictures and along a border, and compared
+    with the mean of the three lines on either side. The median border counts, of rows or columns, whichever is larger.
+    Blocks of random colours show here and not in `block_ratios`: at their own period they have no energy at all.
+    """
+    levels = pixels.astype(np.float32).mean(3)
+    ratios = []
+    for lines in (levels, levels.transpose(0, 2, 1)):
+        steps = np.square(np.diff(lines, axis=2)).mean((0, 1)) + 1e-6
+        borders = np.arange(period_px - 1, len(steps) - 3, period_px)
+        beside = np.mean([steps[borders + away] for away in (-3, -2, -1, 1, 2, 3)], axis=0)
+        ratios.append(float(np.median(steps[borders] / beside)))
+    return max(ratios)
+
+
 @torch.no_grad()
 def reconstructed(codec: Codec, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Pictures ``[n, s, s, 3]`` after encoding and decoding."""

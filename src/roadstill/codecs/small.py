@@ -5,10 +5,10 @@ space-to-depth step: without it, half of the work would be spent at full resolut
 projection of pixel blocks: training starts it at the blocks' principal components, so that colours and large shapes
 are there from the first step and the convolutions learn the rest. One safetensors file holds everything.
 
-In the decoder that path comes in two kinds. ``blocks`` gives every latent cell a pixel block of its own: the edges between
-blocks stay wherever the convolutions do not cancel them, as in pictures whose latents were moved. ``lapped`` gives every
-cell a patch of twice that side, which fades to nothing at its border (a lapped transform, Malvar & Staelin 1989), upsamples
-bilinearly, and ends with convolutions at full resolution: whatever the latents are, the picture has no such edges.
+In the decoder that path comes in two kinds. ``blocks`` gives every latent cell a pixel block of its own: the edges
+between blocks stay wherever the convolutions do not cancel them, as in pictures whose latents were moved. ``lapped``
+gives every cell a patch of twice that side, which fades to nothing at its border (a lapped transform, Malvar & Staelin
+1989), upsamples bilinearly, and ends with convolutions at full resolution: no latents make such edges.
 """
 
 import math
@@ -101,6 +101,9 @@ class SmallCodec(Codec):
 
     mean: Tensor
     std: Tensor
+    cpu_pixels = 2**17
+    unproject: "nn.ConvTranspose2d | Lapped"
+    finish: nn.Sequential
 
     def __init__(self, config: CodecConfig | None = None) -> None:
         super().__init__()
@@ -113,7 +116,7 @@ class SmallCodec(Codec):
         self.project = nn.Conv2d(3, config.latent_channels, side, stride=side)
         if config.decoder == "blocks":
             self.decoder = DecoderTiny(config.latent_channels, folded, decoder_blocks, levels, 2, "relu", "nearest")
-            self.unproject: nn.Module = nn.ConvTranspose2d(config.latent_channels, 3, side, stride=side)
+            self.unproject = nn.ConvTranspose2d(config.latent_channels, 3, side, stride=side)
         else:
             fine = max(3, config.width // 3)
             self.decoder = DecoderTiny(
@@ -131,13 +134,15 @@ class SmallCodec(Codec):
     def encode(self, pixels: Tensor) -> Moments:
         """Normalised moments of pictures ``[b, 3, s, s]`` in [-1, 1]."""
         self.latent_shape(pixels.shape[-1])
-        mean = (self.encode_raw(pixels).float() - self.mean[:, None, None]) / self.std[:, None, None]
+        raw = torch.cat([self.encode_raw(part).float() for part in self.parts(pixels, pixels.shape[-1])])
+        mean = (raw - self.mean[:, None, None]) / self.std[:, None, None]
         return Moments(mean, mean.new_full((1, 1, 1, 1), self.config.posterior_std))
 
     def decode(self, latents: Tensor) -> Tensor:
         """Pictures ``[b, 3, s, s]``, clamped to [-1, 1], of normalised latents ``[b, c, h, w]``."""
         raw = latents * self.std[:, None, None] + self.mean[:, None, None]
-        return self.decode_raw(raw).float().clamp(-1, 1)
+        parts = self.parts(raw, latents.shape[-1] * self.downsampling)
+        return torch.cat([self.decode_raw(part).float().clamp(-1, 1) for part in parts])
 
     def encode_raw(self, pixels: Tensor) -> Tensor:
         """Raw latents; training works on these."""

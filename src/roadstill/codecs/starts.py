@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from roadstill.codecs.base import from_pixels
-from roadstill.codecs.small import SmallCodec
+from roadstill.codecs.small import Lapped, SmallCodec
 from roadstill.imagesets import ImageSet
 
 _RIDGE = 1e-3  # of latents of about unit variance
@@ -35,7 +35,9 @@ def initialise(codec: SmallCodec) -> None:
     # Both networks begin as nothing beside the linear path; the output of diffusers' decoder is 2 x - 1.
     nn.init.zeros_(codec.encoder.layers[-1].weight)
     if codec.config.decoder == "lapped":
-        nn.init.zeros_(codec.finish[-1].weight)
+        last = codec.finish[-1]
+        assert isinstance(last, nn.Conv2d)
+        nn.init.zeros_(last.weight)
     else:
         nn.init.zeros_(codec.decoder.layers[-1].weight)
         nn.init.constant_(codec.decoder.layers[-1].bias, 0.5)
@@ -65,19 +67,20 @@ def start_linear(codec: SmallCodec, images: ImageSet, rows: NDArray[np.int64], p
     codec.project.weight.copy_((vectors * scale).T.view(codec.project.weight.shape))
     assert codec.project.bias is not None
     codec.project.bias.copy_(-(mean @ vectors) * scale)
-    if codec.config.decoder == "lapped":
-        _start_lapped(codec, images, rows)
+    if isinstance(codec.unproject, Lapped):
+        _start_lapped(codec, codec.unproject, images, rows)
     else:
+        assert codec.unproject.bias is not None
         codec.unproject.weight.copy_((vectors / scale).T.view(codec.unproject.weight.shape))
         codec.unproject.bias.copy_(mean.view(3, -1).mean(1))
 
 
-def _start_lapped(codec: SmallCodec, images: ImageSet, rows: NDArray[np.int64]) -> None:
+def _start_lapped(codec: SmallCodec, lapped: Lapped, images: ImageSet, rows: NDArray[np.int64]) -> None:
     """Starts the overlapping patches where they give pictures back with the least squared error, from their cells.
 
     Every pixel is a weighted sum over the four nearest cells; the ridge keeps weights small where patches fade out.
     """
-    side, count, lapped = codec.config.downsampling, codec.config.latent_channels, codec.unproject
+    side, count = codec.config.downsampling, codec.config.latent_channels
     products = cross = torch.zeros((), dtype=torch.float64)
     cells = 0
     for start in range(0, len(rows), 16):

@@ -102,9 +102,9 @@ RANGES: Mapping[str, Range] = {
     **dict.fromkeys(("temperature", "clip", "min_snr", "alpha", "head_scale", "ridge"), POSITIVE),
     **dict.fromkeys(
         (
-            "learning_rate", "weight_decay", "squared", "edge", "perceptual", "red", "lamps", "detail", "noise", "shrink", "posterior_std",
-            "representativeness", "diversity", "gradients", "regression", "closeness", "guidance", "churn",
-            "churn_sigma", "churn_noise", "min_abs_accel_mps2", "min_speed_mps",
+            "learning_rate", "weight_decay", "squared", "edge", "perceptual", "red", "lamps", "detail", "noise",
+            "shrink", "posterior_std", "representativeness", "diversity", "gradients", "regression", "closeness",
+            "guidance", "churn", "churn_sigma", "churn_noise", "min_abs_accel_mps2", "min_speed_mps",
         ),
         NOT_NEGATIVE,
     ),
