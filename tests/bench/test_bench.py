@@ -20,6 +20,7 @@ from roadstill.bench import (
     table,
 )
 from roadstill.bench.agent import _pictures, _plainly
+from roadstill.bench.generator import _epochs_table
 from roadstill.bench.timing import flops_of, in_turns
 from roadstill.networks.dit import SIZES
 from roadstill.networks.kinds import SongUNetConfig
@@ -68,6 +69,14 @@ def test_the_fine_tuning_bench_runs():
     text = bench_finetune("DiT-S/8", batch_size=2, rounds=1, memory_size=4)
     assert "baseline step" in text
     assert "memories of 4" in text
+    assert "8 epochs with encoding" in text
+    assert "baseline: 8 steps that encode" in text
+
+
+def test_eight_epochs_are_summed_up_from_steps_and_one_encoding():
+    text = _epochs_table([8.0], [1.0], [13.0], 8)
+    ours = next(line for line in text.splitlines() if line.startswith("ours"))
+    assert ours.split()[-2:] == ["4.00", "6.50x"]  # 64 images in 8 + 8 seconds, against 8 * 13
 
 
 def test_the_edm_bench_runs(knows_half, monkeypatch):

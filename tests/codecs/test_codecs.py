@@ -1,6 +1,7 @@
 """The codec: shapes, normalisation, exact round trip through its file, and clear words for wrong files."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,16 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from roadstill.codecs import CodecConfig, SmallCodec, from_pixels, load_codec, psnr_db, save_codec, to_pixels
+from roadstill.codecs import (
+    CodecConfig,
+    PretrainedCodec,
+    SmallCodec,
+    from_pixels,
+    load_codec,
+    psnr_db,
+    save_codec,
+    to_pixels,
+)
 from roadstill.errors import UserError
 from roadstill.names import trusting
 from roadstill.runs import without_seal
@@ -94,6 +104,71 @@ def test_a_wrong_file_is_named_in_one_line(codec, tmp_path, damage, message):
     with pytest.raises(UserError, match=message) as caught:
         load_codec(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_does_not_name_its_decoder_has_blocks(tmp_path):
+    from safetensors import safe_open
+
+    torch.manual_seed(0)
+    codec, path = SmallCodec(replace(TINY, decoder="blocks")), tmp_path / "codec.safetensors"
+    save_codec(codec, path)
+    with safe_open(path, "pt") as file:
+        record = without_seal(json.loads(file.metadata()["roadstill"]), "")
+    del record["config"]["decoder"]
+    save_file(load_file(path), path, {"roadstill": json.dumps(record)})
+    again = load_codec(path)
+    assert again.config.decoder == "blocks"
+    latents = torch.randn(1, 4, 4, 4)
+    torch.testing.assert_close(again.decode(latents), codec.decode(latents), atol=2e-2, rtol=2e-2)
+
+
+def test_a_lapped_decoder_makes_no_edges_whatever_the_latents_are():
+    torch.manual_seed(0)
+    jumps = {}
+    for decoder in ("blocks", "lapped"):
+        codec = SmallCodec(replace(TINY, decoder=decoder)).requires_grad_(False)
+        codec.unproject.weight.fill_(0.1)
+        lines = codec.unproject(torch.randn(16, 4, 8, 8)).diff(dim=-1).square().mean((0, 1, 2))
+        borders = torch.arange(1, 64) % 8 == 0
+        jumps[decoder] = float(lines[borders].mean() / lines[~borders].mean().clamp_min(1e-9))
+    assert jumps["blocks"] > 1e3
+    assert jumps["lapped"] < 4  # the middle of the fading, where it is steepest
+
+
+def test_a_flat_colour_is_flat_through_the_overlapping_patches():
+    codec = SmallCodec(TINY).requires_grad_(False)
+    codec.unproject.weight.fill_(0.1)
+    flat = codec.unproject(torch.ones(1, 4, 3, 5))
+    assert flat.shape == (1, 3, 24, 40)
+    torch.testing.assert_close(flat, torch.full_like(flat, 0.4))
+
+
+def test_a_codec_of_odd_cells_has_no_overlapping_patches():
+    with pytest.raises(UserError, match="a downsampling of 1 has no lapped decoder; take decoder: blocks"):
+        CodecConfig(patch=1, encoder_blocks=(1,), decoder_blocks=(1,))
+
+
+@pytest.mark.parametrize("kind", ["small", "AutoencoderKL", "AutoencoderTiny"])
+def test_a_processor_takes_batches_in_parts_and_nothing_changes(codec, kind, monkeypatch):
+    if kind != "small":
+        codec = PretrainedCodec(autoencoder(kind)).requires_grad_(False)
+    pixels = torch.rand(5, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    monkeypatch.setattr(type(codec), "cpu_pixels", 2 * 64 * 64)
+    assert [len(part) for part in codec.parts(pixels, 64)] == [2, 2, 1]
+    parts = codec.encode(pixels)
+    decoded = codec.decode(parts.mean)
+    monkeypatch.setattr(type(codec), "cpu_pixels", 2**30)
+    whole = codec.encode(pixels)
+    torch.testing.assert_close(parts.mean, whole.mean, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(parts.std, whole.std, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(decoded, codec.decode(whole.mean), atol=1e-5, rtol=1e-5)
+    monkeypatch.setattr(type(codec), "device", torch.device("cuda"))
+    assert len(codec.parts(pixels, 64)) == 1  # an accelerator takes the whole
+
+
+def test_a_picture_larger_than_a_part_is_one():
+    codec = SmallCodec(TINY)
+    assert len(codec.parts(torch.zeros(2, 1), 4096)) == 2
 
 
 def test_missing_folder_and_garbage_are_user_errors(tmp_path):

@@ -1,14 +1,18 @@
 """Codec training: it learns, resumes to the bit, and keeps red lamps in sight."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
-from roadstill.codecs import CodecConfig, from_pixels, load_codec, psnr_db
+from roadstill.codecs import CodecConfig, SmallCodec, from_pixels, load_codec, psnr_db
 from roadstill.codecs import training as loop
 from roadstill.codecs.config import CodecTraining
-from roadstill.codecs.losses import edge_error, imagenet_features, redness
+from roadstill.codecs.losses import detail, edge_error, imagenet_features, lampness, loss_terms, redness
+from roadstill.codecs.starts import initialise, start_linear
 from roadstill.codecs.training import pretrain_codec
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSetWriter, open_imageset
@@ -83,6 +87,50 @@ def test_redness_sees_lamps_and_nothing_else():
     colours = torch.tensor([[255, 0, 0], [255, 255, 255], [0, 0, 0], [0, 255, 0], [200, 100, 50]], dtype=torch.uint8)
     found = redness(from_pixels(colours.view(1, 1, 5, 3))).flatten().tolist()
     assert found == pytest.approx([1.0, 0.0, 0.0, 0.0, 100 / 255], abs=1e-6)
+
+
+def test_lampness_sees_lit_lamps_of_all_colours_and_no_leaves():
+    lit = [[255, 0, 0], [0, 255, 0], [255, 200, 0]]
+    other = [[255, 255, 255], [60, 0, 0], [60, 90, 50], [120, 160, 220]]
+    found = lampness(from_pixels(torch.tensor(lit + other, dtype=torch.uint8).view(1, 1, 7, 3))).flatten()
+    assert (found[:3] > 0.7).all()
+    assert (found[3:] < 0.15).all()
+
+
+def test_detail_is_what_differs_from_its_surroundings():
+    pixels = torch.zeros(1, 3, 32, 32)
+    pixels[..., 16:] = 0.5
+    pixels[..., 8, 4] = 1.0
+    found = detail(pixels)[0, 0]
+    assert found.argmax() == 8 * 32 + 4
+    assert found[24, 28] == 0
+
+
+def test_weights_of_lamps_and_details_count(images):
+    torch.manual_seed(0)
+    codec, pixels = SmallCodec(TINY), from_pixels(torch.from_numpy(images.pixels([0, 1])))
+    config = CodecTraining(codec=TINY, bf16=False)
+
+    def pixel_term(config):
+        return float(loss_terms(codec, pixels, config, None, torch.Generator().manual_seed(0))["pixel"].detach())
+
+    plain = pixel_term(config)
+    assert pixel_term(replace(config, lamps=5.0)) > plain < pixel_term(replace(config, detail=5.0))
+
+
+def test_overlapping_patches_start_better_than_blocks(tmp_path):
+    rng = np.random.default_rng(0)
+    with ImageSetWriter(tmp_path / "soft", ("a",), 64) as writer:
+        for _ in range(8):
+            writer.add(np.asarray(Image.fromarray(rng.integers(0, 256, (12, 12, 3), np.uint8)).resize((64, 64))), 0, {})
+    images, psnr = open_imageset(tmp_path / "soft"), {}
+    pixels = from_pixels(torch.from_numpy(images.pixels()))
+    for decoder in ("blocks", "lapped"):
+        codec = SmallCodec(replace(TINY, decoder=decoder, patch=4)).requires_grad_(False)
+        initialise(codec)
+        start_linear(codec, images, np.arange(8))
+        psnr[decoder] = psnr_db(codec.decode_raw(codec.encode_raw(pixels)), pixels)
+    assert psnr["lapped"] > psnr["blocks"] + 0.3
 
 
 def test_a_shift_in_brightness_is_no_edge_error_but_a_blur_is():
