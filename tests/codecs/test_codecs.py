@@ -106,45 +106,24 @@ def test_a_wrong_file_is_named_in_one_line(codec, tmp_path, damage, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_does_not_name_its_decoder_has_blocks(tmp_path):
+def test_a_file_that_does_not_name_its_linear_path_has_blocks(tmp_path):
     from safetensors import safe_open
 
     torch.manual_seed(0)
-    codec, path = SmallCodec(replace(TINY, decoder="blocks")), tmp_path / "codec.safetensors"
+    codec, path = SmallCodec(replace(TINY, linear="blocks")), tmp_path / "codec.safetensors"
     save_codec(codec, path)
     with safe_open(path, "pt") as file:
         record = without_seal(json.loads(file.metadata()["roadstill"]), "")
-    del record["config"]["decoder"]
+    del record["config"]["linear"]
     save_file(load_file(path), path, {"roadstill": json.dumps(record)})
     again = load_codec(path)
-    assert again.config.decoder == "blocks"
+    assert again.config.linear == "blocks"
     latents = torch.randn(1, 4, 4, 4)
     torch.testing.assert_close(again.decode(latents), codec.decode(latents), atol=2e-2, rtol=2e-2)
 
 
-def test_a_lapped_decoder_makes_no_edges_whatever_the_latents_are():
-    torch.manual_seed(0)
-    jumps = {}
-    for decoder in ("blocks", "lapped"):
-        codec = SmallCodec(replace(TINY, decoder=decoder)).requires_grad_(False)
-        codec.unproject.weight.fill_(0.1)
-        lines = codec.unproject(torch.randn(16, 4, 8, 8)).diff(dim=-1).square().mean((0, 1, 2))
-        borders = torch.arange(1, 64) % 8 == 0
-        jumps[decoder] = float(lines[borders].mean() / lines[~borders].mean().clamp_min(1e-9))
-    assert jumps["blocks"] > 1e3
-    assert jumps["lapped"] < 4  # the middle of the fading, where it is steepest
-
-
-def test_a_flat_colour_is_flat_through_the_overlapping_patches():
-    codec = SmallCodec(TINY).requires_grad_(False)
-    codec.unproject.weight.fill_(0.1)
-    flat = codec.unproject(torch.ones(1, 4, 3, 5))
-    assert flat.shape == (1, 3, 24, 40)
-    torch.testing.assert_close(flat, torch.full_like(flat, 0.4))
-
-
 def test_a_codec_of_odd_cells_has_no_overlapping_patches():
-    with pytest.raises(UserError, match="a downsampling of 1 has no lapped decoder; take decoder: blocks"):
+    with pytest.raises(UserError, match="a downsampling of 1 has no lapped transform; take linear: blocks"):
         CodecConfig(patch=1, encoder_blocks=(1,), decoder_blocks=(1,))
 
 

@@ -8,11 +8,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from roadstill.codecs import CodecConfig, SmallCodec, from_pixels, load_codec, psnr_db
+from roadstill.codecs import CodecConfig, SmallCodec, from_pixels, load_codec, psnr_db, to_pixels
 from roadstill.codecs import training as loop
 from roadstill.codecs.config import CodecTraining
 from roadstill.codecs.losses import detail, edge_error, imagenet_features, lampness, loss_terms, redness
-from roadstill.codecs.starts import initialise, start_linear
+from roadstill.codecs.quality import border_ratio
+from roadstill.codecs.starts import initialise, lapped_basis, start_linear
 from roadstill.codecs.training import pretrain_codec
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSetWriter, open_imageset
@@ -118,19 +119,47 @@ def test_weights_of_lamps_and_details_count(images):
     assert pixel_term(replace(config, lamps=5.0)) > plain < pixel_term(replace(config, detail=5.0))
 
 
-def test_overlapping_patches_start_better_than_blocks(tmp_path):
+@pytest.fixture
+def soft(tmp_path):
+    """Pictures without edges."""
     rng = np.random.default_rng(0)
     with ImageSetWriter(tmp_path / "soft", ("a",), 64) as writer:
         for _ in range(8):
             writer.add(np.asarray(Image.fromarray(rng.integers(0, 256, (12, 12, 3), np.uint8)).resize((64, 64))), 0, {})
-    images, psnr = open_imageset(tmp_path / "soft"), {}
-    pixels = from_pixels(torch.from_numpy(images.pixels()))
-    for decoder in ("blocks", "lapped"):
-        codec = SmallCodec(replace(TINY, decoder=decoder, patch=4)).requires_grad_(False)
-        initialise(codec)
-        start_linear(codec, images, np.arange(8))
-        psnr[decoder] = psnr_db(codec.decode_raw(codec.encode_raw(pixels)), pixels)
+    return open_imageset(tmp_path / "soft")
+
+
+def started(images, linear):
+    codec = SmallCodec(CodecConfig(latent_channels=16, width=12, linear=linear)).requires_grad_(False)
+    initialise(codec)
+    start_linear(codec, images, np.arange(8))
+    return codec
+
+
+def test_overlapping_patches_are_orthonormal_and_so_are_their_neighbours():
+    for side in (2, 8):
+        basis = lapped_basis(side)
+        torch.testing.assert_close(basis.T @ basis, torch.eye(side).double())
+        torch.testing.assert_close(basis[side:].T @ basis[:side], torch.zeros(side, side).double())
+
+
+def test_overlapping_patches_start_better_than_blocks(soft):
+    pixels = from_pixels(torch.from_numpy(soft.pixels()))
+    psnr = {}
+    for linear in ("blocks", "lapped"):
+        codec = started(soft, linear)
+        psnr[linear] = psnr_db(codec.decode_raw(codec.encode_raw(pixels)), pixels)
     assert psnr["lapped"] > psnr["blocks"] + 0.3
+
+
+def test_moved_latents_make_no_edges_of_blocks_where_patches_overlap(soft):
+    jumps = {}
+    for linear in ("blocks", "lapped"):
+        codec = started(soft, linear)
+        moved = torch.randn(16, 16, 8, 8, generator=torch.Generator().manual_seed(0))
+        jumps[linear] = border_ratio(to_pixels(codec.decode_raw(moved)).numpy())
+    assert jumps["blocks"] > 5
+    assert jumps["lapped"] < 2.5
 
 
 def test_a_shift_in_brightness_is_no_edge_error_but_a_blur_is():

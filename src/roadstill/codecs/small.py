@@ -5,13 +5,12 @@ space-to-depth step: without it, half of the work would be spent at full resolut
 projection of pixel blocks: training starts it at the blocks' principal components, so that colours and large shapes
 are there from the first step and the convolutions learn the rest. One safetensors file holds everything.
 
-In the decoder that path comes in two kinds. ``blocks`` gives every latent cell a pixel block of its own: the edges
-between blocks stay wherever the convolutions do not cancel them, as in pictures whose latents were moved. ``lapped``
-gives every cell a patch of twice that side, which fades to nothing at its border (a lapped transform, Malvar & Staelin
-1989), upsamples bilinearly, and ends with convolutions at full resolution: no latents make such edges.
+That path comes in two kinds. ``blocks`` gives every latent cell a pixel block of its own: the edges between blocks stay
+wherever the convolutions do not cancel them, as in pictures whose latents were moved. ``lapped`` gives every cell a
+patch of twice that side, over its neighbours', which fades to nothing (a lapped transform, Malvar & Staelin 1989); its
+decoder upsamples bilinearly and ends with convolutions at full resolution. No latents make such edges there.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,7 +29,7 @@ from roadstill.weights.tensors import is_finite, open_tensors, require_shapes, s
 
 FORMAT = "roadstill-codec-1"
 _MOST_LEVELS = 8
-_FIRST_DECODER = "blocks"  # of files that do not name theirs
+_FIRST_LINEAR = "blocks"  # of files that do not name their kind
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class CodecConfig:
         encoder_blocks: residual blocks per level, fine to coarse; every further level halves the side.
         decoder_blocks: residual blocks per level, coarse to fine.
         posterior_std: standard deviation, in normalised latents, of what `LatentStore.draw` adds to the mean.
-        decoder: ``lapped`` leaves no edges between the pixel blocks of cells; ``blocks`` is that of older versions.
+        linear: ``lapped`` leaves no edges between the pixel blocks of cells; ``blocks`` is that of older versions.
     """
 
     latent_channels: int = 16
@@ -53,7 +52,7 @@ class CodecConfig:
     encoder_blocks: tuple[int, ...] = (1, 2, 2)
     decoder_blocks: tuple[int, ...] = (3, 2, 1)
     posterior_std: float = 0.0
-    decoder: Literal["lapped", "blocks"] = later("lapped")
+    linear: Literal["lapped", "blocks"] = later("lapped")
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -62,38 +61,13 @@ class CodecConfig:
                 f"encoder_blocks has {len(self.encoder_blocks)} and decoder_blocks {len(self.decoder_blocks)} levels; "
                 f"both need the same number of levels, 1 to {_MOST_LEVELS}"
             )
-        if self.decoder == "lapped" and self.downsampling % 2:
-            raise UserError(f"a downsampling of {self.downsampling} has no lapped decoder; take decoder: blocks")
+        if self.linear == "lapped" and self.downsampling % 2:
+            raise UserError(f"a downsampling of {self.downsampling} has no lapped transform; take linear: blocks")
 
     @property
     def downsampling(self) -> int:
         """Pixels per latent cell, along one side."""
         return self.patch * 2 ** (len(self.encoder_blocks) - 1)
-
-
-class Lapped(nn.Module):
-    """Pictures as sums of overlapping patches, one for each latent cell, that fade to nothing at their borders.
-
-    Args:
-        channels: channels of a latent.
-        side: pixels per latent cell, an even number; patches are twice as large.
-    """
-
-    window: Tensor
-
-    def __init__(self, channels: int, side: int) -> None:
-        super().__init__()
-        self.side = side
-        self.weight = nn.Parameter(torch.zeros(channels, 3, 2 * side, 2 * side))
-        self.bias = nn.Parameter(torch.zeros(3))
-        fade = torch.sin(math.pi * (torch.arange(2 * side) + 0.5) / (2 * side)).square()  # neighbours' sum is one
-        self.register_buffer("window", fade[:, None] * fade, persistent=False)
-
-    def forward(self, latents: Tensor) -> Tensor:
-        """Pictures ``[b, 3, h * side, w * side]`` of latents ``[b, c, h, w]``; cells at the edge continue beyond it."""
-        around = F.pad(latents, (1, 1, 1, 1), mode="replicate")
-        padding = self.side + self.side // 2
-        return F.conv_transpose2d(around, self.weight * self.window, self.bias, stride=self.side, padding=padding)
 
 
 class SmallCodec(Codec):
@@ -102,7 +76,6 @@ class SmallCodec(Codec):
     mean: Tensor
     std: Tensor
     cpu_pixels = 2**17
-    unproject: "nn.ConvTranspose2d | Lapped"
     finish: nn.Sequential
 
     def __init__(self, config: CodecConfig | None = None) -> None:
@@ -113,16 +86,19 @@ class SmallCodec(Codec):
         levels, folded = (config.width,) * len(config.encoder_blocks), 3 * config.patch**2
         self.encoder = EncoderTiny(folded, config.latent_channels, tuple(config.encoder_blocks), levels, "relu")
         side, decoder_blocks = config.downsampling, tuple(config.decoder_blocks)
-        self.project = nn.Conv2d(3, config.latent_channels, side, stride=side)
-        if config.decoder == "blocks":
+        if config.linear == "blocks":
+            self.project = nn.Conv2d(3, config.latent_channels, side, stride=side)
             self.decoder = DecoderTiny(config.latent_channels, folded, decoder_blocks, levels, 2, "relu", "nearest")
             self.unproject = nn.ConvTranspose2d(config.latent_channels, 3, side, stride=side)
         else:
-            fine = max(3, config.width // 3)
+            fine, half = max(3, config.width // 6), side // 2
+            self.project = nn.Conv2d(
+                3, config.latent_channels, 2 * side, stride=side, padding=half, padding_mode="replicate"
+            )
+            self.unproject = nn.ConvTranspose2d(config.latent_channels, 3, 2 * side, stride=side, padding=side + half)
             self.decoder = DecoderTiny(
                 config.latent_channels, fine * config.patch**2, decoder_blocks, levels, 2, "relu", "bilinear"
             )
-            self.unproject = Lapped(config.latent_channels, side)
             self.finish = nn.Sequential(
                 nn.ReLU(), nn.Conv2d(fine, fine, 3, padding=1), nn.ReLU(), nn.Conv2d(fine, 3, 3, padding=1)
             )
@@ -151,12 +127,14 @@ class SmallCodec(Codec):
 
     def decode_raw(self, latents: Tensor) -> Tensor:
         """Pictures of raw latents, not clamped."""
-        folded = self.decoder(latents.contiguous(memory_format=torch.channels_last))
-        pictures = F.pixel_shuffle(folded, self.config.patch)
-        if self.config.decoder == "lapped":
+        pictures = F.pixel_shuffle(
+            self.decoder(latents.contiguous(memory_format=torch.channels_last)), self.config.patch
+        )
+        if self.config.linear == "lapped":
             pictures = self.finish(pictures.contiguous(memory_format=torch.channels_last))
-        detail: Tensor = pictures + self.unproject(latents)
-        return detail
+            latents = F.pad(latents, (1, 1, 1, 1), mode="replicate")  # cells at the edge continue beyond it
+        linear: Tensor = self.unproject(latents)
+        return pictures + linear
 
     def set_statistics(self, mean: Sequence[float] | Tensor, std: Sequence[float] | Tensor) -> None:
         """Sets the raw latents' mean and standard deviation per channel."""
@@ -189,7 +167,7 @@ def load_small(path: Path) -> SmallCodec:
         raise UserError(f"{path} has format {found!r}, not {FORMAT!r}; train the codec with this version")
     config = file.about.get("config")
     if isinstance(config, dict):
-        config = {"decoder": _FIRST_DECODER} | config
+        config = {"linear": _FIRST_LINEAR} | config
     config = config_of(CodecConfig, config, f"{path}, config", "fetch the codec again")
     with without_weights(str(path), file.shapes):
         wanted = shapes_of(SmallCodec(config).state_dict())

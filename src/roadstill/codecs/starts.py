@@ -1,19 +1,16 @@
 """Where a codec's weights start."""
 
-from itertools import product
+import math
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from roadstill.codecs.base import from_pixels
-from roadstill.codecs.small import Lapped, SmallCodec
+from roadstill.codecs.small import SmallCodec
 from roadstill.imagesets import ImageSet
-
-_RIDGE = 1e-3  # of latents of about unit variance
-_ONE = torch.ones(1, dtype=torch.float64)
 
 
 @torch.no_grad()
@@ -34,7 +31,7 @@ def initialise(codec: SmallCodec) -> None:
             last.weight *= 0.3  # a residual branch begins as a small correction
     # Both networks begin as nothing beside the linear path; the output of diffusers' decoder is 2 x - 1.
     nn.init.zeros_(codec.encoder.layers[-1].weight)
-    if codec.config.decoder == "lapped":
+    if codec.config.linear == "lapped":
         last = codec.finish[-1]
         assert isinstance(last, nn.Conv2d)
         nn.init.zeros_(last.weight)
@@ -45,16 +42,20 @@ def initialise(codec: SmallCodec) -> None:
 
 @torch.no_grad()
 def start_linear(codec: SmallCodec, images: ImageSet, rows: NDArray[np.int64], power: float = 0.7) -> None:
-    """Starts the linear path at the principal components of pixel blocks.
+    """Starts the linear path at the principal components of pixel blocks, or of patches that overlap.
 
     Components are divided by ``power`` of their deviation: a little more even than they are, so that none is lost in
     rounding, but still large before small, as a diffusion model learns best.
     """
     side, count = codec.config.downsampling, codec.config.latent_channels
+    basis = lapped_basis(side) if codec.config.linear == "lapped" else torch.eye(side, dtype=torch.float64)
+    kernels = torch.einsum("yi,xj->ijyx", basis, basis).reshape(side * side, 1, len(basis), len(basis))
     total, products, blocks = torch.zeros(3 * side * side).double(), torch.zeros((3 * side * side,) * 2).double(), 0
     for start in range(0, len(rows), 16):
         pixels = from_pixels(torch.from_numpy(images.pixels(rows[start : start + 16]))).double()
-        block = F.unfold(pixels, side, stride=side).transpose(1, 2).flatten(0, 1)
+        if len(basis) > side:
+            pixels = F.pad(pixels, (side // 2,) * 4, mode="replicate")
+        block = F.conv2d(pixels, kernels.repeat(3, 1, 1, 1), stride=side, groups=3).flatten(2).mT.flatten(0, 1)
         total, products, blocks = total + block.sum(0), products + block.T @ block, blocks + len(block)
     mean = total / blocks
     values, vectors = torch.linalg.eigh(products / blocks - torch.outer(mean, mean))
@@ -64,45 +65,28 @@ def start_linear(codec: SmallCodec, images: ImageSet, rows: NDArray[np.int64], p
     vectors = vectors * vectors.gather(0, vectors.abs().argmax(0)[None]).sign()  # the sign is free, so it is fixed
     scale = values.sqrt() ** -power
     scale = scale / (values * scale.square()).mean().sqrt()
-    codec.project.weight.copy_((vectors * scale).T.view(codec.project.weight.shape))
     assert codec.project.bias is not None
-    codec.project.bias.copy_(-(mean @ vectors) * scale)
-    if isinstance(codec.unproject, Lapped):
-        _start_lapped(codec, codec.unproject, images, rows)
+    assert codec.unproject.bias is not None
+    # The basis is orthonormal: patches are put together again by what took them apart.
+    patches = torch.einsum("okc,kyx->coyx", vectors.view(3, side * side, -1), kernels[:, 0])
+    codec.project.weight.copy_(patches * scale[:, None, None, None])
+    codec.unproject.weight.copy_(patches / scale[:, None, None, None])
+    if codec.config.linear == "lapped":  # the mean picture is flat, as far as neighbours' patches are the same
+        colour = torch.einsum("ok,kyx->oyx", mean.view(3, -1), kernels[:, 0]).sum((1, 2)) / side**2
     else:
-        assert codec.unproject.bias is not None
-        codec.unproject.weight.copy_((vectors / scale).T.view(codec.unproject.weight.shape))
-        codec.unproject.bias.copy_(mean.view(3, -1).mean(1))
+        colour = mean.view(3, -1).mean(1)
+    codec.project.bias.copy_(-(mean @ vectors) * scale)
+    codec.unproject.bias.copy_(colour)
 
 
-def _start_lapped(codec: SmallCodec, lapped: Lapped, images: ImageSet, rows: NDArray[np.int64]) -> None:
-    """Starts the overlapping patches where they give pictures back with the least squared error, from their cells.
+def lapped_basis(side: int) -> Tensor:
+    """An orthonormal basis of overlapping patches along one axis, float64 ``[2 * side, side]``, one function a column.
 
-    Every pixel is a weighted sum over the four nearest cells; the ridge keeps weights small where patches fade out.
+    Shifted by multiples of ``side`` the functions are orthogonal, too; they are made of the even and odd functions of
+    the cosine transform (Malvar & Staelin 1989, eq. 18, without the rotation that a principal component analysis does).
     """
-    side, count = codec.config.downsampling, codec.config.latent_channels
-    products = cross = torch.zeros((), dtype=torch.float64)
-    cells = 0
-    for start in range(0, len(rows), 16):
-        pixels = from_pixels(torch.from_numpy(images.pixels(rows[start : start + 16])))
-        around = F.unfold(F.pad(codec.project(pixels), (1, 1, 1, 1), mode="replicate"), 3)  # [b, count * 9, cells]
-        known = F.pad(around, (0, 0, 0, 1), value=1.0).transpose(1, 2).flatten(0, 1).double()
-        wanted = F.unfold(pixels, side, stride=side).transpose(1, 2).flatten(0, 1).double()
-        products, cross, cells = products + known.T @ known, cross + known.T @ wanted, cells + len(known)
-    products, cross = products / cells, (cross / cells).view(-1, 3, side, side)
-    bias = torch.zeros(3, dtype=torch.float64)
-    for y, x in product(range(side), repeat=2):
-        # The four nearest of 3 x 3 cells, and which pixel of each one's patch this is.
-        near = [
-            (3 * row + column, y + (3 - 2 * row) * side // 2, x + (3 - 2 * column) * side // 2)
-            for row in ((0, 1) if y < side // 2 else (1, 2))
-            for column in ((0, 1) if x < side // 2 else (1, 2))
-        ]
-        used = torch.cat([torch.arange(count) * 9 + cell for cell, _, _ in near] + [torch.tensor([9 * count])])
-        fade = torch.cat([lapped.window[down, right].double().expand(count) for _, down, right in near] + [_ONE])
-        system = products[used][:, used] * fade * fade[:, None] + _RIDGE * torch.eye(len(used), dtype=torch.float64)
-        found = torch.linalg.solve(system, cross[used, :, y, x] * fade[:, None])
-        for number, (_, down, right) in enumerate(near):
-            lapped.weight[:, :, down, right] = found[number * count : (number + 1) * count].float()
-        bias += found[-1] / side**2
-    lapped.bias.copy_(bias)
+    at = torch.arange(side, dtype=torch.float64)[:, None] + 0.5
+    number = torch.arange(side, dtype=torch.float64)
+    cosines = torch.cos(math.pi * at * number / side) * torch.where(number > 0, 2.0, 1.0).div(side).sqrt()
+    half = (cosines[:, 0::2] - cosines[:, 1::2]) / 2
+    return torch.cat([torch.cat([half, half], 1), torch.cat([half.flip(0), -half.flip(0)], 1)])
