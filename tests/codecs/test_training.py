@@ -84,6 +84,26 @@ def test_too_few_or_odd_sized_images_are_refused(images, tmp_path):
         pretrain_codec(images, tmp_path / "b", CodecTraining(codec=deep, held_out=4), 0)
 
 
+def test_parts_of_pictures_lie_anywhere_and_are_drawn_by_seed_and_step(images):
+    config, rows = CodecTraining(codec=TINY, batch_size=24, crop_px=8, flip=False), np.arange(24)
+    chosen, parts = loop._batch(images, rows, config, 0, 0)
+    assert parts.shape == (24, 3, 8, 8)
+    assert torch.equal(parts, loop._batch(images, rows, config, 0, 0)[1])
+    assert not torch.equal(parts, loop._batch(images, rows, config, 0, 1)[1])
+    # The border between the halves of a picture, at row 8, is anywhere in the parts.
+    whole = from_pixels(torch.from_numpy(images.pixels(chosen)))
+    above = {
+        int((part[:, :, :1] == picture[:, :1, :1]).all(0).sum()) for part, picture in zip(parts, whole, strict=True)
+    }
+    assert len(above) > 4
+
+
+def test_parts_must_fit_the_pictures_and_the_codec(images, tmp_path):
+    for crop_px, message in ((32, "crop_px 32 is larger than the pictures of .*, 16 px"), (10, "multiple of 4")):
+        with pytest.raises(UserError, match=message):
+            pretrain_codec(images, tmp_path / "codec", CodecTraining(codec=TINY, held_out=4, crop_px=crop_px), 0)
+
+
 def test_redness_sees_lamps_and_nothing_else():
     colours = torch.tensor([[255, 0, 0], [255, 255, 255], [0, 0, 0], [0, 255, 0], [200, 100, 50]], dtype=torch.uint8)
     found = redness(from_pixels(colours.view(1, 1, 5, 3))).flatten().tolist()

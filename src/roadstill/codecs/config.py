@@ -27,6 +27,8 @@ class CodecTraining:
         shrink: weight of the squared raw latents; keeps them away from the decoder's soft clamp at 3.
         coarse_share: share of steps that decode latents averaged 2 x 2 and compare with half the picture; this makes
             latents smoother and easier for a diffusion model (Kouzelis et al. 2025, equivariance regularisation).
+        crop_px: side of the random part of each picture that is trained on, a multiple of the downsampling; whole
+            pictures if not given. Four quarters teach more than one whole, and cells then lie anywhere.
         flip: mirrors half of the pictures; a codec knows no left and right.
         bf16: computes in bfloat16 where the machine does; weights stay float32.
         held_out: pictures that are never trained on, for the figures in ``metrics.jsonl``.
@@ -48,6 +50,7 @@ class CodecTraining:
     noise: float = 0.05
     shrink: float = 1e-3
     coarse_share: float = 0.2
+    crop_px: int | None = later(None)
     flip: bool = True
     bf16: bool = True
     held_out: int = 32

@@ -58,7 +58,8 @@ def pretrain_codec(images: ImageSet, out: Path, config: CodecTraining, seed: int
         torch.manual_seed(seed_of("codec weights", seed))
         codec = SmallCodec(config.codec)
         initialise(codec)
-        codec.latent_shape(images.size_px)  # refuses a size that does not fit before any work
+        for size_px in (images.size_px, config.crop_px or images.size_px):
+            codec.latent_shape(size_px)  # refuses a size that does not fit before any work
         start_linear(codec, images, trained[:: -(-len(trained) // 256)])
     features = imagenet_features() if config.perceptual else None
     names, weights = zip(*codec.named_parameters(), strict=True)
@@ -98,6 +99,8 @@ def pretrain_codec(images: ImageSet, out: Path, config: CodecTraining, seed: int
 
 
 def _split(images: ImageSet, config: CodecTraining, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    if config.crop_px is not None and config.crop_px > images.size_px:
+        raise UserError(f"crop_px {config.crop_px} is larger than the pictures of {images.root}, {images.size_px} px")
     if len(images) <= config.held_out:
         raise UserError(
             f"{images.root}: {len(images)} images are too few to hold out {config.held_out}; "
@@ -110,9 +113,15 @@ def _split(images: ImageSet, config: CodecTraining, seed: int) -> tuple[NDArray[
 def _batch(
     images: ImageSet, rows: NDArray[np.int64], config: CodecTraining, seed: int, step: int
 ) -> tuple[NDArray[np.int64], Tensor]:
-    """The rows of a step ``[b]``, and their pictures ``[b, 3, s, s]``."""
+    """The rows of a step ``[b]``, and their pictures, or parts of them, ``[b, 3, s, s]``."""
     chosen = rows[rows_of_step(len(rows), config.batch_size, seed=seed, step=step, name="codec")]
     pixels = from_pixels(torch.from_numpy(images.pixels(chosen)))
+    if config.crop_px is not None:
+        room = images.size_px - config.crop_px + 1
+        corners = torch.randint(room, (len(chosen), 2), generator=generator_of("codec crop", seed, step)).tolist()
+        side = config.crop_px
+        parts = [one[:, y : y + side, x : x + side] for one, (y, x) in zip(pixels, corners, strict=True)]
+        pixels = torch.stack(parts)
     if config.flip:
         mirrored = torch.rand(len(chosen), generator=generator_of("codec flip", seed, step)) < 0.5
         pixels = torch.where(mirrored[:, None, None, None], pixels.flip(-1), pixels)
