@@ -126,7 +126,7 @@ def main() -> None:
     of_agents.add_argument("--freeze", type=int, default=6, help="stages whose output is computed once for all seeds")
     options = parser.parse_args()
     if options.verb == "quality":
-        codecs = {path.as_posix()[-24:]: load_codec(path) for path in options.codec or []}
+        codecs = {"/".join(path.parts[-2:])[:24]: load_codec(path) for path in options.codec or []}
         logs = require_folder(options.logs, "the folder of log pickles")
         quality(open_imageset(options.images), codecs or {"shipped": load_codec()}, logs)
     elif options.verb == "blocks":

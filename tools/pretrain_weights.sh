@@ -15,7 +15,8 @@ export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2}
 [ -d "$work/index" ] || roadstill index "$work/world" "$work/index"
 [ -d "$work/sets/test" ] || roadstill prepare "$work/index" "$work/sets"
 roadstill pretrain codec "$work/sets/train" "$work/codec" \
-  --codec.perceptual 0.1 --codec.coarse_share 0.1 --codec.steps 2200
+  --codec.perceptual 0.1 --codec.coarse_share 0.1 --codec.lamps 4 --codec.detail 4 \
+  --codec.crop_px 64 --codec.steps 20000 --codec.save_every 2000 --codec.log_every 500
 [ -d "$work/latents" ] ||
   roadstill encode "$work/sets/train" "$work/latents" --codec "$work/codec/codec.safetensors"
 roadstill pretrain denoiser "$work/latents" "$work/dit" \

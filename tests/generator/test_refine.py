@@ -31,7 +31,8 @@ def colours(folder, n, *, seed=0, classes=("warm", "cold")):
 def codec():
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        codec = SmallCodec(CodecConfig(latent_channels=12, width=8, encoder_blocks=(1,), decoder_blocks=(1,)))
+        shape = {"encoder_blocks": (1,), "decoder_blocks": (1,), "linear": "blocks"}
+        codec = SmallCodec(CodecConfig(latent_channels=12, width=8, **shape))
         with torch.no_grad():  # a codec that hands pictures on: the linear path alone, both ways
             for part in (codec.encoder, codec.decoder):
                 for parameter in part.parameters():
