@@ -124,7 +124,7 @@ def test_a_file_that_does_not_name_its_linear_path_has_blocks(tmp_path):
 
 def test_a_codec_of_odd_cells_has_no_overlapping_patches():
     with pytest.raises(UserError, match="a downsampling of 1 has no lapped transform; take linear: blocks"):
-        CodecConfig(patch=1, encoder_blocks=(1,), decoder_blocks=(1,))
+        SmallCodec(CodecConfig(patch=1, encoder_blocks=(1,), decoder_blocks=(1,)))
 
 
 @pytest.mark.parametrize("kind", ["small", "AutoencoderKL", "AutoencoderTiny"])

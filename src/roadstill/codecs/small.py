@@ -1,14 +1,13 @@
 """`SmallCodec`, trained by ourselves: latents of mean zero per channel and about unit variance over all channels.
 
-The network is diffusers' tiny autoencoder (encoder and decoder of plain residual 3 x 3 convolutions) behind a
-space-to-depth step: without it, half of the work would be spent at full resolution. Beside it runs a linear path, a
-projection of pixel blocks: training starts it at the blocks' principal components, so that colours and large shapes
+Residual 3 x 3 convolutions stand behind a space-to-depth step: without it, half of the work would be spent at full
+resolution. Beside them runs a linear path: training starts it at principal components, so that colours and large shapes
 are there from the first step and the convolutions learn the rest. One safetensors file holds everything.
 
-That path comes in two kinds. ``blocks`` gives every latent cell a pixel block of its own: the edges between blocks stay
-wherever the convolutions do not cancel them, as in pictures whose latents were moved. ``lapped`` gives every cell a
-patch of twice that side, over its neighbours', which fades to nothing (a lapped transform, Malvar & Staelin 1989); its
-decoder upsamples bilinearly and ends with convolutions at full resolution. No latents make such edges there.
+There are two kinds. ``blocks``, of earlier versions, gives every latent cell a pixel block of its own in the linear
+path: the edges between blocks stay wherever the convolutions (diffusers' tiny autoencoder) do not cancel them, as in
+pictures whose latents were moved. ``lapped`` gives every cell a patch of twice that side, over its neighbours', which
+fades to nothing (a lapped transform, Malvar & Staelin 1989); see `roadstill.codecs.convolutions` for the rest of it.
 """
 
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from roadstill.codecs.base import Codec, Moments
+from roadstill.codecs.convolutions import Decoder, Encoder, LappedPatches
 from roadstill.errors import UserError
 from roadstill.learning.loops import channels_last
 from roadstill.runs import check_ranges, config_of, digest_file, later
@@ -61,8 +61,6 @@ class CodecConfig:
                 f"encoder_blocks has {len(self.encoder_blocks)} and decoder_blocks {len(self.decoder_blocks)} levels; "
                 f"both need the same number of levels, 1 to {_MOST_LEVELS}"
             )
-        if self.linear == "lapped" and self.downsampling % 2:
-            raise UserError(f"a downsampling of {self.downsampling} has no lapped transform; take linear: blocks")
 
     @property
     def downsampling(self) -> int:
@@ -76,32 +74,26 @@ class SmallCodec(Codec):
     mean: Tensor
     std: Tensor
     cpu_pixels = 2**17
-    finish: nn.Sequential
 
     def __init__(self, config: CodecConfig | None = None) -> None:
         super().__init__()
-        from diffusers.models.autoencoders.vae import DecoderTiny, EncoderTiny
-
         self.config = config = config or CodecConfig()
-        levels, folded = (config.width,) * len(config.encoder_blocks), 3 * config.patch**2
-        self.encoder = EncoderTiny(folded, config.latent_channels, tuple(config.encoder_blocks), levels, "relu")
-        side, decoder_blocks = config.downsampling, tuple(config.decoder_blocks)
-        if config.linear == "blocks":
-            self.project = nn.Conv2d(3, config.latent_channels, side, stride=side)
-            self.decoder = DecoderTiny(config.latent_channels, folded, decoder_blocks, levels, 2, "relu", "nearest")
-            self.unproject = nn.ConvTranspose2d(config.latent_channels, 3, side, stride=side)
+        side, channels = config.downsampling, config.latent_channels
+        if config.linear == "lapped":
+            shape = (channels, config.width, config.patch)
+            self.encoder: nn.Module = Encoder(*shape, config.encoder_blocks)
+            self.decoder: nn.Module = Decoder(*shape, config.decoder_blocks)
+            half = side // 2
+            self.project = nn.Conv2d(3, channels, 2 * side, stride=side, padding=half, padding_mode="replicate")
+            self.unproject: nn.ConvTranspose2d = LappedPatches(channels, side)
         else:
-            fine, half = max(3, config.width // 6), side // 2
-            self.project = nn.Conv2d(
-                3, config.latent_channels, 2 * side, stride=side, padding=half, padding_mode="replicate"
-            )
-            self.unproject = nn.ConvTranspose2d(config.latent_channels, 3, 2 * side, stride=side, padding=side + half)
-            self.decoder = DecoderTiny(
-                config.latent_channels, fine * config.patch**2, decoder_blocks, levels, 2, "relu", "bilinear"
-            )
-            self.finish = nn.Sequential(
-                nn.ReLU(), nn.Conv2d(fine, fine, 3, padding=1), nn.ReLU(), nn.Conv2d(fine, 3, 3, padding=1)
-            )
+            from diffusers.models.autoencoders.vae import DecoderTiny, EncoderTiny
+
+            levels, folded = (config.width,) * len(config.encoder_blocks), 3 * config.patch**2
+            self.encoder = EncoderTiny(folded, channels, tuple(config.encoder_blocks), levels, "relu")
+            self.decoder = DecoderTiny(channels, folded, tuple(config.decoder_blocks), levels, 2, "relu", "nearest")
+            self.project = nn.Conv2d(3, channels, side, stride=side)
+            self.unproject = nn.ConvTranspose2d(channels, 3, side, stride=side)
         self.register_buffer("mean", torch.zeros(config.latent_channels))
         self.register_buffer("std", torch.ones(config.latent_channels))
         self.channels, self.downsampling = config.latent_channels, config.downsampling
@@ -122,19 +114,16 @@ class SmallCodec(Codec):
 
     def encode_raw(self, pixels: Tensor) -> Tensor:
         """Raw latents; training works on these."""
-        folded = F.pixel_unshuffle(pixels, self.config.patch)
-        return self.project(pixels) + self.encoder(folded.contiguous(memory_format=torch.channels_last))
+        inner = pixels if self.config.linear == "lapped" else F.pixel_unshuffle(pixels, self.config.patch)
+        learned: Tensor = self.encoder(inner.contiguous(memory_format=torch.channels_last))
+        return self.project(pixels) + learned
 
     def decode_raw(self, latents: Tensor) -> Tensor:
         """Pictures of raw latents, not clamped."""
-        pictures = F.pixel_shuffle(
-            self.decoder(latents.contiguous(memory_format=torch.channels_last)), self.config.patch
-        )
-        if self.config.linear == "lapped":
-            pictures = self.finish(pictures.contiguous(memory_format=torch.channels_last))
-            latents = F.pad(latents, (1, 1, 1, 1), mode="replicate")  # cells at the edge continue beyond it
-        linear: Tensor = self.unproject(latents)
-        return pictures + linear
+        learned: Tensor = self.decoder(latents.contiguous(memory_format=torch.channels_last))
+        if self.config.linear == "blocks":
+            learned = F.pixel_shuffle(learned, self.config.patch)
+        return self.unproject(latents) + learned
 
     def set_statistics(self, mean: Sequence[float] | Tensor, std: Sequence[float] | Tensor) -> None:
         """Sets the raw latents' mean and standard deviation per channel."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from roadstill.codecs.base import from_pixels
+from roadstill.codecs.convolutions import Residual
 from roadstill.codecs.small import SmallCodec
 from roadstill.imagesets import ImageSet
 
@@ -25,19 +26,24 @@ def initialise(codec: SmallCodec) -> None:
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
     for module in codec.modules():
-        if isinstance(branch := getattr(module, "conv", None), nn.Sequential):
-            last = branch[-1]
-            assert isinstance(last, nn.Conv2d)
-            last.weight *= 0.3  # a residual branch begins as a small correction
-    # Both networks begin as nothing beside the linear path; the output of diffusers' decoder is 2 x - 1.
-    nn.init.zeros_(codec.encoder.layers[-1].weight)
-    if codec.config.linear == "lapped":
-        last = codec.finish[-1]
-        assert isinstance(last, nn.Conv2d)
-        nn.init.zeros_(last.weight)
-    else:
-        nn.init.zeros_(codec.decoder.layers[-1].weight)
-        nn.init.constant_(codec.decoder.layers[-1].bias, 0.5)
+        if isinstance(module, Residual):
+            _last(module.branch).weight.zero_()  # a residual branch begins as nothing
+        elif isinstance(branch := getattr(module, "conv", None), nn.Sequential):
+            _last(branch).weight *= 0.3  # or as a small correction, where a ReLU follows
+    # Both networks begin as nothing beside the linear path.
+    _last(codec.encoder.layers).weight.zero_()
+    _last(codec.decoder.layers).weight.zero_()
+    if codec.config.linear == "blocks":
+        bias = _last(codec.decoder.layers).bias
+        assert bias is not None
+        bias.fill_(0.5)  # the output of diffusers' decoder is 2 x - 1
+
+
+def _last(layers: object) -> nn.Conv2d:
+    assert isinstance(layers, nn.Sequential)
+    last = layers[-1]
+    assert isinstance(last, nn.Conv2d)
+    return last
 
 
 @torch.no_grad()
