@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the weights for driving under src/roadstill/weights from scratch: world, pictures, codec, base generator.
-# About an hour and three quarters on two cores; if it is interrupted, the same call resumes it.
+# About two hours and a half on two cores, an hour of it for the codec; if it is interrupted, the same call resumes it.
 #
 #     tools/pretrain_weights.sh FOLDER
 #
@@ -15,7 +15,7 @@ export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2}
 [ -d "$work/index" ] || roadstill index "$work/world" "$work/index"
 [ -d "$work/sets/test" ] || roadstill prepare "$work/index" "$work/sets"
 roadstill pretrain codec "$work/sets/train" "$work/codec" \
-  --codec.perceptual 0.1 --codec.coarse_share 0.1 --codec.lamps 4 --codec.detail 4 \
+  --codec.perceptual 0.03 --codec.coarse_share 0.1 --codec.lamps 4 --codec.detail 4 --codec.learning_rate 1e-3 \
   --codec.crop_px 64 --codec.steps 20000 --codec.save_every 2000 --codec.log_every 500
 [ -d "$work/latents" ] ||
   roadstill encode "$work/sets/train" "$work/latents" --codec "$work/codec/codec.safetensors"

@@ -62,7 +62,10 @@ def pretrain_codec(images: ImageSet, out: Path, config: CodecTraining, seed: int
             codec.latent_shape(size_px)  # refuses a size that does not fit before any work
         start_linear(codec, images, trained[:: -(-len(trained) // 256)])
     features = imagenet_features() if config.perceptual else None
-    names, weights = zip(*codec.named_parameters(), strict=True)
+    if config.codec.linear == "lapped":  # else they learn edges of blocks again; what they lack, convolutions learn
+        codec.unproject.requires_grad_(False)
+    learning = [(name, weight) for name, weight in codec.named_parameters() if weight.requires_grad]
+    names, weights = zip(*learning, strict=True)
     optimizer = torch.optim.AdamW(weights, lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
     start = _resume(out / "state.safetensors", codec, optimizer, list(names), stage.key)
     rewind_metrics(out / "metrics.jsonl", start)
