@@ -40,6 +40,9 @@ class FakeTraffic:
         ahead = [car for car in self.lanes[self.lane] if car.tail_m > self.front_m]
         return min(ahead, key=lambda car: car.progress_m, default=None)
 
+    def change_lane(self, lane: int) -> None:
+        self.lane = lane
+
     def ticks(self, episode: Episode, seconds: float) -> Iterator[float]:
         """Lets an episode tick while the ego drives; yields the time after each tick."""
         for _ in range(round(seconds / DT_S)):

@@ -99,7 +99,7 @@ def test_no_car_turns_in_where_another_one_is():
 
 
 def test_a_light_is_green_amber_red_and_green():
-    episode = made(RedLight, early_m=False)
+    episode = made(RedLight, early_m=False, wave_m=False, rolls=False)
     assert [light.state for light in episode.signals(0.0)] == ["green"]
     begun(episode)
     times_s = (episode.begun_s + 0.1, episode.begun_s + 1.0, episode.green_s - 0.1, episode.green_s)
@@ -110,7 +110,7 @@ def test_a_light_is_green_amber_red_and_green():
 
 def test_nobody_crosses_against_the_light():
     for seed in range(20):
-        episode = made(RedLight, seed)
+        episode = made(RedLight, seed, wave_m=False)
         traffic = begun(episode)
         assert all(episode.begun_s < time_s < episode.green_s for time_s in crossing_times(traffic, 0.0))
         for walker in episode.people:
@@ -119,7 +119,7 @@ def test_nobody_crosses_against_the_light():
 
 
 def test_a_light_that_is_early_turns_red_from_afar():
-    early, late = made(RedLight, early_m=True), made(RedLight, early_m=False)
+    early, late = made(RedLight, early_m=True), made(RedLight, early_m=False, wave_m=False)
     assert SITE_M - begun(early).front_m > 45.0
     assert SITE_M - begun(late).front_m < 40.0
 

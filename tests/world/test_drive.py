@@ -7,16 +7,19 @@ import numpy as np
 import pytest
 
 from roadstill.world.drive import drives_of, schedule, simulate
+from roadstill.world.driver import FRONT_M, REAR_M
 from roadstill.world.scene import CAUSES
 from roadstill.world.spec import DriveSpec
 
+EGO_WIDTH_M = 2.2
+
 FIGURES = [  # three drives of either group, as ``figures_of`` counts
-    ("brickfield", 151, 4060, 158.707, 50.6036),
-    ("brickfield", 197, 6033, 147.495, 50.4231),
-    ("millhill", 267, 6397, 152.557, 48.672),
-    ("terrazza", 144, 5962, 148.357, 49.5995),
-    ("slateport", 185, 8130, 132.869, 50.5181),
-    ("redmesa", 275, 6382, 155.465, 48.745),
+    ("brickfield", 151, 5567, 151.476, 49.6455),
+    ("palmstrip", 199, 7380, 146.994, 54.5705),
+    ("gardenia", 145, 4618, 144.039, 50.7443),
+    ("steelgate", 210, 10667, 136.235, 52.0003),
+    ("redmesa", 187, 5912, 140.908, 49.8783),
+    ("whitecliff", 234, 8569, 148.293, 50.9849),
 ]
 
 
@@ -84,23 +87,45 @@ def test_command_follows_the_twenty_metre_rule(drives):
     seen = set()
     for scenes in drives.values():
         for scene in scenes[::3]:
+            lanes = -scene.ego_offset_m / scene.layout.town.lane_width_m - 0.5
+            if abs(lanes - round(lanes)) > 1e-6:  # it changes from lane to lane
+                continue
             x, y, yaw = scene.layout.road.at(scene.ego_s_m, scene.ego_offset_m)
             to_x, to_y, _ = scene.layout.road.at(scene.ego_s_m + 20.0, scene.ego_offset_m)
             left = -(to_x - x) * np.sin(yaw) + (to_y - y) * np.cos(yaw)
+            left = -left if scene.mirrored else left
             assert scene.facts["command"] == (0 if left >= 2 else 2 if left <= -2 else 1)
             seen.add(scene.facts["command"])
     assert seen == {0, 1, 2}
 
 
-def test_ego_hits_nothing_in_its_lane(drives):
+def corners(x_m, y_m, yaw_rad, length_m, width_m):
+    c, s = math.cos(yaw_rad), math.sin(yaw_rad)
+    ends = [(length_m / 2, width_m / 2), (length_m / 2, -width_m / 2)]
+    return [(x_m + c * u - s * v, y_m + s * u + c * v) for u, v in (*ends, *((-u, -v) for u, v in ends))]
+
+
+def overlap(one, other):
+    """Whether two rectangles overlap: no side of either separates them."""
+    for box in (one, other):
+        for a, b in ((box[0], box[1]), (box[1], box[2])):
+            axis = (b[0] - a[0], b[1] - a[1])
+            spans = [[x * axis[0] + y * axis[1] for x, y in each] for each in (one, other)]
+            if max(spans[0]) < min(spans[1]) or max(spans[1]) < min(spans[0]):
+                return False
+    return True
+
+
+def test_ego_hits_nothing(drives):
     for scenes in drives.values():
         for scene in scenes:
-            c, s = math.cos(scene.ego_yaw_rad), math.sin(scene.ego_yaw_rad)
-            for thing in scene.objects:
-                dx, dy = thing.x_m - scene.ego_x_m, thing.y_m - scene.ego_y_m
-                forward, left = dx * c + dy * s, dy * c - dx * s
-                if abs(left) < 1.0 + thing.width_m / 2 - 0.2 and thing.role not in ("oncoming", "crossing"):
-                    assert not -1.0 < forward - thing.length_m / 2 < 3.9, (thing.role, forward, left)
+            ahead_m, (c, s) = (FRONT_M - REAR_M) / 2, (math.cos(scene.ego_yaw_rad), math.sin(scene.ego_yaw_rad))
+            middle = (scene.ego_x_m + ahead_m * c, scene.ego_y_m + ahead_m * s)
+            ego = corners(*middle, scene.ego_yaw_rad, FRONT_M + REAR_M, EGO_WIDTH_M)
+            for thing in (*scene.objects, *scene.layout.parked):
+                if math.dist(middle, (thing.x_m, thing.y_m)) < 10.0:
+                    box = corners(thing.x_m, thing.y_m, thing.yaw_rad, thing.length_m, thing.width_m)
+                    assert not overlap(ego, box), (scene.facts["log"], scene.facts["frame"], thing)
 
 
 def test_enough_frames_survive_in_both_classes(kept):
@@ -122,7 +147,7 @@ def test_braking_can_be_told_from_what_is_to_be_seen(kept):
     x, y = np.array([[r[n] for n in names] for r in left]), np.array([r["accel_mps2"] < 0 for r in left])
     test = np.array([r["drive"] % 3 == 0 for r in left])
     trees = HistGradientBoostingClassifier(max_iter=40, max_leaf_nodes=15, random_state=0).fit(x[~test], y[~test])
-    assert balanced_accuracy_score(y[test], trees.predict(x[test])) > 0.91
+    assert balanced_accuracy_score(y[test], trees.predict(x[test])) > 0.88
 
 
 def test_nobody_speeds_up_towards_red_or_a_near_lit_car(kept):
@@ -132,5 +157,5 @@ def test_nobody_speeds_up_towards_red_or_a_near_lit_car(kept):
         for r in left
         if (r["see_light"] == 3 and r["see_light_m"] < 55) or (r["see_lead_lit"] and r["see_lead_m"] < 25)
     ]
-    assert len(towards) > 100
+    assert len(towards) > 60
     assert np.mean([r["accel_mps2"] > 0 for r in towards]) < 0.02

@@ -67,11 +67,15 @@ def test_it_slows_down_before_a_fixed_place_but_does_not_stop():
     assert driver.speed_mps > 4.0
 
 
-def test_it_brakes_later_for_a_place_than_for_a_vehicle():
+def test_it_brakes_later_for_a_place_than_for_a_vehicle_and_harder():
     place, vehicle = calm(), calm()
-    drive(place, 1.0, [Hazard(40.0, 4.0, "curve", 2.2, fixed=True)])
-    drive(vehicle, 1.0, [Hazard(40.0, 4.0, "lead_brakes", 2.2)])
-    assert place.accel_mps2 > 0.0 > vehicle.accel_mps2
+    at_place, at_vehicle = [Hazard(52.0, 4.0, "curve", 2.2, fixed=True)], [Hazard(52.0, 4.0, "lead_brakes", 2.2)]
+    drive(place, 0.8, at_place)
+    drive(vehicle, 0.8, at_vehicle)
+    assert place.accel_mps2 > vehicle.accel_mps2 + 0.2
+    drive(place, 0.5, at_place, s_m=8.0)
+    drive(vehicle, 0.5, at_vehicle, s_m=8.0)
+    assert place.accel_mps2 < vehicle.accel_mps2 - 0.8
 
 
 def test_wary_it_hardly_speeds_up():

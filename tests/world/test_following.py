@@ -1,5 +1,6 @@
 """Jams, slow cars, cars that cut in and curves, each met by an ego that drives on and on."""
 
+import math
 import random
 from itertools import pairwise
 
@@ -7,7 +8,7 @@ import pytest
 from fake_traffic import FakeTraffic
 
 from roadstill.world.driver import BRAKING_MPS2
-from roadstill.world.following import Curve, CutIn, Queue, SlowLead
+from roadstill.world.following import Curve, CutIn, LaneChange, Queue, SlowLead, TurnOff
 from roadstill.world.passers import FOREVER_S
 from roadstill.world.traffic import DT_S, Car
 
@@ -131,8 +132,8 @@ def test_a_curve_is_a_place_to_pass_slowly_once_that_is_worth_braking_for():
     curve = made(Curve)
     assert curve.hazards(FakeTraffic(front_m=SITE_M - 60.0)) == []
     (hazard,) = curve.hazards(FakeTraffic(front_m=SITE_M - 20.0))
-    assert (hazard.s_m, hazard.speed_mps, hazard.cause, hazard.fixed) == (SITE_M, curve.corner_mps, "curve", True)
-    slow = FakeTraffic(front_m=SITE_M - 20.0, speed_mps=curve.corner_mps)
+    assert (hazard.s_m, hazard.speed_mps, hazard.cause, hazard.fixed) == (SITE_M, curve.over_mps, "curve", True)
+    slow = FakeTraffic(front_m=SITE_M - 20.0, speed_mps=curve.over_mps)
     assert curve.hazards(slow) == []
     slow.cause, slow.accel_mps2 = "curve", BRAKING_MPS2 - 0.1
     assert len(curve.hazards(slow)) == 1  # it goes on braking, once begun
@@ -142,7 +143,39 @@ def test_a_curve_is_a_place_to_pass_slowly_once_that_is_worth_braking_for():
 def test_the_ego_is_slow_in_a_curve_and_fast_again_before_its_end():
     curve = made(Curve)
     end_m = curve.bend().end_m
-    assert curve.cruise(FakeTraffic(front_m=SITE_M - 1.0)) == curve.cruise_mps <= 10.5
-    assert curve.cruise(FakeTraffic(front_m=SITE_M + 1.0)) == pytest.approx(curve.corner_mps + 0.6)
+    assert curve.cruise(FakeTraffic(front_m=SITE_M - 1.0)) == curve.cruise_mps <= 12.5
+    assert curve.cruise(FakeTraffic(front_m=SITE_M + 1.0)) == pytest.approx(curve.over_mps + 0.5)
     assert curve.cruise(FakeTraffic(front_m=end_m)) is None
     assert SITE_M + curve.after_m == pytest.approx(end_m + 3.0)
+
+
+def test_a_turn_at_a_crossroads_is_a_quarter_of_a_circle():
+    turn = made(TurnOff)
+    begin_m, end_m = turn.corner_m
+    assert abs(turn.bend().angle_rad) == pytest.approx(math.pi / 2)
+    assert begin_m < SITE_M < end_m == turn.bend().end_m
+    assert made(Curve).corner_m is None
+
+
+def test_the_ego_changes_lane_where_that_is_free():
+    episode, traffic = made(LaneChange), FakeTraffic(front_m=SITE_M + 1.0)
+    assert episode.leave(0, 2) == 1
+    neighbour = Car(random.Random(0), "car", SITE_M + 10.0, traffic.lane_offset_m(1), 9.0, "neighbour")
+    traffic.lanes[1].append(neighbour)
+    traffic.run(episode, 0.2)
+    assert (traffic.lane, episode.passive) == (0, False)
+    neighbour.progress_m += 40.0
+    traffic.run(episode, 0.2)
+    assert (traffic.lane, episode.passive) == (1, True)
+
+
+def test_who_does_not_get_over_for_long_stays():
+    episode, traffic = made(LaneChange), FakeTraffic(front_m=SITE_M + 1.0, speed_mps=8.0)
+    episode.leave(0, 2)
+    beside = Car(random.Random(0), "car", SITE_M, traffic.lane_offset_m(1), 8.0, "neighbour")
+    traffic.lanes[1].append(beside)
+    for _ in traffic.ticks(episode, 6.0):
+        beside.progress_m = traffic.front_m
+    beside.progress_m += 100.0
+    traffic.run(episode, 1.0)
+    assert (traffic.lane, episode.passive) == (0, True)

@@ -114,7 +114,7 @@ class Map:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    return write_world(tmp_path_factory.mktemp("m") / "world", drives=5, seed=4, frames=(48, 20, 14))
+    return write_world(tmp_path_factory.mktemp("m") / "world", drives=5, seed=11, frames=(48, 20, 14))
 
 
 @pytest.fixture(scope="module")
@@ -243,6 +243,31 @@ def test_lanes_lie_between_their_boundaries(driven):
             assert area(one.points["lane_groups_polygons"][group]) == pytest.approx(whole, rel=1e-6)
 
 
+def test_vertices_are_a_metre_apart_and_hardly_turn(driven):
+    for one in driven:
+        for layer in LINES:
+            for line in one.points[layer].values():
+                steps = np.diff(line, axis=0)
+                assert np.linalg.norm(steps, axis=1).max() < 1.8  # a metre on the centre line, in bends more outside
+                if layer != "boundaries":  # inner ones of right turns are shorter than a metre
+                    kinks = np.diff(np.unwrap(np.arctan2(steps[:, 1], steps[:, 0])))
+                    assert np.abs(kinks).max(initial=0.0) < 0.13
+
+
+def test_traffic_keeps_to_its_side(maps):
+    """The line that two directions share is left of both, or with traffic on the left, right of both."""
+    for name, one in maps.items():
+        inner, outer = ("right", "left") if name == "sg-one-north" else ("left", "right")
+        sides = {
+            side: [g[f"{side}_boundary_fid"] for g in one.rows["lane_groups_polygons"].values()]
+            for side in ("left", "right")
+        }
+        shared = sides[inner]
+        assert {fid: shared.count(fid) for fid in shared} == dict.fromkeys(shared, 2)
+        assert not set(shared) & set(sides[outer])
+        assert len(sides[outer]) == len(set(sides[outer]))
+
+
 def test_connectors_lead_from_lane_to_lane(driven):
     for one in driven:
         rows, points = one.rows, one.points
@@ -260,8 +285,8 @@ def test_connectors_lead_from_lane_to_lane(driven):
             assert path[-1] == pytest.approx(after[0], abs=1e-3)
             joint = [before[-1] - before[-2], path[1] - path[0], path[-1] - path[-2], after[1] - after[0]]
             ways = [math.atan2(way[1], way[0]) for way in joint]
-            assert abs(math.remainder(ways[1] - ways[0], math.tau)) < 0.2  # no kink, but for the chords
-            assert abs(math.remainder(ways[3] - ways[2], math.tau)) < 0.2
+            assert abs(math.remainder(ways[1] - ways[0], math.tau)) < 0.1  # no kink, but for the chords
+            assert abs(math.remainder(ways[3] - ways[2], math.tau)) < 0.1
             turned = math.remainder(ways[2] - ways[1], math.tau)
             kind = 0 if abs(turned) < 0.4 else 1 if turned > 0 else 2
             assert connector["turn_type_fid"] == kind
@@ -301,7 +326,7 @@ def test_stops_belong_to_lanes_and_lights(driven):
 
 def test_frames_are_on_the_map_that_they_name(maps, logs):
     """Poses lie in a lane or connector of their route, facing along it; routes and lights exist."""
-    on = {"lane": 0, "connector": 0, "light": 0}
+    on = {"lane": 0, "connector": 0, "light": 0, "routeless": 0, "changes": 0}
     for frames in logs:
         one = maps[frames[0]["map_location"]]
         links = {
@@ -311,6 +336,10 @@ def test_frames_are_on_the_map_that_they_name(maps, logs):
         lane_paths = {row["lane_fid"] or row["lane_connector_fid"]: f for f, row in one.rows["baseline_paths"].items()}
         for frame in frames:
             route = [int(block) for block in frame["roadblock_ids"]]
+            assert (not route) == (frame["driving_command"].argmax() == 3)
+            if not route:
+                on["routeless"] += 1
+                continue
             assert len(route) == len(set(route))
             assert all(block in one.rows["lane_groups_polygons"] for block in route[::2]) or route[0] in links
             for before, after in pairwise(route):
@@ -335,14 +364,18 @@ def test_frames_are_on_the_map_that_they_name(maps, logs):
             ways_m = chords / lengths
             along = np.clip(((place - path[:-1]) * ways_m).sum(1, keepdims=True), 0, lengths)
             away = np.linalg.norm(path[:-1] + along * ways_m - place, axis=1)
-            assert away.min() < 0.06  # in the middle of the lane
+            if away.min() > 0.02:  # not in the middle of the lane: it changes to another one
+                on["changes"] += 1
+                continue
             way = ways_m[away.argmin()]
             facing = frame["ego2global"][:2, 0]
-            assert float(way @ facing) > math.cos(0.2)
+            assert float(way @ facing) > math.cos(0.06)
             for connector, red in frame["traffic_lights"]:
                 assert one.rows["lane_connectors"][connector]["traffic_light_stop_line_fids"]
                 assert type(red) is bool
                 on["light"] += 1
+    assert on.pop("routeless") in (0, 14, 20, 28)  # scenes of logs, one of thirty
+    assert on.pop("changes") < 0.05 * sum(on.values())
     assert min(on.values()) > 20
 
 
@@ -352,7 +385,9 @@ def test_red_is_ahead_of_the_lane_of_the_ego(maps, logs):
         for frame in frames:
             for connector, _ in frame["traffic_lights"]:
                 start = one.points["lane_connectors"][connector][0] - frame["ego2global_translation"][:2]
-                assert -30 < float(start @ frame["ego2global"][:2, 0]) < 150
+                assert -30 < float(start @ frame["ego2global"][:2, 0]) < 170
+                if not frame["roadblock_ids"]:
+                    continue
                 block = one.rows["lane_connectors"][connector]["exit_lane_fid"]
                 assert str(one.rows["lanes_polygons"][block]["lane_group_fid"]) in {
                     *frame["roadblock_ids"],

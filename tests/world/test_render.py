@@ -1,5 +1,7 @@
 """Pictures of the built-in world: pure functions of the scene, in the agreed geometry, with cues that can be seen."""
 
+import math
+import random
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,9 +11,15 @@ import numpy as np
 import pytest
 
 from roadstill.errors import UserError
+from roadstill.world.actors import draw_object
+from roadstill.world.junctions import corner_of
 from roadstill.world.render import CAMERA_AHEAD_M, CAMERA_HEIGHT_M, FOCAL_PER_HEIGHT, Renderer
+from roadstill.world.routes import Bend, Route
 from roadstill.world.scene import LIGHTS, WEATHERS, Layout, Road, RoadObject, Scene, TrafficLight
+from roadstill.world.scenery import build_chunk
+from roadstill.world.streets import Band
 from roadstill.world.towns import TOWNS
+from roadstill.world.weather import look_of
 
 YAW, EGO_S_M = 0.4, 40.0
 TOWN = TOWNS["brickfield"]
@@ -69,6 +77,11 @@ def test_a_picture_is_a_pure_function_of_its_scene(renderer: Renderer) -> None:
         np.testing.assert_array_equal(first, second)
         np.testing.assert_array_equal(first, third)
     assert np.abs(forth[0].astype(int) - forth[1]).mean() > 3
+
+
+def test_traffic_on_the_left_is_seen_in_a_mirror(renderer: Renderer) -> None:
+    scene = scene_of(objects=(thing(layout_of(), "car", EGO_S_M + 12),))
+    np.testing.assert_array_equal(renderer.draw(replace(scene, mirrored=True)), renderer.draw(scene)[:, ::-1])
 
 
 def test_only_sensor_noise_follows_the_frame_seed(renderer: Renderer) -> None:
@@ -166,3 +179,54 @@ def test_panda3d_is_imported_late_and_stays_silent() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout + done.stderr == ""
+
+
+def corner_layout(side: int) -> Layout:
+    """A road that turns at a crossroads 60 m ahead of where the ego stands."""
+    route = Route(random.Random(3), 300.0, [Bend(100.0, 16.0, side * math.pi / 2)])
+    bend = Bend(100.0, 16.0, side * math.pi / 2)
+    return Layout(TOWN, route.road, 5, corners_s_m=((bend.start_m, bend.end_m),))
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_turn_at_a_crossroads_leaves_the_way_straight_on_open(side: int) -> None:
+    layout = corner_layout(side)
+    (begin_m, end_m) = layout.corners_s_m[0]
+    corner = corner_of(layout, begin_m, end_m)
+    x, y, yaw = layout.road.at(begin_m)
+    away = corner.middle_m - (x, y)
+    assert math.atan2(away[1], away[0]) == pytest.approx(math.remainder(yaw, 2 * math.pi), abs=1e-3)
+    assert corner.outside == -side
+    band = Band(layout, begin_m - 20.0, end_m + 20.0)
+    middle_m = (begin_m + end_m) / 2
+    assert band.near_crossing(middle_m)
+    assert band.near_crossing(middle_m, -side)
+    assert not band.near_crossing(middle_m, side)  # the kerb on the inner side goes on
+    chunks = [build_chunk(layout, index, lit=False).mesh for index in range(1, 5)]
+    way = np.array([np.cos(yaw), np.sin(yaw)])
+    for mesh in chunks:  # nothing stands on the street straight on
+        ahead = (mesh.points[:, :2] - corner.middle_m) @ way
+        aside = (mesh.points[:, :2] - corner.middle_m) @ np.array([-way[1], way[0]])
+        tall = mesh.points[(ahead > 12.0) & (ahead < 60.0) & (np.abs(aside) < 5.0), 2]
+        assert tall.max(initial=0.0) < 0.5
+
+
+def test_a_picture_is_the_same_after_all_models_were_dropped(renderer: Renderer) -> None:
+    layout = layout_of(crossroads=(90.0,))
+    scene = scene_of(layout, objects=(thing(layout, "car", 55.0), thing(layout, "pedestrian", 90.0)), light="dusk")
+    before = renderer.draw(scene)
+    renderer.forget()
+    np.testing.assert_array_equal(renderer.draw(scene), before)
+
+
+def test_detail_follows_the_height_in_the_picture() -> None:
+    walker = replace(thing(layout_of(), "pedestrian", 60.0), x_m=0.0, y_m=0.0)  # where single precision is fine enough
+    look = look_of("day", "clear", layout_of())
+    far, usual, near = (draw_object(walker, TOWN.asphalt, look, tall_px)[0] for tall_px in (8.0, 60.0, 300.0))
+    assert len(far.points) * 5 < len(usual.points) * 2 < len(near.points) * 1.5
+    for mesh in (far, near):
+        np.testing.assert_allclose(mesh.points.mean(0), usual.points.mean(0), atol=0.25)
+        np.testing.assert_allclose(mesh.points.max(0), usual.points.max(0), atol=0.2)
+    fine, plain = (build_chunk(layout_of(), 2, lit=False, fine=fine).mesh for fine in (True, False))
+    assert len(fine.points) > len(plain.points)
+    assert fine.points[:, 2].max() == pytest.approx(plain.points[:, 2].max(), abs=0.5)

@@ -83,3 +83,28 @@ def test_on_the_outer_side_of_a_bend_progress_is_slower():
         car = car_at(progress_m=75.0, offset_m=offset_m)
         step_lane([car], [], route)
         assert (car.progress_m - 75.0 < 10.0 * DT_S) is longer
+
+
+def test_nobody_drives_into_the_ego_from_behind():
+    car = Car(random.Random(0), "car", 0.0, 0.0, 12.0, "neighbour")
+    for _ in range(200):
+        step_lane([car], [], ego=(40.0, 0.0))
+    assert 36.0 < car.progress_m + car.half_m < 40.0
+    ahead = Car(random.Random(0), "car", 60.0, 0.0, 8.0, "neighbour")
+    step_lane([ahead], [], ego=(40.0, 0.0))
+    assert ahead.accel_mps2 > -0.1
+
+
+def test_cars_slow_down_before_a_sharp_bend_and_speed_up_after_it():
+    route = Route(random.Random(0), 300.0, [Bend(120.0, 18.0, 1.5)])
+    for sign, start_m in ((1, 60.0), (-1, -220.0)):
+        car, states = car_at(progress_m=start_m, offset_m=-1.7 * sign), []
+        car.role = "neighbour" if sign > 0 else "oncoming"
+        for _ in range(250):
+            step_lane([car], [], route, sign)
+            states.append((car.progress_m * sign, car.speed_mps, car.offset_m))
+        inside = [(speed_mps, offset_m) for s_m, speed_mps, offset_m in states if 124.0 < s_m < 146.0]
+        assert max(speed_mps for speed_mps, _ in inside) < 7.0
+        assert min(offset_m for _, offset_m in inside) >= (-1.7 if sign > 0 else 2.2)  # away from the middle
+        assert car.speed_mps > 9.0
+        assert car.offset_m == -1.7 * sign

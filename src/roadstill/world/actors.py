@@ -1,90 +1,145 @@
 """Everything that moves or can be switched: road users, barriers and traffic lights, with the lamps that shine."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 
 from roadstill.world import figures, models
-from roadstill.world.meshes import BRAKE, GROUND, HEAD, LAMP, PAINT, Floats, Mesh, box, circle, disc, merge, quads, rod
-from roadstill.world.scene import Layout, RoadObject, TrafficLight
-from roadstill.world.streets import Band
+from roadstill.world.lamps import AMBER, RED, Glow, Lamp
+from roadstill.world.meshes import (
+    BRAKE,
+    GROUND,
+    HEAD,
+    LAMP,
+    PAINT,
+    TURN,
+    Floats,
+    Mesh,
+    box,
+    merge,
+    quads,
+)  # fmt: skip
+from roadstill.world.scene import RoadObject
+from roadstill.world.weather import Look
 
-RED, AMBER, GREEN = (1.0, 0.10, 0.06), (1.0, 0.66, 0.08), (0.15, 1.0, 0.48)
-_UNLIT = {RED: (0.16, 0.03, 0.03), AMBER: (0.15, 0.10, 0.03), GREEN: (0.03, 0.13, 0.07)}
-_BOARD_Z_M = 4.6  # middle of the backplate: lamps in view from 12 m on, clear of a van in front
-_HEADS = ("red", "amber", "green")
+_BLUE = (0.2, 0.4, 1.0)
+_TAIL, _WHITE = (0.58, 0.05, 0.04), (1.0, 0.97, 0.88)
+_BRAKES, _TAILS = Lamp(RED, (0.75, 0.35), (0.62, 0.3)), Lamp(_TAIL, (0.6, 0.35), (0.35, 0.25))
+_FRONTS, _BLINKS = Lamp((1.0, 0.95, 0.82), (0.5, 0.7), (0.2, 0.7)), Lamp(AMBER, (0.6, 0.3), (0.55, 0.3))
+_VARIANTS = {"car": 3, "pedestrian": 12, "bicycle": 12, "sign": figures.SIGNS}  # models of a kind
+_FAR_PX, _NEAR_PX = 12, 160  # people less tall have less detail, and taller ones more
+_ALWAYS_LIT = 2  # one car of so many drives with lights on by day
+_TURNING = {"": (), "left": (1,), "right": (-1,), "both": (-1, 1)}
 
 
-@dataclass(frozen=True)
-class Glow:
-    """Light around a lamp, seen only where the lamp itself is.
-
-    Attributes:
-        centre_m: position ``[3]`` in world axes.
-        colour: colour of the light.
-        radius_m: distance at which it has faded to about a tenth.
-        strength: peak brightness that is added, 0..1.
-    """
-
-    centre_m: Floats
-    colour: tuple[float, float, float]
-    radius_m: float
-    strength: float
-
-
-def draw_object(thing: RoadObject, asphalt: tuple[float, float, float], dark: float) -> tuple[list[Mesh], list[Glow]]:
-    """Meshes and glows of one object; ``dark`` 0 by day, 1 at night."""
-    look = int(thing.track[-4:] or "0", 16) if thing.track else 0
-    size = np.array([thing.length_m, thing.width_m, thing.height_m])
-    patch = _shadow(round(thing.length_m, 2), round(thing.width_m, 2), asphalt)
-    shadow = patch.placed(thing.x_m, thing.y_m, thing.yaw_rad)
-    if thing.kind in models.SIZES_M:
-        return _vehicle(thing, look, size, dark, shadow)
+def draw_object(
+    thing: RoadObject, asphalt: tuple[float, float, float], look: Look, tall_px: float = 100.0
+) -> tuple[Mesh, list[Glow]]:
+    """Mesh and glows of one object, in as much detail as its height in the picture asks for."""
+    number = int(thing.track[-4:] or "0", 16) if thing.track else 0
+    shines = thing.role != "parked" and (look.lamps or number % _ALWAYS_LIT == 0)
     step = int(thing.phase * figures.STEPS) % figures.STEPS
+    # all that does not say where it is: most things look the same from frame to frame
+    alone = replace(thing, track="", x_m=0.0, y_m=0.0, yaw_rad=0.0, speed_mps=0.0, phase=0.0, role="")
+    detail = 0 if thing.kind != "pedestrian" else -1 if tall_px < _FAR_PX else int(tall_px > _NEAR_PX)
+    mesh, lamps = _model(alone, number % _VARIANTS.get(thing.kind, 1), step, shines, detail, asphalt)
+    pose = (thing.x_m, thing.y_m, thing.yaw_rad)
+    return mesh.placed(*pose), [lamp.glow(pose, look.dark) for lamp in lamps]
+
+
+def forget_models() -> None:
+    """Drops all models that were kept."""
+    _model.cache_clear()
+    _shadow.cache_clear()
+
+
+@lru_cache(maxsize=512)
+def _model(
+    thing: RoadObject, number: int, step: int, shines: bool, detail: int, asphalt: tuple[float, float, float]
+) -> tuple[Mesh, tuple[Lamp, ...]]:
+    """An object at the origin with its shadow, and its lamps that shine."""
+    size = np.array([thing.length_m, thing.width_m, thing.height_m])
+    shadow = _shadow(thing.length_m, thing.width_m, asphalt)
+    if thing.kind in models.SIZES_M:
+        solid, lamps = _vehicle(thing, number, size, shines)
+        return merge([shadow, *solid]), lamps
+    turned = 0.0
     if thing.kind == "pedestrian":
-        model, scale = figures.pedestrian(step, look % 12), np.full(3, thing.height_m / 1.75)
+        model = figures.far_pedestrian(step, number) if detail < 0 else figures.pedestrian(step, number, detail > 0)
+        scale = np.full(3, thing.height_m / 1.75)
     elif thing.kind == "bicycle":
-        model, scale = figures.bicycle(step, look % 12), np.full(3, thing.length_m / 1.8)
+        model, scale = figures.bicycle(step, number), np.full(3, thing.length_m / 1.8)
     elif thing.kind == "barrier":
-        turned = thing.width_m > thing.length_m
-        model, scale = figures.barrier(), size[[1, 0, 2]] if turned else size
-        thing = replace(thing, yaw_rad=thing.yaw_rad + np.pi / 2) if turned else thing
+        model, scale = figures.barrier(), size
+        if thing.width_m > thing.length_m:
+            turned, scale = np.pi / 2, size[[1, 0, 2]]
     elif thing.kind == "cone":
         model, scale = figures.cone(), size
+    elif thing.kind in figures.THINGS:
+        model, scale = figures.THINGS[thing.kind](), size
     else:
-        model, scale = figures.sign(look % 4), np.full(3, max(thing.height_m, 1.0) / 2.6)
+        model, scale = figures.sign(number), np.full(3, max(thing.height_m, 1.0) / 2.6)
     colours = np.where((model.slots == PAINT)[:, None], np.array(thing.colour) * model.colours, model.colours)
-    placed = model.painted(colours.astype(np.float32)).placed(thing.x_m, thing.y_m, thing.yaw_rad, scale)
-    return [shadow, placed], []
+    return merge([shadow, model.painted(colours.astype(np.float32)).placed(0.0, 0.0, turned, scale)]), ()
 
 
-def _vehicle(thing: RoadObject, look: int, size: Floats, dark: float, shadow: Mesh) -> tuple[list[Mesh], list[Glow]]:
-    model = models.car(look % 3 == 0) if thing.kind == "car" else getattr(models, thing.kind)()
+def _vehicle(thing: RoadObject, number: int, size: Floats, shines: bool) -> tuple[list[Mesh], tuple[Lamp, ...]]:
+    model = models.car(number == 0) if thing.kind == "car" else getattr(models, thing.kind)()
     scale = size / np.array(models.SIZES_M[thing.kind])
-    parked = thing.role == "parked"
     colours, kinds = model.colours.copy(), model.kinds.copy()
     colours[model.slots == PAINT] *= np.array(thing.colour, np.float32)
-    rear, front = model.slots == BRAKE, model.slots == HEAD
+    rear, front, turn = (model.slots == slot for slot in (BRAKE, HEAD, TURN))
+    aside = np.abs(model.points[:, 1]) > 0.3  # all but the third brake lamp
     if thing.braking:
         colours[rear], kinds[rear] = RED, LAMP
-    elif dark and not parked:
-        colours[rear & (model.points[:, 2] < 0.42 * model.points[:, 2].max() + 0.4)] = (0.42, 0.04, 0.03)
-    if dark and not parked:
-        colours[front], kinds[front] = (1.0, 0.97, 0.88), LAMP
-    mesh = replace(model, colours=colours, kinds=kinds).placed(thing.x_m, thing.y_m, thing.yaw_rad, scale)
-    glows = []
-    for mask, colour, radius, strength, on in (
-        (rear, RED, 0.75 + 0.35 * dark, 0.62 + 0.3 * dark, thing.braking),
-        (front, (1.0, 0.95, 0.82), 0.5 + 0.7 * dark, 0.9 * dark, bool(dark) and not parked),
+    elif shines:
+        colours[rear & aside], kinds[rear & aside] = _TAIL, LAMP
+    if shines:
+        colours[front], kinds[front] = _WHITE, LAMP
+    blinks = turn & np.isin(np.sign(model.points[:, 1]), _TURNING[thing.turning])
+    colours[blinks], kinds[blinks] = AMBER, LAMP
+    mesh = replace(model, colours=colours, kinds=kinds).placed(0.0, 0.0, 0.0, scale)
+    lamps = []
+    for mask, make, on in (
+        (rear, _BRAKES, thing.braking),
+        (rear, _TAILS, shines and not thing.braking),
+        (front, _FRONTS, shines),
+        (blinks, _BLINKS, bool(thing.turning)),
     ):
-        if on:
-            for side in (-1, 1):
-                lamp = mask & (np.sign(model.points[:, 1]) == side) & (np.abs(model.points[:, 1]) > 0.3)
+        for side in (-1, 1) if on else ():
+            lamp = mask & (np.sign(model.points[:, 1]) == side) & aside
+            if lamp.any():
                 # the flat patch across the vehicle comes first, its wrap around the corner after it
-                corners = mesh.points[np.flatnonzero(lamp)[:4]]
-                glows.append(Glow(corners.mean(0), colour, radius, strength))
-    return [shadow, mesh], glows
+                x, y, z = mesh.points[np.flatnonzero(lamp)[:4]].mean(0).tolist()
+                lamps.append(replace(make, at=(x, y, z)))
+    if thing.beacon:
+        solid, shine = _beacons(thing, (model.points[:, 0].min(), model.points[:, 2].max()), scale)
+        return [mesh, *solid], (*lamps, *shine)
+    return [mesh], tuple(lamps)
+
+
+def _beacons(thing: RoadObject, rear_top_m: tuple[float, float], scale: Floats) -> tuple[list[Mesh], list[Lamp]]:
+    """What flashes: two lamps at the upper corners of the rear, or a bar on the roof."""
+    rear, top = float(rear_top_m[0] * scale[0]), float(rear_top_m[1] * scale[2])
+    half = thing.width_m / 2
+    if thing.beacon == "school":
+        places = [(rear - 0.05, side * (half - 0.35), top - 0.25, RED) for side in (-1, 1)]
+    else:
+        places = [(rear * 0.2, side * 0.4, top + 0.12, colour) for side, colour in ((1, RED), (-1, _BLUE))]
+    meshes, lamps = [], []
+    for x, y, z, colour in places:
+        lamp = box((x - 0.06, x + 0.06), (y - 0.2, y + 0.2), (z - 0.14, z + 0.14), colour)
+        meshes.append(replace(lamp, kinds=np.full(len(lamp.points), LAMP, np.uint8)))
+        lamps.append(Lamp(colour, (0.9, 0.0), (0.77, 0.0), (x - 0.07, y, z)))
+    if thing.beacon == "school":  # the arm with a stop sign, on the side of the traffic
+        sign = replace(figures.stop_sign(), points=figures.stop_sign().points - np.array([0, 0, 0.6], np.float32))
+        keep = sign.points[:, 2] > 0.9
+        board = replace(sign, points=np.where(keep[:, None], sign.points, [0, 0, 1.2]).astype(np.float32))
+        meshes.append(
+            replace(board, points=board.points + np.array([thing.length_m * 0.2, half + 0.45, 0], np.float32))
+        )
+    return meshes, lamps
 
 
 @lru_cache(maxsize=256)
@@ -105,34 +160,3 @@ def _shadow(length_m: float, width_m: float, asphalt: tuple[float, float, float]
     mesh = merge([quads(faces, shades, kind=GROUND), quads(np.array(fan), road * 0.32, kind=GROUND)])
     mesh.normals[:] = (0, 0, 1)
     return mesh
-
-
-def draw_light(layout: Layout, signal: TrafficLight, dark: float) -> tuple[list[Mesh], list[Glow]]:
-    """The heads of one signal: over each lane on an arm, or beside the road and, on wide roads, on the middle line."""
-    town = layout.town
-    band = Band(layout, signal.s_m, signal.s_m)
-    x, y, yaw = layout.road.at(signal.s_m)
-    grey = (0.20, 0.22, 0.22)
-    kerb = -(band.kerb_m + 0.7)
-    meshes, glows = [], []
-    if town.mast_arm:
-        places = [-(k + 0.5) * town.lane_width_m for k in range(town.lanes_each_way)]
-        top = _BOARD_Z_M + 1.25
-        meshes.append(rod((0.15, kerb, 0), (0.15, kerb, top + 0.3), (0.14, 0.11), grey))
-        meshes.append(rod((0.15, kerb, top), (0.15, places[0] + 0.5, top), (0.10, 0.07), grey))
-    else:
-        places = [kerb] if town.lanes_each_way == 1 else [kerb, -0.05]
-        meshes += [rod((0.15, place, 0), (0.15, place, _BOARD_Z_M), (0.09, 0.09), grey) for place in places]
-    for place in places:
-        for deep, half, tall, shade in (((-0.02, 0.06), 0.7, 1.6, 0.03), ((-0.10, 0.02), 0.42, 1.3, 0.06)):
-            z = (_BOARD_Z_M - tall, _BOARD_Z_M + tall)
-            meshes.append(box(deep, (place - half, place + half), z, (shade, shade, shade)))
-        for head, above, colour in zip(_HEADS, (0.86, 0.0, -0.86), (RED, AMBER, GREEN), strict=True):
-            shining = head in signal.state.split("_")
-            rim = circle((-0.13, place, _BOARD_Z_M + above), 0.32, "x", 14)
-            meshes.append(disc(rim, (-1, 0, 0), colour if shining else _UNLIT[colour], kind=LAMP if shining else 130))
-            if shining:
-                centre = np.array([[-0.13, place, _BOARD_Z_M + above]], np.float32)
-                turned = replace(meshes[-1], points=centre, normals=centre).placed(x, y, yaw).points[0]
-                glows.append(Glow(turned, colour, 1.25 + 0.25 * dark, 0.62 + 0.3 * dark))
-    return [mesh.placed(x, y, yaw) for mesh in meshes], glows

@@ -15,19 +15,20 @@ _COMMAND_AHEAD_M, _COMMAND_ASIDE_M = 20.0, 2.0  # NAVSIM's rule: where the lane 
 _LEFT, _STRAIGHT, _RIGHT = 0, 1, 2
 _STEADY_MPS2 = 1.0  # less has no cause
 _STRIDE_M = 1.5  # covered by one walking cycle
+_ASIDE = ("see_lead_offset_m", "see_crossing_aside_m", "see_people_aside_m", "curvature_per_m")  # positive: left
 
 
 def scene_of(run: LogRun, frame: int) -> Scene:
     """The scene that a camera at the ego sees now, with its facts."""
     ego_m, offset_m = run.rear_axle_m, run.offset_m
-    x, y, yaw = run.route.at(ego_m, offset_m)
+    x, y, road_rad = run.route.at(ego_m, offset_m)
+    yaw = road_rad + run.heading_rad
     placed = list(_placed(run))
     near = [e for e in run.episodes if -_SIGNAL_BEHIND_M < e.site_m - ego_m < _SIGNAL_AHEAD_M]
     lights = tuple(light for e in near for light in e.signals(run.time_s))
     facts: dict[str, float | str | bool] = dict(
         see(
-            placed, lights, run.route, (x, y, yaw, ego_m, offset_m), run.half_road_m, run.town.lane_width_m,
-            run.stop_lines_m,
+            placed, lights, run.route, (x, y, yaw, ego_m, offset_m), run.half_road_m, run.layout,
         )
     )  # fmt: skip
     facts |= {
@@ -35,21 +36,31 @@ def scene_of(run: LogRun, frame: int) -> Scene:
         "frame": frame,
         "speed_mps": run.speed_mps,
         "accel_mps2": run.accel_mps2,
-        "curvature_per_m": run.route.curvature(ego_m) / (1 - run.route.curvature(ego_m) * offset_m),
+        "curvature_per_m": run.curvature_per_m,
         "command": _command(run),
         "cause": _cause(run, facts),
     }
+    mirrored = run.town.left_hand
+    if mirrored:
+        facts |= _mirrored(facts)
     return Scene(
         layout=run.layout, ego_s_m=ego_m, ego_offset_m=offset_m, ego_x_m=x, ego_y_m=y, ego_yaw_rad=yaw,
         light=run.drive.light, weather=run.drive.weather,
         seed=seed_of("frame", run.drive.seed, run.drive.index, run.number, frame),
         objects=tuple(one.thing for one in placed), lights=lights, facts=facts,
+        mirrored=mirrored,
     )  # fmt: skip
+
+
+def _mirrored(facts: dict[str, float | str | bool]) -> dict[str, float]:
+    """Those facts that change with left and right, in a mirror."""
+    aside = [name for name in facts if name in _ASIDE or name.startswith("see_bend_")]
+    return {name: 0.0 - float(facts[name]) for name in aside} | {"command": _RIGHT - int(facts["command"])}
 
 
 def _command(run: LogRun) -> int:
     """The driving command, by where the lane leads."""
-    aside_m = run.route.ahead(run.rear_axle_m, run.offset_m, _COMMAND_AHEAD_M)
+    aside_m = run.aside_m(_COMMAND_AHEAD_M)
     return _LEFT if aside_m >= _COMMAND_ASIDE_M else _RIGHT if aside_m <= -_COMMAND_ASIDE_M else _STRAIGHT
 
 
@@ -66,6 +77,11 @@ def _cause(run: LogRun, facts: dict[str, float | str | bool]) -> str:
     return "road_cleared" if run.driver.since_braking_s < 4.0 else "open_road"
 
 
+def shining(turning: str, track: str, time_s: float) -> str:
+    """The indicators of a vehicle that shine at a moment: 1.4 times a second, for more than half the time."""
+    return turning if turning and (time_s * 1.4 + int(track[-4:], 16) / 65536) % 1.0 < 0.65 else ""
+
+
 def _placed(run: LogRun) -> Iterator[Placed]:
     """Everything that moves or was put on the road, near the ego."""
     low_m, high_m = run.rear_axle_m - _BEHIND_M, run.rear_axle_m + _AHEAD_M
@@ -78,7 +94,7 @@ def _placed(run: LogRun) -> Iterator[Placed]:
                     yaw += car.yaw_rad if sign > 0 else math.pi + car.yaw_rad
                     thing = RoadObject(
                         car.track, car.kind, x, y, yaw, car.length_m, car.width_m, car.height_m, car.speed_mps,
-                        car.colour, car.braking, 0.0, car.role,
+                        car.colour, car.braking, 0.0, car.role, shining(car.turning, car.track, run.time_s),
                     )  # fmt: skip
                     yield Placed(thing, s_m, car.offset_m, sign > 0)
     time_s = run.time_s
@@ -95,6 +111,7 @@ def _placed(run: LogRun) -> Iterator[Placed]:
         x, y, yaw = run.route.at(s_m, offset_m)
         thing = RoadObject(
             passer.track, passer.kind, x, y, yaw + passer.heading_rad, length, width, height, speed_mps, passer.colour,
-            False, (passer.phase + speed_mps * time_s / _STRIDE_M) % 1.0, passer.role,
+            passer.braking, (passer.phase + speed_mps * time_s / _STRIDE_M) % 1.0, passer.role,
+            shining(passer.turning, passer.track, time_s), passer.beacon,
         )  # fmt: skip
         yield Placed(thing, s_m, offset_m, passer.along_mps > 0)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from roadstill.world.episodes import AWAY_MPS, CLEAR_M, KERB_M, Episode, Traffic
 from roadstill.world.passers import FOREVER_S, Passer, crossing, waiting
-from roadstill.world.routes import track_of
+from roadstill.world.routes import SIZES_M, track_of
 from roadstill.world.scene import TrafficLight
 from roadstill.world.traffic import Car
 
@@ -33,7 +33,15 @@ _SIGNAL_M = 9.5  # from the middle of a crossroads to the signal beyond it
 _EARLY_WARY_M = 12.0
 _EARLY_LEAST_MPS = 6.0
 _AMBER_M = 40.0  # nearer, a light that was meant to turn red early may still turn late
-_SHORTEST_RED_S = 3.2
+_SHORTEST_RED_S, _ROLLING_RED_S = 3.2, 1.8
+_WAVE_SHARE, _EARLY_SHARE, _ROLLS_SHARE = 0.25, 0.3, 0.5
+_TURN_LANES, _TURN_CYCLE_S, _TURN_GREEN_S = 0.6, 40.0, 11.0
+
+# School buses.
+_CALM_BUSES = 0.4  # share of those that nobody leaves
+_BUS_M, _BUS_ASIDE_M = 5.0, 1.25
+_CHILDREN_S = (6.6, 8.5)  # the slowest one has crossed two lanes by then
+_SCHOOL_YELLOW = (0.95, 0.66, 0.06)
 
 # Roadworks.
 _WORKS_SHARE = 0.35
@@ -100,7 +108,7 @@ class Crossroads(Episode):
             return
         kind = self.rng.choice(("car", "car", "van"))
         car = Car(self.rng, kind, place_m, lane_m + _TURN_IN_ASIDE_M, _TURN_IN_MPS, "turned_in")
-        car.desired_mps, car.max_accel_mps2 = AWAY_MPS, self.rng.uniform(2.6, 3.2)
+        car.desired_mps, car.max_accel_mps2 = AWAY_MPS, self.rng.uniform(1.9, 2.6)
         car.target_offset_m, car.lateral_mps = lane_m, 1.8
         lane.append(car)
 
@@ -133,8 +141,14 @@ class RedLight(Crossroads):
         self.far_m = FOREVER_S  # nobody crosses while it is green
         self.amber_s = 0.8
         self.green_s = FOREVER_S
-        rng.randrange(10_000, 99_999)  # nothing uses it any more; without this draw, each seed gives another world
-        self.early_m = rng.uniform(48, 58) if rng.random() < 0.35 else 0.0
+        self.turn_lane, self.turns_s = rng.random() < _TURN_LANES, rng.uniform(0.0, _TURN_CYCLE_S)
+        course = rng.random()
+        # green for good while the ego is still far
+        self.wave_m = rng.uniform(25, 80) if course < _WAVE_SHARE else 0.0
+        # red from afar; green again while the ego still rolls
+        self.early_m = rng.uniform(42, 75) if _WAVE_SHARE < course < _WAVE_SHARE + _EARLY_SHARE else 0.0
+        self.rolls = rng.random() < _ROLLS_SHARE
+        self.room_m = FOREVER_S
         self.people: list[Passer] = []
 
     def prepare(self, traffic: Traffic) -> None:
@@ -146,9 +160,13 @@ class RedLight(Crossroads):
         traffic.passers.extend(self.people)
 
     def tick(self, traffic: Traffic) -> None:
-        """Begins late (the ego meets the amber) or early (red from afar)."""
+        """Begins late (the ego meets the amber) or early (red from afar), or is green in time."""
+        self.room_m = self.site_m - traffic.front_m
+        if self.wave_m:
+            self.passive = True
+            return
         if self.early_m and not self.passive and self.begun_s == FOREVER_S:
-            room_m, lead = self.site_m - traffic.front_m, traffic.lead()
+            room_m, lead = self.room_m, traffic.lead()
             self.wary = room_m < self.early_m + _EARLY_WARY_M
             first = lead is None or lead.progress_m - 3 > self.site_m + CLEAR_M  # 3 m: about half of any car
             if room_m < self.early_m and traffic.speed_mps > _EARLY_LEAST_MPS and first:
@@ -165,7 +183,11 @@ class RedLight(Crossroads):
         # the time until it must brake, less that for seeing the light
         coast_s = max(0.0, (room_m - braking_m) / max(speed_mps, 1.0) - 0.8)
         # then less than the time to a standstill, so that it is still rolling, or more
-        red_s = max(_SHORTEST_RED_S, coast_s + speed_mps / self.brake_mps2 * self.rng.uniform(0.7, 1.35))
+        brakes_s = speed_mps / self.brake_mps2
+        if self.rolls:
+            red_s = max(_ROLLING_RED_S, coast_s + brakes_s * self.rng.uniform(0.3, 0.7))
+        else:
+            red_s = max(_SHORTEST_RED_S, coast_s + brakes_s * self.rng.uniform(0.7, 1.35))
         self.green_s = time_s + red_s
         if self.rng.random() < 0.7:  # else nobody comes from the sides
             self._cross(traffic, time_s + 0.9, self.green_s - 0.7)
@@ -175,10 +197,15 @@ class RedLight(Crossroads):
 
     def signals(self, time_s: float) -> tuple[TrafficLight, ...]:
         """One signal beyond the crossroads."""
-        state = "green"
+        state = "red" if self.room_m > self.wave_m > 0 or (self.early_m and self.begun_s == FOREVER_S) else "green"
         if self.begun_s <= time_s < self.green_s:
-            state = "amber" if time_s < self.begun_s + self.amber_s else "red"
-        return (TrafficLight(self.crossroads_m + _SIGNAL_M, self.stop_line_m, state),)
+            state = "amber" if time_s < self.begun_s + self.amber_s and not self.early_m else "red"
+        turn = ""
+        if self.turn_lane:  # mostly red, and no business of those who go straight on
+            green = (time_s + self.turns_s) % _TURN_CYCLE_S < _TURN_GREEN_S
+            turn = "green" if green else "red"
+        walk = "green" if state == "red" and time_s < self.green_s - 1.0 else "red"
+        return (TrafficLight(self.crossroads_m + _SIGNAL_M, self.stop_line_m, state, turn, walk),)
 
 
 class Pedestrians(Episode):
@@ -222,7 +249,7 @@ class Pedestrians(Episode):
         if self.works:
             self._close_lane(traffic)
             return
-        latest_s = traffic.time_s + self.rng.uniform(4.5, 7.0)
+        latest_s = traffic.time_s + self.rng.uniform(3.0, 6.5)
         free_s = self._walk(traffic, self.people, traffic.time_s, latest_s)
         self.free_s, self.clear_s = free_s - traffic.delay_s + 0.1, free_s + 1.5
 
@@ -243,3 +270,54 @@ class Pedestrians(Episode):
             traffic.passers += [out, back]
             self.free_s = max(self.free_s, home_s - 0.4)
         self.clear_s = self.free_s
+
+
+class SchoolBus(Episode):
+    """A school bus at the kerb; when its red lamps flash, children cross and everybody waits."""
+
+    cause = "school_bus"
+    notice_s = 0.4
+    after_m = 30.0
+
+    def __init__(self, rng: random.Random, site_m: float, cruise_mps: float) -> None:
+        super().__init__(rng, site_m, cruise_mps)
+        self.passive = rng.random() < _CALM_BUSES
+        self.people: list[Passer] = []
+        self.bus: Passer | None = None
+
+    @property
+    def kerb_m(self) -> tuple[float, float]:
+        """The bus stands here."""
+        return self.site_m, self.site_m + 30.0
+
+    def prepare(self, traffic: Traffic) -> None:
+        """The bus, and children before it on either side."""
+        half_m = SIZES_M["bus"][0] / 2
+        offset_m = -(traffic.half_road_m + _BUS_ASIDE_M)
+        self.bus = Passer(
+            track_of(self.rng), "bus", "kerbside", _SCHOOL_YELLOW, self.site_m + _BUS_M + half_m, offset_m, 0.0, 0.0,
+            yaw_rad=0.0, turning="both",
+        )  # fmt: skip
+        for index in range(self.rng.randrange(2, 6)):
+            side = _RIGHT if index == 0 or self.rng.random() < 0.6 else _LEFT
+            s_m = self.site_m + _BUS_M + 2 * half_m + self.rng.uniform(1.0, 3.5)
+            self.people.append(waiting(self.rng, "crosser", s_m, side, traffic.half_road_m + KERB_M))
+        traffic.passers += [self.bus, *self.people]
+
+    def begin(self, traffic: Traffic) -> None:
+        """Red lamps on, children cross."""
+        assert self.bus is not None
+        self.bus.beacon, self.bus.turning = "school", ""
+        latest_s = traffic.time_s + self.rng.uniform(*_CHILDREN_S)
+        free_s = self._walk(traffic, self.people, traffic.time_s + 0.6, latest_s)
+        self.free_s, self.clear_s = free_s - traffic.delay_s + 0.1, free_s + 1.0
+
+    def tick(self, traffic: Traffic) -> None:
+        """The lamps go out when all have crossed."""
+        super().tick(traffic)
+        if self.bus is not None and self.bus.beacon and traffic.time_s > self.free_s:
+            self.bus.beacon, self.bus.turning = "", "both"
+
+    def oncoming_wall(self, time_s: float) -> float | None:
+        """Oncoming traffic waits, too."""
+        return self.site_m + _BUS_M + 22.0 if self.begun_s <= time_s < self.clear_s else None

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from roadstill.runs import seed_of
 from roadstill.world import optics
-from roadstill.world.actors import Glow
+from roadstill.world.lamps import Glow
 from roadstill.world.meshes import GROUND, LAMP, SOLID
 from roadstill.world.sky import Sky
 from roadstill.world.weather import Floats, Look
@@ -55,7 +55,7 @@ class Darkroom:
             slope = np.clip(-self._upward, 0.004, None)
             strength = (0.42 * np.exp(-slope * 2.6) * (self._upward < 0)).astype(np.float32)
             picture = optics.reflect_wet(picture, shares[..., 1], strength)
-        for glow in glows:
+        for glow in self._in_view(glows, eye):
             self._shine(picture, kinds, glow, eye, look)
         if look.wet > 0.5:
             optics.add_rain(picture, rng, look)
@@ -73,11 +73,19 @@ class Darkroom:
         rough = grain[x % grain.shape[0], y % grain.shape[1]]
         picture[near] *= 1 + (np.float32(0.34) * ground[near] * rough * fade)[..., None]
 
+    def _in_view(self, glows: list[Glow], eye: Eye) -> list[Glow]:
+        """Those before the camera and, but for their skirts, between the edges of the picture."""
+        if not glows:
+            return []
+        away_m = np.array([glow.centre_m[:2] for glow in glows], np.float64) - eye.place_m[:2]
+        ahead = np.array([np.cos(eye.yaw_rad), np.sin(eye.yaw_rad)])
+        forward, left = away_m @ ahead, away_m @ (-ahead[1], ahead[0])
+        seen = (forward >= 1.0) & (np.abs(left) <= forward * (self._width_px / 2 / self._focal_px) + 0.2)
+        return [glows[at] for at in np.flatnonzero(seen)]
+
     def _shine(self, picture: Floats, kinds: NDArray[np.uint8], glow: Glow, eye: Eye, look: Look) -> None:
         """Adds one lamp's glow as far as the lamp is in sight; in place."""
         forward, left = eye.sees(float(glow.centre_m[0]), float(glow.centre_m[1]))
-        if forward < 1.0:
-            return
         px_per_m = self._focal_px / forward
         column = self._width_px / 2 - left * px_per_m
         row = self._height_px / 2 - (float(glow.centre_m[2]) - float(eye.place_m[2])) * px_per_m

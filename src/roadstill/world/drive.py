@@ -6,13 +6,12 @@ Everything follows from ``(seed, index)`` of a drive: the same drive is simulate
 import math
 import random
 
-from roadstill.errors import UserError
 from roadstill.runs import seed_of
 from roadstill.world.capture import scene_of
 from roadstill.world.logrun import LogRun
 from roadstill.world.scene import Scene
 from roadstill.world.spec import FRAME_S, LOG_FRAMES, LOGS, SHORT_LOGS, DriveSpec
-from roadstill.world.towns import WORLD_GROUPS
+from roadstill.world.towns import group_of
 
 
 def drives_of(group: str, drives: int, seed: int, frames: tuple[int, ...] = ()) -> list[DriveSpec]:
@@ -25,16 +24,16 @@ def drives_of(group: str, drives: int, seed: int, frames: tuple[int, ...] = ()) 
         frames: number of frames of each log; drawn if empty.
 
     Raises:
-        UserError: if there is no such group.
+        UserError: there is no such group.
     """
-    if group not in WORLD_GROUPS:
-        raise UserError(f"there is no world group {group!r}; choose one of {', '.join(sorted(WORLD_GROUPS))}")
     more = SHORT_LOGS if drives == 1 and not frames else ()
-    specs = []
-    for index in range(drives):
-        rng = random.Random(seed_of("drive", group, seed, index))
-        town, light, weather = WORLD_GROUPS[group].draw(rng)
-        specs.append(DriveSpec(seed, index, town, light, weather, frames, more))
+    kind = group_of(group)
+    specs: list[DriveSpec] = []
+    while len(specs) < drives:
+        towns = kind.round_of_towns(random.Random(seed_of("towns", group, seed, len(specs))))
+        for town in towns[: drives - len(specs)]:
+            light, weather = kind.sky(random.Random(seed_of("drive", group, seed, len(specs))))
+            specs.append(DriveSpec(seed, len(specs), town, light, weather, frames, more))
     return specs
 
 

@@ -11,6 +11,9 @@ from roadstill.world.traffic import DT_S, HARDEST_BRAKING_MPS2
 FRONT_M = 4.05
 """Distance from the rear axle to the front bumper."""
 
+REAR_M = 1.13
+"""Distance from the rear axle to the rear bumper."""
+
 # What the driver wants.
 _GENTLY_MPS2 = -0.5  # a road faster than it likes is no reason to brake harder
 _WARY_MPS2 = 0.45  # most acceleration while something may happen
@@ -130,7 +133,10 @@ class Driver:
         """The greatest acceleration that a hazard allows."""
         closing_mps = self.speed_mps - hazard.speed_mps
         room_m = max(gap_m - hazard.keep_m, _LEAST_ROOM_M)
-        need_mps2 = max(0.0, closing_mps) ** 2 / (2 * room_m)
+        if hazard.fixed:  # a place that is to be passed at a speed; a vehicle goes on while the ego closes up
+            need_mps2 = max(0.0, self.speed_mps**2 - hazard.speed_mps**2) / (2 * room_m)
+        else:
+            need_mps2 = max(0.0, closing_mps) ** 2 / (2 * room_m)
         if hazard.speed_mps < _STANDING_MPS or hazard.fixed:
             return self._towards_place(room_m, need_mps2, hazard)
         headway = _LEAVING_HEADWAY if hazard.leaving else 1.0

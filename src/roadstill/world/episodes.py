@@ -87,6 +87,9 @@ class Traffic(Protocol):
     def lead(self) -> Car | None:
         """The nearest car ahead in the ego's lane."""
 
+    def change_lane(self, lane: int) -> None:
+        """Begins to move the ego to another lane."""
+
 
 class Episode:
     """The common part: a place, a wall for the ego and its neighbours, and the moment it begins.
@@ -109,6 +112,9 @@ class Episode:
         crossroads_m: arc length of the middle of its crossroads.
         crosswalks_m: arc lengths of its crosswalks.
         stop_line_m: arc length of its stop line.
+        stop_sign_m: arc length of its stop sign.
+        bump_m: arc length of its speed bump.
+        least_lanes: number of lanes each way that it needs.
     """
 
     cause = "open_road"
@@ -117,6 +123,9 @@ class Episode:
     crossroads_m: float | None = None
     crosswalks_m: tuple[float, ...] = ()
     stop_line_m: float | None = None
+    stop_sign_m: float | None = None
+    bump_m: float | None = None
+    least_lanes = 1
 
     def __init__(self, rng: random.Random, site_m: float, cruise_mps: float) -> None:
         self.rng, self.site_m, self.cruise_mps = rng, site_m, cruise_mps
@@ -185,6 +194,20 @@ class Episode:
     def turn(self, last: int) -> int:
         """The way of the last curve so far (1 left, -1 right), given that of the last one before this episode."""
         return last
+
+    def leave(self, lane: int, lanes: int) -> int:
+        """The ego's lane behind this episode, given the one before it and the number of lanes."""
+        return lane
+
+    @property
+    def corner_m(self) -> tuple[float, float] | None:
+        """Begin and end of the bend by which the ego's way turns at a crossroads, if it does."""
+        return None
+
+    @property
+    def kerb_m(self) -> tuple[float, float] | None:
+        """The stretch of the right kerb where no car may be parked, if any."""
+        return None
 
     def bend(self) -> Bend | None:
         """The sharp curve that the road takes here, if any."""

@@ -1,17 +1,39 @@
 """People, bicycles and street furniture."""
 
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 
-from roadstill.world.meshes import LAMP, PAINT, Mesh, blob, box, circle, loft, merge, quads, rod
+from roadstill.world.meshes import (
+    LAMP,
+    PAINT,
+    Mesh,
+    blob,
+    box,
+    circle,
+    disc,
+    frustum,
+    loft,
+    merge,
+    quads,
+    rectangle,
+    rod,
+)  # fmt: skip
 
 _DARK = (0.07, 0.07, 0.09)
 _METAL = (0.36, 0.38, 0.38)
 _SKIN = ((0.80, 0.60, 0.48), (0.55, 0.38, 0.28), (0.33, 0.22, 0.16))
 _TROUSERS = ((0.10, 0.12, 0.20), (0.16, 0.15, 0.14), (0.30, 0.26, 0.20), (0.22, 0.24, 0.30))
 _CRIMSON, _PALE, _BLUE, _YELLOW = (0.8, 0.08, 0.08), (0.93, 0.93, 0.9), (0.1, 0.25, 0.65), (0.95, 0.75, 0.1)
-_BOARDS = ((3, _CRIMSON, _PALE), (14, _CRIMSON, _PALE), (14, _BLUE, _BLUE), (4, _YELLOW, _YELLOW))
+_SIGN_GREEN = (0.05, 0.42, 0.22)
+# Corners, edge and inside: warning, ban, duty, danger (North America), no entry, the way to somewhere, notice.
+_BOARDS = (
+    (3, _CRIMSON, _PALE), (14, _CRIMSON, _PALE), (14, _BLUE, _BLUE), (4, _YELLOW, _YELLOW), (14, _CRIMSON, _CRIMSON),
+    (4, _SIGN_GREEN, _SIGN_GREEN), (4, _PALE, _CRIMSON),
+)  # fmt: skip
+SIGNS = len(_BOARDS)
+"""Number of signs that are no order to stop."""
 STEPS = 8  # phases of the walking cycle that are kept as models
 
 
@@ -25,9 +47,13 @@ def _torso(hips: tuple[float, float], shoulders: tuple[float, float], half: floa
     return loft(np.stack(rings), (1, 1, 1), slot=PAINT)
 
 
-@lru_cache(maxsize=128)
-def pedestrian(step: int, look: int) -> Mesh:
-    """A walker 1.75 m tall; ``step`` of ``STEPS`` in the walking cycle, ``look`` picks skin and trousers."""
+@lru_cache(maxsize=256)
+def pedestrian(step: int, look: int, fine: bool = False) -> Mesh:
+    """A walker 1.75 m tall; ``step`` of ``STEPS`` in the walking cycle, ``look`` picks skin and trousers.
+
+    ``fine`` has rounder limbs, for large pictures.
+    """
+    around, levels, corners = (14, 9, 12) if fine else (8, 5, 6)
     swing = np.sin(2 * np.pi * step / STEPS) * 0.52
     skin, trousers = _SKIN[look % 3], _TROUSERS[look % 4]
     parts = [_torso((0.0, 0.82), (0.02, 1.47), 0.27)]
@@ -37,15 +63,37 @@ def pedestrian(step: int, look: int) -> Mesh:
         bend = angle - 0.5 * max(0.0, -angle + 0.15)
         ankle = knee + 0.42 * np.array([np.sin(bend), 0, -np.cos(bend)])
         ankle[2] = max(ankle[2], 0.05)
-        parts += [rod(hip, knee, (0.12, 0.085), trousers), rod(knee, ankle, (0.085, 0.06), trousers)]
-        parts.append(rod(ankle, ankle + np.array([0.2, 0, -0.02]), (0.055, 0.04), _DARK))
+        parts += [rod(hip, knee, (0.12, 0.085), trousers, corners), rod(knee, ankle, (0.085, 0.06), trousers, corners)]
+        parts.append(rod(ankle, ankle + np.array([0.2, 0, -0.02]), (0.055, 0.04), _DARK, corners))
         shoulder = np.array([0.02, side * 0.25, 1.40])
         hand = shoulder + 0.56 * np.array([-np.sin(angle) * 0.8, side * 0.08, -np.cos(angle * 0.8)])
         elbow = (shoulder + hand) / 2 + np.array([-0.04, side * 0.02, 0])
-        arm = rod(shoulder, elbow, (0.075, 0.06), (1, 1, 1))
+        arm = rod(shoulder, elbow, (0.075, 0.06), (1, 1, 1), corners)
         arm.slots[:] = PAINT
-        parts += [arm, rod(elbow, hand, (0.055, 0.04), skin)]
-    parts += [blob((0.03, 0, 1.62), (0.11, 0.09, 0.13), skin), blob((0.0, 0, 1.67), (0.115, 0.1, 0.10), _DARK)]
+        parts += [arm, rod(elbow, hand, (0.055, 0.04), skin, corners)]
+    for centre, radii, colour in (
+        ((0.03, 0, 1.62), (0.11, 0.09, 0.13), skin),
+        ((0.0, 0, 1.67), (0.115, 0.1, 0.10), _DARK),
+    ):
+        parts.append(blob(centre, radii, colour, around=around, levels=levels))
+    return merge(parts)
+
+
+@lru_cache(maxsize=128)
+def far_pedestrian(step: int, look: int) -> Mesh:
+    """The same walker with a twelfth of the vertices, for where it is a few pixels tall."""
+    swing = 0.4 * np.sin(2 * np.pi * step / STEPS)
+    skin, trousers = _SKIN[look % 3], _TROUSERS[look % 4]
+    parts = [box((-0.12, 0.12), (-0.25, 0.25), (0.84, 1.5), (1, 1, 1), slot=PAINT)]
+    parts.append(box((-0.07, 0.12), (-0.09, 0.09), (1.5, 1.68), skin))
+    parts.append(box((-0.10, 0.10), (-0.09, 0.09), (1.66, 1.75), _DARK))
+    for side in (-1, 1):
+        y, foot = side * 0.1, side * swing
+        ends = [(foot - 0.07, 0.0), (foot + 0.1, 0.0), (0.1, 0.9), (-0.1, 0.9)]
+        parts.append(quads([[(x, y, z) for x, z in ends]], trousers))
+        parts.append(
+            quads([[(foot, y - 0.07, 0.0), (foot, y + 0.07, 0.0), (0, y + 0.1, 0.9), (0, y - 0.1, 0.9)]], trousers)
+        )
     return merge(parts)
 
 
@@ -102,13 +150,83 @@ def cone() -> Mesh:
     return merge(parts)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=1)
+def bin() -> Mesh:
+    """A bin on two wheels, 1 x 1 x 1 (scaled by its object), its lid in the object's colour."""
+    parts = [
+        frustum(rectangle(-0.36, 0.36, 0.36, 0.06), rectangle(-0.46, 0.46, 0.46, 0.9), (0.62, 0.62, 0.62), slot=PAINT)
+    ]
+    parts.append(frustum(rectangle(-0.5, 0.5, 0.5, 0.9), rectangle(-0.46, 0.4, 0.44, 1.0), (1, 1, 1), slot=PAINT))
+    parts.append(rod((-0.5, -0.4, 0.95), (-0.5, 0.4, 0.95), (0.03, 0.03), _DARK))
+    return merge(
+        [*parts, *(disc(circle((-0.36, y, 0.1), 0.13, "y", 10), (0, np.sign(y), 0), _DARK) for y in (-0.42, 0.42))]
+    )
+
+
+@lru_cache(maxsize=1)
+def crate() -> Mesh:
+    """Crates on a pallet, 1 x 1 x 1 (scaled by its object): the upper ones in the object's colour."""
+    wood, pale = (0.62, 0.47, 0.30), (0.72, 0.58, 0.40)
+    parts = [box((-0.5, 0.5), (y - 0.08, y + 0.08), (0.0, 0.1), wood) for y in (-0.42, 0.0, 0.42)]
+    parts.append(box((-0.5, 0.5), (-0.5, 0.5), (0.1, 0.14), pale))
+    parts += [box((x, x + 0.46), (-0.46, 0.46), (0.14, 0.56), pale) for x in (-0.48, 0.02)]
+    parts.append(box((-0.44, 0.3), (-0.42, 0.42), (0.57, 1.0), (1, 1, 1), slot=PAINT))
+    return merge(parts)
+
+
+@lru_cache(maxsize=1)
+def trolley() -> Mesh:
+    """A shopping trolley, 1 x 1 x 1 (scaled by its object): a basket of wire, its handle in the object's colour."""
+    wire = [(-0.3, 0.42, 0.36, 0.5), (-0.42, 0.5, 0.44, 0.74), (-0.5, 0.5, 0.48, 0.96)]  # x from, x to, half width, z
+    rims = [rectangle(low, high, half, z) for low, high, half, z in wire]
+    pairs = [(rim[i], rim[(i + 1) % 4]) for rim in rims for i in range(4)]
+    pairs += [(low[i], high[i]) for low, high in pairwise(rims) for i in range(4)]
+    for share in (0.25, 0.5, 0.75):
+        pairs += [
+            (a + (b - a) * share, c + (d - c) * share)
+            for a, b, c, d in zip(rims[0], np.roll(rims[0], -1, 0), rims[2], np.roll(rims[2], -1, 0), strict=True)
+        ]
+    pairs += [((x, y, 0.1), (x * 0.8, y, 0.5)) for x in (-0.42, 0.42) for y in (-0.4, 0.4)]
+    parts = [rod(a, b, (0.018, 0.018), _METAL, 4) for a, b in pairs]
+    parts += [
+        disc(circle((x, y, 0.06), 0.06, "y", 8), (0, np.sign(y), 0), _DARK) for x in (-0.42, 0.42) for y in (-0.4, 0.4)
+    ]
+    handle = rod((-0.5, -0.48, 1.0), (-0.5, 0.48, 1.0), (0.035, 0.035), (1, 1, 1))
+    handle.slots[:] = PAINT
+    return merge([*parts, handle])
+
+
+THINGS = {"bin": bin, "crate": crate, "trolley": trolley}
+"""Models of what stands about at the kerb."""
+
+
+@lru_cache(maxsize=16)
 def sign(shape: int) -> Mesh:
     """A traffic sign on its pole, 2.6 m tall, its face towards -x (the traffic that comes along x)."""
     corners, edge, inner = _BOARDS[shape % len(_BOARDS)]
+    board = _board(corners, edge, inner)
+    if edge == inner == _CRIMSON:
+        board = merge([board, _bar(-0.065, (-0.24, 0.24), (2.14, 2.26))])
+    return board
+
+
+@lru_cache(maxsize=1)
+def stop_sign() -> Mesh:
+    """A stop sign on its pole, its face towards -x: an octagon with a pale rim and a word."""
+    letters = [_bar(-0.065, (y - 0.035, y + 0.035), (2.1, 2.3)) for y in (-0.21, -0.07, 0.07, 0.21)]
+    return merge([_board(8, _PALE, _CRIMSON, 0.42, 0.385), *letters])
+
+
+def _bar(x: float, y: tuple[float, float], z: tuple[float, float]) -> Mesh:
+    return quads([[(x, y[1], z[0]), (x, y[0], z[0]), (x, y[0], z[1]), (x, y[1], z[1])]], _PALE)
+
+
+def _board(
+    corners: int, edge: tuple[float, ...], inner: tuple[float, ...], outer_m: float = 0.36, inner_m: float = 0.25
+) -> Mesh:
     parts = [rod((0, 0, 0), (0, 0, 2.5), (0.035, 0.035), _METAL, 5)]
-    for radius, x, colour in ((0.36, -0.045, edge), (0.25, -0.055, inner), (0.36, 0.045, _METAL)):
-        angle = np.arange(corners) * 2 * np.pi / corners + np.pi / 2
+    for radius, x, colour in ((outer_m, -0.045, edge), (inner_m, -0.055, inner), (outer_m, 0.045, _METAL)):
+        angle = np.arange(corners) * 2 * np.pi / corners + np.pi / (2 if corners != 8 else 8)
         rim = np.stack([np.full(corners, x), np.cos(angle) * radius, 2.2 + np.sin(angle) * radius], -1)
         fan = [[rim[0], rim[i], rim[i + 1], rim[i + 1]] for i in range(1, corners - 1)]
         parts.append(quads(fan, colour))
@@ -118,16 +236,21 @@ def sign(shape: int) -> Mesh:
 
 
 @lru_cache(maxsize=64)
-def tree(variant: int) -> Mesh:
-    """A tree about 1 unit tall and 0.7 wide (scaled by its place); leaves take the paint colour."""
+def tree(variant: int, fine: bool = False) -> Mesh:
+    """A tree about 1 unit tall and 0.7 wide (scaled by its place); leaves take the paint colour.
+
+    ``fine`` is for large pictures: the same tree with five times the vertices.
+    """
     rng = np.random.default_rng(variant)
     parts = [rod((0, 0, 0), (0.01, 0, 0.45), (0.024, 0.016), (0.24, 0.18, 0.13))]
     conifer = variant % 5 == 4
     for i in range(3 if conifer else 5):
         centre = (0, 0, 0.38 + 0.2 * i) if conifer else (*rng.uniform(-0.16, 0.16, 2), rng.uniform(0.5, 0.78))
         radii = np.full(3, 0.24 - 0.06 * i if conifer else rng.uniform(0.16, 0.23)) * (1, 1, 1.1)
-        leaf = blob(centre, radii, np.ones(3) * rng.uniform(0.8, 1.15), around=7, levels=5)
-        leaf.points[:] += rng.normal(0, 0.016, leaf.points.shape)
+        around, levels = (17, 11) if fine else (7, 5)
+        leaf = blob(centre, radii, np.ones(3) * rng.uniform(0.8, 1.15), around=around, levels=levels)
+        rough = np.random.default_rng((variant, i))  # not the tree's own: it has the same boughs at either level
+        leaf.points[:] += rough.normal(0, 0.016, leaf.points.shape)
         leaf.colours[:] *= (0.62 + 0.5 * (leaf.points[:, 2:] - leaf.points[:, 2].min()) / 0.45).clip(0.5, 1.15)
         leaf.slots[:] = PAINT
         parts.append(leaf)

@@ -1,5 +1,6 @@
-"""Episodes in our lane: the tail of a jam, slow cars and cars that cut in, and sharp curves."""
+"""Episodes in our lane: the tail of a jam, slow cars, cars that cut in, sharp curves, turns and lane changes."""
 
+import math
 import random
 
 from roadstill.world.driver import BRAKING_MPS2, Hazard
@@ -31,13 +32,24 @@ _CUT_IN_WARY_S = 0.8
 _CUT_IN_LEAST_MPS = 5.0
 _CUT_IN_LEAD_CLEAR_M = 60.0
 
+# Places to pass slowly.
+_SLOW_WARY_M = 48.0
+_SLOW_WORTH_IT_MPS2 = 1.3  # deceleration needed at which it begins to brake
+_SLOW_GAP_M = -0.7  # the right speed is reached a little late
+_SLOW_SPARE_MPS = 0.5
+
 # Curves.
 _CURVE_BEGINS_M = 1.0  # before the site
-_CURVE_WARY_M = 50.0
-_CURVE_BRAKING_MPS2 = 1.5  # deceleration needed at which it is worth braking
-_CURVE_GAP_M = -1.0  # the right speed is reached a little inside
 _CURVE_LAST_M = 9.0  # before its end, where the ego speeds up again
-_CURVE_SPARE_MPS = 0.6  # faster than the speed at its beginning
+_CURVE_RADIUS_M, _CURVE_MPS, _CURVE_CRUISE_MPS = (16.0, 30.0), (3.2, 5.0), (8.5, 12.5)
+
+# Turns at crossroads: a quarter of a circle, tight.
+_TURN_RADIUS_M, _TURN_RAD = (15.0, 18.0), math.pi / 2
+
+# Changes of lane.
+_LANE_BEHIND_M, _LANE_AHEAD_M = 14.0, 22.0  # no car may be in this range of the new lane
+_LANE_LEAST_MPS = 4.0
+_LANE_PATIENCE_M = 30.0
 
 
 class InLane(Episode):
@@ -61,8 +73,8 @@ class Queue(InLane):
     def __init__(self, rng: random.Random, site_m: float, cruise_mps: float) -> None:
         super().__init__(rng, site_m, cruise_mps)
         self.cars: list[Car] = []
-        self.rows = 0
-        self.release_mps = rng.uniform(0.5, 4.5)
+        self.rows, self.row_delay_s = rng.randrange(3, 5), _ROW_DELAY_S
+        self.release_mps = rng.uniform(0.5, 7.0)
 
     def tick(self, traffic: Traffic) -> None:
         """Stands when the ego is far, dissolves front first when the ego is slow."""
@@ -76,17 +88,20 @@ class Queue(InLane):
                     self.begun_s = time_s
                     self._stand(traffic)
             return
-        slow = traffic.speed_mps < self.release_mps
-        if self.cars and self.free_s == FOREVER_S and slow and room_m < _QUEUE_DISSOLVES_M:
-            self.free_s = time_s
+        if self.cars and self.free_s == FOREVER_S:
+            self.free_s = self._dissolves_s(traffic, room_m)
         for index, car in enumerate(self.cars):
             rows_ahead = self.rows - 1 - index % self.rows
-            stands = time_s < self.free_s + _ROW_DELAY_S * rows_ahead
+            stands = time_s < self.free_s + self.row_delay_s * rows_ahead
             car.desired_mps = 0.0 if stands else _QUEUE_MPS
             car.brake_held = stands or (car.speed_mps < 3.0 and car.accel_mps2 < 0.8)
 
+    def _dissolves_s(self, traffic: Traffic, room_m: float) -> float:
+        """When its foremost cars go, as far as it is known now."""
+        slow = traffic.speed_mps < self.release_mps and room_m < _QUEUE_DISSOLVES_M
+        return traffic.time_s if slow else FOREVER_S
+
     def _stand(self, traffic: Traffic) -> None:
-        self.rows = self.rng.randrange(3, 5)
         behind_m, ahead_m = _CLEARED_M
         for number, lane in enumerate(traffic.lanes):
             # the tail of the ego's lane is at the site, that of the other lanes a little nearer or farther
@@ -98,7 +113,7 @@ class Queue(InLane):
                 car = Car(self.rng, kind, 0.0, traffic.lane_offset_m(number), 0.0, "queue")
                 car.progress_m = tail_m + car.half_m
                 tail_m += car.length_m + self.rng.uniform(1.6, 2.8)
-                car.desired_mps, car.max_accel_mps2 = 0.0, self.rng.uniform(2.6, 3.2)
+                car.desired_mps, car.max_accel_mps2 = 0.0, self.rng.uniform(1.8, 2.6)
                 car.braking, car.cause = True, self.cause
                 lane.append(car)
                 self.cars.append(car)
@@ -114,7 +129,7 @@ class SlowLead(InLane):
         super().__init__(rng, site_m, cruise_mps)
         self.car: Car | None = None
         self.brake_s = FOREVER_S
-        self.low_mps, self.hold_s = rng.uniform(0.0, 3.0), rng.uniform(2.0, 4.0)
+        self.low_mps, self.hold_s = rng.uniform(0.0, 6.0), rng.uniform(1.0, 4.0)
 
     def tick(self, traffic: Traffic) -> None:
         """Pulls out, brakes when the ego is near, pulls away when the ego has slowed down."""
@@ -133,6 +148,8 @@ class SlowLead(InLane):
         gap_m, time_s, speed_mps = car.tail_m - traffic.front_m, traffic.time_s, traffic.speed_mps
         near = gap_m < 9.0 + 0.9 * speed_mps
         self.wary = gap_m < 14.0 + 1.6 * speed_mps
+        if car.offset_m == car.target_offset_m:
+            car.turning = ""
         closing = speed_mps > car.speed_mps + 1.0
         touches_brake = gap_m < 45.0 and closing and time_s > self.begun_s + _SLOW_SOONEST_S
         car.brake_held = car.brake_held or touches_brake
@@ -144,10 +161,12 @@ class SlowLead(InLane):
     def _leave(self, traffic: Traffic, car: Car) -> None:
         """Holds its low speed for a while and until the ego is as slow, then pulls away."""
         time_s, held_s = traffic.time_s, self.brake_s + self.hold_s
+        if car.offset_m == car.target_offset_m:
+            car.turning = ""
         calm = traffic.speed_mps < car.speed_mps + 1.0 or time_s > held_s + _SLOW_PATIENCE_S
         if calm and time_s > held_s and self.free_s == FOREVER_S:
             self.free_s, car.brake_held = time_s, False
-            car.desired_mps, car.max_accel_mps2 = AWAY_MPS, self.rng.uniform(2.9, 3.6)
+            car.desired_mps, car.max_accel_mps2 = AWAY_MPS, self.rng.uniform(2.0, 2.8)
 
     def _pull_out(self, traffic: Traffic) -> None:
         if self.site_m - traffic.front_m > _SLOW_PULLS_OUT_M:
@@ -159,7 +178,7 @@ class SlowLead(InLane):
         kind = self.rng.choice(("car", "car", "van", "truck"))
         car = Car(self.rng, kind, self.site_m + 4, from_m, 3.0, "lead")
         car.desired_mps, car.max_accel_mps2 = self.rng.uniform(4.5, 7.0), 2.0
-        car.target_offset_m, car.lateral_mps, car.cause = lane_m, 1.6, self.cause
+        car.target_offset_m, car.lateral_mps, car.cause, car.turning = lane_m, 1.6, self.cause, "left"
         traffic.lanes[traffic.lane].append(car)
         self.car, self.begun_s = car, traffic.time_s
 
@@ -182,24 +201,60 @@ class CutIn(SlowLead):
         lane_m, from_m = traffic.lane_offset_m(traffic.lane), _neighbour_offset_m(traffic, 0.2)
         car = Car(self.rng, self.rng.choice(("car", "car", "van")), self.site_m + 1, from_m, 3.2, "cut_in")
         car.desired_mps, car.max_decel_mps2 = self.rng.uniform(0.5, 2.2), 1.2
-        car.target_offset_m, car.lateral_mps, car.cause = lane_m, 2.2, self.cause
+        car.target_offset_m, car.lateral_mps, car.cause, car.turning = lane_m, 2.2, self.cause, "left"
         car.brake_held = car.braking = True
         traffic.lanes[traffic.lane].append(car)
         self.car, self.begun_s, self.brake_s = car, traffic.time_s, traffic.time_s
 
 
-class Curve(InLane):
-    """The road bends sharply: the ego slows down before it and speeds up after it."""
+class SlowPlace(InLane):
+    """A place that everybody passes slowly: the ego brakes before it, once that is worth it, and speeds up behind it.
+
+    Attributes:
+        over_mps: speed at which it passes.
+        over_m: arc length from which it may be fast again.
+    """
+
+    over_mps: float
+    over_m: float
+
+    def tick(self, traffic: Traffic) -> None:
+        """The ego sees it from afar."""
+        self.wary = 0.0 < self.site_m - traffic.front_m < _SLOW_WARY_M
+
+    def hazards(self, traffic: Traffic) -> list[Hazard]:
+        """Its beginning, once it is worth braking for."""
+        room_m = self.site_m - traffic.front_m
+        if room_m <= 0:
+            return []
+        need_mps2 = (traffic.speed_mps**2 - self.over_mps**2) / (2 * max(room_m, 0.5))
+        brakes = traffic.cause == self.cause and traffic.accel_mps2 < BRAKING_MPS2
+        if need_mps2 > _SLOW_WORTH_IT_MPS2 or brakes:
+            return [Hazard(self.site_m, self.over_mps, self.cause, _SLOW_GAP_M, fixed=True)]
+        return []
+
+    def cruise(self, traffic: Traffic) -> float | None:
+        """Slowly until the rear axle is through."""
+        within = self.site_m <= traffic.front_m and traffic.rear_axle_m < self.over_m
+        return self.over_mps + _SLOW_SPARE_MPS if within else super().cruise(traffic)
+
+
+class Curve(SlowPlace):
+    """The road bends sharply: the ego slows down before it and speeds up in its last third."""
 
     cause = "curve"
 
     def __init__(self, rng: random.Random, site_m: float, cruise_mps: float) -> None:
         super().__init__(rng, site_m, cruise_mps)
         self.sign = 1
-        self.cruise_mps = min(cruise_mps, rng.uniform(8.5, 10.5))
-        self.radius_m, self.angle_rad = rng.uniform(16.0, 22.0), rng.uniform(0.9, 1.5)
-        self.corner_mps = rng.uniform(3.2, 4.6)
-        self.begun_s = 0.0
+        self.cruise_mps = min(cruise_mps, rng.uniform(*_CURVE_CRUISE_MPS))
+        self.radius_m, self.angle_rad = rng.uniform(*_CURVE_RADIUS_M), rng.uniform(0.9, 1.5)
+        self.over_mps = rng.uniform(*_CURVE_MPS)
+
+    @property
+    def over_m(self) -> float:  # type: ignore[override]
+        """Up to the last third of the curve."""
+        return self.bend().end_m - _CURVE_LAST_M
 
     @property
     def after_m(self) -> float:  # type: ignore[override]
@@ -215,25 +270,46 @@ class Curve(InLane):
         """The curve itself."""
         return Bend(self.site_m - _CURVE_BEGINS_M, self.radius_m, self.sign * self.angle_rad)
 
+
+class TurnOff(Curve):
+    """The ego's way turns left or right at a crossroads."""
+
+    def __init__(self, rng: random.Random, site_m: float, cruise_mps: float) -> None:
+        super().__init__(rng, site_m, cruise_mps)
+        self.radius_m, self.angle_rad = rng.uniform(*_TURN_RADIUS_M), _TURN_RAD
+
+    @property
+    def corner_m(self) -> tuple[float, float]:
+        """All of the bend."""
+        bend = self.bend()
+        return bend.start_m, bend.end_m
+
+
+class LaneChange(InLane):
+    """The ego moves over to a neighbouring lane, if that is free."""
+
+    after_m = 55.0
+    least_lanes = 2
+
+    def __init__(self, rng: random.Random, site_m: float, cruise_mps: float) -> None:
+        super().__init__(rng, site_m, cruise_mps)
+        self.lane = 0
+
+    def leave(self, lane: int, lanes: int) -> int:
+        """To a lane beside."""
+        self.lane = self.rng.choice([other for other in (lane - 1, lane + 1) if 0 <= other < lanes])
+        return self.lane
+
     def tick(self, traffic: Traffic) -> None:
-        """The ego anticipates the curve."""
-        self.wary = 0.0 < self.site_m - traffic.front_m < _CURVE_WARY_M
-
-    def hazards(self, traffic: Traffic) -> list[Hazard]:
-        """The beginning of the curve, once it is worth braking for."""
-        room_m = self.site_m - traffic.front_m
-        if room_m <= 0:
-            return []
-        need_mps2 = (traffic.speed_mps**2 - self.corner_mps**2) / (2 * max(room_m, 0.5))
-        brakes = traffic.cause == self.cause and traffic.accel_mps2 < BRAKING_MPS2
-        if need_mps2 > _CURVE_BRAKING_MPS2 or brakes:
-            return [Hazard(self.site_m, self.corner_mps, self.cause, _CURVE_GAP_M, fixed=True)]
-        return []
-
-    def cruise(self, traffic: Traffic) -> float | None:
-        """Slowly through the curve, up to its last third."""
-        inside = self.site_m <= traffic.front_m and traffic.rear_axle_m < self.bend().end_m - _CURVE_LAST_M
-        return self.corner_mps + _CURVE_SPARE_MPS if inside else super().cruise(traffic)
+        """Goes over as soon as it may; if it may not for long, it stays."""
+        past_m = traffic.front_m - self.site_m
+        if self.passive or past_m < 0.0:
+            return
+        low_m, high_m = traffic.rear_axle_m - _LANE_BEHIND_M, traffic.front_m + _LANE_AHEAD_M
+        free = all(not low_m < car.progress_m < high_m for car in traffic.lanes[self.lane])
+        if free and traffic.speed_mps > _LANE_LEAST_MPS:
+            traffic.change_lane(self.lane)
+        self.passive = traffic.lane == self.lane or past_m > _LANE_PATIENCE_M
 
 
 def _lead_within(traffic: Traffic, far_m: float) -> bool:

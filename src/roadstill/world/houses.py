@@ -35,7 +35,8 @@ def house_of(corners: Points, town: Town, rng: np.random.Generator, lit: bool) -
     if town.building_height_m[1] > 25 and rng.random() < 0.5:  # a curtain wall
         shape = (0.92, rng.uniform(0.6, 0.85), rng.uniform(3, 5))
     glass, shop = rng.uniform(0.06, 0.2) * np.array([0.9, 1.05, 1.25]), rng.random() < 0.4
-    for number, face in enumerate(faces):
+    for number in (0, 1, 3):  # nobody sees the back
+        face = faces[number]
         meshes += _windows(np.array(face), storeys, storey, shape, glass, rng, lit, shop and number == 0)
     if town.building_height_m[1] < 12 and rng.random() < 0.75:
         meshes += _gable(base + up, rng)

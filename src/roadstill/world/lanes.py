@@ -1,8 +1,9 @@
 """Streets in the terms of nuPlan's maps: lanes between boundaries, lane groups, and connectors from lane to lane."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +16,11 @@ SPEED_LIMIT_MPS = 13.9  # 50 km/h; the ego never wants to be faster
 _DASHED, _SOLID, _UNSEEN = 0, 2, 3  # nuPlan's boundary types
 _STRAIGHT, _LEFT, _RIGHT = 0, 1, 2  # its turn types
 _TURNS = {1: _RIGHT, 2: _STRAIGHT, 3: _LEFT}  # by how many legs further on, counter-clockwise
+_STEP_M, _STEP_RAD = 1.0, 0.1  # from vertex to vertex, at most about
+_FINE = 101  # points of a curve that tell where it bends
+_OPPOSITE: dict[Value, Value] = {_STRAIGHT: _STRAIGHT, _LEFT: _RIGHT, _RIGHT: _LEFT}
+_EDGES = ("left_boundary_fid", "right_boundary_fid")
+_LINES = ("lane_connectors", "baseline_paths", "boundaries")  # all other layers hold polygons
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,11 @@ def ring(left_m: Floats, right_m: Floats) -> Floats:
     return np.concatenate([right_m, left_m[::-1]])
 
 
+def steps(start_m: float, end_m: float, most_m: float = _STEP_M) -> Floats:
+    """Equally spaced distances ``[n]`` from start to end, at most so far apart."""
+    return np.linspace(start_m, end_m, math.ceil((end_m - start_m) / most_m) + 1)
+
+
 def pave(sheet: Sheet, street: Street, along_m: Floats) -> tuple[Group, Group]:
     """Adds a stretch of a street; returns its lanes in the direction of ``along_m`` ``[n]`` and against it."""
     lanes, width = street.lanes_each_way, street.lane_width_m
@@ -142,7 +153,9 @@ class Movement:
     connectors: tuple[int, ...]
 
 
-def join(sheet: Sheet, legs: Sequence[Leg], crossroads: int, stop: str) -> list[Movement]:
+def join(
+    sheet: Sheet, legs: Sequence[Leg], crossroads: int, stop: str, own: Mapping[tuple[int, int], Floats] | None = None
+) -> list[Movement]:
     """Adds the connectors of a crossroads: right turn, straight on and left turn from every leg.
 
     Args:
@@ -150,26 +163,35 @@ def join(sheet: Sheet, legs: Sequence[Leg], crossroads: int, stop: str) -> list[
         legs: four streets in counter-clockwise order.
         crossroads: id of the intersection.
         stop: id of the stop polygon at whose light the first leg stops; empty without a light.
+        own: lines ``[k, 3, n, 2]`` of all lanes of a way, by the numbers of its legs, where it is a bend of the road.
 
     Returns:
         Right turn, straight on and left turn from the first leg.
     """
-    ways = [
-        _move(sheet, (start, legs[(index + further) % len(legs)]), turn, crossroads, "" if index else stop)
-        for index, start in enumerate(legs)
-        for further, turn in _TURNS.items()
-    ]
+    ways = []
+    for index, start in enumerate(legs):
+        for further, turn in _TURNS.items():
+            to = (index + further) % len(legs)
+            lines = None if own is None else own.get((index, to))
+            ways.append(_move(sheet, (start, legs[to]), turn, crossroads, "" if index else stop, lines))
     return ways[: len(_TURNS)]
 
 
-def _move(sheet: Sheet, legs: tuple[Leg, Leg], turn: int, crossroads: int, stop: str) -> Movement:
+def _move(
+    sheet: Sheet, legs: tuple[Leg, Leg], turn: int, crossroads: int, stop: str, own: Floats | None = None
+) -> Movement:
     arriving, leaving = legs[0].arriving.lanes, legs[1].leaving.lanes
-    if turn != _STRAIGHT:  # from the lane next to the turn into the one next to it
+    if own is None and turn != _STRAIGHT:  # from the lane next to the turn into the one next to it
         side = slice(0, 1) if turn == _LEFT else slice(-1, None)
         arriving, leaving = arriving[side], leaving[side]
+    both = min(len(arriving), len(leaving))  # straight on from a wide road into a narrow one: from its outer lanes
+    arriving, leaving = arriving[-both:], leaving[-both:]
     group, connectors, edges, outline = sheet.fresh(), [], [], []
-    for start, end in zip(arriving, leaving, strict=True):
-        lines = bend(start.lines_m[:, -1], legs[0].inward, end.lines_m[:, 0], -legs[1].inward)
+    for number, (start, end) in enumerate(zip(arriving, leaving, strict=True)):
+        if own is None:
+            lines = bend(start.lines_m[:, -1], legs[0].inward, end.lines_m[:, 0], -legs[1].inward)
+        else:
+            lines = own[number]
         connector = sheet.add(
             "lane_connectors", lines[1], exit_lane_fid=start.fid, entry_lane_fid=end.fid,
             lane_group_connector_fid=group, traffic_light_stop_line_fids=stop, turn_type_fid=turn,
@@ -195,11 +217,45 @@ def _move(sheet: Sheet, legs: tuple[Leg, Leg], turn: int, crossroads: int, stop:
 def bend(start_m: Floats, start_way: Floats, end_m: Floats, end_way: Floats) -> Floats:
     """Cubic curves between places ``[k, 2]`` that leave and arrive in given directions: ``[k, n, 2]``.
 
-    The handles are those that come nearest to an arc of a circle (a third of the chord for a straight line).
+    The handles are those that come nearest to an arc of a circle (a third of the chord for a straight line). Vertices
+    are at most about a metre apart, and nearer where there would be kinks.
     """
     turn = abs(math.atan2(start_way[0] * end_way[1] - start_way[1] * end_way[0], float(start_way @ end_way)))
-    t = np.linspace(0.0, 1.0, 4 + round(turn / (math.pi / 2) * 4))[:, None]
     chord = np.linalg.norm(end_m - start_m, axis=1, keepdims=True)
     handle = chord / (3 * math.cos(turn / 4) ** 2)
-    a, b, c, d = (p[:, None] for p in (start_m, start_m + handle * start_way, end_m - handle * end_way, end_m))
-    return (1 - t) ** 3 * a + 3 * t * (1 - t) ** 2 * b + 3 * t**2 * (1 - t) * c + t**3 * d
+    corners = np.stack([start_m, start_m + handle * start_way, end_m - handle * end_way, end_m])
+    fine = np.linspace(0.0, 1.0, _FINE)
+    hops = np.diff(_cubic(corners, fine), axis=1)
+    turned = np.abs(np.diff(np.unwrap(np.arctan2(hops[..., 1], hops[..., 0]), axis=1), axis=1, prepend=np.nan))
+    wanted = np.fmax(np.linalg.norm(hops, axis=2) / _STEP_M, turned / _STEP_RAD).max(axis=0)
+    count = np.concatenate([[0.0], np.cumsum(wanted)])
+    return _cubic(corners, np.interp(np.linspace(0.0, count[-1], math.ceil(count[-1]) + 1), count, fine))
+
+
+def _cubic(corners: Floats, t: Floats) -> Floats:
+    """Bezier curves ``[k, n, 2]`` with ``corners`` ``[4, k, 2]`` at parameters ``[n]``."""
+    rest = 1 - t
+    weights = np.stack([rest**3, 3 * t * rest**2, 3 * t**2 * rest, t**3])
+    return np.einsum("cn,ckd->knd", weights, corners)
+
+
+def mirrored(features: Sequence[Feature], axis_m: float) -> list[Feature]:
+    """Features of right-hand traffic as left-hand traffic: their mirror image at the parallel of latitude ``axis_m``.
+
+    Left and right change places in fields too: boundaries, turn types, and the lanes of a group, which are counted from
+    left to right. Rings stay counter-clockwise.
+    """
+    lanes = Counter(one.values["lane_group_fid"] for one in features if one.layer == "lanes_polygons")
+    return [_mirrored(one, axis_m, lanes) for one in features]
+
+
+def _mirrored(one: Feature, axis_m: float, lanes: Counter[Value]) -> Feature:
+    points_m = one.points_m * (1, -1) + (0.0, 2 * axis_m)
+    values = dict(one.values)
+    if "left_boundary_fid" in values:
+        values |= {_EDGES[0]: values[_EDGES[1]], _EDGES[1]: values[_EDGES[0]]}
+    if "turn_type_fid" in values:
+        values["turn_type_fid"] = _OPPOSITE[values["turn_type_fid"]]
+    if isinstance(index := values.get("lane_index"), int):
+        values["lane_index"] = lanes[values["lane_group_fid"]] - 1 - index
+    return replace(one, points_m=points_m if one.layer in _LINES else points_m[::-1], values=values)

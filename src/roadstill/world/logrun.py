@@ -1,14 +1,15 @@
 """One log of the built-in world in the making."""
 
+import math
 import random
 from collections.abc import Iterator
 
 from roadstill.runs import seed_of
-from roadstill.world.driver import FRONT_M, Driver, Hazard
+from roadstill.world.driver import FRONT_M, REAR_M, Driver, Hazard
 from roadstill.world.episodes import Episode
-from roadstill.world.kinds import KINDS
-from roadstill.world.passers import Passer, cyclists, person, strollers, walkers_beside
-from roadstill.world.routes import Route, layout_of
+from roadstill.world.kinds import KINDS, SIDESHOWS
+from roadstill.world.passers import Passer, cyclists, person, strollers, things, walkers_beside
+from roadstill.world.routes import SIZES_M, LaneShift, Route, layout_of
 from roadstill.world.scene import Layout, Town
 from roadstill.world.spec import FRAME_S, TOP_MPS, DriveSpec
 from roadstill.world.towns import PARKING_STRIP_M, TOWNS
@@ -27,6 +28,11 @@ _GATHERED = 0.85  # share of the cruising speed's energy
 _GATHERING_MPS2 = 1.45
 _BRAKING_MPS2 = 2.0
 _FREE_M = (4.0, 26.0)
+_SHOW_SHARE, _SHOW_M, _SHOW_BEFORE_M = 0.75, (6.0, 34.0), 12.0
+
+# Changes of lane.
+_SHIFT_S, _SHIFT_LEAST_M = 3.4, 24.0
+_LEFT_BY_M = 2.7  # so far from its middle the ego has left a lane, and clears a truck in it
 
 # Ranges in which things exist, measured from the rear axle of the ego.
 _EPISODE_BEHIND_M, _EPISODE_AHEAD_M = 60.0, 130.0
@@ -37,6 +43,10 @@ _ONCOMING_ROOM_M = 140.0  # the last one must be nearer before another appears
 _BEHIND_M = 45.0
 _NEIGHBOUR_M, _NEIGHBOUR_ROOM_M = 112.0, 95.0  # where neighbours appear, if all others are nearer than the second
 _NEIGHBOUR_CHANCE = 0.012  # per tick and lane
+
+_BENDING_M = 5.0  # longer vehicles do not go round sharp bends beside the ego
+_SHOW_AFTER_BEND_M = 20.0  # and nothing stands at the kerb where the ego comes out of one
+_BEND_CLEAR_M = (6.0, 20.0)  # nobody parks from here before them to there behind them
 
 # People who cross far ahead.
 _JAYWALK_MPS2 = 0.9  # they cross while the ego speeds up by more than this
@@ -63,7 +73,6 @@ class LogRun:
         lane: number of the ego's lane, 0 being next to the centre line.
         half_road_m: width of our lanes together.
         rear_axle_m: arc length of the ego's rear axle.
-        offset_m: offset of the ego from the centre line.
         time_s: time since the simulation began.
         delay_s: reaction time of the ego's driver.
         lanes: cars of our direction, lane by lane.
@@ -81,11 +90,11 @@ class LogRun:
         self.town: Town = TOWNS[drive.town]
         rng, town = self.rng, self.town
         self.half_road_m = town.lanes_each_way * town.lane_width_m
-        self.lane = rng.randrange(town.lanes_each_way)
+        self.lane = self._left_lane = rng.randrange(town.lanes_each_way)
         self.rear_axle_m, self.time_s = START_M, 0.0
         self.driver = Driver(rng, rng.uniform(3.5, 10.0))
         self.delay_s = self.driver.delay_s
-        self.offset_m = self.lane_offset_m(self.lane)
+        self._shift = LaneShift(self.lane_offset_m(self.lane), self.lane_offset_m(self.lane))
         self._plan()
         self._people()
         self.lanes: list[list[Car]] = [[] for _ in range(town.lanes_each_way)]
@@ -94,13 +103,38 @@ class LogRun:
         self._oncoming_spacing_m = rng.uniform(22, 60)
         for lane in range(town.lanes_each_way):
             self._fill(lane)
-        for episode in self.episodes:
+        first_lane = self.lane
+        for episode, lane in zip(self.episodes, self._lanes_planned(), strict=True):
+            self.lane = lane  # what stands in the ego's lane stands in the one that it will have there
             episode.prepare(self)
+        self.lane = self._left_lane = first_lane
 
     @property
     def front_m(self) -> float:
         """Arc length of the ego's front bumper."""
         return self.rear_axle_m + FRONT_M
+
+    @property
+    def offset_m(self) -> float:
+        """Offset of the ego's rear axle from the centre line."""
+        return self._shift.offset_m(self.rear_axle_m)
+
+    @property
+    def heading_rad(self) -> float:
+        """Heading of the ego relative to the centre line."""
+        stretch = 1.0 - self.route.curvature(self.rear_axle_m) * self.offset_m
+        return math.atan2(self._shift.slope(self.rear_axle_m), stretch)
+
+    @property
+    def curvature_per_m(self) -> float:
+        """Curvature of the ego's path, to first order in its slope."""
+        bend = self.route.curvature(self.rear_axle_m)
+        return bend / (1.0 - bend * self.offset_m) + self._shift.curvature(self.rear_axle_m)
+
+    def aside_m(self, far_m: float) -> float:
+        """How far to the left the way of the ego lies, ``far_m`` further on."""
+        there_m = self._shift.offset_m(self.rear_axle_m + far_m) - self.offset_m
+        return self.route.ahead(self.rear_axle_m, self.offset_m, far_m, there_m)
 
     @property
     def speed_mps(self) -> float:
@@ -121,10 +155,19 @@ class LogRun:
         """Offset of a lane of our direction, 0 being next to the centre line."""
         return -(lane + 0.5) * self.town.lane_width_m
 
+    def change_lane(self, lane: int) -> None:
+        """Begins to move the ego to another lane."""
+        length_m = max(_SHIFT_LEAST_M, _SHIFT_S * self.speed_mps)
+        self._shift = LaneShift(self.offset_m, self.lane_offset_m(lane), self.rear_axle_m, length_m)
+        self.lane, self._left_lane = lane, self.lane
+
     def lead(self) -> Car | None:
-        """The nearest car ahead in the ego's lane."""
+        """The nearest car ahead in the ego's lane, or in the one that it has not left for good."""
         from_m = self.front_m - 1.0  # a car that the ego has come too near to is still ahead of it
-        ahead = [car for car in self.lanes[self.lane] if car.tail_m > from_m]
+        ways = {self.lane}
+        if abs(self.offset_m - self.lane_offset_m(self._left_lane)) < _LEFT_BY_M:
+            ways.add(self._left_lane)
+        ahead = [car for way in ways for car in self.lanes[way] if car.tail_m > from_m]
         return min(ahead, key=lambda car: car.progress_m, default=None)
 
     def key_frames(self) -> Iterator[int]:
@@ -145,8 +188,9 @@ class LogRun:
         for episode in near:
             episode.tick(self)
         walls_m = [wall_m for e in near if (wall_m := e.wall(self.time_s)) is not None]
-        for cars in self.lanes:
-            step_lane(cars, walls_m, self.route)
+        for lane, cars in enumerate(self.lanes):
+            ego = (self.rear_axle_m - REAR_M, self.speed_mps) if lane == self.lane else None
+            step_lane(cars, walls_m, self.route, ego=ego)
         walls_m = [-wall_m for e in near if (wall_m := e.oncoming_wall(self.time_s)) is not None]
         for cars in self.oncoming:
             step_lane(cars, walls_m, self.route, -1)
@@ -156,9 +200,10 @@ class LogRun:
 
     def _plan(self) -> None:
         """Draws the episodes, and the road that has room for them."""
-        rng = self.rng
+        rng, town = self.rng, self.town
         end_m = START_M + self.frames * FRAME_S * TOP_MPS + _MORE_ROAD_M
-        kinds, weights = list(KINDS), list(KINDS.values())
+        kinds = [kind for kind in KINDS if kind.least_lanes <= town.lanes_each_way]
+        weights = [KINDS[kind] for kind in kinds]
         self.episodes: list[Episode] = []
         site_m, turn = START_M + rng.uniform(*_FIRST_SITE_M), rng.choice((-1, 1))
         while site_m < end_m:
@@ -168,16 +213,33 @@ class LogRun:
             self.episodes.append(episode)
             gather_m = cruise_mps**2 * _GATHERED / (2 * _GATHERING_MPS2)
             brake_m = cruise_mps**2 / (2 * _BRAKING_MPS2)
-            site_m += episode.after_m + gather_m + brake_m + rng.uniform(*_FREE_M)
-        bends = [bend for e in self.episodes if (bend := e.bend()) is not None]
-        self.route: Route = Route(rng, site_m + _MORE_ROAD_M, bends)
+            begin_m = site_m + episode.after_m
+            site_m = begin_m + gather_m + brake_m + rng.uniform(*_FREE_M)
+            shows_m = begin_m + rng.uniform(*_SHOW_M) + (_SHOW_AFTER_BEND_M if episode.bend() is not None else 0.0)
+            if rng.random() < _SHOW_SHARE and shows_m < site_m - _SHOW_BEFORE_M:
+                kind = rng.choices(list(SIDESHOWS), weights=list(SIDESHOWS.values()))[0]
+                self.episodes.append(kind(rng, shows_m, cruise_mps))
+        self._bends = [bend for e in self.episodes if (bend := e.bend()) is not None]
+        self.route: Route = Route(rng, site_m + _MORE_ROAD_M, self._bends)
         crossroads_m = [e.crossroads_m for e in self.episodes if e.crossroads_m is not None]
         crosswalks_m = [place_m for e in self.episodes for place_m in e.crosswalks_m]
         self.stop_lines_m = [e.stop_line_m for e in self.episodes if e.stop_line_m is not None]
         signals_m = [light.stop_line_s_m for e in self.episodes for light in e.signals(0.0)]
+        roomy_m = [(bend.start_m - _BEND_CLEAR_M[0], bend.end_m + _BEND_CLEAR_M[1]) for bend in self._bends]
         self.layout: Layout = layout_of(
-            rng, self.town, self.route, crossroads_m, crosswalks_m, self.stop_lines_m, signals_m
-        )
+            rng, town, self.route, crossroads_m, crosswalks_m, self.stop_lines_m, signals_m,
+            stop_signs_m=[e.stop_sign_m for e in self.episodes if e.stop_sign_m is not None],
+            bumps_m=[e.bump_m for e in self.episodes if e.bump_m is not None],
+            kerbs_m=[e.kerb_m for e in self.episodes if e.kerb_m is not None] + roomy_m,
+            corners_m=[e.corner_m for e in self.episodes if e.corner_m is not None],
+        )  # fmt: skip
+
+    def _lanes_planned(self) -> Iterator[int]:
+        """The ego's lane at each episode."""
+        lane = self.lane
+        for episode in self.episodes:
+            yield lane
+            lane = episode.leave(lane, len(self.lanes))
 
     def _people(self) -> None:
         """Puts people and cyclists beside the road."""
@@ -187,6 +249,9 @@ class LogRun:
         self.passers: list[Passer] = strollers(rng, 0.0, end_m, pavement_m, every_m)
         self.passers += cyclists(rng, 0.0, end_m, self.half_road_m)
         self.passers += walkers_beside(rng, 0.0, end_m, self.half_road_m)
+        own = random.Random(seed_of("things", self.layout.seed))  # they have nothing to do with what happens
+        taken_m = [e.kerb_m for e in self.episodes if e.kerb_m is not None]
+        self.passers += things(own, self.layout, self.route, self.half_road_m + PARKING_STRIP_M, taken_m)
 
     def _fill(self, lane: int) -> None:
         """Puts the first oncoming cars and neighbours on the road."""
@@ -201,14 +266,21 @@ class LogRun:
                     self._neighbour(lane, s_m)
                 s_m += self.rng.uniform(16, 50)
 
+    def _fitting(self, kind: str, from_m: float, to_m: float) -> str:
+        """The kind of vehicle, or a car if it is too long for a sharp bend of its way: long ones sweep wide there."""
+        bends = any(bend.start_m < to_m and bend.end_m > from_m for bend in self._bends)
+        return "car" if bends and SIZES_M[kind][0] > _BENDING_M else kind
+
     def _oncoming(self, lane: int, progress_m: float) -> None:
         kind = self.rng.choices(("car", "van", "truck", "bus"), weights=(75, 13, 7, 5))[0]
+        kind = self._fitting(kind, self.rear_axle_m - _ONCOMING_GONE_M, -progress_m)
         car = Car(self.rng, kind, progress_m, -self.lane_offset_m(lane), self.rng.uniform(7, 12), "oncoming")
         car.desired_mps = car.speed_mps
         self.oncoming[lane].append(car)
 
     def _neighbour(self, lane: int, s_m: float) -> None:
         kind = self.rng.choices(("car", "van", "truck"), weights=(80, 13, 7))[0]
+        kind = self._fitting(kind, s_m, self.route.road.length_m)
         car = Car(self.rng, kind, s_m, self.lane_offset_m(lane), self.rng.uniform(6, 11), "neighbour")
         car.desired_mps = self.rng.uniform(9, 13)
         self.lanes[lane].append(car)
@@ -256,4 +328,5 @@ class LogRun:
             wary = wary or (lead.braking and lead.tail_m - self.front_m < _LIT_M)
         driven_m = self.driver.tick(self.rear_axle_m, hazards, wary, cruise_mps)
         # arc length counts on the centre line: in a bend to the left the ego, right of it, has the longer way
-        self.rear_axle_m += driven_m / (1.0 - self.route.curvature(self.rear_axle_m) * self.offset_m)
+        stretch = 1.0 - self.route.curvature(self.rear_axle_m) * self.offset_m
+        self.rear_axle_m += driven_m / math.hypot(stretch, self._shift.slope(self.rear_axle_m))

@@ -24,11 +24,11 @@ from roadstill.world.places import place_of
 from roadstill.world.roadmap import RoadMap
 from roadstill.world.scene import Scene
 from roadstill.world.spec import FRAME_S, DriveSpec
-from roadstill.world.towns import RESERVED_SEED
+from roadstill.world.towns import require_kept
 
 SPLIT = "mini"
-FORMAT = 1
-"""Worlds from this seed on are kept for a last confirmation, and never used for development or tests."""
+FORMAT = 2
+"""Format of the record ``world.json``, and of the simulation that it stands for."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,7 @@ def write_world(
     Raises:
         UserError: for a folder in use, also by another world, a reserved seed, or sizes that make no sense.
     """
-    if seed >= RESERVED_SEED and not reserved:
-        raise UserError(f"seed {seed}: worlds from seed {RESERVED_SEED} on are kept for confirmation; take a lower one")
+    require_kept("seed", seed, group, reserved=reserved)
     width_px = height_px * 16 // 9 if width_px is None else width_px
     if seed < 0 or drives < 1 or width_px < 16 or height_px < 16 or any(count < 1 for count in frames):
         raise UserError(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 GROUND, SOLID, LAMP = 60, 130, 250  # 0 is the sky
-FIXED, PAINT, BRAKE, HEAD = range(4)  # slots: which colour of the object a vertex takes
+FIXED, PAINT, BRAKE, HEAD, TURN = range(5)  # slots: which colour of the object a vertex takes
 
 Floats = NDArray[np.float32]
 

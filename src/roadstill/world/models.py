@@ -9,6 +9,7 @@ from roadstill.world.meshes import (
     FIXED,
     HEAD,
     PAINT,
+    TURN,
     Floats,
     Mesh,
     box,
@@ -26,6 +27,7 @@ _GLASS = (0.10, 0.13, 0.16)
 _TYRE = (0.05, 0.05, 0.055)
 _TRIM = (0.12, 0.12, 0.13)
 _PLATE = (0.85, 0.84, 0.76)
+_LENS, _TURN_LENS = (0.40, 0.035, 0.035), (0.42, 0.20, 0.05)
 
 
 def _section(x: float, half_width: float, low: float, high: float) -> Floats:
@@ -57,14 +59,16 @@ def _face(x: float, y: Span, z: Span, colour: tuple[float, ...], slot: int = FIX
 
 
 def _lamps(rear: float, front: float, half: float, z_rear: Span, z_front: Span) -> list[Mesh]:
-    """Rear lamps (inner part brake, outer edge also the tail light), headlights and plates."""
+    """Rear lamps (inner part brake, outer edge also the tail light), indicators and headlights."""
     parts = []
     for side in (-1, 1):
         inner, outer = side * half * 0.48, side * half * 0.98
         y = (min(inner, outer), max(inner, outer))
-        parts.append(_face(rear, y, z_rear, (0.22, 0.03, 0.03), BRAKE))
+        parts.append(_face(rear, y, z_rear, _LENS, BRAKE))
+        turn = (min(inner, inner * 0.55), max(inner, inner * 0.55))
+        parts.append(_face(rear, turn, z_rear, _TURN_LENS, TURN))
         wrap = [(rear, outer, z_rear[0]), (rear + 0.22, outer, z_rear[0]), (rear + 0.22, outer, z_rear[1])]
-        parts.append(quads([[*wrap, (rear, outer, z_rear[1])]], (0.22, 0.03, 0.03), slot=BRAKE))
+        parts.append(quads([[*wrap, (rear, outer, z_rear[1])]], _LENS, slot=BRAKE))
         parts.append(_face(front, y, z_front, (0.62, 0.64, 0.66), HEAD))
     return parts
 
@@ -110,7 +114,7 @@ def car(hatch: bool) -> Mesh:
     parts += _cabin(base, roof, (0.96, 1.42, 1.48), 0.9)
     parts += _lamps(-2.265, 2.265, 0.88, (0.64, 0.90), (0.56, 0.72))
     third = roof[0] - 0.06
-    parts.append(_face(third, (-0.24, 0.24), (1.31, 1.40), (0.18, 0.03, 0.03), BRAKE))
+    parts.append(_face(third, (-0.24, 0.24), (1.31, 1.40), _LENS, BRAKE))
     parts.append(_face(-2.262, (-0.27, 0.27), (0.60, 0.74), _PLATE))
     parts.append(_face(-2.26, (-0.74, 0.74), (0.28, 0.44), _TRIM))
     parts.append(_face(2.262, (-0.45, 0.45), (0.42, 0.62), _TRIM))
@@ -132,7 +136,7 @@ def van() -> Mesh:
         parts.append(quads([pane if side < 0 else pane[::-1]], _GLASS))
         parts.append(_face(-2.706, (min(side * 0.08, side * 0.8), max(side * 0.08, side * 0.8)), (1.35, 1.95), _GLASS))
     parts += _lamps(-2.715, 2.715, 0.98, (0.80, 1.22), (0.72, 0.95))
-    parts.append(_face(-2.71, (-0.25, 0.25), (2.12, 2.22), (0.18, 0.03, 0.03), BRAKE))
+    parts.append(_face(-2.71, (-0.25, 0.25), (2.12, 2.22), _LENS, BRAKE))
     parts.append(_face(-2.71, (-0.27, 0.27), (0.6, 0.74), _PLATE))
     parts.append(_face(-2.71, (-0.9, 0.9), (0.3, 0.5), _TRIM))
     parts += _wheels([(x, y) for x in (-1.7, 1.7) for y in (-1.01, 1.01)], 0.36)
@@ -171,7 +175,7 @@ def bus() -> Mesh:
     parts += [_face(-5.506, (-1.0, 1.0), (1.7, 2.6), _GLASS), _face(5.506, (-1.15, 1.15), (1.2, 2.6), _GLASS)]
     parts += [_face(5.507, (-0.8, 0.8), (2.65, 2.92), (0.8, 0.55, 0.1)), _face(-5.506, (-1.0, 1.0), (0.45, 0.7), _TRIM)]
     parts += _lamps(-5.52, 5.52, 1.22, (0.95, 1.42), (0.65, 0.95))
-    parts += [_face(-5.51, (-0.3, 0.3), (2.72, 2.86), (0.18, 0.03, 0.03), BRAKE)]
+    parts += [_face(-5.51, (-0.3, 0.3), (2.72, 2.86), _LENS, BRAKE)]
     parts.append(_face(-5.51, (-0.27, 0.27), (0.8, 0.94), _PLATE))
     parts += _wheels([(x, y) for x in (-3.2, 3.4) for y in (-1.28, 1.28)], 0.48, 0.3)
     return merge(parts)

@@ -20,11 +20,13 @@ CAMERA_YAW_DEG = {
 CLASSES = {
     "car": "vehicle", "van": "vehicle", "truck": "vehicle", "bus": "vehicle", "pedestrian": "pedestrian",
     "bicycle": "bicycle", "cone": "traffic_cone", "barrier": "barrier", "sign": "czone_sign",
+    "bin": "generic_object", "crate": "generic_object", "trolley": "generic_object",
 }  # fmt: skip
 BOXES_WITHIN_M = 64.0
 SCENE_FRAMES = 40  # a scene of the data set is 20 s long
-_LIDAR_M = np.array([1.4, 0.0, 1.8])
 _CAMERA_M = np.array([1.6, 0.0, 1.55])
+_ROUTELESS = 30  # one log of so many has a scene whose route could not be repaired
+_UNKNOWN = 3  # its command
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,11 @@ class Naming:
         """Path of a picture relative to the sensor split; its name is not the frame's token."""
         return f"{self.log}/{camera}/{self.hexed('image', frame, camera)}.jpg"
 
+    def routed(self, part: int) -> bool:
+        """Whether a scene of the log has a route; where repair failed, genuine logs have none."""
+        drawn = seed_of("route", *self.key)
+        return bool(drawn % _ROUTELESS) or drawn // _ROUTELESS % math.ceil(self.count / SCENE_FRAMES) != part
+
 
 def frames_of(
     naming: Naming, scenes: Sequence[Scene], road: RoadMap, width_px: int, height_px: int
@@ -65,7 +72,11 @@ def frames_of(
 
 @dataclass(frozen=True)
 class _Rig:
-    """Calibration, one array each for all frames: the pickle then holds it once."""
+    """Calibration, one array each for all frames: the pickle then holds it once.
+
+    The lidar frame is the ego frame, as in the genuine data, whose merged point clouds have their origin at the rear
+    axle: boxes are in the ego frame, and readers project them with ``sensor2lidar_*`` as they are.
+    """
 
     lidar2ego: NDArray[np.float64]
     cameras: dict[str, dict[str, Any]]
@@ -79,13 +90,11 @@ class _Rig:
             c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
             cameras[name] = {  # columns: the camera's right, down and forward in the lidar frame
                 "sensor2lidar_rotation": np.array([[s, 0.0, c], [-c, 0.0, s], [0.0, -1.0, 0.0]]),
-                "sensor2lidar_translation": _CAMERA_M - _LIDAR_M,
+                "sensor2lidar_translation": _CAMERA_M,
                 "cam_intrinsic": intrinsic,
                 "distortion": np.zeros(5),
             }
-        lidar2ego = np.eye(4)
-        lidar2ego[:3, 3] = _LIDAR_M
-        return cls(lidar2ego, cameras)
+        return cls(np.eye(4), cameras)
 
 
 def _frame(naming: Naming, index: int, scenes: Sequence[Scene], road: RoadMap, rig: _Rig) -> dict[str, Any]:
@@ -93,8 +102,8 @@ def _frame(naming: Naming, index: int, scenes: Sequence[Scene], road: RoadMap, r
     facts = scene.facts
     v, accel = float(facts["speed_mps"]), float(facts["accel_mps2"])
     curvature = float(facts["curvature_per_m"])
-    yaw = math.remainder(scene.ego_yaw_rad, 2 * math.pi)
-    place = [scene.ego_x_m + float(road.shift_m[0]), scene.ego_y_m + float(road.shift_m[1]), 0.0]
+    x, y, yaw = road.pose(scene.ego_x_m, scene.ego_y_m, scene.ego_yaw_rad)
+    place, yaw = [x, y, 0.0], math.remainder(yaw, 2 * math.pi)
     quaternion = [math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2)]
     aside = v * v * curvature
     can_bus = np.array([*place, *quaternion, accel, aside, 9.81, v, 0.0, 0.0, 0.0, 0.0, v * curvature, 0.0, 0.0])
@@ -102,8 +111,9 @@ def _frame(naming: Naming, index: int, scenes: Sequence[Scene], road: RoadMap, r
     ego2global[:2, :2] = [[math.cos(yaw), -math.sin(yaw)], [math.sin(yaw), math.cos(yaw)]]
     ego2global[:3, 3] = place
     command = np.zeros(4, dtype=np.int64)
-    command[int(facts["command"])] = 1
     part = index // SCENE_FRAMES
+    routed = naming.routed(part)
+    command[int(facts["command"]) if routed else _UNKNOWN] = 1
     return {
         "token": naming.token(index),
         "frame_idx": index % SCENE_FRAMES,
@@ -114,13 +124,13 @@ def _frame(naming: Naming, index: int, scenes: Sequence[Scene], road: RoadMap, r
         "scene_token": naming.hexed("scene", part),
         "map_location": road.location,
         "vehicle_name": naming.vehicle,
-        "roadblock_ids": road.route(scenes[part * SCENE_FRAMES].ego_s_m),  # one route for a whole scene
+        "roadblock_ids": road.route(scenes[part * SCENE_FRAMES].ego_s_m) if routed else [],  # one for a scene
         "can_bus": can_bus,
         "ego2global_translation": can_bus[:3].copy(),
         "ego2global_rotation": can_bus[3:7].copy(),
         "ego2global": ego2global,
         "lidar2ego": rig.lidar2ego,
-        "lidar2ego_translation": _LIDAR_M,
+        "lidar2ego_translation": rig.lidar2ego[:3, 3],
         "lidar2ego_rotation": [1.0, 0.0, 0.0, 0.0],
         "lidar2global": ego2global @ rig.lidar2ego,
         "ego_dynamic_state": [v, 0.0, accel, aside],
@@ -139,7 +149,8 @@ def _frame(naming: Naming, index: int, scenes: Sequence[Scene], road: RoadMap, r
 
 
 def _annotations(naming: Naming, scene: Scene) -> dict[str, Any]:
-    c, s = math.cos(scene.ego_yaw_rad), math.sin(scene.ego_yaw_rad)
+    """Boxes seen from the ego: a mirror turns their left side and their yaw."""
+    c, s, left = math.cos(scene.ego_yaw_rad), math.sin(scene.ego_yaw_rad), -1.0 if scene.mirrored else 1.0
     boxes: list[list[float]] = []
     speeds: list[list[float]] = []
     things: list[RoadObject] = []
@@ -147,9 +158,9 @@ def _annotations(naming: Naming, scene: Scene) -> dict[str, Any]:
         dx, dy = thing.x_m - scene.ego_x_m, thing.y_m - scene.ego_y_m
         if dx * dx + dy * dy > BOXES_WITHIN_M**2:
             continue
-        yaw = thing.yaw_rad - scene.ego_yaw_rad
-        z = thing.height_m / 2
-        boxes.append([dx * c + dy * s, dy * c - dx * s, z, thing.length_m, thing.width_m, thing.height_m, yaw])
+        yaw = left * (thing.yaw_rad - scene.ego_yaw_rad)
+        x, y, z = dx * c + dy * s, left * (dy * c - dx * s), thing.height_m / 2
+        boxes.append([x, y, z, thing.length_m, thing.width_m, thing.height_m, yaw])
         speeds.append([thing.speed_mps * math.cos(yaw), thing.speed_mps * math.sin(yaw), 0.0])
         things.append(thing)
     return {

@@ -3,9 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from roadstill.runs import seed_of
 from roadstill.world.weather import Floats, Look
 
 Pixels = NDArray[np.uint8]
+_NOISE_PLACES = 2**18
 
 
 def reduce(samples: NDArray[np.uint8], factor: int) -> Floats:
@@ -78,6 +80,9 @@ class Sensor:
         x = (np.arange(width_px) + 0.5) / width_px * 2 - 1
         y = (np.arange(height_px) + 0.5) / height_px * 2 - 1
         self._lens = (1 - 0.11 * (x[None] ** 2 + (y[:, None] * 0.7) ** 2)).astype(np.float32)[..., None]
+        # drawn once: each picture takes its noise from another place of it
+        count = height_px * width_px * 3 + _NOISE_PLACES
+        self._noise = np.random.default_rng(seed_of("sensor")).standard_normal(count, dtype=np.float32)
 
     def expose(self, picture: Floats, rng: np.random.Generator, dark: float) -> Pixels:
         """The picture ``[h, w, 3]`` in 0..1 as 8-bit levels."""
@@ -85,6 +90,7 @@ class Sensor:
         bright = picture * (self._lens * gain.astype(np.float32))
         over = np.maximum(bright - np.float32(0.8), 0)
         bright = np.minimum(bright, np.float32(0.8)) + over / (1 + 2.5 * over)  # a soft shoulder
-        noise = rng.standard_normal(bright.shape, dtype=np.float32)
+        start = int(rng.integers(_NOISE_PLACES))
+        noise = self._noise[start : start + bright.size].reshape(bright.shape)
         grain = np.float32(0.006 + 0.008 * dark) + np.float32(0.008) * np.sqrt(np.maximum(bright, 0))
         return np.clip((bright + noise * grain) * 255 + 0.5, 0, 255).astype(np.uint8)

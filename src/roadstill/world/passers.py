@@ -2,9 +2,11 @@
 
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from roadstill.world.routes import CAR_COLOURS, track_of
+from roadstill.world.routes import CAR_COLOURS, Route, track_of
+from roadstill.world.scene import Layout
 
 FOREVER_S = 1e9
 """A time that never comes."""
@@ -30,6 +32,9 @@ class Passer:
         from_s: time from which it exists.
         to_s: time up to which it exists.
         phase: share of the walking cycle at time 0.
+        braking: whether its brake lamps shine.
+        turning: its indicators that blink: left, right or both.
+        beacon: what flashes on its roof, as in ``RoadObject``.
     """
 
     track: str
@@ -47,6 +52,9 @@ class Passer:
     from_s: float = -FOREVER_S
     to_s: float = FOREVER_S
     phase: float = 0.0
+    braking: bool = False
+    turning: str = ""
+    beacon: str = ""
 
     def place(self, time_s: float) -> tuple[float, float, float]:
         """Arc length, offset and speed at a time."""
@@ -137,6 +145,52 @@ def cyclists(rng: random.Random, from_m: float, to_m: float, edge_m: float) -> l
             riders.append(rider)
             s_m += rng.expovariate(1 / 110) + 10  # one every 120 m on average
     return riders
+
+
+THINGS = {  # colours of what stands about, and how far it is turned at most
+    "bin": (((0.10, 0.22, 0.14), (0.14, 0.15, 0.17), (0.16, 0.26, 0.46), (0.50, 0.40, 0.12), (0.42, 0.12, 0.10)), 1.6),
+    "crate": (((0.72, 0.58, 0.40), (0.56, 0.44, 0.30), (0.30, 0.36, 0.46), (0.60, 0.22, 0.16)), 0.15),
+    "trolley": (((0.65, 0.12, 0.12), (0.12, 0.26, 0.56), (0.16, 0.42, 0.22), (0.30, 0.30, 0.30)), 0.35),
+}
+_THING_INSIDE_M = 0.42  # from the kerb to its middle
+_THING_ROOM_M = 3.8  # from its middle to that of a parked car
+_THING_EVERY_M = 95.0
+
+
+def things(
+    rng: random.Random, layout: Layout, route: Route, kerb_m: float, taken_m: Sequence[tuple[float, float]]
+) -> list[Passer]:
+    """Bins, crates and trolleys on both parking strips, close to the kerb, whatever happens on the road.
+
+    Args:
+        rng: source of everything random.
+        layout: still part of the scenes; nothing is put on its crossroads and crosswalks or beside its parked cars.
+        route: road of the log.
+        kerb_m: distance from the centre line to the kerb.
+        taken_m: ranges of arc length where others need the right strip.
+    """
+    found = []
+    cars = [(car.x_m, car.y_m) for car in layout.parked]
+    # no more than that: places without things would be places to brake at
+    across = [(s - 10.0, s + 10.0) for s in layout.crossroads_s_m] + [(s - 2.4, s + 2.4) for s in layout.crosswalks_s_m]
+    for side in (-1, 1):
+        taken = [*across, *taken_m] if side < 0 else across
+        offset_m = side * (kerb_m - _THING_INSIDE_M)
+        s_m = rng.uniform(0, _THING_EVERY_M)
+        while s_m < route.road.length_m:
+            kind = rng.choice(list(THINGS))
+            colours, turned_rad = THINGS[kind]
+            thing = Passer(
+                track_of(rng), kind, "thing", rng.choice(colours), s_m, offset_m, 0.0, 0.0, go_s=FOREVER_S,
+                yaw_rad=rng.choice((0.0, math.pi)) + rng.uniform(-turned_rad, turned_rad),
+            )  # fmt: skip
+            x, y, _ = route.at(s_m, offset_m)
+            if not any(low < s_m < high for low, high in taken) and all(
+                math.hypot(x - car_x, y - car_y) > _THING_ROOM_M for car_x, car_y in cars
+            ):
+                found.append(thing)
+            s_m += rng.expovariate(1 / _THING_EVERY_M) + 2.0
+    return found
 
 
 def crossing(rng: random.Random, at_m: float, pass_s: float, direction: int, speed_mps: float, kind: str) -> Passer:

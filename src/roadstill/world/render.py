@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from roadstill.errors import UserError
 from roadstill.runs import seed_of
-from roadstill.world.actors import Glow, draw_light, draw_object
+from roadstill.world.actors import draw_object, forget_models
 from roadstill.world.develop import Darkroom, Eye
+from roadstill.world.lamps import Glow
 from roadstill.world.meshes import Mesh, merge
 from roadstill.world.scene import Layout, RoadObject, Scene
 from roadstill.world.scenery import CHUNK_M, build_chunk
+from roadstill.world.signals import draw_light
 from roadstill.world.sky import Sky, noise_table
 from roadstill.world.weather import Floats, Look, aired, lit, look_of
 
@@ -25,6 +27,7 @@ CAMERA_HEIGHT_M = 1.55
 CAMERA_AHEAD_M = 1.6
 REACH_M = 165.0  # farther things are not drawn
 _CHUNKS_KEPT = 12
+_FINE_PX = 480  # from this height of the pictures on, what stands along the road has more detail
 _LAMPLIGHT = (1.0, 0.82, 0.55)
 
 
@@ -36,6 +39,7 @@ class _Standing:
     mesh: Mesh
     colours: Floats
     lamps_m: Floats
+    glows: list[Glow]
 
 
 @dataclass
@@ -81,7 +85,7 @@ class Renderer:
         self._batch = Batch
         self._canvas = Canvas(width_px * supersample, height_px * supersample, focal_px * supersample)
         self._darkroom = Darkroom(width_px, height_px, supersample, focal_px)
-        self._half_view = width_px / 2 / focal_px
+        self._half_view, self._focal_px, self._fine = width_px / 2 / focal_px, focal_px, height_px >= _FINE_PX
         self._stage: _Stage | None = None
 
     def draw(self, scene: Scene) -> NDArray[np.uint8]:
@@ -96,11 +100,18 @@ class Renderer:
             part.batch.colour(_air(part.colours, part.mesh, eye, stage.look))
         lamps = np.concatenate([part.lamps_m for part in standing])
         moving, glows = self._moving(scene, stage, eye, lamps)
+        glows += [glow for part in standing for glow in part.glows]
         if stage.look.dark:
             glows += [Glow(lamp, _LAMPLIGHT, 0.9, 0.7 * stage.look.dark) for lamp in lamps]
         batches = [part.batch for part in standing] + moving
         samples = self._canvas.draw(batches, (float(place[0]), float(place[1]), CAMERA_HEIGHT_M), yaw)
-        return self._darkroom.develop(samples, eye, stage.look, stage.sky, stage.grain, glows, scene.seed)
+        picture = self._darkroom.develop(samples, eye, stage.look, stage.sky, stage.grain, glows, scene.seed)
+        return np.ascontiguousarray(picture[:, ::-1]) if scene.mirrored else picture
+
+    def forget(self) -> None:
+        """Drops what it has built of the street and the models: the next picture costs as much as the first."""
+        self._stage = None
+        forget_models()
 
     def close(self) -> None:
         """Gives the drawing buffer back; the renderer cannot draw any more."""
@@ -134,17 +145,21 @@ class Renderer:
         return [stage.chunks[index] for index in range(first, last + 1)]
 
     def _stand(self, stage: _Stage, index: int) -> _Standing:
-        chunk = build_chunk(stage.local, index, lit=stage.look.dark > 0)
-        mesh = merge([chunk.mesh, *self._parked(stage, index)])
+        chunk = build_chunk(stage.local, index, lit=stage.look.dark > 0, fine=self._fine)
+        parked, glows = self._parked(stage, index)
+        mesh = merge([chunk.mesh, *parked])
         batch = self._batch(mesh.points, mesh.triangles, mesh.kinds)
-        return _Standing(batch, mesh, lit(mesh, stage.look, chunk.lamps_m), chunk.lamps_m)
+        return _Standing(batch, mesh, lit(mesh, stage.look, chunk.lamps_m), chunk.lamps_m, [*chunk.glows, *glows])
 
-    def _parked(self, stage: _Stage, index: int) -> list[Mesh]:
+    def _parked(self, stage: _Stage, index: int) -> tuple[list[Mesh], list[Glow]]:
         inside = (stage.parked_s_m >= index * CHUNK_M) & (stage.parked_s_m < (index + 1) * CHUNK_M)
-        meshes = []
+        meshes: list[Mesh] = []
+        glows: list[Glow] = []
         for which in np.flatnonzero(inside):
-            meshes += draw_object(stage.local.parked[which], stage.local.town.asphalt, stage.look.dark)[0]
-        return meshes
+            mesh, shine = draw_object(stage.local.parked[which], stage.local.town.asphalt, stage.look)
+            meshes.append(mesh)
+            glows += shine
+        return meshes, glows
 
     def _moving(self, scene: Scene, stage: _Stage, eye: Eye, lamps: Floats) -> tuple[list[Any], list[Glow]]:
         """One batch of everything in view that is not part of the layout, and the glows of its lamps."""
@@ -155,12 +170,15 @@ class Renderer:
             forward, left = eye.sees(thing.x_m, thing.y_m)
             beside = abs(left) - thing.length_m > max(forward, 0.0) * self._half_view + 2.0
             if -thing.length_m < forward < REACH_M and not beside:
-                solid, shine = draw_object(thing, scene.layout.town.asphalt, look.dark)
-                meshes, glows = meshes + solid, glows + shine
+                tall_px = thing.height_m * self._focal_px / max(forward, 1.0)
+                mesh, shine = draw_object(thing, scene.layout.town.asphalt, look, tall_px)
+                meshes.append(mesh)
+                glows += shine
         for signal in scene.lights:
             if -5 < signal.s_m - scene.ego_s_m < REACH_M:
-                solid, shine = draw_light(stage.local, signal, look.dark)
-                meshes, glows = meshes + solid, glows + shine
+                mesh, shine = draw_light(stage.local, signal, look.dark)
+                meshes.append(mesh)
+                glows += shine
         if not meshes:
             return [], glows
         mesh = merge(meshes)

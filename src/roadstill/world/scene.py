@@ -3,6 +3,9 @@
 World frame: x east, y north, z up, right-handed; yaw counter-clockwise from x. The road is a centre line with
 ``lanes_each_way`` lanes on either side (right-hand traffic): lane centres lie at lateral offsets
 ``-(0.5 + k) * lane_width_m`` for the ego's direction (offset is positive to the left of the centre line).
+
+Towns that drive on the left are simulated as all others; what leaves the simulation there (pictures, facts, logs and
+maps) is its mirror image.
 """
 
 from dataclasses import dataclass, field
@@ -15,6 +18,7 @@ WEATHERS = ("clear", "overcast", "rain", "fog")
 CAUSES = (
     "open_road", "light_green", "lead_pulls_away", "road_cleared",  # the ego accelerates for these
     "lead_brakes", "queue", "red_light", "pedestrian", "cut_in", "cross_traffic", "curve",  # the ego brakes for these
+    "stop_sign", "bump", "narrow", "school_bus",
     "cruise",
 )  # fmt: skip
 
@@ -44,13 +48,18 @@ class Town:
     pavement_width_m: float
     mast_arm: bool  # lights hang over the road on an arm, else stand beside it
 
+    @property
+    def left_hand(self) -> bool:
+        """Whether people drive on the left: then pictures, facts, logs and maps are mirror images of the simulation."""
+        return self.location == "sg-one-north"
+
 
 @dataclass(frozen=True)
 class RoadObject:
     """A moving or standing box. ``x_m, y_m`` is its centre on the ground."""
 
     track: str  # 16 hex digits, constant over the drive
-    kind: str  # car, van, truck, bus, bicycle, pedestrian, barrier, cone, sign
+    kind: str  # car, van, truck, bus, bicycle, pedestrian, barrier, cone, sign, bin, crate, trolley
     x_m: float
     y_m: float
     yaw_rad: float
@@ -62,6 +71,8 @@ class RoadObject:
     braking: bool = False  # brake lamps lit
     phase: float = 0.0  # share of the walking cycle, 0..1
     role: str = ""  # lead, queue, oncoming, crossing, parked, cut_in, bystander ...
+    turning: str = ""  # indicators that shine now: left, right or both
+    beacon: str = ""  # blue: of an ambulance or a fire engine; school: red lamps of a bus that children leave
 
 
 @dataclass(frozen=True)
@@ -71,6 +82,8 @@ class TrafficLight:
     s_m: float
     stop_line_s_m: float
     state: str  # red, red_amber, amber, green
+    turn: str = ""  # state of the arrow for the lane that turns left; none if empty
+    walk: str = ""  # state of the signals for people who walk across: red (a hand) or green; none if empty
 
 
 @dataclass(frozen=True)
@@ -113,12 +126,18 @@ class Layout:
     crosswalks_s_m: tuple[float, ...] = ()
     stop_lines_s_m: tuple[float, ...] = ()  # as many as crossroads, and in their order
     signals_s_m: tuple[float, ...] = ()  # those of the stop lines that have a light
+    stop_signs_s_m: tuple[float, ...] = ()
+    bumps_s_m: tuple[float, ...] = ()
+    corners_s_m: tuple[tuple[float, float], ...] = ()  # begin and end of the bends by which our way turns at crossroads
     parked: tuple[RoadObject, ...] = ()
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One frame: everything that a camera at the ego could see."""
+    """One frame: everything that a camera at the ego could see.
+
+    Poses are those of the simulation; ``facts`` are those of the picture, mirrored where ``mirrored`` is set.
+    """
 
     layout: Layout
     ego_s_m: float
@@ -132,3 +151,4 @@ class Scene:
     objects: tuple[RoadObject, ...] = ()
     lights: tuple[TrafficLight, ...] = ()
     facts: dict[str, float | str | bool] = field(default_factory=dict)
+    mirrored: bool = False  # traffic on the left

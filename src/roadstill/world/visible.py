@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from roadstill.world.routes import Route
-from roadstill.world.scene import RoadObject, TrafficLight
+from roadstill.world.scene import Layout, RoadObject, TrafficLight
 
 CAMERA_M = 1.6  # ahead of the rear axle
 HALF_VIEW = math.tan(math.radians(38.5 / 2))
@@ -18,7 +18,9 @@ _COUNTS = (
     "see_lead_lit", "see_lead_offset_m", "see_lead_width_m", "see_cars_ahead", "see_lit_ahead", "see_crossing",
     "see_crossing_aside_m", "see_people_road", "see_people_aside_m", "see_crowd", "see_oncoming", "see_cyclists",
 )  # fmt: skip
-_DISTANCES = ("see_lead_m", "see_beside_m", "see_crossing_m", "see_people_m", "see_barrier_m")
+_DISTANCES = (
+    "see_lead_m", "see_beside_m", "see_crossing_m", "see_people_m", "see_barrier_m", "see_school_bus_m",
+)  # fmt: skip
 VEHICLES = frozenset(("car", "van", "truck", "bus"))
 
 
@@ -37,8 +39,7 @@ def see(
     route: Route,
     pose: tuple[float, float, float, float, float],
     half_road_m: float,
-    lane_width_m: float,
-    stop_lines_m: Sequence[float],
+    layout: Layout,
 ) -> dict[str, float]:
     """The visible facts of a frame.
 
@@ -48,8 +49,7 @@ def see(
         route: road of the log.
         pose: position and yaw of the rear axle, its arc length and its offset.
         half_road_m: width of our lanes together.
-        lane_width_m: width of one lane.
-        stop_lines_m: arc lengths of the stop lines.
+        layout: what stands still.
     """
     x, y, yaw, ego_m, offset_m = pose
     cosine, sine = math.cos(yaw), math.sin(yaw)
@@ -66,13 +66,16 @@ def see(
         if kind == "pedestrian":
             _person(facts, forward, at_m, offset_m, half_road_m)
         elif kind in VEHICLES:
-            if thing.role == "crossing":
+            if thing.role == "kerbside":
+                if thing.beacon == "school":
+                    facts["see_school_bus_m"] = min(facts["see_school_bus_m"], forward)
+            elif thing.role == "crossing":
                 if abs(at_m) < half_road_m + 9.0:
                     facts["see_crossing"] += 1
                     if forward < facts["see_crossing_m"]:
                         facts["see_crossing_m"], facts["see_crossing_aside_m"] = forward, left
             elif along:
-                _ahead(facts, thing, forward, at_m - offset_m, lane_width_m)
+                _ahead(facts, thing, forward, at_m - offset_m, layout.town.lane_width_m)
             else:
                 facts["see_oncoming"] += 1
         elif kind == "barrier":
@@ -82,8 +85,13 @@ def see(
             facts["see_cyclists"] += 1
     facts |= _signal(lights, ego_m)
     camera_m = ego_m + CAMERA_M
-    lines = [line - camera_m for line in stop_lines_m if 1.0 < line - camera_m < FAR_M]
-    facts["see_stop_line_m"] = min(lines, default=FAR_M)
+    for name, places_m in (
+        ("see_stop_line_m", layout.stop_lines_s_m),
+        ("see_stop_sign_m", layout.stop_signs_s_m),
+        ("see_bump_m", layout.bumps_s_m),
+        ("see_crosswalk_m", layout.crosswalks_s_m),
+    ):
+        facts[name] = min((at - camera_m for at in places_m if 1.0 < at - camera_m < FAR_M), default=FAR_M)
     for far in (10, 20, 30, 45):
         facts[f"see_bend_{far}m"] = route.ahead(ego_m, offset_m, far)
     return facts

@@ -47,6 +47,11 @@ class Look:
     dark: float
     cloud: float
 
+    @property
+    def lamps(self) -> bool:
+        """Whether everybody drives with lights on: in the dark, in rain and in fog."""
+        return self.dark > 0 or self.wet > 0.5 or self.sight_m < 100
+
 
 _LIGHT = {  # sun, above, below, zenith, horizon, dark
     "day": ((0.62, 0.58, 0.50), (0.62, 0.66, 0.72), (0.36, 0.35, 0.34), (0.30, 0.50, 0.84), (0.74, 0.83, 0.92), 0.0),
