@@ -16,6 +16,7 @@ from roadstill.pipeline.judging import judge
 from roadstill.pipeline.measuring import require_apart, train_agents
 from roadstill.pipeline.small_sets import make_small_sets
 from roadstill.recipes import Arm, Recipe
+from roadstill.recipes.recipe import World
 
 AGENT = AgentConfig(network="convnet", steps=3, image_px=32)
 
@@ -26,10 +27,10 @@ def measured(tmp_path):
     for seed, part in enumerate(("train", "dev", "test")):
         picture_set(tmp_path / "sets" / part, 16, px=32, seed=seed)
 
-    def train(part):
+    def train(part, **fields):
         said = []
         arms = {"random": Arm("random", "x"), "full": Arm("full", "y")}
-        recipe = Recipe("r", arms, per_class=2, agent=AGENT, full_agent=AGENT, judged_on=part, looks=1)
+        recipe = Recipe("r", arms, per_class=2, agent=AGENT, full_agent=AGENT, judged_on=part, looks=1, **fields)
         road = Road(recipe, tmp_path, said.append, workers=1)
         road.stage("sets", {})
         with workers_of(road) as workers:
@@ -88,3 +89,9 @@ def test_the_test_part_is_opened_once_for_all_agents_and_not_again(measured, tmp
     ledger = (tmp_path / "test_ledger.jsonl").read_text()
     assert not any(line.startswith(("agent-", "set-")) for line in measured("test"))
     assert (tmp_path / "test_ledger.jsonl").read_text() == ledger
+
+
+def test_the_ledger_tells_a_confirmation_on_a_reserved_world(measured, tmp_path):
+    measured("test", world=World().confirming(9003))
+    opening = json.loads((tmp_path / "test_ledger.jsonl").read_text().splitlines()[0])
+    assert opening["what"].endswith("; confirmation on the reserved world 9003")

@@ -47,3 +47,17 @@ def test_a_file_in_the_way_is_refused_before_any_work(verb, asked, tmp_path):
 def test_a_report_needs_a_run_folder(tmp_path):
     with pytest.raises(UserError, match="should be a run folder, made by run or demo"):
         whole.report(tmp_path / "none")
+
+
+def test_the_one_confirmation_has_a_reserved_world_with_new_towns(asked, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("roadstill.report.verdicts.comparisons", lambda folder: [{"title": "t"}])
+    said = whole.run("demo", reserved=9007)
+    ((recipe, folder),) = asked
+    assert (recipe.world.seed, recipe.world.group, recipe.world.reserved) == (9007, "confirm", True)
+    assert folder.as_posix() == "runs/demo-9007"
+    assert "the built-in world 9007, reserved for confirmation" in said
+    with pytest.raises(UserError, match="reserved worlds begin at 9000"):
+        whole.run("demo", reserved=12)
+    with pytest.raises(UserError, match="leave one out"):
+        whole.run("demo", reserved=9007, data="logs")

@@ -47,7 +47,7 @@ def make_world(road: Road) -> None:
     if stage.done:
         return
     if not road.recipe.data:
-        write_world(road.root, drives=world.drives, seed=world.seed, group=world.group, height_px=world.height_px)
+        write_world(road.root, **vars(world))
     stage.finish()
 
 

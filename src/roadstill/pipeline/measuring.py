@@ -34,6 +34,8 @@ def train_agents(road: Road, workers: Workers) -> None:
     if not wanted:
         return
     what = f"{len(wanted)} agents of recipe {recipe.name}, protocol {recipe.protocol}"
+    if recipe.world.reserved:
+        what += f"; confirmation on the reserved world {recipe.world.seed}"
     ledger = road.folder / LEDGER
     parts = {name: road.split(name) for name in names}
     if "test" in parts:

@@ -20,7 +20,7 @@ from roadstill.protocols import PROTOCOLS, ProtocolName
 from roadstill.runs import Range, check_ranges, folder_name, later
 from roadstill.schedules import read_schedule
 from roadstill.selection.registry import check_settings, makes_pictures
-from roadstill.world.towns import RESERVED_SEED, WORLD_GROUPS
+from roadstill.world.towns import require_kept
 
 FeatureNetwork = Literal["agent", "pixels", "dit"]
 
@@ -32,23 +32,24 @@ class World:
     Attributes:
         drives: number of drives, several logs each.
         seed: seed of the world; 9000 and above are reserved for confirmation.
-        group: "demo" or "pretrain": towns, lights and weathers.
+        group: "demo", "confirm" or "pretrain": towns, lights and weathers.
         height_px: height of the pictures, which are 16:9.
+        reserved: whether this is the confirmation, on a reserved world; ``run --reserved SEED`` sets it.
     """
 
     drives: int = 24
     seed: int = 1
     group: str = "demo"
     height_px: int = 144
+    reserved: bool = later(False)
 
     def __post_init__(self) -> None:
         check_ranges(self, "world.", seed=Range(0, 2**62, whole=True))
-        if self.seed >= RESERVED_SEED:
-            raise UserError(
-                f"world.seed is {self.seed}; worlds from {RESERVED_SEED} on are kept for confirmation, take a lower one"
-            )
-        if self.group not in WORLD_GROUPS:
-            raise UserError(f"world.group {str(self.group)[:80]!r} is unknown; take {', '.join(WORLD_GROUPS)}")
+        require_kept("world.seed", self.seed, self.group, reserved=self.reserved)
+
+    def confirming(self, seed: int) -> "World":
+        """The reserved world of a seed: where this one has the towns of development, it has two more that are new."""
+        return replace(self, seed=seed, group="confirm" if self.group == "demo" else self.group, reserved=True)
 
 
 @dataclass(frozen=True)
@@ -256,6 +257,8 @@ class Recipe:
     @property
     def pictures(self) -> str:
         """What the recipe's pictures are, in the words of tables."""
+        if self.data is None and self.world.reserved:
+            return f"synthetic pictures of the built-in world {self.world.seed}, reserved for confirmation"
         if self.data is None:
             return "synthetic pictures of the built-in world"
         return {NAVSIM: "genuine driving data", "cifar10": "CIFAR-10"}.get(self.source, self.data)
