@@ -16,8 +16,10 @@ from roadstill.bench import (
     bench_prepare,
     bench_sample,
     bench_select,
+    bench_world,
     edm,
     table,
+    world,
 )
 from roadstill.bench.agent import _pictures, _plainly
 from roadstill.bench.generator import _epochs_table
@@ -116,3 +118,11 @@ def test_the_selection_bench_runs():
     text = bench_select(rows=80, width=8, count=3, rounds=1)
     assert text.count("plain loop") == 7
     assert "near-duplicates out" in text
+
+
+def test_the_world_bench_draws_the_same_pictures_by_themselves(monkeypatch):
+    monkeypatch.setattr(world, "_SIZES_PX", ((64, 36, 2),))
+    text = bench_world(drives=1, rounds=1)
+    assert re.search(r"1 drives, \d+ frames", text)
+    assert "pictures of 64 x 36" in text
+    assert re.search(r"each by itself +[\d.]+ +1\.00x", text)

@@ -6,8 +6,9 @@ from roadstill.bench.edm import bench_edm
 from roadstill.bench.generator import bench_encode, bench_finetune, bench_memory, bench_sample
 from roadstill.bench.selection import bench_select
 from roadstill.bench.timing import Row, table
+from roadstill.bench.world import bench_world
 
 __all__ = [
     "Row", "bench_agent", "bench_edm", "bench_encode", "bench_finetune", "bench_index", "bench_memory", "bench_prepare",
-    "bench_sample", "bench_select", "table",
+    "bench_sample", "bench_select", "bench_world", "table",
 ]  # fmt: skip
