@@ -91,7 +91,7 @@ def test_settings_that_cannot_be_or_that_nothing_obeys(changes, match):
 def test_protocols_by_name():
     assert protocol("dc", network="resnet-ap10").network == "resnet-ap10"
     assert {name: protocol(name).epochs for name in PROTOCOLS} == {
-        "dc": 1000, "author": 2000, "dc-200": 200, "author-200": 200
+        "dc": 1000, "author": 2000, "dc-200": 200, "author-200": 200, "head": None
     }  # fmt: skip
     with pytest.raises(UserError, match="take dc, author"):
         protocol("mtt")
@@ -211,3 +211,28 @@ def test_dev_knows_the_same_classes_in_the_same_order(pictures):
     turned = replace(pictures, class_names=pictures.class_names[::-1], digest="turned")
     with pytest.raises(UserError, match="in another order"):
         train_agent(pictures, config=config(), seed=0, dev=turned)
+
+
+def test_a_head_alone_is_what_freezing_every_stage_gives(tmp_path):
+    images = picture_set(tmp_path / "set", 8, px=32)
+    alone = train_agent(images, config=protocol("head", steps=3), seed=0)
+    frozen = train_agent(images, config=protocol("head", head_only=False, freeze=18, steps=3), seed=0)
+    for name, value in frozen.network.state_dict().items():
+        assert torch.equal(value, alone.network.state_dict()[name]), name
+    opened = open_agent(alone.save(tmp_path / "agent"))
+    assert opened.network.frozen == 18
+    np.testing.assert_array_equal(opened.predict_set(images), alone.predict_set(images))
+
+
+def test_a_head_alone_goes_with_trained_weights_and_nothing_else_frozen():
+    with pytest.raises(UserError, match="head_only freezes all stages"):
+        AgentConfig(head_only=True, freeze=3)
+    with pytest.raises(UserError, match=r"frozen stages \(head_only\) is kept"):
+        AgentConfig(head_only=True, augment="dsa")
+    with pytest.raises(UserError, match="starts from random weights"):
+        build_network(AgentConfig(network="convnet", head_only=True), 2, 0, 32)
+
+
+def test_settings_without_a_head_alone_are_recorded_as_before():
+    assert "head_only" not in plain(AgentConfig())
+    assert plain(AgentConfig(head_only=True))["head_only"] is True

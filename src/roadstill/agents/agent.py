@@ -193,7 +193,7 @@ def _open(folder: Path, cache: FeatureCache) -> Agent:
         finally:
             checked()  # a damaged file is said to be one, whatever else is wrong with it
     network.pretrained, network.origin = True, str(record.about.get("initial_weights"))
-    network.freeze(config.freeze)
+    network.freeze(len(network.stages) if config.head_only else config.freeze)
     normalise(network, config.normalise)
     return Agent(config, network.eval(), record.class_names, record.size_px, record.about, cache=cache)
 

@@ -51,6 +51,8 @@ class AgentConfig:
         cutmix_probability: share of the steps that CutMix mixes.
         normalise: normalisation of pixels: by mean and deviation of the "network" or of "cifar10", or "unit": only to
             [0, 1].
+        head_only: whether only the last layer is trained, on features of the initial weights: a logistic regression.
+            All stages are frozen, whatever their number.
         mixed_precision: "no", or "bf16": convolutions compute in half precision, about twice as fast where the
             processor supports it; elsewhere in single precision.
     """
@@ -78,6 +80,7 @@ class AgentConfig:
     cutmix_probability: float = later(1.0)
     normalise: Normalise = later("network")
     mixed_precision: Precision = later("no")
+    head_only: bool = later(False)
 
     def __post_init__(self) -> None:
         check_name(self.network)
@@ -121,9 +124,12 @@ class AgentConfig:
                 raise UserError(
                     f"{name} is {getattr(self, name)}, but has an effect only with {by}; set that or leave {name} out"
                 )
-        if self.freeze and self.augment != "none":
+        if self.head_only and self.freeze:
+            raise UserError(f"freeze is {self.freeze}, but head_only freezes all stages; leave one of them out")
+        if (self.freeze or self.head_only) and self.augment != "none":
+            frozen = f"{self.freeze} frozen stages" if self.freeze else "frozen stages (head_only)"
             raise UserError(f"augment {self.augment} changes the pictures in each step, but the output of the "
-                            f"{self.freeze} frozen stages is kept; set freeze 0 or augment none")  # fmt: skip
+                            f"{frozen} is kept; set freeze 0 or augment none")  # fmt: skip
 
     def num_steps(self, num_images: int) -> int:
         """Optimiser steps on a set of this many images."""

@@ -1,5 +1,6 @@
-"""Named protocols for training classifiers on distilled CIFAR-10, as fields of `AgentConfig`.
+"""Named protocols for training classifiers, as fields of `AgentConfig`.
 
+``head`` trains a logistic head on frozen ImageNet features. The others are those for sets distilled from CIFAR-10:
 ``dc`` is that of the gradient-matching line (Zhao, Mopuri and Bilen 2021; augmentation of Zhao and Bilen 2021),
 ``author`` that of the thesis' author on sets from EDM. The short forms differ only in the number of epochs.
 """
@@ -15,9 +16,13 @@ _AUTHOR: dict[str, Any] = {
     "epochs": 2000, "decay_at": [2 / 3, 5 / 6], "decay": 0.2, "batch_size": 128, "augment": "cutmix",
     "cutmix_probability": 0.5, "normalise": "unit",
 }  # fmt: skip
+_HEAD: dict[str, Any] = {
+    "head_only": True, "head_init": "zero", "steps": 300, "learning_rate": 1e-3, "batch_size": 64,
+}  # fmt: skip
 PROTOCOLS: dict[str, dict[str, Any]] = {
     "dc": _DC,
     "author": _AUTHOR,
     "dc-200": _DC | {"epochs": 200},
     "author-200": _AUTHOR | {"epochs": 200},
+    "head": _HEAD,
 }

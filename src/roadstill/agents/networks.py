@@ -69,6 +69,11 @@ def require_network(name: str) -> None:
         require_lite(int(found[1]))
 
 
+def comes_with_weights(name: str) -> bool:
+    """Whether a network starts from trained weights though none are named."""
+    return name.startswith(("efficientnet-lite", "transformers:"))
+
+
 def make_network(
     name: str,
     num_classes: int,

@@ -45,7 +45,7 @@ def build_network(config: AgentConfig, num_classes: int, seed: int, size_px: int
         with torch.no_grad():
             network.head.weight.zero_()
             network.head.bias.zero_()
-    network.freeze(config.freeze)
+    network.freeze(len(network.stages) if config.head_only else config.freeze)
     network.fixed_batch_norm = config.batch_norm == "fixed"
     network.mixed_precision = config.mixed_precision
     normalise(network, config.normalise)

@@ -52,6 +52,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "train": ("judge", "Trains a driving agent on an image set."),
     "evaluate": ("judge", "Evaluates a trained agent on an image set."),
     "compare": ("judge", "Compares small sets with a baseline over paired seeds, and states the verdict in words."),
+    "describe": (
+        "describing",
+        "Describes sets of pictures, such as generated ones, against real frames: FID, KID, overlap, copies.",
+    ),
     "doctor": (
         "doctor",
         "Shows what is installed and what each verb still needs; or checks a run folder, and repairs it.",

@@ -38,6 +38,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "train": (*_AGENT, "pillow"),
     "evaluate": (*_AGENT, "pillow"),
     "compare": ("numpy", "scikit-learn"),
+    "describe": (*_AGENT, "pillow", "scikit-learn"),
     "doctor": (),
 }
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from roadstill.agents import AgentConfig
+from roadstill.agents.networks import comes_with_weights
 from roadstill.evaluation.compare import Comparison
 
 RULE = (
@@ -13,10 +14,17 @@ RULE = (
 
 
 def other_network(config: AgentConfig, network: str) -> AgentConfig:
-    """The settings for agents of another network: nothing is frozen and nothing of the first network's is kept."""
+    """The settings for agents of another network: nothing is frozen and nothing of the first network's is kept.
+
+    Only ``head_only`` is, for networks that come with weights.
+    """
     if network == config.network:
         return config
-    return replace(config, network=network, weights=None, freeze=0, batch_norm="batch", head_init="random")
+    if config.head_only and comes_with_weights(network):
+        return replace(config, network=network, weights=None)
+    return replace(
+        config, network=network, weights=None, freeze=0, batch_norm="batch", head_init="random", head_only=False
+    )
 
 
 def network_table(

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 from roadstill.agents import AgentConfig
 from roadstill.errors import UserError
-from roadstill.runs import holding, read_json, require_own, scratch_folder, write_json
+from roadstill.runs import holding, require_own, scratch_folder, write_json
+from roadstill.verbs.given import as_set, require_figures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +33,8 @@ def train(
     Args:
         images: image set to train on.
         out: folder to make.
-        agent: network and optimiser; or a protocol of the literature: dc, author, dc-200, author-200.
+        agent: network and optimiser; or a protocol by name: dc, author, dc-200 or author-200 of the literature,
+            or head, which trains the last layer alone.
         seed: seed of the initial weights and the order of the images.
         dev: image set to evaluate on during training; the agent with the best result is written to the subfolder
             chosen, beside the agent of the last step.
@@ -165,7 +167,7 @@ def compare(
             raise RuntimeError(str(proof))
         return str(proof)
     if out:
-        _require_comparison(out)
+        require_figures(out, {"arms", "networks"}, "comparison")
     if not what:
         raise UserError(
             "name a folder of runs (made by evaluate --out), or two image sets and --test; see roadstill compare --help"
@@ -176,7 +178,7 @@ def compare(
                 "image sets need --test, the test part (made by prepare) that their agents are evaluated on"
             )
         with scratch_folder() as folder:
-            sets = [_as_set(path, test, folder) for path in what]
+            sets = [as_set(path, test, folder) for path in what]
             kinds = {name: other_network(agent, name) for name in dict.fromkeys([agent.network, *(networks or [])])}
             found = compare_networks(
                 sets, test, kinds, dev=dev, seeds=seeds, baseline=baseline, bounds=bounds or [],
@@ -198,37 +200,6 @@ def compare(
     if out:
         comparison.save(out)
     return table(comparison)
-
-
-def _require_comparison(out: Path) -> None:
-    """Refuses a file to write that is there and no comparison, which would be lost.
-
-    Raises:
-        UserError: names it, and the way out.
-    """
-    if out.is_dir():
-        raise UserError(f"{out} is a folder; name a file with --out")
-    if out.exists():
-        try:
-            known = read_json(out)
-        except UserError:
-            known = None
-        if not isinstance(known, dict) or not {"arms", "networks"} & known.keys():
-            raise UserError(f"{out} is no comparison, so it is kept; name another file with --out")
-
-
-def _as_set(path: Path, test: Path, folder: Path) -> Path:
-    """The image set itself; of a plain folder of class folders, a set like the test part in the temporary folder."""
-    from roadstill.data.folders import import_folder
-    from roadstill.data.picture_store import PictureConfig
-    from roadstill.imagesets import open_imageset
-
-    if (path / "set.json").is_file():
-        return path
-    like = open_imageset(test)
-    return import_folder(
-        path, folder / path.resolve().name, PictureConfig(like.size_px, "full"), class_names=like.class_names
-    ).root
 
 
 def table(comparison: object) -> str:
