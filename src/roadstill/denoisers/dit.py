@@ -70,6 +70,9 @@ class DiTDenoiser(LabelledDenoiser):
         twin.__dict__.update(self.__dict__, schedule=schedule)
         return twin
 
+    def _level(self, share: float) -> Tensor:
+        return torch.tensor([round(share * (len(self.schedule) - 1))])
+
     def _times(self, count: int, generator: torch.Generator) -> Tensor:
         return torch.randint(len(self.schedule), (count,), generator=generator, device=generator.device)
 

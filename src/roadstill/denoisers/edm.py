@@ -44,6 +44,12 @@ def chain_share(sigma: float) -> float:
     return min(1.0, max(0.0, (sigma ** (1 / RHO) - last) / (first - last)))
 
 
+def share_level(share: float) -> float:
+    """The noise level at a place of the chain, 0 its clean and 1 its noisy end; undoes `chain_share`."""
+    first, last = SIGMA_MAX ** (1 / RHO), SIGMA_MIN ** (1 / RHO)
+    return float((last + share * (first - last)) ** RHO)
+
+
 def walk(
     denoise: Callable[[Tensor, float], Tensor],
     x: Tensor,
@@ -127,6 +133,9 @@ class EDMDenoiser(LabelledDenoiser):
     def at(self, progress: float) -> Self:
         """Itself: noise levels are drawn the same way during the whole training."""
         return self
+
+    def _level(self, share: float) -> Tensor:
+        return torch.tensor([share_level(share)])
 
     def _times(self, count: int, generator: torch.Generator) -> Tensor:
         drawn = torch.randn(count, generator=generator, device=generator.device)

@@ -114,6 +114,27 @@ class LabelledDenoiser(ABC):
             rows = torch.where(dropped if rows.ndim == 1 else dropped[:, None], self._unlabelled(rows), rows)
         return t, rows, noise
 
+    @torch.no_grad()
+    def residual(self, clean: Tensor, label: Tensor, *, share: float, noise: Tensor) -> Tensor:
+        """What the generator takes for noise in clean latents ``[b, c, h, w]``: these less its estimate of them.
+
+        Latents are noised and estimated again. The difference is the noise estimate less the noise, times the ratio of
+        noise to signal: the direction of score distillation (Poole et al. 2022), without the network's Jacobian.
+
+        Args:
+            clean: latents.
+            label: labels ``[b]``.
+            share: place of the noise level in the chain, 0 its clean and 1 its noisy end.
+            noise: unit noise, as the latents.
+        """
+        level = self._level(share).to(clean.device).expand(len(clean))
+        with evaluating(self.network):
+            return clean - self.estimate_given(clean, self._rows(label), t=level, noise=noise).clean
+
+    @abstractmethod
+    def _level(self, share: float) -> Tensor:
+        """Time at a place of the chain, 0 its clean and 1 its noisy end, as `estimate_given` takes it, ``[1]``."""
+
     @abstractmethod
     def _times(self, count: int, generator: torch.Generator) -> Tensor:
         """Random times ``[count]`` for training, as `estimate_given` takes them."""

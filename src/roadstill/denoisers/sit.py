@@ -29,6 +29,9 @@ class SiTDenoiser(LabelledDenoiser):
         """Itself: the path does not change during training."""
         return self
 
+    def _level(self, share: float) -> Tensor:
+        return torch.tensor([1 - share])
+
     def _times(self, count: int, generator: torch.Generator) -> Tensor:
         return torch.rand(count, generator=generator, device=generator.device)
 

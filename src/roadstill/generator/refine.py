@@ -1,69 +1,38 @@
 """`refine`: optimises the latents of a small set so that training on it matches training on the whole set.
 
-Two objectives, both on the features that the untrained agent (with its pretrained weights) has of the pictures:
-
-* gradients: on random linear heads, the small set's loss gradient should point where the whole set's does (linear
-  gradient matching, Cazenavette et al. 2025);
-* regression: a ridge regression on the small set should predict the whole set's labels (Zhou et al. 2022, FRePo).
-
-What moves are the codec's latents, not pixels, as in Cazenavette et al. 2023 (GLaD): pictures stay pictures.
+What is matched stands in `roadstill.generator.matching`, what holds pictures back in `roadstill.generator.priors`. What
+moves are the codec's latents, not pixels, as in Cazenavette et al. 2023 (GLaD): pictures stay pictures.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
-from roadstill.agents import Agent, AgentConfig, FeatureCache
-from roadstill.agents.features import prepare_pixels
-from roadstill.agents.staged import StagedNetwork
-from roadstill.agents.training import build_network
+from roadstill.agents import AgentConfig, FeatureCache
 from roadstill.codecs import Codec, from_pixels, to_pixels
+from roadstill.denoisers.labelled import LabelledDenoiser
 from roadstill.errors import UserError
+from roadstill.evaluation.networks import other_network
+from roadstill.generator.choosing import Choice, check_dev
+from roadstill.generator.matching import (
+    Change,
+    Matched,
+    balanced,
+    objective_of,
+    picture_gradient,
+    random_heads,
+    spread_rows,
+)
+from roadstill.generator.priors import Pyramid, excess_variation, score_gradient, total_variation
+from roadstill.generator.refinement import Refinement
 from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
-from roadstill.learning.loops import evenly, finite_sum, generator_of, require_finite
-from roadstill.runs import check_ranges, digest_of, holding, plain, require_own, same_classes
+from roadstill.learning.loops import finite_sum, generator_of, require_finite
+from roadstill.runs import digest_of, holding, plain, require_own, same_classes, seed_of
 
-
-@dataclass(frozen=True)
-class Refinement:
-    """How a small set is refined.
-
-    Attributes:
-        steps: steps of Adam on the latents.
-        learning_rate: learning rate of Adam, in standard deviations of the latents.
-        gradients: weight of the first objective, 1 - cosine of the gradients.
-        regression: weight of the second, mean squared error.
-        closeness: weight of the mean squared distance from the latents at the start.
-        heads: number of random heads per step.
-        head_scale: largest spread of a head's logits.
-        ridge: strength of the regression's ridge, as a share of the kernel's mean diagonal.
-        real_batch: real images per step.
-        real_images: most real images that are looked at, in equal shares of the classes.
-        batch_size: pictures that are differentiated at once; larger sets take a second forward pass, not more memory.
-    """
-
-    steps: int = 100
-    learning_rate: float = 0.05
-    gradients: float = 1.0
-    regression: float = 1.0
-    closeness: float = 0.0
-    heads: int = 32
-    head_scale: float = 3.0
-    ridge: float = 0.1
-    real_batch: int = 512
-    real_images: int = 4096
-    batch_size: int = 32
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
-        if not self.gradients + self.regression:
-            raise UserError("gradients and regression are 0; give at least one of them a weight")
+__all__ = ["Refinement", "refine"]
 
 
 @holding()
@@ -77,6 +46,8 @@ def refine(
     seed: int,
     out: Path,
     cache: FeatureCache | None = None,
+    base: LabelledDenoiser | None = None,
+    dev: ImageSet | None = None,
 ) -> ImageSet:
     """Refines a small set towards the whole one; unlike in `generate`, a picture depends on its whole set.
 
@@ -86,142 +57,166 @@ def refine(
         codec: codec of the latents that move.
         agent: agent whose features are matched, untrained but with its initial weights.
         config: see `Refinement`.
-        seed: seed of the random heads and the real batches.
+        seed: seed of the random heads, the real batches, the augmentation and the noise of the score.
         out: folder of the refined set.
         cache: spares the frozen stages' work on the real images if they were seen before.
+        base: generator of such latents, for ``config.score``.
+        dev: dev part, for ``config.looks``: the state that serves the worst network best is kept, which may be the
+            start itself. The record tells the scores of all.
 
     Raises:
-        UserError: other classes, a class without an image, or a loss that is not finite.
+        UserError: other classes, a class without an image, a base or dev that is missing, has no use or does not fit,
+            or a loss that is not finite.
     """
     require_own(out, "set.json")
-    same_classes(images.class_names, real.class_names, of=images.root, to=real.root)
-    device = codec.device
-    network = build_network(agent, real.num_classes, seed, real.size_px).to(device).eval().requires_grad_(False)
-    rows = _spread(real, config.real_images)
-    known = torch.from_numpy(
-        Agent(agent, network, real.class_names, real.size_px, {}, cache=cache or FeatureCache()).features(real, rows)
-    )
-    known_labels = torch.from_numpy(real.labels[rows])
-    labels = torch.from_numpy(images.labels.copy()).to(device)
-    with torch.no_grad():
-        parts = [torch.from_numpy(pixels) for _, pixels in images.batches(config.batch_size)]
-        start = torch.cat([codec.encode(from_pixels(part).to(device)).mean for part in parts])
-    latents = start.clone().requires_grad_(True)
-    optimizer = torch.optim.Adam([latents], lr=config.learning_rate)
-    generator = generator_of("refine", seed)
+    _check(images, real, codec, config, base, dev)
+    rows, cache = spread_rows(real, config.real_images), cache or FeatureCache()
+    names = config.all_networks(agent.network)
+    matched = {
+        name: Matched.of(other_network(agent, name), real, rows, seed, codec.device, cache) for name in names
+    }  # fmt: skip
+    choice = None if dev is None else Choice(dev, images, matched, config)
+    task = _Task(images, real, rows, codec, matched, config, seed, base)
+    moving = Pyramid(task.start, config.pyramid, config.steps, config.learning_rate)
+    looks = {-(-config.steps * number // config.looks) for number in range(1, config.looks + 1)} if choice else set()
     for step in range(config.steps):
-        chosen = torch.randint(len(known), (min(config.real_batch, len(known)),), generator=generator)
-        theirs, their_labels = known[chosen].to(device), known_labels[chosen].to(device)
-        heads = _random_heads(known, real.num_classes, config, generator).to(device)
-        optimizer.zero_grad()
-        terms = {}
-        terms["matching"] = _pull(
-            latents,
-            lambda part: _seen(network, codec, part, agent),
-            lambda ours: _objective(ours, labels, theirs, their_labels, heads, config),  # noqa: B023  called at once
-            config.batch_size,
-        )
-        if config.closeness:
-            terms["closeness"] = config.closeness * (latents - start).square().mean()
-            terms["closeness"].backward()
-        finite_sum(terms, step=step, rows=rows[chosen.numpy()])
-        optimizer.step()
+        latents = moving.latents(step)
+        moving.move(latents, task.gradient(latents.detach(), step))
+        if choice and step + 1 in looks:
+            choice.look(step + 1, task.pixels(moving.latents(step).detach()))
+    latents = moving.latents(config.steps).detach()
     require_finite({"latents": latents}, step=config.steps - 1)
-    with torch.no_grad():
-        pixels = torch.cat([to_pixels(codec.decode(part)) for part in latents.split(config.batch_size)]).cpu().numpy()
+    pixels = choice.pixels if choice else task.pixels(latents)
+    record = {"config": plain(config), "from": images.digest, "real": real.digest, "seed": seed,
+              "network": agent.network}  # fmt: skip
+    if len(names) > 1:
+        record["networks"] = list(names)
+    if base is not None:
+        record["base"] = base.origin.digest
+    if choice:
+        record |= {"dev": choice.dev.digest, "chosen": choice.record()}
     refined = {"refined": digest_of(config)}
     with ImageSetWriter(out, images.class_names, pixels.shape[1]) as writer:
         for picture, label, facts in zip(pixels, images.labels, images.facts, strict=True):
             writer.add(picture, int(label), {**facts, **refined})
         writer.about.update(images.about)
-        writer.about["refined"] = {"config": plain(config), "from": images.digest, "real": real.digest, "seed": seed,
-                                   "network": agent.network}  # fmt: skip
+        writer.about["refined"] = record
     return open_imageset(out)
 
 
-def _seen(network: StagedNetwork, codec: Codec, latents: Tensor, agent: AgentConfig) -> Tensor:
-    """Features of the pictures that latents stand for."""
-    pictures = (codec.decode(latents) + 1) / 2
-    return network.features(network.trunk(prepare_pixels(network, pictures, agent.image_px)))
+def _check(
+    images: ImageSet, real: ImageSet, codec: Codec, config: Refinement, base: LabelledDenoiser | None,
+    dev: ImageSet | None,
+) -> None:  # fmt: skip
+    """Refuses what does not fit before any work."""
+    same_classes(images.class_names, real.class_names, of=images.root, to=real.root)
+    if (base is not None) != (config.score > 0):
+        raise UserError(f"score is {config.score:g} and {'a' if base else 'no'} base generator is given; a score above "
+                        "0 and a base need each other")  # fmt: skip
+    if (dev is not None) != (config.looks > 0):
+        raise UserError(f"looks is {config.looks} and {'a' if dev else 'no'} dev part is given; looks above 0 and dev "
+                        "need each other")  # fmt: skip
+    if dev is not None:
+        check_dev(dev, images)
+    if base is None:
+        return
+    if base.origin.class_names:
+        same_classes(images.class_names, base.origin.class_names, of=images.root, to="the base generator")
+    if base.origin.codec not in (None, "untrained", codec.digest) and codec.digest != "untrained":
+        raise UserError(f"the base was trained on latents of codec {base.origin.codec}, not of {codec.digest}; give "
+                        "that codec, or set score 0")  # fmt: skip
+    if (found := codec.latent_shape(images.size_px)) != tuple(base.latent_shape) or base.num_classes < real.num_classes:
+        raise UserError(
+            f"the base makes latents {tuple(base.latent_shape)} of {base.num_classes} classes, but these are {found} of "
+            f"{real.num_classes}; give a base for them, or set score 0"
+        )
 
 
-def _objective(
-    ours: Tensor, labels: Tensor, theirs: Tensor, their_labels: Tensor, heads: Tensor, config: Refinement
-) -> Tensor:
-    loss = ours.new_zeros(())
-    if config.gradients:
-        small, large = head_gradients(ours, labels, heads), head_gradients(theirs, their_labels, heads)
-        loss = loss + config.gradients * (1 - F.cosine_similarity(small, large, dim=1)).mean()
-    if config.regression:
-        loss = loss + config.regression * ridge_error(ours, labels, theirs, their_labels, config.ridge)
-    return loss
+class _Task:
+    """What one refinement pulls on its latents: the gradient of all its terms."""
 
+    def __init__(
+        self, images: ImageSet, real: ImageSet, rows: NDArray[np.int64], codec: Codec, matched: dict[str, Matched],
+        config: Refinement, seed: int, base: LabelledDenoiser | None,
+    ) -> None:  # fmt: skip
+        self.real, self.rows, self.codec, self.matched, self.config = real, rows, codec, matched, config
+        self.seed, self.base, self.size = seed, base, config.batch_size
+        device = codec.device
+        self.labels = torch.from_numpy(images.labels.copy()).to(device)
+        self.known_labels = torch.from_numpy(real.labels[rows])
+        with torch.no_grad():
+            parts = [torch.from_numpy(pixels) for _, pixels in images.batches(self.size)]
+            self.start = torch.cat([codec.encode(from_pixels(part).to(device)).mean for part in parts])
+            if config.variation:
+                self.usual = torch.cat([total_variation(self._decode(part)) for part in self.start.split(self.size)])
+        self.generator = generator_of("refine", seed)
 
-def _pull(
-    latents: Tensor, features: Callable[[Tensor], Tensor], objective: Callable[[Tensor], Tensor], batch_size: int
-) -> Tensor:
-    """The objective; adds its gradient to ``latents.grad``, never holding more than one batch's graph."""
-    if len(latents) <= batch_size:
-        loss = objective(features(latents))
-        loss.backward()
-        return loss.detach()
-    with torch.no_grad():
-        ours = torch.cat([features(part) for part in latents.split(batch_size)])
-    loss = objective(ours.requires_grad_(True))
-    (wanted,) = torch.autograd.grad(loss, ours)
-    for part, gradient in zip(latents.split(batch_size), wanted.split(batch_size), strict=True):
-        features(part).backward(gradient)
-    return loss.detach()
+    def _decode(self, latents: Tensor) -> Tensor:
+        """Pictures in [0, 1], ``[n, 3, s, s]``."""
+        return (self.codec.decode(latents) + 1) / 2
 
+    @torch.no_grad()
+    def pixels(self, latents: Tensor) -> NDArray[np.uint8]:
+        """Pictures as they are kept, uint8 ``[n, s, s, 3]``."""
+        return torch.cat([to_pixels(self.codec.decode(part)) for part in latents.split(self.size)]).cpu().numpy()
 
-def head_gradients(features: Tensor, labels: Tensor, heads: Tensor) -> Tensor:
-    """Gradients of the mean cross-entropy with respect to linear heads, ``[h, k * (d + 1)]``.
+    def gradient(self, latents: Tensor, step: int) -> Tensor:
+        """Gradient of all terms with respect to latents ``[n, c, h, w]``; of each set of pictures one batch at a time.
 
-    Args:
-        features: ``[n, d]``.
-        labels: ``[n]``.
-        heads: ``[h, k, d]``; their biases are zero.
-    """
-    logits = torch.einsum("nd,hkd->hnk", features, heads)
-    wrong = logits.softmax(2) - F.one_hot(labels, heads.shape[1])
-    weight = torch.einsum("hnk,nd->hkd", wrong, features) / len(features)
-    # A bias counts as a feature of usual size, else it would drown among the others.
-    bias = wrong.mean(1) * features.detach().norm(dim=1).mean()
-    return torch.cat([weight.flatten(1), bias], 1)
+        Raises:
+            UserError: the loss is not finite.
+        """
+        parts = [part.detach().requires_grad_(True) for part in latents.split(self.size)]
+        whole = len(parts) == 1
+        with torch.set_grad_enabled(whole):
+            decoded = [self._decode(part) for part in parts]
+        terms, wanted, rows = self._pictures(torch.cat([each.detach() for each in decoded]), step)
+        pulls = [
+            torch.autograd.grad(pictures if whole else self._decode(part), part, its)[0]
+            for part, pictures, its in zip(parts, decoded, wanted.split(self.size), strict=True)
+        ]
+        gradient = torch.cat(pulls)
+        if self.config.closeness:
+            moved = latents.detach().requires_grad_(True)
+            terms["closeness"] = self.config.closeness * (moved - self.start).square().mean()
+            gradient = gradient + torch.autograd.grad(terms["closeness"], moved)[0]
+        if self.base is not None:
+            score = self.config.score * score_gradient(
+                self.base, latents, self.labels, share=self.config.score_noise, seed=self.seed, step=step,
+                batch_size=self.size,
+            )  # fmt: skip
+            terms["score"] = score.abs().mean()
+            gradient = gradient + score
+        finite_sum(terms, step=step, rows=rows)
+        return gradient
 
-
-def ridge_error(ours: Tensor, labels: Tensor, theirs: Tensor, their_labels: Tensor, ridge: float) -> Tensor:
-    """Mean squared error on ``theirs`` of the ridge regression that ``ours`` determine, targets +-1 per class.
-
-    Args:
-        ours: features of the small set, ``[n, d]``.
-        labels: labels of the small set, ``[n]``.
-        theirs: features of real images, ``[m, d]``.
-        their_labels: labels of the real images, ``[m]``.
-        ridge: share of the kernel's mean diagonal.
-    """
-    k = int(torch.maximum(labels.max(), their_labels.max())) + 1
-    middle = theirs.mean(0)
-    spread = (theirs - middle).square().sum(1).mean().sqrt()
-    # The column of ones is the regression's constant.
-    a, b = (F.pad((part - middle) / spread, (0, 1), value=1.0) for part in (ours, theirs))
-    kernel = a @ a.T
-    loaded = kernel + ridge * kernel.diagonal().mean() * torch.eye(len(a), device=a.device)
-    targets, wanted = (2.0 * F.one_hot(each, k) - 1 for each in (labels, their_labels))
-    return (b @ (a.T @ torch.linalg.solve(loaded, targets)) - wanted).square().mean()
-
-
-def _random_heads(known: Tensor, num_classes: int, config: Refinement, generator: torch.Generator) -> Tensor:
-    """Heads ``[h, k, d]`` of all strengths, from none to logits that spread by ``head_scale``."""
-    shape = (config.heads, num_classes, known.shape[1])
-    strength = config.head_scale * torch.rand((config.heads, 1, 1), generator=generator)
-    return strength * torch.randn(shape, generator=generator) / known.square().sum(1).mean().sqrt()
-
-
-def _spread(real: ImageSet, limit: int) -> NDArray[np.int64]:
-    """At most ``limit`` rows, evenly from every class."""
-    share = max(1, limit // real.num_classes)
-    rows = [np.flatnonzero(real.labels == label) for label in range(real.num_classes)]
-    if not all(map(len, rows)):
-        raise UserError(f"{real.root}: a class has no image; refinement needs real images of each")
-    return np.concatenate([evenly(of, share) for of in rows])
+    def _pictures(self, pictures: Tensor, step: int) -> tuple[dict[str, Tensor], Tensor, NDArray[np.int64]]:
+        """Terms of the pictures, their gradient ``[n, 3, s, s]``, and the real rows that were looked at."""
+        config, device, terms, gradients = self.config, pictures.device, {}, []
+        count = len(self.rows)
+        chosen = torch.randint(count, (min(config.real_batch, count),), generator=self.generator)
+        rows, their_labels = self.rows[chosen.numpy()], self.known_labels[chosen].to(device)
+        change = None
+        if config.augment == "dsa":
+            change = Change(seed_of("refine dsa", self.seed, step), config.mirrors)
+            shown = torch.from_numpy(self.real.pixels(rows))
+        for name, matched in self.matched.items():
+            heads = random_heads(matched.known, self.real.num_classes, config, self.generator).to(device)
+            if change is None:
+                theirs = matched.known[chosen].to(device)
+            else:
+                theirs = matched.in_batches(shown, self.size, change)
+            loss, gradient = picture_gradient(
+                pictures,
+                lambda part: matched.features(part, change),  # noqa: B023  called at once
+                lambda ours: objective_of(ours, self.labels, theirs, their_labels, heads, config),  # noqa: B023
+                self.size,
+            )
+            terms["matching" if len(self.matched) == 1 else f"matching {name}"] = loss
+            gradients.append(gradient)
+        wanted = balanced(gradients)
+        if config.variation:
+            shown_now = pictures.detach().requires_grad_(True)
+            terms["variation"] = config.variation * excess_variation(shown_now, self.usual)
+            wanted = wanted + torch.autograd.grad(terms["variation"], shown_now)[0]
+        return terms, wanted, rows
