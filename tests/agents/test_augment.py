@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from roadstill.agents import augment
-from roadstill.agents.augment import cutmix, draws, dsa, flip_crop
+from roadstill.agents.augment import cutmix, draws, dsa, flip_crop, siamese
 
 CHANGES = [augment.colour, augment.crop, augment.cutout, augment.flip, augment.scale, augment.rotate]
 
@@ -93,6 +93,34 @@ def test_dsa_takes_one_of_six_for_the_whole_batch():
         assert torch.equal(dsa(pictures, draws(seed)), CHANGES[which](pictures, generator))
         found.add(which)
     assert found == set(range(6))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_siamese_changes_all_pictures_of_both_batches_alike(seed):
+    picture = batch(1)
+    real, synthetic = siamese(picture.expand(5, -1, -1, -1), seed), siamese(picture.expand(2, -1, -1, -1), seed)
+    for each in (*real, *synthetic):
+        torch.testing.assert_close(each, real[0])
+
+
+def test_siamese_takes_all_six_and_mirrors_only_where_it_may():
+    picture = batch(1)
+    assert not all(torch.equal(siamese(picture, seed), picture) for seed in range(40))
+    seen = [torch.equal(siamese(picture, seed), picture.flip(3)) for seed in range(80)]
+    assert any(seen)
+    assert not any(torch.equal(siamese(picture, seed, mirrors=False), picture.flip(3)) for seed in range(80))
+    found = {tuple(siamese(picture, seed).flatten().tolist()) for seed in range(40)}
+    assert len(found) > 20
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_shared_changes_are_those_of_a_single_picture_and_have_a_gradient(change):
+    pictures = batch(4).requires_grad_(True)
+    found = change(pictures, draws(3), shared=True)
+    torch.testing.assert_close(found[2:3], change(pictures[2:3], draws(3)))
+    found.square().sum().backward()
+    assert pictures.grad.isfinite().all()
+    assert (pictures.grad.flatten(1).abs().sum(1) > 0).all()
 
 
 def test_cutmix_shares_are_areas():

@@ -271,6 +271,18 @@ def test_a_stored_generator_state_resumes_exactly(kind):
     assert torch.equal(unbroken.loss, resumed.loss)
 
 
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.9])
+def test_the_residual_is_what_an_exact_network_takes_for_noise(kind, share):
+    clean = kind.clean()
+    denoiser, noise = kind.exact(clean), torch.randn(clean.shape, generator=seeded(2))
+    latents = clean + 0.1 * torch.randn(clean.shape, generator=seeded(3))
+    denoiser.network.train()
+    found = denoiser.residual(latents, torch.tensor([0, 1]), share=share, noise=noise)
+    assert torch.allclose(found, latents - clean, atol=5e-3)
+    assert denoiser.network.training
+    assert not found.requires_grad
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_generating_leaves_the_training_mode_and_needs_no_gradient(kind, training):
     denoiser = kind.small()

@@ -9,7 +9,7 @@ from made import picture_set
 from roadstill.agents import AgentConfig, protocol
 from roadstill.cli import main
 from roadstill.errors import UserError
-from roadstill.evaluation import compare_networks, read_ledger
+from roadstill.evaluation import compare_networks, read_ledger, refiners_of
 from roadstill.evaluation.networks import RULE, footnote, network_table, other_network
 from roadstill.evaluation.runs import refined_caveat
 
@@ -32,13 +32,36 @@ def sets(tmp_path):
 
 def test_the_table_has_a_star_where_a_set_meets_its_refiner():
     figures = {"a": {"random": (0.5, 0.0), "x": (0.75, 0.125)}, "b": {"random": (0.5, 0.1)}}
-    assert network_table(figures, {"a": "net-a", "b": "net-b"}, {"x": "net-a"}) == [
+    assert network_table(figures, {"a": "net-a", "b": "net-b"}, {"x": ("net-a",)}) == [
         ["trained on", "a", "b"],
         ["random", "50.0 ± 0.0", "50.0 ± 10.0"],
         ["x", "75.0 ± 12.5 *", ""],
     ]
-    assert RULE in footnote({"x": "net-a"})
+    assert RULE in footnote({"x": ("net-a",)})
     assert footnote({}) == ""
+
+
+def test_a_set_refined_with_several_networks_meets_each_of_them():
+    figures = {kind: {"x": (0.5, 0.0)} for kind in ("a", "b", "c")}
+    networks = {"a": "convnet", "b": "convnet-3", "c": "convnet-4"}
+    (_, row) = network_table(figures, networks, {"x": ("convnet", "convnet-3")})
+    assert [cell.endswith("*") for cell in row] == [False, True, True, False]
+    assert "a network that" in footnote({"x": ("convnet", "convnet-3")})
+    said = refined_caveat("x", ("convnet", "convnet-3"), "convnet-3")
+    assert said.startswith("x was refined with convnet and convnet-3, of which convnet-3 judges it here")
+    assert refined_caveat("x", ("a", "b", "c"), "d") == (
+        "x was refined with a, b and c; d, which judges it here, took no part"
+    )
+
+
+def test_the_record_names_all_networks(sets):
+    from roadstill.imagesets import open_imageset
+
+    found = open_imageset(sets / "refined")
+    assert refiners_of(found) == ("convnet",)
+    both = found.subset(np.arange(8), refined={"network": "convnet", "networks": ["convnet", "convnet-3"]})
+    assert refiners_of(both.save(sets / "both")) == ("convnet", "convnet-3")
+    assert refiners_of(open_imageset(sets / "random")) == ()
 
 
 def test_another_network_keeps_the_training_and_nothing_of_the_first_network():
@@ -52,7 +75,7 @@ def test_sets_are_judged_by_each_network_through_one_opening(sets):
     kinds = {name: other_network(AGENT, name) for name in ("convnet", "convnet-3")}
     found = compare_networks([sets / "random", sets / "refined"], sets / "test", kinds, seeds=3, workers=1)
     assert list(found) == ["convnet", "convnet-3"]
-    assert found["convnet"].caveats == [refined_caveat("refined", "convnet", "convnet")]
+    assert found["convnet"].caveats == [refined_caveat("refined", ("convnet",), "convnet")]
     assert "took no part" in found["convnet-3"].caveats[0]
     values = [comparison.arms["random"].balanced_accuracy.values for comparison in found.values()]
     assert values[0] != values[1]

@@ -1,15 +1,19 @@
-"""Refinement: the objectives against their definitions, and a small set that comes to stand for a large one."""
+"""Refinement: a small set that comes to stand for a large one, for one network and for several."""
 
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional as F
 
 from roadstill.agents import AgentConfig
 from roadstill.codecs import CodecConfig, SmallCodec
+from roadstill.denoisers.dit import DiTDenoiser
 from roadstill.errors import UserError
-from roadstill.generator.refine import Refinement, head_gradients, refine, ridge_error
+from roadstill.generator.matching import ridge_error
+from roadstill.generator.refine import Refinement, refine
 from roadstill.imagesets import ImageSetWriter, open_imageset
+from roadstill.networks.dit import DiT
+from roadstill.runs import digest_of, plain
+from roadstill.schedules import linear
 from roadstill.selection import Random, select
 
 AGENT = AgentConfig(network="convnet", steps=3)
@@ -43,30 +47,6 @@ def codec():
             codec.project.bias.zero_()
             codec.unproject.bias.fill_(1.0)  # the tiny decoder of nothing is -1
     return codec.eval().requires_grad_(False)
-
-
-def test_head_gradients_are_those_of_the_cross_entropy():
-    generator = torch.Generator().manual_seed(0)
-    features, labels = torch.randn(7, 5, generator=generator), torch.tensor([0, 1, 2, 2, 1, 0, 0])
-    heads = torch.randn(2, 3, 5, generator=generator)
-    found = head_gradients(features, labels, heads)
-    for index in range(2):
-        weight, bias = heads[index].clone().requires_grad_(True), torch.zeros(3, requires_grad=True)
-        F.cross_entropy(features @ weight.T + bias, labels).backward()
-        torch.testing.assert_close(found[index, :15], weight.grad.flatten())
-        torch.testing.assert_close(found[index, 15:], bias.grad * features.norm(dim=1).mean())
-
-
-def test_the_ridge_error_is_that_of_the_normal_equations():
-    generator = torch.Generator().manual_seed(0)
-    ours, theirs = torch.randn(6, 3, generator=generator), torch.randn(50, 3, generator=generator)
-    labels, their_labels = torch.arange(6) % 2, (theirs[:, 0] > 0).long()
-    found = ridge_error(ours, labels, theirs, their_labels, ridge=0.1)
-    spread = (theirs - theirs.mean(0)).square().sum(1).mean().sqrt()
-    a, b = (torch.cat([(x - theirs.mean(0)) / spread, torch.ones(len(x), 1)], 1) for x in (ours, theirs))
-    penalty = 0.1 * float((a * a).sum(1).mean())
-    weights = torch.linalg.solve(a.T @ a + penalty * torch.eye(4), a.T @ (2.0 * F.one_hot(labels, 2) - 1))
-    torch.testing.assert_close(found, (b @ weights - (2.0 * F.one_hot(their_labels, 2) - 1)).square().mean())
 
 
 @pytest.mark.parametrize("objective", [{"regression": 0.0}, {"gradients": 0.0}])
@@ -160,9 +140,165 @@ def test_a_loss_that_is_not_finite_stops_the_very_step(codec, tmp_path, monkeypa
         calls.append(1)
         return ridge_error(*words) * (float("nan") if len(calls) == 2 else 1)
 
-    monkeypatch.setattr("roadstill.generator.refine.ridge_error", spoilt)
+    monkeypatch.setattr("roadstill.generator.matching.ridge_error", spoilt)
     config = Refinement(steps=5, batch_size=batch_size)
     with pytest.raises(UserError, match=r"^step 2: the loss is not finite \(matching; rows \d"):
         refine(real, real, codec, agent=AGENT, config=config, seed=0, out=tmp_path / "out")
     assert len(calls) == 2
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def base():
+    network = DiT(input_size=16, patch_size=4, in_channels=12, hidden_size=16, depth=1, num_heads=2, num_classes=2)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.requires_grad:
+                parameter.normal_(std=0.1, generator=torch.Generator().manual_seed(0))
+    return DiTDenoiser(network, linear(), guided_channels=None)
+
+
+def test_new_settings_are_in_no_record_while_they_have_their_defaults():
+    told = {"type", "steps", "learning_rate", "gradients", "regression", "closeness", "heads", "head_scale", "ridge",
+            "real_batch", "real_images", "batch_size"}  # fmt: skip
+    assert set(plain(Refinement())) == told
+    assert digest_of(Refinement()) == "fdcfd0711a0f2164"
+    assert plain(Refinement(networks=["convnet-3"]))["networks"] == ["convnet-3"]
+
+
+def test_without_new_settings_it_is_one_backward_pass_through_network_and_codec(codec, tmp_path):
+    """The loop written out: what is done in two passes, through the pictures, must not change a bit."""
+    from roadstill.agents.features import prepare_pixels
+    from roadstill.agents.training import build_network
+    from roadstill.codecs import from_pixels, to_pixels
+    from roadstill.generator.matching import objective_of, random_heads
+    from roadstill.learning.loops import generator_of
+
+    real = colours(tmp_path / "real", 40)
+    few, config = select(real, Random(), per_class=2, seed=0), Refinement(steps=5, closeness=0.5, real_batch=16)
+    network = build_network(AGENT, 2, 3, 32).eval().requires_grad_(False)
+
+    def seen(pictures):
+        return network.features(network.trunk(prepare_pixels(network, pictures, None)))
+
+    rows = np.concatenate([np.flatnonzero(real.labels == label) for label in (0, 1)])
+    known = seen(torch.from_numpy(real.pixels(rows)))
+    start = codec.encode(from_pixels(torch.from_numpy(few.pixels()))).mean
+    latents, generator = start.clone().requires_grad_(True), generator_of("refine", 3)
+    adam = torch.optim.Adam([latents], lr=config.learning_rate)
+    for _ in range(config.steps):
+        chosen = torch.randint(40, (16,), generator=generator)
+        heads = random_heads(known, 2, config, generator)
+        adam.zero_grad()
+        ours, labels = seen((codec.decode(latents) + 1) / 2), torch.from_numpy(few.labels.copy())
+        objective_of(ours, labels, known[chosen], torch.from_numpy(real.labels[rows])[chosen], heads, config).backward()
+        (0.5 * (latents - start).square().mean()).backward()
+        adam.step()
+    made = refine(few, real, codec, agent=AGENT, config=config, seed=3, out=tmp_path / "out")
+    assert np.array_equal(made.pixels(), to_pixels(codec.decode(latents.detach())).numpy())
+    assert not np.array_equal(made.pixels(), few.pixels())
+
+
+def test_every_network_pulls_and_the_record_names_all(codec, tmp_path):
+    real = colours(tmp_path / "real", 40)
+    few = select(real, Random(), per_class=2, seed=0)
+    made = {
+        name: refine(
+            few, real, codec, agent=AGENT, config=Refinement(steps=3, networks=more), seed=0, out=tmp_path / name
+        )
+        for name, more in {"one": (), "again": ("convnet",), "two": ("convnet-3",)}.items()
+    }
+    assert np.array_equal(made["one"].pixels(), made["again"].pixels())  # the agent's own network counts once
+    assert not np.array_equal(made["one"].pixels(), made["two"].pixels())
+    assert "networks" not in made["one"].about["refined"]
+    assert made["two"].about["refined"]["networks"] == ["convnet", "convnet-3"]
+
+
+def test_batches_change_nothing_with_everything_on(codec, base, tmp_path):
+    real = colours(tmp_path / "real", 40)
+    few = select(real, Random(), per_class=4, seed=0)
+    made = []
+    for size in (3, 8):
+        config = Refinement(
+            steps=4, batch_size=size, networks=("convnet-3",), augment="dsa", pyramid=2, variation=1.0, score=0.5,
+            closeness=0.1, real_batch=20,
+        )  # fmt: skip
+        out = tmp_path / str(size)
+        made.append(refine(few, real, codec, agent=AGENT, config=config, seed=0, out=out, base=base).pixels())
+    assert np.abs(made[0].astype(int) - made[1]).max() <= 1
+    assert np.abs(made[0].astype(int) - few.pixels()).max() > 3
+
+
+def test_variation_keeps_grain_out(codec, tmp_path):
+    from roadstill.generator.priors import total_variation
+
+    real = colours(tmp_path / "real", 40)
+    few = select(real, Random(), per_class=2, seed=0)
+    grain = []
+    for weight in (0.0, 100.0):
+        config = Refinement(steps=15, learning_rate=0.1, variation=weight)
+        made = refine(few, real, codec, agent=AGENT, config=config, seed=0, out=tmp_path / str(weight))
+        grain.append(float(total_variation(torch.from_numpy(made.pixels()).permute(0, 3, 1, 2).float()).mean()))
+    start = float(total_variation(torch.from_numpy(few.pixels()).permute(0, 3, 1, 2).float()).mean())
+    assert grain[0] > 1.1 * start
+    assert grain[1] - start < 0.5 * (grain[0] - start)
+
+
+def test_the_start_is_kept_if_nothing_on_the_way_is_better(codec, tmp_path, monkeypatch):
+    real, dev = colours(tmp_path / "real", 40), colours(tmp_path / "dev", 20, seed=1)
+    few = select(real, Random(), per_class=2, seed=0)
+    config = Refinement(steps=4, looks=2, networks=("convnet-3",))
+    given = iter([0.7, 0.6, 0.9, 0.5, 0.8, 0.6])  # start, step 2, step 4; a network each
+    monkeypatch.setattr("roadstill.generator.choosing.balanced_accuracy", lambda *_: next(given))
+    made = refine(few, real, codec, agent=AGENT, config=config, seed=0, out=tmp_path / "out", dev=dev)
+    assert np.array_equal(made.pixels(), few.pixels())
+    found = made.about["refined"]
+    assert found["dev"] == dev.digest
+    assert found["chosen"]["step"] == 0
+    assert [each["step"] for each in found["chosen"]["from"]] == [0, 2, 4]
+    assert found["chosen"]["from"][1]["balanced_accuracy"] == {"convnet": 0.9, "convnet-3": 0.5}
+    assert dev.digest in made.footprint.sets
+
+
+def test_the_last_state_judged_is_what_a_refinement_without_looks_gives(codec, tmp_path, monkeypatch):
+    real, dev = colours(tmp_path / "real", 40), colours(tmp_path / "dev", 20, seed=1)
+    few = select(real, Random(), per_class=2, seed=0)
+    given = iter([0.1, 0.2, 0.3])
+    monkeypatch.setattr("roadstill.generator.choosing.balanced_accuracy", lambda *_: next(given))
+    looked, plainly = (
+        refine(
+            few, real, codec, agent=AGENT, config=Refinement(steps=4, looks=looks), seed=0, out=tmp_path / str(looks),
+            dev=dev if looks else None,
+        ).pixels()
+        for looks in (2, 0)
+    )  # fmt: skip
+    assert np.array_equal(looked, plainly)
+
+
+def test_what_has_no_effect_or_does_not_fit_is_refused(codec, base, tmp_path):
+    real = colours(tmp_path / "real", 8)
+    test_part = real.subset(np.arange(8), split="test").save(tmp_path / "test")
+
+    def call(config, **more):
+        refine(real, real, codec, agent=AGENT, config=config, seed=0, out=tmp_path / "out", **more)
+
+    with pytest.raises(UserError, match="mirrors is False, but has an effect only with augment dsa"):
+        Refinement(mirrors=False)
+    with pytest.raises(UserError, match="pyramid is 3, more than the 2 steps"):
+        Refinement(steps=2, pyramid=3)
+    with pytest.raises(UserError, match="agent network 'lite' is unknown"):
+        Refinement(networks=("lite",))
+    with pytest.raises(UserError, match=r"score is 0\.5 and no base"):
+        call(Refinement(score=0.5))
+    with pytest.raises(UserError, match="score is 0 and a base"):
+        call(Refinement(), base=base)
+    with pytest.raises(UserError, match="looks is 1 and no dev part"):
+        call(Refinement(looks=1))
+    with pytest.raises(UserError, match="looks is 0 and a dev part"):
+        call(Refinement(), dev=real)
+    with pytest.raises(UserError, match="is the test part, which chooses nothing"):
+        call(Refinement(looks=1), dev=test_part)
+    base.num_classes = 1
+    with pytest.raises(UserError, match=r"of 1 classes, but these are \[12, 16, 16\] of 2"):
+        call(Refinement(score=0.5), base=base)
     assert not (tmp_path / "out").exists()

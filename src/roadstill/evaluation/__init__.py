@@ -11,7 +11,7 @@ from roadstill.evaluation.run_files import arm_name, check_runs, list_runs, open
 from roadstill.evaluation.runs import FILES as RUN_FILES
 from roadstill.evaluation.runs import Run, by_arm, number_sets, refined_caveat, run_of
 from roadstill.evaluation.selftest import prove
-from roadstill.evaluation.sets import compare_networks, compare_sets, refiner_of
+from roadstill.evaluation.sets import compare_networks, compare_sets, refiners_of
 from roadstill.evaluation.summary import ArmSummary, Budget
 
 __all__ = [
@@ -48,7 +48,7 @@ __all__ = [
     "read_book",
     "read_ledger",
     "refined_caveat",
-    "refiner_of",
+    "refiners_of",
     "run_of",
     "score",
     "seal",

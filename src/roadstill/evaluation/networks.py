@@ -1,6 +1,6 @@
 """The same arms judged by several networks, in one table: whether what a set is worth depends on who learns from it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from roadstill.agents import AgentConfig
@@ -28,14 +28,16 @@ def other_network(config: AgentConfig, network: str) -> AgentConfig:
 
 
 def network_table(
-    figures: Mapping[str, Mapping[str, tuple[float, float]]], networks: Mapping[str, str], refiners: Mapping[str, str]
+    figures: Mapping[str, Mapping[str, tuple[float, float]]],
+    networks: Mapping[str, str],
+    refiners: Mapping[str, Sequence[str]],
 ) -> list[list[str]]:
     """Rows of a table arm x network: balanced accuracy in percent, with a star where the arm was made with the network.
 
     Args:
         figures: for each kind of agent, mean and standard deviation by arm, as fractions.
         networks: network of each kind.
-        refiners: network that an arm was refined with, of those that were.
+        refiners: networks that an arm was refined with, of those that were.
 
     Returns:
         The head, then a row for each arm.
@@ -44,7 +46,7 @@ def network_table(
     for arm in dict.fromkeys(name for its in figures.values() for name in its):
         cells = [arm]
         for kind, its in figures.items():
-            star = " *" if refiners.get(arm) == networks[kind] else ""
+            star = " *" if networks[kind] in refiners.get(arm, ()) else ""
             cells.append(f"{100 * its[arm][0]:.1f} ± {100 * its[arm][1]:.1f}{star}" if arm in its else "")
         rows.append(cells)
     return rows
@@ -58,6 +60,7 @@ def figures_of(found: Mapping[str, Comparison]) -> dict[str, dict[str, tuple[flo
     }
 
 
-def footnote(refiners: Mapping[str, str]) -> str:
+def footnote(refiners: Mapping[str, Sequence[str]]) -> str:
     """What the star means; empty if nothing was refined."""
-    return f"* the network that this arm was refined with. {RULE}" if refiners else ""
+    which = "a" if any(len(its) > 1 for its in refiners.values()) else "the"
+    return f"* {which} network that this arm was refined with. {RULE}" if refiners else ""

@@ -147,18 +147,20 @@ def by_arm(runs: Sequence[Run]) -> dict[str, list[Run]]:
     return {arm: number_sets(its) for arm, its in arms.items()}
 
 
-def refined_caveat(arm: str, refiner: str, network: str) -> str:
-    """What has to be said of a refined set: it serves the network that it was refined with.
+def refined_caveat(arm: str, refiners: Sequence[str], network: str) -> str:
+    """What has to be said of a refined set: it serves the networks that it was refined with.
 
     Args:
         arm: name of the arm.
-        refiner: network that refinement pulled on.
+        refiners: networks that refinement pulled on.
         network: network of the agents that judge the set.
     """
-    if refiner != network:
-        return f"{arm} was refined with {refiner}; {network}, which judges it here, took no part"
+    with_all = " and ".join(filter(None, [", ".join(refiners[:-1]), refiners[-1]]))
+    if network not in refiners:
+        return f"{arm} was refined with {with_all}; {network}, which judges it here, took no part"
+    judge = "the network that judges it here" if len(refiners) == 1 else f"of which {network} judges it here"
     return (
-        f"{arm} was refined with {refiner}, the network that judges it here: refined sets serve the network that they "
+        f"{arm} was refined with {with_all}, {judge}: refined sets serve the network that they "
         "were refined with, and these figures say nothing of any other; judge with networks that took no part "
         "(roadstill compare --networks)"
     )

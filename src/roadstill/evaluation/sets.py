@@ -163,16 +163,19 @@ def compare_networks(
         for kind, config in configs.items():
             arms = {name: [open_run(judge.run_of(kind, name, seed)) for seed in range(seeds)] for name in opened}
             found[kind] = compare(arms, baseline=baseline, bounds=bounds, cluster_by=cluster_by)
-            refined = {name: its for name, images in opened.items() if (its := refiner_of(images))}
+            refined = {name: its for name, images in opened.items() if (its := refiners_of(images))}
             found[kind].caveats.extend(refined_caveat(name, its, config.network) for name, its in refined.items())
     words = {kind: {name: verdict.word for name, verdict in its.verdicts.items()} for kind, its in found.items()}
     note_outcome(judged, ledger=ledger, outcome=words.get("", words))
     return found
 
 
-def refiner_of(images: ImageSet) -> str | None:
-    """The network that a set was refined with; None for a set that was not refined."""
+def refiners_of(images: ImageSet) -> tuple[str, ...]:
+    """The networks that a set was refined with; none for a set that was not refined."""
     refined = images.about.get("refined")
     if not isinstance(refined, Mapping):
-        return None
-    return str(refined.get("network", "a network that its record does not name"))
+        return ()
+    several = refined.get("networks")
+    if isinstance(several, list) and several:
+        return tuple(map(str, several))
+    return (str(refined.get("network", "a network that its record does not name")),)

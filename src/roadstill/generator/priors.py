@@ -57,19 +57,19 @@ def total_variation(pictures: Tensor) -> Tensor:
 
 
 def excess_variation(pictures: Tensor, usual: Tensor) -> Tensor:
-    """Mean over pictures of the total variation above what was usual for each, a scalar.
+    """Mean over pictures of the total variation above what was usual for each, as a share of that; a scalar.
 
     Args:
         pictures: pictures ``[n, 3, s, s]``.
         usual: total variation of each at the start, ``[n]``.
     """
-    return (total_variation(pictures) - usual).clamp_min(0).mean()
+    return (total_variation(pictures) / usual.clamp_min(1e-6) - 1).clamp_min(0).mean()
 
 
-def score_gradient(
+def score_direction(
     base: LabelledDenoiser, latents: Tensor, labels: Tensor, *, share: float, seed: int, step: int, batch_size: int
 ) -> Tensor:
-    """The direction in which a generator finds latents less likely, ``[n, c, h, w]``, per element of their mean.
+    """The direction in which a generator finds latents less likely, ``[n, c, h, w]``, of root mean square 1.
 
     Noise depends on seed, step and picture alone; opposite noise in every second step cancels most of it out.
 
@@ -89,4 +89,5 @@ def score_gradient(
     ).to(latents)  # fmt: skip
     parts = zip(*(each.split(batch_size) for each in (latents, labels, noise)), strict=True)
     found = [base.residual(part, label, share=share, noise=its) for part, label, its in parts]
-    return torch.cat(found) / latents.numel()
+    whole = torch.cat(found)
+    return whole / whole.square().mean().sqrt().clamp_min(torch.finfo(whole.dtype).tiny)

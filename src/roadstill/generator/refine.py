@@ -26,7 +26,7 @@ from roadstill.generator.matching import (
     random_heads,
     spread_rows,
 )
-from roadstill.generator.priors import Pyramid, excess_variation, score_gradient, total_variation
+from roadstill.generator.priors import Pyramid, excess_variation, score_direction, total_variation
 from roadstill.generator.refinement import Refinement
 from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
 from roadstill.learning.loops import finite_sum, generator_of, require_finite
@@ -125,10 +125,11 @@ def _check(
     if base.origin.codec not in (None, "untrained", codec.digest) and codec.digest != "untrained":
         raise UserError(f"the base was trained on latents of codec {base.origin.codec}, not of {codec.digest}; give "
                         "that codec, or set score 0")  # fmt: skip
-    if (found := codec.latent_shape(images.size_px)) != tuple(base.latent_shape) or base.num_classes < real.num_classes:
+    its, found = (*base.latent_shape, base.num_classes), (*codec.latent_shape(images.size_px), images.num_classes)
+    if its[:3] != found[:3] or its[3] < found[3]:
         raise UserError(
-            f"the base makes latents {tuple(base.latent_shape)} of {base.num_classes} classes, but these are {found} of "
-            f"{real.num_classes}; give a base for them, or set score 0"
+            f"the base makes latents {list(its[:3])} of {its[3]} classes, but these are {list(found[:3])} of "
+            f"{found[3]}; give a base for them, or set score 0"
         )
 
 
@@ -181,11 +182,12 @@ class _Task:
             terms["closeness"] = self.config.closeness * (moved - self.start).square().mean()
             gradient = gradient + torch.autograd.grad(terms["closeness"], moved)[0]
         if self.base is not None:
-            score = self.config.score * score_gradient(
+            size = self.config.score * gradient.square().mean().sqrt()
+            score = size * score_direction(
                 self.base, latents, self.labels, share=self.config.score_noise, seed=self.seed, step=step,
                 batch_size=self.size,
             )  # fmt: skip
-            terms["score"] = score.abs().mean()
+            terms["score"] = score.square().mean()
             gradient = gradient + score
         finite_sum(terms, step=step, rows=rows)
         return gradient

@@ -32,9 +32,10 @@ class Refinement:
         mirrors: whether ``dsa`` may mirror pictures; false for labels that know left and right.
         pyramid: resolutions of the changes, each half of the next; the coarsest moves first, and the others join it one
             after the other over the steps. 1 moves the latents themselves from the first step on.
-        variation: weight of the pictures' total variation as far as it exceeds that at the start: grain costs, what a
-            picture had does not.
-        score: weight of the base generator's score: latents move towards what it takes for pictures of their class.
+        variation: weight of the pictures' total variation as far as it exceeds that at the start, as a share of that:
+            grain costs, what a picture had does not.
+        score: size of the base generator's score, as a multiple of the objectives' gradient: latents also move towards
+            what it takes for pictures of their class.
         score_noise: place of the score's noise level in the generator's chain, 0 the clean and 1 the noisy end.
         looks: number of states on the way, the last one included, of which with the start the best on dev is kept: the
             one whose worst network is best. 0 keeps the last one and needs no dev.

@@ -73,8 +73,8 @@ def _compare(road: Road, names: Sequence[str], bounds: Sequence[str], other: str
     runs = {_short(name): number_sets([open_run(path) for path in its]) for name, its in folders.items()}
     found = compare(runs, baseline=road.recipe.baseline, bounds=bounds, cluster_by=road.recipe.cluster_by)
     network = road.recipe.agent_of(other).network
-    refined = [_short(name) for name in names if road.recipe.arms[name].refine]
-    found.caveats.extend(notes + [refined_caveat(name, road.recipe.agent.network, network) for name in refined])
+    refined = {_short(name): its for name in names if (its := road.recipe.refiners(name))}
+    found.caveats.extend(notes + [refined_caveat(name, its, network) for name, its in refined.items()])
     return found
 
 

@@ -30,6 +30,7 @@ def make_small_sets(road: Road, workers: Workers) -> None:
         if arm.refine:
             config |= {"refine": arm.refine, "agent": recipe.agent}
             config |= {"codec": recipe.codec, "decoder": recipe.decoder}
+            config |= {"base": road.base_digest} if arm.refine.score else {}
         if generated:
             config |= {"sampling": arm.sampling or recipe.sampling, "base": road.base_digest}
             config |= {
@@ -67,6 +68,8 @@ def make_small_set(road: Road, name: str, seed: int) -> None:
             seed=seed,
             out=out,
             cache=road.agent_cache,
+            base=load_denoiser(road.base) if arm.refine.score else None,
+            dev=road.split("dev") if arm.refine.looks else None,
         )
     elif made.root != out:
         made.save(out)

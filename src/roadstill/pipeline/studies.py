@@ -190,7 +190,7 @@ def _across(tables: Mapping[str, Sequence[Row]], recipe: Recipe, per_class: int)
     figures = {
         titles[agent]: {row.label: row.balanced_accuracy for row in its if row.seeds} for agent, its in tables.items()
     }
-    refiners = {arm.label: recipe.agent.network for arm in recipe.arms.values() if arm.refine}
+    refiners = {arm.label: its for name, arm in recipe.arms.items() if (its := recipe.refiners(name))}
     head, *rows = network_table(figures, networks, refiners)
     lines = [f"### {recipe.name}, {per_class} images per class, by agent", "", f"| {' | '.join(head)} |"]
     lines += [f"|{'---|' * len(head)}", *(f"| {' | '.join(row)} |" for row in rows)]

@@ -221,6 +221,10 @@ class Recipe:
             raise UserError("pretrain makes the base: leave base out, and give pretrain a network")
         if self.judged_on == "dev" and PROTOCOLS[self.protocol].watched != "dev":
             raise UserError(f"protocol {self.protocol} has no dev part to judge on; take honest")
+        looking = [name for name, arm in self.arms.items() if arm.refine and arm.refine.looks]
+        if looking and (self.judged_on == "dev" or PROTOCOLS[self.protocol].watched != "dev"):
+            raise UserError(f"arm {looking[0]!r}: refine.looks chooses on a dev part that judges nothing; set looks 0, "
+                            "or judged_on test and protocol honest")  # fmt: skip
         for other in self.others:
             if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", other):
                 raise UserError(f"others: {other!r} becomes a folder's name; take small letters, digits and hyphens")
@@ -240,6 +244,7 @@ class Recipe:
         wanted: list[tuple[Callable[[str], Any], str]] = [(find_hook, self.hook)] if self.hook else []
         wanted += [(find_criterion, path) for tuning in tunings if tuning for path in tuning.criteria]
         wanted += [(require_network, agent.network) for agent in agents]
+        wanted += [(require_network, name) for arm in self.arms.values() if arm.refine for name in arm.refine.networks]
         for find, name in wanted:
             try:
                 find(name)
@@ -262,6 +267,11 @@ class Recipe:
         if self.data is None:
             return "synthetic pictures of the built-in world"
         return {NAVSIM: "genuine driving data", "cifar10": "CIFAR-10"}.get(self.source, self.data)
+
+    def refiners(self, name: str) -> tuple[str, ...]:
+        """The networks that an arm is refined with; none if it is not refined."""
+        refine = self.arms[name].refine
+        return refine.all_networks(self.agent.network) if refine else ()
 
     def agent_of(self, other: str | None = None, *, full: bool = False) -> AgentConfig:
         """The agent of a small arm or of the full one, as it is or as one of ``others``.

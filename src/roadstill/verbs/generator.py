@@ -175,11 +175,14 @@ def refine(
     decoder: Path | None = None,
     agent: AgentConfig = AgentConfig(),  # noqa: B008
     refinement: Refinement = Refinement(),  # noqa: B008
+    base: Path | None = None,
+    dev: Path | None = None,
     seed: int = 0,
 ) -> str:
     """Optimises a small set's latents so that training on it matches training on all frames.
 
     The result serves the network of --agent and no other so far; `roadstill study refined-elsewhere` measures that.
+    With refinement.networks it is made for several at once, and with refinement.looks the worst of them chooses.
 
     Args:
         images: small image set, made by generate or select.
@@ -189,23 +192,24 @@ def refine(
             the shipped codec if not given.
         decoder: second diffusers autoencoder, which decodes what the first one encodes.
         agent: agent whose features are matched; it is not trained.
-        refinement: steps and objectives.
-        seed: seed of the random heads and the real batches.
+        refinement: steps and objectives, priors, further networks.
+        base: generator whose score holds the pictures back, for refinement.score: whatever finetune takes as base, or a
+            folder made by it; the shipped one if not given.
+        dev: image set that chooses among the states on the way, for refinement.looks: the dev part made by prepare.
+        seed: seed of the random heads, the real batches, the augmentation and the score's noise.
     """
     from roadstill.codecs import load_codec
+    from roadstill.generator.checkpoints import load_denoiser
     from roadstill.generator.refine import refine as move
     from roadstill.imagesets import open_imageset
 
     made = move(
-        open_imageset(images),
-        open_imageset(real),
-        load_codec(codec, decoder=decoder),
-        agent=agent,
-        config=refinement,
-        seed=seed,
-        out=out,
-    )
-    return f"{out}: {len(made)} refined images"
+        open_imageset(images), open_imageset(real), load_codec(codec, decoder=decoder), agent=agent, config=refinement,
+        seed=seed, out=out, base=load_denoiser(base) if refinement.score or base is not None else None,
+        dev=None if dev is None else open_imageset(dev),
+    )  # fmt: skip
+    chosen = f", those of step {made.about['refined']['chosen']['step']}, chosen on {dev}" if dev else ""
+    return f"{out}: {len(made)} refined images{chosen}"
 
 
 @holding()

@@ -155,7 +155,7 @@ def compare(
         allow_leak: whether image sets that share a log, a time of a drive, a frame or a picture with the test part are
             compared all the same; the comparison says so.
     """
-    from roadstill.evaluation import check_runs, compare_networks, list_runs, open_runs, prove, refiner_of
+    from roadstill.evaluation import check_runs, compare_networks, list_runs, open_runs, prove, refiners_of
     from roadstill.evaluation import compare as judge
     from roadstill.evaluation.networks import other_network
     from roadstill.imagesets import open_imageset
@@ -184,7 +184,7 @@ def compare(
                 sets, test, kinds, dev=dev, seeds=seeds, baseline=baseline, bounds=bounds or [],
                 cluster_by=cluster_by, workers=workers, allow_leak=allow_leak,
             )  # fmt: skip
-            refiners = {path.name: its for path in sets if (its := refiner_of(open_imageset(path)))}
+            refiners = {path.name: its for path in sets if (its := refiners_of(open_imageset(path)))}
         if networks:
             if out:
                 write_json(out, {"networks": {name: comparison.as_dict() for name, comparison in found.items()}})
@@ -230,7 +230,7 @@ def table(comparison: object) -> str:
     return "\n".join(lines + [f"Note: {caveat}." for caveat in comparison.caveats])
 
 
-def _across(found: "Mapping[str, Comparison]", refiners: dict[str, str]) -> str:
+def _across(found: "Mapping[str, Comparison]", refiners: dict[str, tuple[str, ...]]) -> str:
     """Comparisons by several networks as text: one table, then the verdicts of each."""
     from roadstill.evaluation.networks import figures_of, footnote, network_table
 
