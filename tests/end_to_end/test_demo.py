@@ -88,7 +88,7 @@ arms:
   sure: {kind: confident, label: sure}
   begun: {kind: generated, label: begun, start: confident, candidates: 2, sampling: {steps: 5, strength: 0.4}}
   led: {kind: generated, label: led, guided: true}
-  moved: {kind: generated, label: moved, candidates: 2, refine: {steps: 1}}
+  moved: {kind: generated, label: moved, candidates: 2, refine: {steps: 1, score: 0.5, looks: 1, networks: [convnet-3]}}
 """
 
 
@@ -108,6 +108,7 @@ def test_a_teacher_picks_real_frames_candidates_and_starts_and_leads(demo, tmp_p
     moved = open_imageset(out / "arms" / "moved" / "seed0")
     assert moved.counts() == sure.counts()
     assert len(set(moved.column("refined"))) == 1
+    assert moved.about["refined"]["dev"] == open_imageset(out / "sets" / "dev").digest
     led = open_imageset(out / "arms" / "led" / "seed0")
     assert set(led.column("teacher")) == {open_agent(out / "teacher").digest}
 
