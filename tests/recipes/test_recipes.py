@@ -66,6 +66,8 @@ arms:
         (TWO + "seeds: 2\n", "seeds is 2; a verdict needs at least 3"),
         (TWO + "baseline: best\n", "baseline 'best' is not one of the arms random, herding"),
         (TWO + "judged_on: dev\nprotocol: thesis\n", "has no dev part to judge on"),
+        (TWO.replace("label: y", "label: y, refine: {looks: 1}") + "judged_on: dev\n", "refine.looks chooses on a dev"),
+        (TWO.replace("label: y", "label: y, refine: {networks: [lite]}"), "agent network 'lite' is unknown"),
         (TWO.replace("kind: herding", "kind: generated, of: random"), "'random', which is no arm with a fine-tuning"),
     ],
 )
@@ -323,3 +325,11 @@ def test_frozen_features_trains_nothing_but_a_head_on_three_networks():
     assert all(agent.head_only and not agent.freeze and agent.head_init == "zero" for agent in agents)
     assert [agent.network for agent in agents[::2]] == [f"efficientnet-lite{number}" for number in range(3)]
     assert [arm.kind for name, arm in recipe.arms.items() if name != "full"] == ["random", "generated", "generated"]
+
+
+def test_an_arm_names_all_networks_that_it_is_refined_with(write):
+    recipe = read_recipe(
+        write(TWO.replace("label: y", "label: y, refine: {networks: [convnet-3, efficientnet-lite0]}"))
+    )
+    assert recipe.refiners("random") == ()
+    assert recipe.refiners("herding") == ("efficientnet-lite0", "convnet-3")

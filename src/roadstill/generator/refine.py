@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from roadstill.agents import AgentConfig, FeatureCache
+from roadstill.agents.networks import require_network
 from roadstill.codecs import Codec, from_pixels, to_pixels
 from roadstill.denoisers.labelled import LabelledDenoiser
 from roadstill.errors import UserError
@@ -65,13 +66,15 @@ def refine(
             start itself. The record tells the scores of all.
 
     Raises:
-        UserError: other classes, a class without an image, a base or dev that is missing, has no use or does not fit,
-            or a loss that is not finite.
+        UserError: other classes, a class without an image, a base or dev that is missing, has no use or does not fit, a
+            network whose package is not installed, or a loss that is not finite.
     """
     require_own(out, "set.json")
     _check(images, real, codec, config, base, dev)
-    rows, cache = spread_rows(real, config.real_images), cache or FeatureCache()
     names = config.all_networks(agent.network)
+    for name in names:
+        require_network(name)
+    rows, cache = spread_rows(real, config.real_images), cache or FeatureCache()
     matched = {
         name: Matched.of(other_network(agent, name), real, rows, seed, codec.device, cache) for name in names
     }  # fmt: skip

@@ -29,9 +29,12 @@ def require_data(recipe: Recipe) -> None:
     for other in (None, *recipe.others):
         for full in (False, True):
             require_network(recipe.agent_of(other, full=full).network)
-    for what, name in (("codec", recipe.codec), ("decoder", recipe.decoder), ("base", recipe.base)):
-        if name not in (None, PIXELS):
-            require_findable(str(name), what)
+    for name in recipe.arms:
+        for network in recipe.refiners(name):
+            require_network(network)
+    for what, given in (("codec", recipe.codec), ("decoder", recipe.decoder), ("base", recipe.base)):
+        if given not in (None, PIXELS):
+            require_findable(str(given), what)
     if recipe.source != NAVSIM and recipe.data is None:
         raise UserError(f"recipe {recipe.name} reads the source {recipe.source}; give its folder with --data")
     if recipe.data is not None and not Path(recipe.data).exists():
