@@ -18,7 +18,7 @@ class Pyramid:
         start: latents at the start, ``[n, c, h, w]``.
         levels: resolutions; 1 optimises the latents themselves.
         steps: length of the optimisation; a further level joins after each ``steps / levels``.
-        learning_rate: learning rate of Adam at all levels.
+        learning_rate: learning rate of Adam at the coarsest level; each finer one has half of the next coarser one's.
     """
 
     def __init__(self, start: Tensor, levels: int, steps: int, learning_rate: float) -> None:
@@ -31,7 +31,8 @@ class Pyramid:
         """The latents ``[n, c, h, w]`` before a 0-based step, with gradient to the levels that move in it."""
         moving = self.optimizer.param_groups
         while len(moving) <= step * len(self.parts) // self.steps < len(self.parts):
-            self.optimizer.add_param_group({"params": [self.parts[len(moving)].requires_grad_(True)]})
+            part = self.parts[len(moving)].requires_grad_(True)
+            self.optimizer.add_param_group({"params": [part], "lr": moving[-1]["lr"] / 2})
         whole = self.parts[-1]
         for part in self.parts[:-1]:
             whole = whole + F.interpolate(part, whole.shape[2:], mode="bilinear")

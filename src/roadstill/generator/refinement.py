@@ -31,7 +31,8 @@ class Refinement:
             networks in every step; a smaller ``real_batch`` saves time.
         mirrors: whether ``dsa`` may mirror pictures; false for labels that know left and right.
         pyramid: resolutions of the changes, each half of the next; the coarsest moves first, and the others join it one
-            after the other over the steps. 1 moves the latents themselves from the first step on.
+            after the other over the steps, each with half the learning rate. 1 moves the latents themselves from the
+            first step on.
         variation: weight of the pictures' total variation as far as it exceeds that at the start, as a share of that:
             grain costs, what a picture had does not.
         score: size of the base generator's score, as a multiple of the objectives' gradient: latents also move towards
