@@ -17,7 +17,7 @@ from roadstill.recipes import parse_recipe
 
 
 def recipe(protocol="honest", **more):
-    agent = {"network": "convnet", "steps": 6, "batch_size": 4, "learning_rate": 1e-2, "image_px": 16}
+    agent = {"network": "convnet-3", "steps": 6, "batch_size": 4, "learning_rate": 1e-2, "image_px": 32}
     fields = {
         "name": "tiny",
         "world": {"drives": 6, "height_px": 72},
@@ -134,7 +134,7 @@ def test_further_agents_have_tables_of_their_own(honest, tmp_path, capsys):
     for title in ("### tiny, 4 images per class\n", ", agent deep\n", ", agent moved\n", ", agent soft\n"):
         assert title in told
     across = told.partition("### tiny, 4 images per class, by agent")[2].splitlines()
-    assert across[2] == "| trained on | convnet (the recipe's agent) | deep | moved | soft |"
+    assert across[2] == "| trained on | convnet-3 (the recipe's agent) | deep | moved | soft |"
     assert len(across[4:]) == 3
     page = (run / "report.html").read_text()
     assert "4 images per class, agent soft" in page
