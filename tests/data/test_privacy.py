@@ -380,7 +380,7 @@ def test_boxes_of_the_world_cover_what_it_draws(tmp_path):
     world = write_world(tmp_path / "world", drives=2, seed=3, frames=(20,))
     hook = BlurBoxes(world / "navsim_logs" / "mini", margin=0.05, min_size_px=0)
     renderer = Renderer(256, 144)
-    covered, drawn, blurred = 0, 0, 0
+    covered, drawn, blurred, pixels = 0, 0, 0, 0
     try:
         for image, scene in islice(scenes_of(world, drives={1}), 0, None, 10):
             near = [one for one in scene.objects if math.dist((one.x_m, one.y_m), (scene.ego_x_m, scene.ego_y_m)) < 60]
@@ -392,8 +392,9 @@ def test_boxes_of_the_world_cover_what_it_draws(tmp_path):
             facts = {"log": log, "token": paths[image]["token"], "image": image}
             mask = changed(with_traffic, hook(Image.fromarray(with_traffic), facts))
             covered, drawn, blurred = covered + (traffic & mask).sum(), drawn + traffic.sum(), blurred + mask.sum()
+            pixels += mask.size
     finally:
         renderer.close()
     assert drawn > 1000
     assert covered > 0.97 * drawn
-    assert blurred < 4 * drawn  # parked cars and margins are blurred as well
+    assert blurred < 0.5 * pixels  # parked cars, bins and margins are blurred as well, and not the street

@@ -290,7 +290,9 @@ def test_class_names_are_those_of_the_generator(denoiser, codec, tmp_path):
     alone = draw(denoiser, codec, tmp_path / "alone", class_names=("not_brake",))
     assert told.class_names == ("not_brake", "brake")
     np.testing.assert_array_equal(renamed.pixels(), told.pixels())
-    np.testing.assert_array_equal(alone.pixels(), told.pixels()[:5])
+    apart = np.abs(alone.pixels().astype(int) - told.pixels()[:5])
+    assert apart.max() <= 1  # a batch of another size is rounded in another way
+    assert apart.mean() < 1e-3
     assert turned.facts[0]["row"] == 1
 
 

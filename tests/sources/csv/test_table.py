@@ -248,6 +248,7 @@ def refused(call, capsys):
         ([("a", 0, 9e9)], [], "check the column"),
         ([("a", 0, 9.8)], ["--csv.accel", "speed", "--csv.accel_unit", "g"], "(--csv.accel_unit)"),
         ([("a", 1480599048500, 5)], [], "'1480599048500' lies beyond the year 2255 in s; the unit is most likely ms"),
+        ([("a", "1.8e302", 5)], [], "'1.8e302' lies beyond the year 2255 in s"),
         ([("a", 1479424215877284179, 5)], ["--csv.time_unit", "us"], "the unit is most likely ns"),
         ([(n, 100 * n, 5) for n in range(9)], [], "rows lie 100 s apart (median of the first), if times are in s; "
                                                   "the unit is most likely ms"),

@@ -182,10 +182,10 @@ class Cleaner:
             self._refuse(bad, f"the time does not fit {unit}", role)
             return np.array([time or 0 for time in times], np.int64)
         values, bad = self._read(cells, role, "time")
-        far = self._ok & (np.abs(values) * TIME_UNITS_US[unit] > _LAST_US)
+        far = self._ok & (np.abs(values) > _LAST_US / TIME_UNITS_US[unit])  # the product could overflow
         if far.any():
             place = int(far.argmax())
-            units = [name for name, us in TIME_UNITS_US.items() if abs(values[place]) * us <= _LAST_US]
+            units = [name for name, us in TIME_UNITS_US.items() if abs(values[place]) <= _LAST_US / us]
             self._stop(
                 place, f"the time {cells[place].as_py()!r} lies beyond the year 2255 in {unit}", "time", units[:1]
             )
