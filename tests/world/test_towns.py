@@ -4,9 +4,10 @@ import random
 
 import pytest
 
+from roadstill.world.groups import CONFIRM_TOWNS, DEMO_TOWNS, PRETRAIN_TOWNS, WORLD_GROUPS
 from roadstill.world.places import LOCATIONS
 from roadstill.world.scene import LIGHTS, WEATHERS
-from roadstill.world.towns import CONFIRM_TOWNS, DEMO_TOWNS, PRETRAIN_TOWNS, TOWNS, WORLD_GROUPS
+from roadstill.world.towns import TOWNS
 
 
 def test_groups_share_no_town_and_few_skies():

@@ -20,7 +20,7 @@ from roadstill.protocols import PROTOCOLS, ProtocolName
 from roadstill.runs import Range, check_ranges, folder_name, later
 from roadstill.schedules import read_schedule
 from roadstill.selection.registry import check_settings, makes_pictures
-from roadstill.world.towns import require_kept
+from roadstill.world.groups import require_kept
 
 FeatureNetwork = Literal["agent", "pixels", "dit"]
 

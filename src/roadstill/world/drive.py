@@ -8,10 +8,10 @@ import random
 
 from roadstill.runs import seed_of
 from roadstill.world.capture import scene_of
+from roadstill.world.groups import group_of
 from roadstill.world.logrun import LogRun
 from roadstill.world.scene import Scene
 from roadstill.world.spec import FRAME_S, LOG_FRAMES, LOGS, SHORT_LOGS, DriveSpec
-from roadstill.world.towns import group_of
 
 
 def drives_of(group: str, drives: int, seed: int, frames: tuple[int, ...] = ()) -> list[DriveSpec]:

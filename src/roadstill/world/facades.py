@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from roadstill.world import figures
 from roadstill.world.lamps import Glow
 from roadstill.world.meshes import LAMP, SOLID, Mesh, box, quads, rod
-from roadstill.world.streets import Band, along
+from roadstill.world.streets import KERB_M, Band, along
 
 Points = NDArray[np.float64]
 
@@ -24,7 +24,6 @@ _TUBES = (
 _AWNING, _BOARD, _TUBE = 0.5, 0.65, 0.4  # shares of the shops that have them
 _SHINES_BY_DAY = 0.45
 _BOX_EVERY_M, _SIGN_EVERY_M = 26.0, 34.0
-_KERB_Z_M = 0.14
 
 
 def shop_front(face: Points, rng: np.random.Generator, lit: bool) -> tuple[list[Mesh], list[Glow]]:
@@ -108,4 +107,4 @@ def standing(band: Band, mesh: Mesh, place_m: float, offset_m: float) -> list[Me
         return []
     (x, y, _), ahead = along(band.layout.road, place_m, offset_m), along(band.layout.road, place_m + 0.5, offset_m)
     yaw = float(np.arctan2(ahead[1] - y, ahead[0] - x)) + (np.pi if offset_m > 0 else 0.0)
-    return [mesh.placed(x, y, yaw, z_m=_KERB_Z_M)]
+    return [mesh.placed(x, y, yaw, z_m=KERB_M)]

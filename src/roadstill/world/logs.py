@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from roadstill.errors import UserError
 from roadstill.runs import atomic_path, read_json, seed_of, write_json
 from roadstill.world.drive import drives_of, schedule, simulate
+from roadstill.world.groups import require_kept
 from roadstill.world.maps import MapWriter
 from roadstill.world.openscene import Naming, frames_of
 from roadstill.world.pickles import write_log
@@ -24,7 +25,6 @@ from roadstill.world.places import place_of
 from roadstill.world.roadmap import RoadMap
 from roadstill.world.scene import Scene
 from roadstill.world.spec import FRAME_S, DriveSpec
-from roadstill.world.towns import require_kept
 
 SPLIT = "mini"
 FORMAT = 2

@@ -20,7 +20,7 @@ _STRIP_M = 1.15  # middle of the strip for parked cars, from the outermost lane
 _KERB_ROOM_M = 5.0
 _AWAY_M = 4.0  # so far somebody walks away from the kerb
 _FAR_LEAD_M = 20.0  # before the site
-_WHITE, _FIRE, _SCHOOL = (0.92, 0.92, 0.92), (0.75, 0.08, 0.07), (0.95, 0.68, 0.08)
+_WHITE, _FIRE = (0.92, 0.92, 0.92), (0.75, 0.08, 0.07)
 
 
 class Sideshow(InLane):
