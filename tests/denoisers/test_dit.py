@@ -11,7 +11,7 @@ from roadstill.denoisers.diffusion import (
     posterior_mean,
     sample,
 )
-from roadstill.denoisers.dit import DiTDenoiser
+from roadstill.denoisers.dit import DiTDenoiser, VDenoiser
 from roadstill.errors import UserError
 from roadstill.networks.dit import DiT
 from roadstill.schedules import NoiseSchedule, Progressive, linear, spoon_cosine
@@ -210,3 +210,34 @@ def test_mistakes_are_named(network):
         Sampling(guidance_interval=(0.6, 0.4))
     with pytest.raises(UserError, match="label_dropout"):
         DiTDenoiser(network, linear(), label_dropout=1.5)
+
+
+@pytest.mark.parametrize("name", BETAS)
+def test_min_snr_counts_an_error_of_the_clean_estimate_alike_whatever_is_predicted(name):
+    schedule, t = NoiseSchedule.of(BETAS[name]), torch.arange(0, 1000, 37)
+    signal = schedule.alpha_bar[t].float()
+    # An error of 1 in the clean estimate is one of alpha / sigma in the noise, and of 1 / sigma in v.
+    of_noise = DiTDenoiser(KnowsNothing(), schedule).min_snr_weight(t, 5.0) * signal / (1 - signal)
+    of_v = VDenoiser(KnowsNothing(), schedule).min_snr_weight(t, 5.0) / (1 - signal)
+    torch.testing.assert_close(of_noise, (signal / (1 - signal)).clamp(max=5.0), rtol=1e-3, atol=0)
+    torch.testing.assert_close(of_v, of_noise, rtol=1e-3, atol=0)
+
+
+class KnowsNothing(torch.nn.Module):
+    input_size, num_classes, in_channels = 8, 2, 4
+
+    def forward(self, x, t, y):
+        return torch.zeros_like(x)
+
+
+@torch.no_grad()
+def test_v_of_nothing_loses_what_v_is_and_leaves_alpha_of_the_noisy_latent():
+    denoiser, t = VDenoiser(KnowsNothing(), linear()), torch.tensor([0, 400, 999])
+    clean, noise = torch.randn(2, 3, 4, 8, 8, generator=seeded())
+    found = denoiser.estimate_given(clean, torch.tensor([0, 1, 1]), t=t, noise=noise)
+    signal = denoiser.schedule.alpha_bar[t].float().reshape(-1, 1, 1, 1)
+    v = signal.sqrt() * noise - (1 - signal).sqrt() * clean
+    torch.testing.assert_close(found.mse, v.square().flatten(1).mean(1))
+    noisy = add_noise(denoiser.schedule, clean, t, noise)
+    torch.testing.assert_close(found.clean, signal.sqrt() * noisy, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found.rough, noisy - (1 - signal).sqrt() * noisy, rtol=1e-4, atol=1e-5)

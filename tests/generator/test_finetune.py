@@ -556,6 +556,19 @@ def test_processes_that_do_not_find_each_other_are_noticed(latents, base, tmp_pa
         finetune(latents, base=base, out=tmp_path / "run", config=FinetuneConfig(steps=1, batch_size=4), seed=0)
 
 
+def test_a_base_that_predicts_v_is_tuned_on_another_schedule(latents, tmp_path):
+    config = FinetuneConfig(**SCRATCH, steps=4, objective="v_prediction", min_snr=5.0)
+    base = export_base(
+        finetune(latents, base=None, out=tmp_path / "base", config=config, seed=0), tmp_path / "base.safetensors"
+    )
+    config = FinetuneConfig(steps=2, adapters=(LoRA(rank=2),), schedule="spoon_cosine:2", retime=True)
+    tuned = load_denoiser(finetune(latents, base=base, out=tmp_path / "tuned", config=config, seed=0))
+    assert tuned.objective == load_denoiser(base).objective == "v_prediction"
+    assert not torch.equal(tuned.schedule.betas, load_denoiser(base).schedule.betas)
+    drawn = tuned.generate(torch.tensor([0]), seeds=[1], sampling=Sampling(steps=3, solver="dpm"))
+    assert drawn.isfinite().all()
+
+
 def test_a_velocity_predictor_goes_the_same_road(monkeypatch, latents, tmp_path):
     scratch = FinetuneConfig(**SCRATCH, steps=6, objective="velocity", minimax=Minimax(0.01, 0.01))
     arguments = {"base": None, "config": scratch, "seed": 0}

@@ -118,7 +118,12 @@ def test_what_is_exported_opens_in_diffusers_alone_and_comes_back(tmp_path):
     opened = load_denoiser(folder)
     torch.testing.assert_close(opened.schedule.betas, betas)
     assert not opened.origin.schedule_assumed
+    assert (scheduler.config.prediction_type, opened.objective) == ("epsilon", "noise")
     assert not (save_diffusers(network, None, tmp_path / "velocity") / "scheduler").exists()
+    told = save_diffusers(network, betas, tmp_path / "v", {"objective": "v_prediction"})
+    assert DDIMScheduler.from_pretrained(told / "scheduler").config.prediction_type == "v_prediction"
+    (told / "model_index.json").unlink()  # as another's pipeline: the scheduler alone tells it
+    assert load_denoiser(told).objective == "v_prediction"
 
 
 @torch.no_grad()

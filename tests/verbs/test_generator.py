@@ -11,7 +11,7 @@ from weightfiles import tiny_base, tiny_codec, tiny_dit
 from roadstill.cli import main
 from roadstill.codecs import PixelCodec
 from roadstill.denoisers.base import Origin, Sampling
-from roadstill.denoisers.dit import DiTDenoiser
+from roadstill.denoisers.dit import DiTDenoiser, VDenoiser
 from roadstill.denoisers.sit import SiTDenoiser
 from roadstill.errors import UserError
 from roadstill.generator.checkpoints import load_denoiser, write_base
@@ -35,7 +35,7 @@ def shaken(**sizes):
 
 @pytest.mark.parametrize("layout", ["diffusers", "original"])
 @pytest.mark.parametrize("rows", [None, (4, 1)])
-@pytest.mark.parametrize("kind", [DiTDenoiser, SiTDenoiser])
+@pytest.mark.parametrize("kind", [DiTDenoiser, VDenoiser, SiTDenoiser])
 def test_an_export_comes_back_as_it_was(tmp_path, layout, rows, kind):
     network = shaken(num_classes=2 if rows is None else 5, in_channels=3)
     settings = {"label_rows": rows, "guided_channels": 2, "label_dropout": 0.2}

@@ -1,4 +1,4 @@
-"""A class-conditional noise predictor (DiT or any network with its call) as a Denoiser over a discrete schedule."""
+"""A class-conditional network (DiT or any with its call) as a Denoiser over a discrete schedule: noise or v."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
@@ -80,12 +80,26 @@ class DiTDenoiser(LabelledDenoiser):
         """The training forward for given steps ``[b]``, noise and class rows ``[b]``: squared error + bound."""
         clean = clean.float()
         noisy = add_noise(self.schedule, clean, t, noise)
-        eps, logits = self._predict(noisy, self.schedule.timesteps.to(t.device)[t], rows)
-        mse = (eps - noise).square().flatten(1).mean(1)
+        found, logits = self._predict(noisy, self.schedule.timesteps.to(t.device)[t], rows)
+        mse = (found - self._target(clean, t, noise)).square().flatten(1).mean(1)
+        eps = self._noise_in(noisy, t, found)
         loss = mse
         if logits is not None:
             loss = mse + variational_term(self.schedule, clean, noisy, t, eps.detach(), logits)
         return Estimate(loss, clean_from_noise(self.schedule, noisy, t, eps), t, mse.detach(), noisy - eps)
+
+    def min_snr_weight(self, t: Tensor, most: float) -> Tensor:
+        """Weights ``[b]`` of the loss at steps ``[b]``: those of noise that count no clean estimate above ``most``."""
+        signal = self.schedule.alpha_bar.to(t.device)[t]
+        return (most * (1 - signal) / signal).clamp(max=1.0).float()
+
+    def _target(self, clean: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        """What the network learns to predict, ``[b, c, h, w]``."""
+        return noise
+
+    def _noise_in(self, noisy: Tensor, t: Tensor, found: Tensor) -> Tensor:
+        """The noise estimate that a prediction implies, ``[b, c, h, w]``."""
+        return found
 
     def _respaced(self, steps: int) -> Self:
         return self.with_schedule(self.schedule.respaced(steps))
@@ -104,7 +118,9 @@ class DiTDenoiser(LabelledDenoiser):
             x = add_noise(chain, start, torch.full((len(x),), walked - 1, device=x.device), x)
 
         def predict(x: Tensor, time: Tensor) -> tuple[Tensor, Tensor | None]:
-            return ask(x, time, int(self._index(time)[0]) / max(1, len(chain) - 1))
+            t = self._index(time)
+            found, logits = ask(x, time, int(t[0]) / max(1, len(chain) - 1))
+            return self._noise_in(x, t, found), logits
 
         return sample(predict, chain, x, noise, solver=plan.solver, eta=sampling.noise.eta, walked=walked)
 
@@ -122,3 +138,34 @@ class DiTDenoiser(LabelledDenoiser):
         t = self._index(time)
         signal = at_step(self.schedule.alpha_bar.sqrt(), t, x)
         return found - amount * signal * guide(clean_from_noise(self.schedule, x, t, found))
+
+
+class VDenoiser(DiTDenoiser):
+    """Prediction of v = alpha noise - sigma clean (Salimans and Ho 2022, appendix D), otherwise as `DiTDenoiser`.
+
+    The clean estimate alpha x - sigma v stays exact where hardly any signal is left, where that of a noise predictor
+    multiplies the network's error by sigma / alpha: the form for few steps.
+    """
+
+    objective: ClassVar[str] = "v_prediction"
+
+    def min_snr_weight(self, t: Tensor, most: float) -> Tensor:
+        """See `DiTDenoiser.min_snr_weight`; an error of v counts that of the clean estimate SNR + 1 times."""
+        return super().min_snr_weight(t, most) * self.schedule.alpha_bar.to(t.device)[t].float()
+
+    def _target(self, clean: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        signal, rest = self._shares(clean, t)
+        return signal * noise - rest * clean
+
+    def _noise_in(self, noisy: Tensor, t: Tensor, found: Tensor) -> Tensor:
+        signal, rest = self._shares(noisy, t)
+        return signal * found + rest * noisy
+
+    def _led(self, x: Tensor, time: Tensor, found: Tensor, guide: Guide, amount: float) -> Tensor:
+        signal, rest = self._shares(x, self._index(time))
+        return found - amount * guide(signal * x - rest * found)
+
+    def _shares(self, like: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Alpha and sigma at steps ``[b]``."""
+        signal = self.schedule.alpha_bar
+        return at_step(signal.sqrt(), t, like), at_step((1 - signal).sqrt(), t, like)

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from roadstill.denoisers.dit import DiTDenoiser
+from roadstill.denoisers.dit import DiTDenoiser, VDenoiser
 from roadstill.denoisers.edm import EDMDenoiser
 from roadstill.denoisers.labelled import LabelledDenoiser
 from roadstill.denoisers.sit import SiTDenoiser
 
-KINDS: Mapping[str, type[LabelledDenoiser]] = {kind.objective: kind for kind in (DiTDenoiser, SiTDenoiser, EDMDenoiser)}
+KINDS: Mapping[str, type[LabelledDenoiser]] = {
+    kind.objective: kind for kind in (DiTDenoiser, VDenoiser, SiTDenoiser, EDMDenoiser)
+}
 
 
 def kinds_of(network: type[nn.Module]) -> list[type[LabelledDenoiser]]:

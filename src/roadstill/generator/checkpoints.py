@@ -63,8 +63,8 @@ def load_denoiser(
             code is run; ``None`` is the shipped base.
         which: ``ema`` or ``trained`` tensors of a checkpoint; a base file has one set of weights only.
         base: path of the checkpoint's base, if it has moved.
-        objective: prediction target of weights of others: ``noise`` (DiT, the default) or ``velocity`` (SiT); our own
-            record it, and EDM's predict ``denoised`` pictures.
+        objective: prediction target of weights of others: ``noise`` (DiT, the default), ``v_prediction`` or
+            ``velocity`` (SiT); our own record it, and EDM's predict ``denoised`` pictures.
 
     Raises:
         UserError: nothing there, another format, tensors that do not fit, a base that is not the recorded one,

@@ -163,13 +163,15 @@ class FinetuneConfig:
         clip: largest gradient norm; not given, gradients are not clipped.
         adapters: choice of what learns; from scratch it must be ``Full()`` alone.
         network: sizes of a network to train from scratch, a DiT or one of EDM's U-Nets; not given, the base is adapted.
-        objective: prediction target of the network: ``noise`` (DiT), ``velocity`` (SiT) or ``denoised`` pictures (EDM);
-            if not given, that of the base, and the usual one of the network from scratch or from weights of others.
+        objective: prediction target of the network: ``noise`` (DiT), ``v_prediction`` (alpha noise - sigma clean),
+            ``velocity`` (SiT) or ``denoised`` pictures (EDM); if not given, that of the base, and the usual one of the
+            network from scratch or from weights of others.
         schedule: ``linear``, ``cosine:2``, ``spoon_cosine:2``, ``progressive:6,5,4,3,2`` (phases may be ``linear``), or
             the dotted path of a function that returns betas. ``progressive:thesis`` and ``progressive:drivedit`` are
             presets; ``progressive:6,2@4000`` gives each phase but the last 4,000 steps instead of an equal share.
         retime: tells the network the time at which its base had as much noise (not with a progressive schedule).
-        min_snr: weighs the loss by min(1, min_snr / signal-to-noise ratio) (Hang et al. 2023).
+        min_snr: largest signal-to-noise ratio by which a clean estimate counts (Hang et al. 2023): the loss of noise is
+            weighed by min(1, min_snr / ratio).
         minimax: the minimax criteria, and what all criteria compare.
         criteria: further terms: dotted path of a class or of a function ``(estimate, clean, label) -> scalar`` -> its
             weight, or its weight and settings.

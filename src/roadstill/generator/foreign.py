@@ -3,18 +3,20 @@
 from pathlib import Path
 from typing import Any
 
+import torch
 from msgspec.structs import asdict
 
 from roadstill.denoisers.labelled import LabelledDenoiser
 from roadstill.errors import UserError, located
 from roadstill.generator.assembly import opened
 from roadstill.generator.edm_weights import CODEC, load_edm
+from roadstill.networks.exported import SchedulerRecord
 from roadstill.networks.interchange import (
     DIFFUSERS_KIND,
-    betas_beside,
     facts_of,
     load_dit,
     open_diffusers_dit,
+    scheduler_beside,
     transformer_folder,
 )
 from roadstill.runs import digest_file
@@ -42,7 +44,7 @@ def load_foreign(path: Path, objective: str | None) -> LabelledDenoiser:
     Args:
         path: DiT or SiT weights in the original layout (``.pt``, safetensors), a diffusers folder, or a pickle of EDM
             (``.pkl``), of which no code is run.
-        objective: prediction target of a DiT: ``noise`` (the default) or ``velocity``.
+        objective: prediction target of a DiT: ``noise`` (the default), ``v_prediction`` or ``velocity``.
 
     Raises:
         UserError: another format, or tensors that do not fit.
@@ -59,8 +61,9 @@ def _load_edm(path: Path) -> LabelledDenoiser:
 def _load_dit(path: Path, objective: str | None) -> LabelledDenoiser:
     network = open_diffusers_dit(path) if path.is_dir() else load_dit(path)
     facts = facts_of(path)
+    scheduler = scheduler_beside(path) if path.is_dir() else SchedulerRecord()
     about: dict[str, Any] = {
-        "objective": objective,
+        "objective": objective or ("v_prediction" if scheduler.prediction_type == "v_prediction" else None),
         "label_dropout": 0.1,
         # What the reference does to the four channels of Stable Diffusion's latents.
         "guided_channels": 3 if network.in_channels == 4 else None,
@@ -69,8 +72,8 @@ def _load_dit(path: Path, objective: str | None) -> LabelledDenoiser:
     if facts is not None and facts.objective is not None:
         about |= asdict(facts)
     weights = transformer_folder(path) / WEIGHTS if path.is_dir() else path
-    betas = betas_beside(path) if path.is_dir() else None
+    betas = scheduler.trained_betas
     about["schedule_assumed"] = betas is None
     with located(path):
-        schedule = NoiseSchedule.of(linear() if betas is None else betas)
+        schedule = NoiseSchedule.of(linear() if betas is None else torch.tensor(betas, dtype=torch.float64))
     return opened(network, schedule, about, digest_file(weights), path)

@@ -13,7 +13,7 @@ from roadstill.runs import ClassNames, Count, Digest, Record, WithClasses, confi
 
 _Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 _Row = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
-_Objective = Literal["noise", "velocity", "denoised"]
+_Objective = Literal["noise", "v_prediction", "velocity", "denoised"]
 _Reduction = Literal["sum", "mean"]
 
 

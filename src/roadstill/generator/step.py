@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from roadstill.codecs.latents import LatentStore
 from roadstill.denoisers.base import Estimate
+from roadstill.denoisers.dit import DiTDenoiser
 from roadstill.denoisers.labelled import LabelledDenoiser
 from roadstill.errors import UserError
 from roadstill.generator.assembly import criteria_of, weight_of
 from roadstill.generator.attributes import dropped, rows_told
 from roadstill.generator.config import Ema, FinetuneConfig
 from roadstill.learning.loops import balanced_rows, finite_sum, generator_of, rate_at, rows_of_step
-from roadstill.schedules import NoiseSchedule
 
 
 class Training:
@@ -94,7 +94,7 @@ class Training:
                 asked = torch.cat([label[:, None], rows_of_all.to(label.device)], dim=1)
             with _last_part_syncs(accelerator, self.denoiser.network, part == config.gradient_accumulation - 1):
                 estimate = scheduled.estimate(clean, asked, generator=generator)
-                terms = _terms(estimate, clean, label, scheduled.schedule, self.criteria, config)
+                terms = _terms(estimate, clean, label, scheduled, self.criteria, config)
                 accelerator.backward(finite_sum(terms, step=step, rows=rows) / config.gradient_accumulation)
             self.meter.add(terms, estimate, rate)
         if config.clip is not None:
@@ -121,15 +121,14 @@ def _terms(
     estimate: Estimate,
     clean: Tensor,
     label: Tensor,
-    schedule: NoiseSchedule | None,
+    denoiser: LabelledDenoiser,
     criteria: nn.ModuleDict,
     config: FinetuneConfig,
 ) -> dict[str, Tensor]:
     """The weighted terms of the loss."""
     loss = estimate.loss
-    if config.min_snr is not None and schedule is not None:
-        signal = schedule.alpha_bar.to(loss.device)[estimate.t]
-        loss = loss * (config.min_snr * (1 - signal) / signal).clamp(max=1.0).float()
+    if config.min_snr is not None and isinstance(denoiser, DiTDenoiser):
+        loss = loss * denoiser.min_snr_weight(estimate.t, config.min_snr)
     terms = {"diffusion": loss.mean()}
     found = estimate.clean if config.minimax.estimate == "clean" or estimate.rough is None else estimate.rough
     kept = slice(None) if config.minimax.t_max is None else estimate.t <= config.minimax.t_max

@@ -28,7 +28,7 @@ class Facts(Record, kw_only=True, frozen=True):
         num_heads: number of attention heads, which tensors do not show.
     """
 
-    objective: Literal["noise", "velocity"] | None = None
+    objective: Literal["noise", "v_prediction", "velocity"] | None = None
     class_names: tuple[str, ...] | None = None
     label_rows: tuple[_Row, ...] | None = None
     codec: str | None = None
@@ -47,6 +47,7 @@ class SchedulerRecord(Record, kw_only=True, frozen=True):
     """``scheduler_config.json`` of diffusers."""
 
     trained_betas: Annotated[tuple[float, ...], msgspec.Meta(max_length=100_000)] | None = None
+    prediction_type: Literal["epsilon", "v_prediction"] = "epsilon"
 
 
 class TransformerRecord(Record, kw_only=True, frozen=True):

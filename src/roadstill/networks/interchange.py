@@ -183,7 +183,10 @@ def save_diffusers(network: DiT, betas: Tensor | None, folder: Path, facts: Mapp
         to_diffusers(network).save_pretrained(path / "transformer")
         if betas is not None:
             DDIMScheduler(
-                num_train_timesteps=len(betas), trained_betas=betas.tolist(), clip_sample=False
+                num_train_timesteps=len(betas),
+                trained_betas=betas.tolist(),
+                clip_sample=False,
+                prediction_type="v_prediction" if facts.get("objective") == "v_prediction" else "epsilon",
             ).save_pretrained(path / "scheduler")
         index = {
             "_class_name": "DiTPipeline",
@@ -225,13 +228,10 @@ def facts_of(path: Path) -> Facts | None:
     return None if noted is None else typed(noted, Facts, where, "export it again")
 
 
-def betas_beside(folder: Path) -> Tensor | None:
-    """The betas that a pipeline's ``scheduler/`` lists, as `save_diffusers` writes them; ``None`` if it lists none."""
+def scheduler_beside(folder: Path) -> SchedulerRecord:
+    """What a pipeline's ``scheduler/`` tells of betas and prediction target; nothing where there is none."""
     path = folder / "scheduler" / "scheduler_config.json"
-    if not path.is_file():
-        return None
-    found = read_record(path, SchedulerRecord, "export or fetch it again").trained_betas
-    return None if found is None else torch.tensor(found, dtype=torch.float64)
+    return read_record(path, SchedulerRecord, "export or fetch it again") if path.is_file() else SchedulerRecord()
 
 
 def open_diffusers_dit(folder: Path) -> DiT:
