@@ -143,3 +143,14 @@ def test_a_schedule_of_ones_own_may_be_a_list_of_single_precision(monkeypatch):
     monkeypatch.setitem(sys.modules, "my_schedules", own)
     for name in ("mine", "single"):
         assert torch.allclose(read_schedule(f"my_schedules.{name}", train_steps=10).betas, linear(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 7, 50, 999, 1000])
+def test_trailing_timesteps_are_those_of_diffusers(steps):
+    from diffusers import DDIMScheduler
+
+    theirs = DDIMScheduler(timestep_spacing="trailing")
+    theirs.set_timesteps(steps)
+    kept = kept_timesteps(steps, 1000, "trailing")
+    assert kept.flip(0).tolist() == theirs.timesteps.tolist()
+    assert kept[-1] == 999

@@ -103,7 +103,7 @@ def test_bad_files_are_named_and_run_nothing(tmp_path, capsys):
 
 @torch.no_grad()
 def test_what_is_exported_opens_in_diffusers_alone_and_comes_back(tmp_path):
-    from diffusers import DDIMScheduler, DiTTransformer2DModel
+    from diffusers import DDIMScheduler, DiTTransformer2DModel, LCMScheduler
 
     network, betas = shaken(), spoon_cosine(2)
     folder = save_diffusers(network, betas, tmp_path / "exported")
@@ -122,6 +122,9 @@ def test_what_is_exported_opens_in_diffusers_alone_and_comes_back(tmp_path):
     assert not (save_diffusers(network, None, tmp_path / "velocity") / "scheduler").exists()
     told = save_diffusers(network, betas, tmp_path / "v", {"objective": "v_prediction"})
     assert DDIMScheduler.from_pretrained(told / "scheduler").config.prediction_type == "v_prediction"
+    few = save_diffusers(network, betas, tmp_path / "few", {"objective": "v_prediction", "distilled": 2.0})
+    assert LCMScheduler.from_pretrained(few / "scheduler").config.prediction_type == "v_prediction"
+    assert load_denoiser(few).origin.distilled == 2.0
     (told / "model_index.json").unlink()  # as another's pipeline: the scheduler alone tells it
     assert load_denoiser(told).objective == "v_prediction"
 

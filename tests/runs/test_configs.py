@@ -16,7 +16,7 @@ from roadstill.denoisers.base import Sampling, SolverNoise, TeacherGuidance
 from roadstill.errors import UserError
 from roadstill.frames.filters import FrameFilter, SceneFilter
 from roadstill.frames.table import BrakeLabel
-from roadstill.generator.config import Attributes, EDMTraining, Ema, FinetuneConfig, Labels, Minimax, Term
+from roadstill.generator.config import Attributes, Consistency, EDMTraining, Ema, FinetuneConfig, Labels, Minimax, Term
 from roadstill.generator.refine import Refinement
 from roadstill.names import dataclasses_within
 from roadstill.networks.kinds import NetworkConfig, SongUNetConfig, UNet2DConfig
@@ -27,9 +27,9 @@ CONFIGS = [
     BrakeLabel(),
     FrameFilter(),
     SceneFilter(),
-    AgentConfig(), Attributes(), CodecConfig(), CodecTraining(), EDMTraining(), Ema(), FinetuneConfig(), Labels(),
-    LoRA(), Minimax(), NetworkConfig(), Refinement(), Sampling(), SolverNoise(), SongUNetConfig(), TeacherGuidance(),
-    Term(1.0), UNet2DConfig(),
+    AgentConfig(), Attributes(), CodecConfig(), CodecTraining(), Consistency(), EDMTraining(), Ema(), FinetuneConfig(),
+    Labels(), LoRA(), Minimax(), NetworkConfig(), Refinement(), Sampling(), SolverNoise(), SongUNetConfig(),
+    TeacherGuidance(), Term(1.0), UNet2DConfig(),
 ]  # fmt: skip
 # Those that are None by default.
 OPTIONAL = {"image_px": 64, "epochs": 3, "clip": 1.0, "min_snr": 5.0, "guided_channels": 3, "t_max": 10, "alpha": 8.0}

@@ -16,6 +16,9 @@ from roadstill.schedules import NoiseSchedule
 GUIDANCE, STEPS = 4.0, 50
 """Defaults of sampling that neither the user nor the kind of generator overrides."""
 
+CONSISTENCY, FEW_STEPS = "consistency", 4
+"""Solver and default steps of generators that were distilled to few."""
+
 IN_MEMORY = "in memory"
 
 Guide: TypeAlias = Callable[[Tensor], Tensor]
@@ -55,6 +58,7 @@ class Origin:
         step: number of optimiser steps that it has seen, if known.
         schedule_assumed: whether its file does not record the noise schedule.
         attributes: values of the attributes that it can be asked for, by name.
+        distilled: guidance of the teacher from which it learned to give clean latents in few steps, if it did.
     """
 
     digest: str = IN_MEMORY
@@ -65,6 +69,21 @@ class Origin:
     step: int | None = None
     schedule_assumed: bool = False
     attributes: Vocabulary = field(default_factory=dict)
+    distilled: float | None = None
+
+
+class Chain(NamedTuple):
+    """Noise levels from the clean to the noisy end: a latent at level i is ``signal[i] clean + rest[i] noise``.
+
+    Attributes:
+        times: what the network is told, ``[n]``.
+        signal: share of the clean latent, ``[n]``.
+        rest: share of the noise, ``[n]``.
+    """
+
+    times: Tensor
+    signal: Tensor
+    rest: Tensor
 
 
 @dataclass(frozen=True)
@@ -111,11 +130,12 @@ class Sampling:
 
     Attributes:
         guidance: strength of the label (classifier-free guidance); 1 is none and costs half. If not given, 4, and 1 for
-            EDM.
+            EDM and for those of few steps, whose teacher's guidance is inside already.
         guidance_interval: part of the chain that is guided, 0 its clean and 1 its noisy end (Kynkäänniemi et al. 2024).
-        steps: steps of the respaced chain; if not given, 50, and 18 for EDM.
-        solver: solver of the chain: of noise predictors ``ddpm`` (ancestral, the reference), ``ddim`` or ``dpm``
-            (DPM-Solver++ 2M, fewest steps), of velocity predictors and EDM ``heun`` or ``euler``; by default the first.
+        steps: steps of the respaced chain; if not given, 50, 18 for EDM, and 4 for generators of few steps.
+        solver: solver of the chain: of predictors of noise and v ``ddpm`` (ancestral, the reference), ``ddim`` or
+            ``dpm`` (DPM-Solver++ 2M), of velocity predictors and EDM ``heun`` or ``euler``; by default the first.
+            Generators that were distilled to few steps have ``consistency`` alone.
         noise: fresh noise of solvers that add some.
         strength: with start pictures, the share of the chain they are noised by: 1 keeps almost nothing of them, 0.2
             redraws details.

@@ -104,6 +104,12 @@ def ddim_step(
     return stepped + (t > 0).float().reshape(-1, *[1] * (noisy.ndim - 1)) * at_step(sigma, t, noisy) * noise
 
 
+def renoised(schedule: NoiseSchedule, noisy: Tensor, t: Tensor, clean: Tensor, noise: Tensor) -> Tensor:
+    """x_{t-1} of a clean estimate under fresh noise (Song et al. 2023, consistency models, algorithm 1)."""
+    before = schedule.alpha_bar_before
+    return at_step(before.sqrt(), t, noisy) * clean + at_step((1 - before).sqrt(), t, noisy) * noise
+
+
 def multistep(schedule: NoiseSchedule, noisy: Tensor, t: Tensor, clean: Tensor, earlier: Tensor | None) -> Tensor:
     """x_{t-1} from x_t by DPM-Solver++ 2M (Lu et al. 2022, algorithm 2), ``earlier`` being the last clean estimate.
 
@@ -139,7 +145,7 @@ def sample(
         schedule: the chain, every step of which is taken.
         start: latents as noisy as the first step that is taken, ``[b, c, h, w]``.
         noise: draws one step's noise; called once per step that needs it, in order.
-        solver: ``ddpm`` (ancestral), ``ddim`` or ``dpm`` (DPM-Solver++ 2M).
+        solver: ``ddpm`` (ancestral), ``ddim``, ``dpm`` (DPM-Solver++ 2M) or ``consistency``.
         eta: DDIM's share of noise.
         walked: takes the last ``walked`` steps of the chain only; all by default.
         trace: called after each step with the number of steps done and the latents.
@@ -148,10 +154,13 @@ def sample(
     for done, index in enumerate(reversed(range(walked or len(schedule))), start=1):
         t = torch.full((len(x),), index, device=x.device)
         eps, logits = predict(x, schedule.timesteps.to(x.device)[t])
-        drawn = noise() if index and (solver == "ddpm" or (solver == "ddim" and eta > 0)) else torch.zeros_like(x)
+        fresh = solver in ("ddpm", "consistency") or (solver == "ddim" and eta > 0)
+        drawn = noise() if index and fresh else torch.zeros_like(x)
         if solver == "dpm":
             clean = clean_from_noise(schedule, x, t, eps)
             x, earlier = multistep(schedule, x, t, clean, earlier), clean
+        elif solver == "consistency":
+            x = renoised(schedule, x, t, clean_from_noise(schedule, x, t, eps), drawn)
         elif solver == "ddpm":
             x = ancestral_step(schedule, x, t, eps, logits, drawn)
         else:

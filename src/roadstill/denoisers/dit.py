@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from roadstill.denoisers.base import Estimate, Guide, Plan, Sampling
+from roadstill.denoisers.base import CONSISTENCY, Chain, Estimate, Guide, Plan, Sampling
 from roadstill.denoisers.diffusion import add_noise, at_step, clean_from_noise, sample, variational_term
 from roadstill.denoisers.labelled import Ask, LabelledDenoiser
 from roadstill.networks.dit import DiT
@@ -80,7 +80,7 @@ class DiTDenoiser(LabelledDenoiser):
         """The training forward for given steps ``[b]``, noise and class rows ``[b]``: squared error + bound."""
         clean = clean.float()
         noisy = add_noise(self.schedule, clean, t, noise)
-        found, logits = self._predict(noisy, self.schedule.timesteps.to(t.device)[t], rows)
+        found, logits = self.predict(noisy, self.schedule.timesteps.to(t.device)[t], rows)
         mse = (found - self._target(clean, t, noise)).square().flatten(1).mean(1)
         eps = self._noise_in(noisy, t, found)
         loss = mse
@@ -101,8 +101,9 @@ class DiTDenoiser(LabelledDenoiser):
         """The noise estimate that a prediction implies, ``[b, c, h, w]``."""
         return found
 
-    def _respaced(self, steps: int) -> Self:
-        return self.with_schedule(self.schedule.respaced(steps))
+    def _respaced(self, plan: Plan) -> Self:
+        spacing = "trailing" if plan.solver == CONSISTENCY else "even"
+        return self.with_schedule(self.schedule.respaced(plan.steps, spacing))
 
     def _walk(
         self, ask: Ask, plan: Plan, sampling: Sampling, noise: Callable[[], Tensor], start: Tensor | None
@@ -153,6 +154,15 @@ class VDenoiser(DiTDenoiser):
         """See `DiTDenoiser.min_snr_weight`; an error of v counts that of the clean estimate SNR + 1 times."""
         return super().min_snr_weight(t, most) * self.schedule.alpha_bar.to(t.device)[t].float()
 
+    def chain(self, steps: int) -> Chain:
+        """See `LabelledDenoiser.chain`."""
+        chain = self.schedule.respaced(steps, "trailing")
+        return Chain(chain.timesteps, chain.alpha_bar.sqrt().float(), (1 - chain.alpha_bar).sqrt().float())
+
+    def clean_in(self, noisy: Tensor, signal: Tensor, rest: Tensor, found: Tensor) -> Tensor:
+        """See `LabelledDenoiser.clean_in`."""
+        return signal * noisy - rest * found
+
     def _target(self, clean: Tensor, t: Tensor, noise: Tensor) -> Tensor:
         signal, rest = self._shares(clean, t)
         return signal * noise - rest * clean
@@ -163,7 +173,7 @@ class VDenoiser(DiTDenoiser):
 
     def _led(self, x: Tensor, time: Tensor, found: Tensor, guide: Guide, amount: float) -> Tensor:
         signal, rest = self._shares(x, self._index(time))
-        return found - amount * guide(signal * x - rest * found)
+        return found - amount * guide(self.clean_in(x, signal, rest, found))
 
     def _shares(self, like: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """Alpha and sigma at steps ``[b]``."""

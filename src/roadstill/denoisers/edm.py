@@ -183,7 +183,8 @@ class EDMDenoiser(LabelledDenoiser):
             more["seed"] = seed
         return _wide(c_skip) * x + _wide(c_out) * self.network(_wide(c_in) * x, c_noise, rows, **more).float()
 
-    def _predict(self, x: Tensor, time: Tensor, rows: Tensor) -> tuple[Tensor, None]:
+    def predict(self, x: Tensor, time: Tensor, rows: Tensor) -> tuple[Tensor, None]:
+        """See `LabelledDenoiser.predict`; the clean pictures themselves."""
         return self.denoised(x, time, rows), None
 
     def plan(self, sampling: Sampling) -> Plan:

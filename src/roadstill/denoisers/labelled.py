@@ -9,7 +9,18 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from roadstill.denoisers.base import GUIDANCE, STEPS, Estimate, Guide, Origin, Plan, Sampling
+from roadstill.denoisers.base import (
+    CONSISTENCY,
+    FEW_STEPS,
+    GUIDANCE,
+    STEPS,
+    Chain,
+    Estimate,
+    Guide,
+    Origin,
+    Plan,
+    Sampling,
+)
 from roadstill.errors import UserError
 from roadstill.imagesets.attributes import UNKNOWN
 from roadstill.learning.precision import in_bfloat16
@@ -109,7 +120,7 @@ class LabelledDenoiser(ABC):
         t = self._times(count, generator).to(clean.device)
         noise = torch.randn(clean.shape, generator=generator, device=device).to(clean.device)
         dropped = (torch.rand(count, generator=generator, device=device) < self.label_dropout).to(clean.device)
-        rows = self._rows(label)
+        rows = self.rows(label)
         if self.network.training:
             rows = torch.where(dropped if rows.ndim == 1 else dropped[:, None], self._unlabelled(rows), rows)
         return t, rows, noise
@@ -126,10 +137,15 @@ class LabelledDenoiser(ABC):
             label: labels ``[b]``.
             share: place of the noise level in the chain, 0 its clean and 1 its noisy end.
             noise: unit noise, as the latents.
+
+        Raises:
+            UserError: a generator of few steps, whose estimates are samples.
         """
+        if self.origin.distilled is not None:
+            raise UserError("a generator of few steps tells nothing of single noise levels; take the one it came from")
         level = self._level(share).to(clean.device).expand(len(clean))
         with evaluating(self.network):
-            return clean - self.estimate_given(clean, self._rows(label), t=level, noise=noise).clean
+            return clean - self.estimate_given(clean, self.rows(label), t=level, noise=noise).clean
 
     @abstractmethod
     def _level(self, share: float) -> Tensor:
@@ -145,13 +161,39 @@ class LabelledDenoiser(ABC):
 
     def plan(self, sampling: Sampling) -> Plan:
         """See `Denoiser.plan`."""
+        if self.origin.distilled is not None:
+            return self._few(sampling, self.origin.distilled)
         name = sampling.solver or self.solvers[0]
         if name not in self.solvers:
-            raise UserError(f"solver {name!r} is none of this generator's; choose {' or '.join(self.solvers)}")
+            more = "; it was not distilled to few steps" if name == CONSISTENCY else ""
+            raise UserError(f"solver {name!r} is none of this generator's{more}; choose {' or '.join(self.solvers)}")
         if sampling.noise.churn and not self.churns:
             raise UserError(f"churn is for EDM, but this generator predicts {self.objective}; leave churn out")
         guidance = self.guidance if sampling.guidance is None else sampling.guidance
         return Plan(name, guidance, sampling.steps or self.steps)
+
+    def _few(self, sampling: Sampling, inside: float) -> Plan:
+        """The plan of a generator that was distilled to few steps."""
+        if sampling.solver not in (None, CONSISTENCY):
+            raise UserError(f"solver {sampling.solver!r} walks many steps, and this generator has few; leave it out")
+        if sampling.guidance not in (None, 1.0):
+            raise UserError(f"this generator of few steps has guidance {inside} inside; leave guidance out")
+        return Plan(CONSISTENCY, 1.0, sampling.steps or FEW_STEPS)
+
+    def chain(self, steps: int) -> Chain:
+        """Noise levels, evenly spread, at which a generator of few steps learns.
+
+        Raises:
+            UserError: a kind of generator that cannot.
+        """
+        raise UserError(
+            f"few steps are distilled from generators that predict v_prediction or velocity, and this one predicts "
+            f"{self.objective}"
+        )
+
+    def clean_in(self, noisy: Tensor, signal: Tensor, rest: Tensor, found: Tensor) -> Tensor:
+        """The clean estimate in a prediction at these levels ``[b, 1, 1, 1]`` of a `chain`, ``[b, c, h, w]``."""
+        raise NotImplementedError
 
     @torch.no_grad()
     def generate(
@@ -188,13 +230,13 @@ class LabelledDenoiser(ABC):
         def noise() -> Tensor:  # drawn on the processor, so that every device starts from the same numbers
             return torch.stack([torch.randn(self.latent_shape, generator=one) for one in generators]).to(device)
 
-        rows, walker = self._rows(label.to(device)), self._respaced(plan.steps)
+        rows, walker = self.rows(label.to(device)), self._respaced(plan)
         with evaluating(self.network):
             ask = walker._asked(rows, plan.guidance, sampling, guide)
             return walker._walk(ask, plan, sampling, noise, None if start is None else start.to(device))
 
-    def _respaced(self, steps: int) -> Self:
-        """The denoiser whose chain has so many steps, for kinds that walk one."""
+    def _respaced(self, plan: Plan) -> Self:
+        """The denoiser whose chain has the plan's steps, for kinds that walk one."""
         return self
 
     @abstractmethod
@@ -242,22 +284,22 @@ class LabelledDenoiser(ABC):
         half = in_bfloat16(x.device.type, mixed_precision == "bf16")
         with torch.autocast(x.device.type, torch.bfloat16, enabled=half):
             if guidance == 1.0:
-                return self._predict(x, time, rows)
+                return self.predict(x, time, rows)
             null = self._unlabelled(rows)
-            eps, logits = self._predict(torch.cat([x, x]), torch.cat([time, time]), torch.cat([rows, null]))
+            eps, logits = self.predict(torch.cat([x, x]), torch.cat([time, time]), torch.cat([rows, null]))
         labelled, unlabelled = eps.chunk(2)
         mixed = unlabelled + guidance * (labelled - unlabelled)
         if self.guided_channels is not None:
             mixed = torch.cat([mixed[:, : self.guided_channels], labelled[:, self.guided_channels :]], dim=1)
         return mixed, None if logits is None else logits.chunk(2)[0]
 
-    def _predict(self, x: Tensor, time: Tensor, rows: Tensor) -> tuple[Tensor, Tensor | None]:
+    def predict(self, x: Tensor, time: Tensor, rows: Tensor) -> tuple[Tensor, Tensor | None]:
         """The network's prediction for noisy latents ``[b, c, h, w]``, and its variance logits if it has some."""
         out = self.network(x, time, rows).float()
         channels = self.latent_shape[0]
         return out[:, :channels], out[:, channels:] if out.shape[1] > channels else None
 
-    def _rows(self, label: Tensor) -> Tensor:
+    def rows(self, label: Tensor) -> Tensor:
         """The network's rows of labels ``[b]``, or of labels with attributes ``[b, 1 + a]``."""
         label = label.long()
         if self.label_rows is None:

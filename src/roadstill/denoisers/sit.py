@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from roadstill.denoisers.base import Estimate, Guide, Plan, Sampling
+from roadstill.denoisers.base import CONSISTENCY, Chain, Estimate, Guide, Plan, Sampling
 from roadstill.denoisers.labelled import Ask, LabelledDenoiser
 from roadstill.networks.dit import DiT
 
@@ -29,6 +29,15 @@ class SiTDenoiser(LabelledDenoiser):
         """Itself: the path does not change during training."""
         return self
 
+    def chain(self, steps: int) -> Chain:
+        """See `LabelledDenoiser.chain`."""
+        rest = torch.arange(1, steps + 1) / steps
+        return Chain(1 - rest, 1 - rest, rest)
+
+    def clean_in(self, noisy: Tensor, signal: Tensor, rest: Tensor, found: Tensor) -> Tensor:
+        """See `LabelledDenoiser.clean_in`."""
+        return noisy + rest * found
+
     def _level(self, share: float) -> Tensor:
         return torch.tensor([1 - share])
 
@@ -42,7 +51,7 @@ class SiTDenoiser(LabelledDenoiser):
         """
         clean, share = clean.float(), t.reshape(-1, 1, 1, 1)
         noisy = share * clean + (1 - share) * noise
-        velocity, _ = self._predict(noisy, t, rows)
+        velocity, _ = self.predict(noisy, t, rows)
         mse = (velocity - (clean - noise)).square().flatten(1).mean(1)
         clean_estimate = noisy + (1 - share) * velocity
         # On the straight path the noise estimate is the clean one less the velocity.
@@ -51,7 +60,7 @@ class SiTDenoiser(LabelledDenoiser):
     def _walk(
         self, ask: Ask, plan: Plan, sampling: Sampling, noise: Callable[[], Tensor], start: Tensor | None
     ) -> Tensor:
-        """Walks the path in equal steps of time by Heun's rule (two predictions a step) or Euler's (one).
+        """Walks the path in equal steps of time by Heun's rule (two predictions a step), Euler's or few steps' (one).
 
         Clean latents ``start`` are mixed with ``sampling.strength`` of noise, and walked on from there.
         """
@@ -66,6 +75,10 @@ class SiTDenoiser(LabelledDenoiser):
 
         for now, then in pairwise(times):
             slope = velocity(x, now)
+            if plan.solver == CONSISTENCY:
+                x = x + (1 - now) * slope
+                x = then * x + (1 - then) * noise() if then < 1 else x
+                continue
             ahead = x + (then - now) * slope
             if plan.solver == "heun" and then < 1:  # at the end the path is straight, and a correction gains nothing
                 ahead = x + (then - now) * (slope + velocity(ahead, then)) / 2

@@ -18,6 +18,7 @@ from roadstill.denoisers.labelled import LabelledDenoiser
 from roadstill.errors import UserError, located
 from roadstill.generator.attributes import learn_attributes, renew_attributes, vocabulary_of
 from roadstill.generator.config import FinetuneConfig, Term
+from roadstill.generator.consistency import distilled
 from roadstill.imagesets.attributes import rows_of
 from roadstill.names import dotted, path_of
 from roadstill.networks.kinds import Network, class_of, fresh_network
@@ -90,6 +91,7 @@ def assemble(latents: LatentStore, base: LabelledDenoiser | None, config: Finetu
     network.save_memory = config.gradient_checkpointing
     denoiser = kind.of(network, schedule_of(config) if kind.needs_schedule else None, settings)
     denoiser.origin = replace(denoiser.origin, attributes=vocabulary)
+    denoiser = distilled(denoiser, base, config)
     return Assembly(denoiser, plain, fresh, told_rows)
 
 
@@ -203,6 +205,7 @@ def opened(
         step=about.get("step"),
         schedule_assumed=bool(about.get("schedule_assumed")),
         attributes=attributes,
+        distilled=about.get("distilled"),
     )
     return denoiser
 

@@ -30,8 +30,8 @@ from roadstill.generator.records import (
     GeneratorRecord,
     adapter_of,
     adapter_record,
-    attributes_record,
     facts_in,
+    told_later,
 )
 from roadstill.generator.step import Training
 from roadstill.networks.kinds import Network, network_of, outline, sizes_of
@@ -244,7 +244,7 @@ def save_checkpoint(
         "codec": latents.about.get("codec"),
         "seed": training.seed,
         "settings": config,
-    } | attributes_record(denoiser.origin.attributes, assembly.fresh_attributes)
+    } | told_later(denoiser.origin, assembly.fresh_attributes)
     with atomic_path(folder / "trained.safetensors") as temporary:
         write_tensors(temporary, tensors)
         # Both files change at nearly the same moment; a run that is killed between them writes both anew when resumed.
@@ -278,7 +278,7 @@ def write_base(found: LabelledDenoiser, path: Path, dtype: torch.dtype = torch.f
             "checkpoint": origin.digest,
         }
         | found.settings
-        | attributes_record(found.origin.attributes)
+        | told_later(found.origin)
     )
     write_tensors(path, tensors | schedule_tensors(found.schedule), about, sealed=True)
     return path

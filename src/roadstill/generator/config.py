@@ -132,6 +132,23 @@ class Attributes:
 
 
 @dataclass(frozen=True)
+class Consistency:
+    """Distillation to few steps: see `roadstill.generator.consistency`.
+
+    Attributes:
+        steps: steps of the chain on which the base teaches; not given, there is no distillation. The levels of fewer
+            steps are among those of a multiple of them: 40 for 1, 2, 4, 5, 8.
+        guidance: guidance of the base, which the few steps then have inside.
+    """
+
+    steps: int | None = later(None)
+    guidance: float = later(2.0)
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "consistency.")
+
+
+@dataclass(frozen=True)
 class EDMTraining:
     """Settings that only EDM has.
 
@@ -178,6 +195,7 @@ class FinetuneConfig:
         ema: the moving average.
         labels: order of the classes, and the rows of the label table.
         attributes: attributes that are learned beside the classes; only by a DiT.
+        consistency: distillation to few steps, of a base that predicts v or velocity.
         edm: settings that only EDM has.
         guided_channels: number of leading latent channels that guidance moves (reference: 3 of 4); not given, all.
         mixed_precision: ``no``, or ``bf16`` where the machine computes in it.
@@ -212,6 +230,7 @@ class FinetuneConfig:
     attributes: Attributes = group(
         Attributes(), names="attribute_names", dropout="attribute_dropout", dropout_all="attribute_dropout_all"
     )
+    consistency: Consistency = group(Consistency(), steps="consistency_steps", guidance="consistency_guidance")
     edm: EDMTraining = group(EDMTraining())
     guided_channels: int | None = None
     mixed_precision: str = "no"

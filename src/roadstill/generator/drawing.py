@@ -134,7 +134,7 @@ def gather(drawing: Drawing, part: Path, out: Path) -> None:
     """Makes the set of the pictures that were drawn, class by class."""
     denoiser, config, teacher = drawing.denoiser, drawing.config, drawing.teacher
     shared = {"guidance": config.guidance, "steps": config.steps, "checkpoint": denoiser.origin.digest}
-    shared["solver"] = config.solver or denoiser.solvers[0]
+    shared["solver"] = denoiser.plan(config).solver
     if denoiser.schedule is not None:
         shared["betas"] = digest_of(denoiser.schedule.betas.tolist())
     if teacher is not None:

@@ -18,6 +18,7 @@ from roadstill.errors import UserError
 from roadstill.generator.assembly import assemble
 from roadstill.generator.checkpoints import load_denoiser, record_base, save_checkpoint
 from roadstill.generator.config import FinetuneConfig, require_trackers
+from roadstill.generator.consistency import Teacher
 from roadstill.generator.step import Training
 from roadstill.learning.loops import (
     optimizer_tensors,
@@ -68,7 +69,9 @@ def finetune(latents: LatentStore, *, base: Path | None, out: Path, config: Fine
     assembly, class_mean = assemble(latents, below, config, seed), latents.class_mean()
     accelerator = accelerator_of(config, out)
     main = accelerator.is_main_process
-    training = Training(assembly.denoiser, latents, config, seed, accelerator)
+    # Opened once more: the adapters went into the network of the other.
+    teacher = None if config.consistency.steps is None else Teacher(load_denoiser(base), config)
+    training = Training(assembly.denoiser, latents, config, seed, accelerator, teacher)
     state = _State(out / f"resume-{accelerator.process_index}.safetensors", stage.key, training)
     start = state.restore()
     accelerator.init_trackers(out.name, _scalars(config))

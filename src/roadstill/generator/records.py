@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from roadstill.adapters import Adapter, BitFit, DiffFit, Full, LoRA
+from roadstill.denoisers.base import Origin
 from roadstill.errors import UserError
-from roadstill.imagesets.attributes import Vocabulary, VocabularyRecord, check_vocabulary, rows_of
+from roadstill.imagesets.attributes import VocabularyRecord, check_vocabulary, rows_of
 from roadstill.runs import ClassNames, Count, Digest, Record, WithClasses, config_of
 
 _Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -39,6 +40,7 @@ class GeneratorRecord(Record, kw_only=True, frozen=True):
     loss_reduction: _Reduction | msgspec.UnsetType = msgspec.UNSET
     augment: _Share | msgspec.UnsetType = msgspec.UNSET
     attributes: VocabularyRecord = msgspec.field(default_factory=dict)
+    distilled: Annotated[float, msgspec.Meta(ge=0, le=1_000)] | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
         check_vocabulary(self.attributes)
@@ -69,11 +71,12 @@ def facts_in(record: GeneratorRecord) -> dict[str, Any]:
     return {name: value for name, value in msgspec.structs.asdict(record).items() if value is not msgspec.UNSET}
 
 
-def attributes_record(vocabulary: Vocabulary, fresh: int | None = None) -> dict[str, Any]:
-    """What a record tells of attributes: nothing if there are none, as before there were any."""
-    if not vocabulary:
-        return {}
-    return {"attributes": vocabulary} | ({"fresh_attributes": fresh} if fresh else {})
+def told_later(origin: Origin, fresh: int | None = None) -> dict[str, Any]:
+    """What a record tells of attributes and few steps: nothing if there are none, as before there were any."""
+    told: dict[str, Any] = {} if origin.distilled is None else {"distilled": origin.distilled}
+    if origin.attributes:
+        told |= {"attributes": origin.attributes} | ({"fresh_attributes": fresh} if fresh else {})
+    return told
 
 
 def adapter_record(adapter: Adapter) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from roadstill.errors import UserError
 from roadstill.generator.assembly import criteria_of, weight_of
 from roadstill.generator.attributes import dropped, rows_told
 from roadstill.generator.config import Ema, FinetuneConfig
+from roadstill.generator.consistency import Teacher
 from roadstill.learning.loops import balanced_rows, finite_sum, generator_of, rate_at, rows_of_step
 
 
@@ -30,6 +31,7 @@ class Training:
         config: see `FinetuneConfig`.
         seed: seed of everything random.
         accelerator: as `accelerator_of` makes it.
+        teacher: base from which few steps are learned, instead of from the latents alone.
 
     Attributes:
         names: names of the parameters that learn.
@@ -50,9 +52,11 @@ class Training:
         config: FinetuneConfig,
         seed: int,
         accelerator: Any,
+        teacher: Teacher | None = None,
     ) -> None:
         self.denoiser, self.latents, self.config, self.seed = denoiser, latents, config, seed
         self.accelerator, self.meter = accelerator, _Meter()
+        self.teacher = None if teacher is None else teacher.to(accelerator.device)
         self.told = rows_told(latents, config.attributes.names, denoiser.origin.attributes)
         self.shares = config.gradient_accumulation * accelerator.num_processes
         if config.batch_size % self.shares:
@@ -93,7 +97,10 @@ class Training:
                 rows_of_all = dropped(self.told[rows], config.attributes, self.seed, step, share)
                 asked = torch.cat([label[:, None], rows_of_all.to(label.device)], dim=1)
             with _last_part_syncs(accelerator, self.denoiser.network, part == config.gradient_accumulation - 1):
-                estimate = scheduled.estimate(clean, asked, generator=generator)
+                if self.teacher is None:
+                    estimate = scheduled.estimate(clean, asked, generator=generator)
+                else:
+                    estimate = self.teacher.estimate(scheduled, clean, asked, generator=generator)
                 terms = _terms(estimate, clean, label, scheduled, self.criteria, config)
                 accelerator.backward(finite_sum(terms, step=step, rows=rows) / config.gradient_accumulation)
             self.meter.add(terms, estimate, rate)

@@ -26,6 +26,7 @@ class Facts(Record, kw_only=True, frozen=True):
         guided_channels: number of leading channels that guidance moves.
         label_dropout: share of labels that were left out in training.
         num_heads: number of attention heads, which tensors do not show.
+        distilled: guidance of the teacher from which it learned few steps, if it did.
     """
 
     objective: Literal["noise", "v_prediction", "velocity"] | None = None
@@ -35,6 +36,7 @@ class Facts(Record, kw_only=True, frozen=True):
     guided_channels: _Row | None = None
     label_dropout: _Share = 0.1
     num_heads: _Size | None = None
+    distilled: Annotated[float, msgspec.Meta(ge=0, le=1_000)] | None = None
 
     def __post_init__(self) -> None:
         if self.class_names is not None:

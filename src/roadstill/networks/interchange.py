@@ -163,7 +163,9 @@ def to_diffusers(network: DiT) -> Any:
 
 
 def save_diffusers(network: DiT, betas: Tensor | None, folder: Path, facts: Mapping[str, Any] | None = None) -> Path:
-    """Writes ``transformer/``, for a noise predictor ``scheduler/``, and ``model_index.json``, as diffusers names them.
+    """Writes ``transformer/``, with betas ``scheduler/``, and ``model_index.json``, as diffusers names them.
+
+    The scheduler is DDIM's, and LCM's of a network of few steps.
 
     Args:
         network: network without gammas or adapters.
@@ -175,23 +177,23 @@ def save_diffusers(network: DiT, betas: Tensor | None, folder: Path, facts: Mapp
     Raises:
         UserError: see `to_diffusers`.
     """
-    from diffusers import DDIMScheduler
+    from diffusers import DDIMScheduler, LCMScheduler
 
     facts = facts or {}
     names = facts.get("class_names") or ()
     with atomic_path(folder, record="transformer") as path:
         to_diffusers(network).save_pretrained(path / "transformer")
         if betas is not None:
-            DDIMScheduler(
-                num_train_timesteps=len(betas),
-                trained_betas=betas.tolist(),
-                clip_sample=False,
+            few = facts.get("distilled") is not None
+            scheduler = (LCMScheduler if few else DDIMScheduler)(
+                num_train_timesteps=len(betas), trained_betas=betas.tolist(), clip_sample=False,
                 prediction_type="v_prediction" if facts.get("objective") == "v_prediction" else "epsilon",
-            ).save_pretrained(path / "scheduler")
+            )  # fmt: skip
+            scheduler.save_pretrained(path / "scheduler")
         index = {
             "_class_name": "DiTPipeline",
             "id2label": dict(zip(facts.get("label_rows") or range(len(names)), names, strict=True)),
-            "scheduler": [None, None] if betas is None else ["diffusers", "DDIMScheduler"],
+            "scheduler": [None, None] if betas is None else ["diffusers", type(scheduler).__name__],
             "transformer": ["diffusers", DIFFUSERS_KIND],
             "vae": [None, None],
             NOTE: facts,

@@ -253,7 +253,7 @@ def export(
     fold_attributes(network, [rows_of(known)[pair] for pair in asked.items()])
     origin = denoiser.origin
     facts = {"objective": denoiser.objective, "class_names": origin.class_names or None, "codec": origin.codec}
-    facts |= denoiser.settings
+    facts |= denoiser.settings | ({} if origin.distilled is None else {"distilled": origin.distilled})
     if layout == "original":
         save_original(network, out, facts)
     else:
