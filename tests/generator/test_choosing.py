@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from roadstill.errors import UserError
-from roadstill.generator.choosing import Choice, balanced_accuracy
+from roadstill.generator.choosing import Choice
 from roadstill.generator.refinement import Refinement
 from roadstill.imagesets import ImageSetWriter, open_imageset
 
@@ -70,8 +70,3 @@ def test_the_test_part_and_other_classes_choose_nothing(tmp_path):
     one_class = stored(tmp_path / "half", DEV).subset(np.arange(0, 20, 2))
     with pytest.raises(UserError, match="a class has no image"):
         Choice(one_class, images, {"red": Sees(0)}, Refinement())
-
-
-def test_balanced_accuracy_is_the_mean_of_the_classes():
-    assert balanced_accuracy(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1])) == 0.75
-    assert balanced_accuracy(np.array([0, 0, 0, 0]), np.array([0, 0, 0, 1])) == 0.5

@@ -249,7 +249,7 @@ def test_the_start_is_kept_if_nothing_on_the_way_is_better(codec, tmp_path, monk
     few = select(real, Random(), per_class=2, seed=0)
     config = Refinement(steps=4, looks=2, networks=("convnet-3",))
     given = iter([0.7, 0.6, 0.9, 0.5, 0.8, 0.6])  # start, step 2, step 4; a network each
-    monkeypatch.setattr("roadstill.generator.choosing.balanced_accuracy", lambda *_: next(given))
+    monkeypatch.setattr("sklearn.metrics.balanced_accuracy_score", lambda *_: next(given))
     made = refine(few, real, codec, agent=AGENT, config=config, seed=0, out=tmp_path / "out", dev=dev)
     assert np.array_equal(made.pixels(), few.pixels())
     found = made.about["refined"]
@@ -264,7 +264,7 @@ def test_the_last_state_judged_is_what_a_refinement_without_looks_gives(codec, t
     real, dev = colours(tmp_path / "real", 40), colours(tmp_path / "dev", 20, seed=1)
     few = select(real, Random(), per_class=2, seed=0)
     given = iter([0.1, 0.2, 0.3])
-    monkeypatch.setattr("roadstill.generator.choosing.balanced_accuracy", lambda *_: next(given))
+    monkeypatch.setattr("sklearn.metrics.balanced_accuracy_score", lambda *_: next(given))
     looked, plainly = (
         refine(
             few, real, codec, agent=AGENT, config=Refinement(steps=4, looks=looks), seed=0, out=tmp_path / str(looks),

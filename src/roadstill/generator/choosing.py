@@ -1,6 +1,6 @@
 """Which state of a refinement is kept: the one that serves its worst network best, on dev."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -54,10 +54,12 @@ class Choice:
             self.step, self.pixels = step, pixels
 
     def _score(self, name: str, pixels: Tensor) -> float:
+        from sklearn.metrics import balanced_accuracy_score
+
         matched, labels = self.networks[name], torch.from_numpy(self.labels.copy())
         ours = matched.in_batches(pixels, self.config.batch_size).cpu()
         fit = ridge_fit(ours, labels, self.known[name], matched.known, self.num_classes, self.config.ridge)
-        return balanced_accuracy(fit.argmax(1).numpy(), self.dev_labels)
+        return float(balanced_accuracy_score(self.dev_labels, fit.argmax(1).numpy()))
 
     def record(self) -> dict[str, Any]:
         """What was chosen from what, as the set's record tells it."""
@@ -65,12 +67,6 @@ class Choice:
             "step": self.step,
             "from": [{"step": step, "balanced_accuracy": scores} for step, scores in self.looks],
         }
-
-
-def balanced_accuracy(predicted: NDArray[np.int64], labels: Sequence[int] | NDArray[np.int64]) -> float:
-    """Mean of the class accuracies."""
-    labels = np.asarray(labels)
-    return float(np.mean([(predicted[labels == label] == label).mean() for label in np.unique(labels)]))
 
 
 def check_dev(dev: ImageSet, images: ImageSet) -> None:
