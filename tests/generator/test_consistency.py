@@ -263,6 +263,14 @@ def test_a_noise_predictor_has_no_few_steps(latents, tmp_path):
         trained(latents, tmp_path / "few", base=base, consistency=FEW)
 
 
+def test_weights_of_others_teach_as_what_they_are_said_to_predict(latents, tmp_path):
+    network = DiT(input_size=4, patch_size=2, in_channels=4, hidden_size=384, depth=1, num_heads=6, num_classes=2)
+    torch.save(network.state_dict(), tmp_path / "SiT.pt")
+    config = FinetuneConfig(steps=1, batch_size=8, objective="velocity", consistency=FEW, labels=Labels(rows=(0, 1)))
+    out = finetune(latents, base=tmp_path / "SiT.pt", out=tmp_path / "few", config=config, seed=0)
+    assert load_denoiser(out, base=tmp_path / "SiT.pt").origin.distilled == 1.5
+
+
 def test_attributes_are_taught_too_and_none_is_new(latents, tmp_path):
     light = Attributes(("light",))
     settings = {"batch_size": 32, "learning_rate": 5e-3, "ema": Ema(decay=0.95), "save_every": 1000, "log_every": 1000}

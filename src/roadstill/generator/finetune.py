@@ -6,6 +6,7 @@ be computed again (weights, moving average, optimiser, memories) is saved, so th
 
 import os
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,11 +67,12 @@ def finetune(latents: LatentStore, *, base: Path | None, out: Path, config: Fine
     if stage.done:
         _drop_states(out)  # which a kill after the last line has left
         return out
+    teacher = None
+    if below is not None and config.consistency.steps is not None:
+        teacher = Teacher(deepcopy(below), config)  # a copy: the adapters go into the base's own network
     assembly, class_mean = assemble(latents, below, config, seed), latents.class_mean()
     accelerator = accelerator_of(config, out)
     main = accelerator.is_main_process
-    # Opened once more: the adapters went into the network of the other.
-    teacher = None if config.consistency.steps is None else Teacher(load_denoiser(base), config)
     training = Training(assembly.denoiser, latents, config, seed, accelerator, teacher)
     state = _State(out / f"resume-{accelerator.process_index}.safetensors", stage.key, training)
     start = state.restore()
