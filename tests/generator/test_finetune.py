@@ -69,12 +69,19 @@ FULL_OF_STATE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("precision", ["no", "bf16"])
-def test_a_killed_run_equals_an_unbroken_one_bit_for_bit(latents, base, tmp_path, monkeypatch, precision):
+@pytest.mark.parametrize(
+    ("precision", "learning"),
+    [
+        ("no", {"adapters": (DiffFit(), LoRA(rank=2))}),
+        ("bf16", {"adapters": (DiffFit(), LoRA(rank=2))}),
+        ("no", {"adapters": (Full(),), "optimiser": "muon"}),
+    ],
+)
+def test_a_killed_run_equals_an_unbroken_one_bit_for_bit(latents, base, tmp_path, monkeypatch, precision, learning):
     monkeypatch.setattr(
         "roadstill.learning.precision.has_bfloat16", lambda kind: True
     )  # slower without, but it computes
-    config = FinetuneConfig(**FULL_OF_STATE, adapters=(DiffFit(), LoRA(rank=2)), mixed_precision=precision)
+    config = FinetuneConfig(**FULL_OF_STATE, **learning, mixed_precision=precision)
     arguments = {"base": base, "config": config, "seed": 3}
     # The resume file is removed at the end: keep it, it holds optimiser and memories.
     monkeypatch.setattr(loop, "_drop_states", lambda out: None)
@@ -88,6 +95,7 @@ def test_a_killed_run_equals_an_unbroken_one_bit_for_bit(latents, base, tmp_path
         assert not different, f"{name}: {different}"
     assert any(key.startswith("criterion/diversity") for key in whole)
     assert any(key.startswith("optimizer/") for key in whole)
+    assert any(key.endswith("/momentum") for key in whole) == (config.optimiser == "muon")
     steps = [row["step"] for row in read_metrics(tmp_path / "broken" / "metrics.jsonl")]
     assert steps == [5, 10, 15, 20]
 

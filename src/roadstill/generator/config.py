@@ -174,7 +174,7 @@ class FinetuneConfig:
         steps: optimiser steps.
         batch_size: latents per optimiser step, over all processes and accumulated parts together.
         learning_rate: peak (thesis 4.3: 1e-3, constant).
-        weight_decay: weight decay of AdamW.
+        weight_decay: decoupled weight decay.
         warmup_steps: steps of linear rise.
         lr_decay: ``none`` or ``cosine``.
         clip: largest gradient norm; not given, gradients are not clipped.
@@ -206,6 +206,7 @@ class FinetuneConfig:
             packages behind them are yours to install.
         save_every: steps per saved state.
         log_every: steps per line of ``metrics.jsonl``.
+        optimiser: ``adamw``, or ``muon``: that moves the weights of linear layers, and AdamW the rest.
     """
 
     steps: int = 2000
@@ -239,9 +240,11 @@ class FinetuneConfig:
     trackers: tuple[str, ...] = ()
     save_every: int = 500
     log_every: int = 50
+    optimiser: str = later("adamw")
 
     def __post_init__(self) -> None:
         check_groups(self)
+        _choose("optimiser", self.optimiser, "adamw", "muon")
         _choose("lr_decay", self.lr_decay, "none", "cosine")
         _choose("objective", self.objective, None, *KINDS)
         _choose("mixed_precision", self.mixed_precision, "no", "bf16")

@@ -20,6 +20,7 @@ from roadstill.generator.attributes import dropped, rows_told
 from roadstill.generator.config import Ema, FinetuneConfig
 from roadstill.generator.consistency import Teacher
 from roadstill.learning.loops import balanced_rows, finite_sum, generator_of, rate_at, rows_of_step
+from roadstill.learning.muon import Muon, matrices_of
 
 
 class Training:
@@ -38,7 +39,7 @@ class Training:
         weights: the same parameters.
         averaged: their moving average by name; empty if it is off.
         criteria: criteria with their memories.
-        optimizer: AdamW, as accelerate wraps it.
+        optimizer: AdamW or Muon, as accelerate wraps it.
         meter: sums for the next line of the log.
 
     Raises:
@@ -67,9 +68,12 @@ class Training:
         learning = {name: weight for name, weight in network.named_parameters() if weight.requires_grad}
         self.names, self.weights = tuple(learning), tuple(learning.values())
         self.criteria = criteria_of(config).to(accelerator.device)
-        optimizer = torch.optim.AdamW(
-            self.weights, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-        )
+        rate, decay = config.learning_rate, config.weight_decay
+        optimizer: torch.optim.Optimizer
+        if config.optimiser == "muon":
+            optimizer = Muon(self.weights, matrices_of(network), lr=rate, weight_decay=decay)
+        else:
+            optimizer = torch.optim.AdamW(self.weights, lr=rate, weight_decay=decay, fused=True)
         denoiser.network, self.optimizer = accelerator.prepare(network.train(), optimizer)
         averages = config.ema.mode != "off"
         self.averaged = {name: weight.detach().clone() for name, weight in learning.items()} if averages else {}
