@@ -175,7 +175,12 @@ def test_settings_of_another_kind_are_refused(latents, base, tmp_path):
     refused(
         "loss_reduction: sum and augment are for EDM", network=dit, adapters=(Full(),), edm=EDMTraining(augment=0.5)
     )
-    refused("DiT predicts noise or v_prediction or velocity, not denoised", network=dit, adapters=(Full(),), objective="denoised")
+    refused(
+        "DiT predicts noise or v_prediction or velocity, not denoised",
+        network=dit,
+        adapters=(Full(),),
+        objective="denoised",
+    )
 
 
 def test_what_was_recorded_before_edm_came_is_recorded_still():

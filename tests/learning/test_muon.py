@@ -31,7 +31,8 @@ def test_singular_values_become_about_one_and_directions_stay(shape):
     left, _, right = torch.linalg.svd(matrix, full_matrices=False)
     found = left.T @ orthogonalised(matrix) @ right.T
     values = found.diag()
-    assert values.min() > 0.65 and values.max() < 1.25
+    assert values.min() > 0.65
+    assert values.max() < 1.25
     torch.testing.assert_close(found, values.diag(), atol=1e-5, rtol=0)
 
 
