@@ -1,0 +1,1 @@
+"""From decisions to a driven car: centerline, vehicle, rollout, metrics."""
