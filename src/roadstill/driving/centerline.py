@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike
 from roadstill.driving.maps.lanes import Lane, LaneMap, headings_of
 from roadstill.driving.poses import Floats, Pose, wrapped
 from roadstill.driving.route import Repair
+from roadstill.driving.vehicle import MIDDLE_M
 from roadstill.errors import UserError
 
 _WINDOW = 30  # blocks of the route that are searched at most, as in PDM
-_AHEAD_M = 1.461  # from the rear axle to the middle of the vehicle
 
 
 class Centerline:
@@ -102,7 +102,7 @@ class Route:
         below = np.flatnonzero(shapely.intersects_xy(self._outlines, pose.x_m, pose.y_m))
         if len(below):
             return min((lanes[at] for at in below), key=lambda lane: _turned(lane, pose))
-        ahead = _AHEAD_M * np.array([np.cos(pose.yaw_rad), np.sin(pose.yaw_rad)])
+        ahead = MIDDLE_M * np.array([np.cos(pose.yaw_rad), np.sin(pose.yaw_rad)])
         middle = shapely.Point(np.array(pose[:2]) + ahead)
         return lanes[int(np.argmin(shapely.distance(self._outlines, middle)))]
 

@@ -13,6 +13,7 @@ from roadstill.driving.poses import Floats, wrapped
 
 WIDTH_M = 2.297
 AHEAD_M, BEHIND_M = 4.049, 1.127  # from the rear axle to the ends
+MIDDLE_M = (AHEAD_M - BEHIND_M) / 2  # of the car, ahead of the rear axle
 WHEELBASE_M = 3.089
 STEP_S = 0.1
 
