@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from roadstill.driving.boxes import box_corners
 from roadstill.driving.poses import Floats, wrapped
 
 WIDTH_M = 2.297
@@ -50,12 +51,9 @@ class Motion(NamedTuple):
 
 def corners(poses: Floats) -> Floats:
     """Corners ``[..., 4, 2]`` of cars whose rear axles have these poses ``[..., 3]``, counter-clockwise."""
-    ahead = np.array([-BEHIND_M, AHEAD_M, AHEAD_M, -BEHIND_M])
-    left = np.array([-1, -1, 1, 1]) * WIDTH_M / 2
-    cos, sin = np.cos(poses[..., 2:]), np.sin(poses[..., 2:])
-    x = poses[..., :1] + ahead * cos - left * sin
-    y = poses[..., 1:2] + ahead * sin + left * cos
-    return np.stack([x, y], axis=-1)
+    x, y, yaw = np.moveaxis(poses, -1, 0)
+    size = (np.full_like(x, AHEAD_M + BEHIND_M), np.full_like(x, WIDTH_M))
+    return box_corners(np.stack([x + MIDDLE_M * np.cos(yaw), y + MIDDLE_M * np.sin(yaw), *size, yaw], axis=-1))
 
 
 def follow(plans: Floats, start: Motion) -> Motion:
