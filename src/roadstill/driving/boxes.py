@@ -25,15 +25,13 @@ def touching(one: Floats, other: Floats) -> NDArray[np.bool_]:
 
     Two convex shapes are apart if and only if a line along an edge of one of them lies between them.
     """
-    found = None
+    meet = []
     for edges in (one, other):
         for first in (0, 1):
             along = edges[..., first + 1, :] - edges[..., first, :]
             mine, theirs = ((corners * along[..., None, :]).sum(-1) for corners in (one, other))
-            meet = (mine.max(-1) >= theirs.min(-1)) & (theirs.max(-1) >= mine.min(-1))
-            found = meet if found is None else found & meet
-    assert found is not None
-    return np.asarray(found)
+            meet.append((mine.max(-1) >= theirs.min(-1)) & (theirs.max(-1) >= mine.min(-1)))
+    return np.asarray(np.logical_and.reduce(meet))
 
 
 def ahead_of(pose: Pose | Floats, places_m: Floats) -> NDArray[np.bool_]:

@@ -7,7 +7,7 @@ import networkx as nx
 import numpy as np
 from numpy.typing import ArrayLike
 
-from roadstill.driving.maps.lanes import Lane, LaneMap, headings_of
+from roadstill.driving.maps.lanes import Lane, LaneMap, arc_of, headings_of, without_repeats
 from roadstill.driving.poses import Floats, Pose, wrapped
 from roadstill.driving.route import Repair
 from roadstill.driving.vehicle import MIDDLE_M
@@ -31,10 +31,9 @@ class Centerline:
     """
 
     def __init__(self, points_m: Floats, lanes: tuple[str, ...] = (), *, complete: bool = True) -> None:
-        moved = np.append(True, (np.diff(points_m, axis=0) != 0).any(axis=1))
-        self.points_m, self.lanes, self.complete = points_m[moved], lanes, complete
+        self.points_m, self.lanes, self.complete = without_repeats(points_m), lanes, complete
         self.headings_rad = np.unwrap(headings_of(self.points_m))
-        self.arc_m = np.append(0.0, np.hypot(*np.diff(self.points_m, axis=0).T).cumsum())
+        self.arc_m = arc_of(self.points_m)
 
     @property
     def length_m(self) -> float:
@@ -101,7 +100,7 @@ class Route:
         lanes = list(self.lanes.values())
         below = np.flatnonzero(shapely.intersects_xy(self._outlines, pose.x_m, pose.y_m))
         if len(below):
-            return min((lanes[at] for at in below), key=lambda lane: _turned(lane, pose))
+            return min((lanes[at] for at in below), key=lambda lane: lane.beside(pose)[1])
         ahead = MIDDLE_M * np.array([np.cos(pose.yaw_rad), np.sin(pose.yaw_rad)])
         middle = shapely.Point(np.array(pose[:2]) + ahead)
         return lanes[int(np.argmin(shapely.distance(self._outlines, middle)))]
@@ -150,9 +149,3 @@ class Routes:
             UserError: no block of the route is in the map, or no road is near the vehicle.
         """
         return self._of(self._repair.of(route, pose)).centerline(pose)
-
-
-def _turned(lane: Lane, pose: Pose) -> float:
-    """Angle between the vehicle and a lane, in rad, at the lane's vertex nearest to the rear axle."""
-    nearest = int(np.hypot(*(lane.points_m - np.array(pose[:2])).T).argmin())
-    return abs(float(wrapped(lane.headings_rad[nearest] - pose.yaw_rad)))

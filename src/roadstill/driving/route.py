@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from roadstill.driving.maps.lanes import LaneMap
-from roadstill.driving.poses import Pose, wrapped
+from roadstill.driving.poses import Pose
 from roadstill.errors import UserError
 
 _ON_M = 1.0  # as near to a block one may be on it
@@ -100,11 +100,8 @@ def _standing_on(road: LaneMap, pose: Pose, route: Collection[str]) -> tuple[str
     away: dict[str, float] = {}
     fitting: dict[str, float] = {}
     for lane in road.lanes_of(near):
-        distances = np.hypot(*(lane.points_m - np.array(pose[:2])).T)
-        nearest = int(distances.argmin())
-        distance = float(distances[nearest])
+        distance, turned = lane.beside(pose)
         away[lane.block] = min(away.get(lane.block, np.inf), distance)
-        turned = abs(float(wrapped(lane.headings_rad[nearest] - pose.yaw_rad)))
         if turned < _SAME_WAY_RAD and distance < _SAME_LANE_M:
             fitting[lane.block] = min(fitting.get(lane.block, np.inf), distance)
     on_route = {block: distance for block, distance in fitting.items() if block in route}

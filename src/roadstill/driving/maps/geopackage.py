@@ -29,7 +29,6 @@ _BASELINES = "baseline_paths"
 _BLOCKS = ("lane_groups_polygons", "lane_group_connectors")  # of lanes, of connectors
 _DRIVABLE = (*_BLOCKS, "intersections", "carpark_areas")
 _MOST_KEPT = 4096  # lanes in memory with their shapes
-_MOST_ROWS = 2_000_000  # of a layer; some numbers of each row are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +179,7 @@ class GeoPackageMap(LaneMap):
     def _ids(self, layer: str, *fields: str) -> Iterator[tuple[int, ...]]:
         """Own id and fields of each row, all of them whole numbers."""
         columns = ("fid", *fields)
-        for count, row in enumerate(self._tables.rows(layer, columns)):
-            if count >= _MOST_ROWS:
-                raise UserError(f"{self._path}: {layer} has more than {_MOST_ROWS:,} rows")
+        for row in self._tables.rows(layer, columns):
             yield tuple(self._number(layer, name, value) for name, value in zip(columns, row, strict=True))
 
     def _number(self, layer: str, field: str, value: Any) -> int:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from roadstill.driving.maps.lanes import Floats, Lane, LaneMap
+from roadstill.driving.maps.lanes import Lane, LaneMap, arc_of, without_repeats
 from roadstill.driving.maps.osm import Element, elements_of
 from roadstill.driving.maps.projection import require_shapely, transform_between, utm_of
+from roadstill.driving.poses import Floats
 from roadstill.errors import UserError, one_line
 from roadstill.runs import require_file
 
@@ -212,13 +213,12 @@ class _Builder:
     def _middle(self, lane: str, lanelet: _Lanelet) -> Floats:
         """The line between the bounds ``[n, 2]``, a vertex every metre at least: of points at equal shares of each."""
         left, right = self._places(lanelet.left), self._places(lanelet.right)
-        longest = max(float(np.hypot(*np.diff(line, axis=0).T).sum()) for line in (left, right))
+        longest = max(arc_of(line)[-1] for line in (left, right))
         shares = np.linspace(0, 1, int(np.ceil(longest / _STEP_M)) + 1)
-        points = (_at(left, shares) + _at(right, shares)) / 2
-        moved = np.append(True, (np.diff(points, axis=0) != 0).any(axis=1))
-        if moved.sum() < 2:
+        points = without_repeats((_at(left, shares) + _at(right, shares)) / 2)
+        if len(points) < 2:
             raise self._wrong(lane, "has no length")
-        return points[moved]
+        return points
 
     def _outline(self, lanelet: _Lanelet) -> "BaseGeometry":
         import shapely
@@ -286,5 +286,5 @@ def _side(line: Floats, point: Floats) -> float:
 
 def _at(line: Floats, shares: Floats) -> Floats:
     """Points of a line ``[n, 2]`` at shares ``[m]`` of its length."""
-    arc = np.append(0.0, np.hypot(*np.diff(line, axis=0).T).cumsum())
+    arc = arc_of(line)
     return np.stack([np.interp(shares * arc[-1], arc, line[:, axis]) for axis in (0, 1)], axis=1)

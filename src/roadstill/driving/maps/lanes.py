@@ -7,14 +7,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from roadstill.driving.poses import Floats, Pose, wrapped
 from roadstill.errors import UserError
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +40,18 @@ class Lane:
     @cached_property
     def length_m(self) -> float:
         """Length of the baseline."""
-        return float(np.hypot(*np.diff(self.points_m, axis=0).T).sum())
+        return float(arc_of(self.points_m)[-1])
 
     @cached_property
     def headings_rad(self) -> Floats:
         """Directions at the vertices ``[n]``: of the edge that begins there; the last repeats."""
         return headings_of(self.points_m)
+
+    def beside(self, pose: Pose) -> tuple[float, float]:
+        """Distance in m of a pose to the nearest vertex, and the angle between both in rad, not negative."""
+        distances = np.hypot(*(self.points_m - np.array(pose[:2])).T)
+        nearest = int(distances.argmin())
+        return float(distances[nearest]), abs(float(wrapped(self.headings_rad[nearest] - pose.yaw_rad)))
 
 
 class LaneMap(ABC):
@@ -89,6 +93,16 @@ class LaneMap(ABC):
         """Areas near a place that vehicles may be on: blocks, crossroads, car parks."""
 
 
+def arc_of(points_m: Floats) -> Floats:
+    """Arc lengths ``[n]`` in m of the vertices ``[n, 2]`` of a line."""
+    return np.append(0.0, np.hypot(*np.diff(points_m, axis=0).T).cumsum())
+
+
+def without_repeats(points_m: Floats) -> Floats:
+    """Vertices ``[n, 2]`` of a line but those that are where the one before is."""
+    return points_m[np.append(True, (np.diff(points_m, axis=0) != 0).any(axis=1))]
+
+
 def headings_of(points_m: Floats) -> Floats:
     """Directions ``[n]`` in rad at the vertices ``[n, 2]`` of a line: each of the edge behind it; the last repeats."""
     steps = np.diff(points_m, axis=0)
@@ -105,8 +119,7 @@ def line_of(line: "BaseGeometry", what: str) -> Floats:
     if line.geom_type != "LineString":
         raise UserError(f"{what} is a {line.geom_type}, not a line")
     points_m = np.asarray(line.coords, dtype=np.float64)
-    moved = np.append(True, (np.diff(points_m, axis=0) != 0).any(axis=1))
-    kept = points_m[moved]
+    kept = without_repeats(points_m)
     if len(kept) < 2:
         raise UserError(f"{what} has no length")
     return kept

@@ -5,11 +5,10 @@ from functools import lru_cache
 from importlib.util import find_spec
 
 import numpy as np
-from numpy.typing import NDArray
 
+from roadstill.driving.poses import Floats
 from roadstill.errors import UserError
 
-Floats = NDArray[np.float64]
 Transform = Callable[[Floats], Floats]
 
 _NEEDED = "maps need shapely and pyproj; install them with: pip install 'roadstill[map]'"

@@ -9,6 +9,7 @@ from roadstill.errors import UserError, one_line
 
 _MOST_MOVES = 2**31  # of SQLite's machine for one question: a minute or so
 _BETWEEN = 2**20
+_MOST_ROWS = 2_000_000  # of one answer
 _LIMIT_LENGTH = 0  # SQLITE_LIMIT_LENGTH, which Python 3.10 does not name
 _MOST_BYTES = 2**26  # of one value
 
@@ -49,12 +50,16 @@ class Tables:
             values: numbers for them.
 
         Raises:
-            UserError: no such table or column, a damaged file, or a question that takes too long.
+            UserError: no such table or column, a damaged file, a question that takes too long, or too many rows.
         """
         if table not in self._names:
             raise UserError(f"{self._path} has no table {table}; it should be {self._what}")
         condition = f" WHERE {where}" if where else ""
-        return self._ask(f'SELECT {", ".join(columns)} FROM "{table}"{condition}', tuple(values))
+        found = self._ask(f'SELECT {", ".join(columns)} FROM "{table}"{condition}', tuple(values))
+        for count, row in enumerate(found):
+            if count >= _MOST_ROWS:
+                raise UserError(f"{self._path}: {table} has more than {_MOST_ROWS:,} rows")
+            yield row
 
     def _ask(self, question: str, values: tuple[int, ...]) -> Iterator[tuple[Any, ...]]:
         moves = iter(range(_MOST_MOVES // _BETWEEN))
