@@ -15,7 +15,7 @@ from roadstill.codecs.config import CodecTraining
 from roadstill.denoisers.base import Sampling, SolverNoise, TeacherGuidance
 from roadstill.errors import UserError
 from roadstill.frames.filters import FrameFilter, SceneFilter
-from roadstill.frames.table import BrakeLabel
+from roadstill.frames.labels import BrakeLabel
 from roadstill.generator.config import Attributes, Consistency, EDMTraining, Ema, FinetuneConfig, Labels, Minimax, Term
 from roadstill.generator.refine import Refinement
 from roadstill.names import dataclasses_within

@@ -66,6 +66,8 @@ def write_set(
     facts = (fact | dict(more.get(fact["token"], {})) for fact in _facts(frames))
     rows = zip(facts, labels.tolist(), strict=True)
     about = {"labels": str(frames.label) if label == "brake" else label, **about}
+    if label == "brake" and frames.label.edges_mps2:
+        about["brakes"] = frames.label.brakes
     return write_pictures(rows, store, sensors, out, class_names=class_names, about=about, left_out=left_out)
 
 

@@ -13,7 +13,7 @@ from roadstill.imagesets import ImageSet
 from roadstill.runs import same_classes
 
 _BATCH = 64
-_NO_SCORES = ("labels", "probabilities", "caveat")
+_NO_SCORES = ("labels", "probabilities", "caveat", "brakes")
 
 
 @runtime_checkable
@@ -44,6 +44,7 @@ class Evaluation:
         labels: labels int64 ``[n]``.
         probabilities: probabilities float32 ``[n, k]``.
         caveat: what has to be said with the figures, of a training set that leaks; mostly empty.
+        brakes: number of classes, counted from the last, that brake; 0 if the set does not tell, or has two classes.
     """
 
     n: int
@@ -60,27 +61,48 @@ class Evaluation:
     labels: NDArray[np.int64] = field(repr=False)
     probabilities: NDArray[np.float32] = field(repr=False)
     caveat: str = ""
+    brakes: int = 0
 
     @property
     def correct(self) -> NDArray[np.bool_]:
         """Whether each image's most probable class is right."""
         return self.probabilities.argmax(1) == self.labels
 
+    @property
+    def brake_recall(self) -> float | None:
+        """Share of the frames of all brakes for which any brake is answered; None if `brakes` is 0."""
+        return self._braking(slice(-self.brakes, None)) if self.brakes else None
+
+    @property
+    def brake_false_alarm_rate(self) -> float | None:
+        """Share of the other frames for which any brake is answered; None if `brakes` is 0."""
+        return self._braking(slice(None, -self.brakes)) if self.brakes else None
+
+    def _braking(self, rows: slice) -> float:
+        true = np.array(self.confusion)[rows]
+        return float(true[:, -self.brakes :].sum() / true.sum())
+
     def scores(self) -> dict[str, Any]:
-        """Everything but the arrays per image and the caveat."""
-        return {name: value for name, value in vars(self).items() if name not in _NO_SCORES}
+        """Everything but the arrays per image and the caveat; what braking classes make of it, if they are told."""
+        found = {name: value for name, value in vars(self).items() if name not in _NO_SCORES}
+        if self.brakes:
+            found |= {name: getattr(self, name) for name in ("brakes", "brake_recall", "brake_false_alarm_rate")}
+        return found
 
 
 def score(
-    probabilities: NDArray[np.float32], labels: NDArray[np.int64], class_names: Sequence[str], *, images: str = ""
-) -> Evaluation:
+    probabilities: NDArray[np.float32], labels: NDArray[np.int64], class_names: Sequence[str], *, images: str = "",
+    brakes: int = 0,
+) -> Evaluation:  # fmt: skip
     """All figures from probabilities ``[n, k]`` and labels ``[n]``.
 
     Raises:
-        UserError: a class without an image (balanced accuracy and AUROC would be undefined), or values that are not
-            probabilities.
+        UserError: a class without an image (balanced accuracy and AUROC would be undefined), values that are not
+            probabilities, or as many braking classes as there are classes.
     """
     k = len(class_names)
+    if not 0 <= brakes < k:
+        raise UserError(f"{brakes} of {k} classes brake; at least one should not")
     if probabilities.shape != (len(labels), k) or not np.isfinite(probabilities).all():
         raise UserError(
             f"an agent must return finite probabilities [{len(labels)}, {k}], not {list(probabilities.shape)}"
@@ -110,6 +132,7 @@ def score(
         images=images,
         labels=labels,
         probabilities=probabilities,
+        brakes=brakes,
     )
 
 
@@ -160,5 +183,6 @@ def evaluate(agent: Predictor, images: ImageSet) -> Evaluation:
         probabilities = whole(images)
     else:
         probabilities = np.concatenate([agent.predict(pixels) for _, pixels in images.batches(_BATCH)])
-    found = score(np.asarray(probabilities, np.float32), images.labels, images.class_names, images=images.digest)
+    found = score(np.asarray(probabilities, np.float32), images.labels, images.class_names, images=images.digest,
+                  brakes=images.brakes)  # fmt: skip
     return replace(found, caveat=caveat)

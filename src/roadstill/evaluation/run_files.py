@@ -24,6 +24,7 @@ _MOST_ROWS, _MOST_BYTES = 10_000_000, 2**29
 
 class _Scores(WithClasses, kw_only=True, frozen=True):
     images: Annotated[str, msgspec.Meta(max_length=100)]
+    brakes: Count = 0
 
 
 class _Chosen(Record, kw_only=True, frozen=True):
@@ -89,7 +90,8 @@ def open_run(folder: Path) -> Run:
         if len(labels) and not 0 <= labels.min() <= labels.max() < len(names):
             raise UserError(f"labels are not in 0..{len(names) - 1}")
         clusters, strata = ({name: _names(table[name]) for name in kind} for kind in (record.clusters, record.strata))
-        evaluation = score(probabilities.astype(np.float32), labels, names, images=record.evaluation.images)
+        scores = record.evaluation
+        evaluation = score(probabilities.astype(np.float32), labels, names, images=scores.images, brakes=scores.brakes)
     except (OSError, LookupError, TypeError, ValueError, ArithmeticError, pa.ArrowException) as error:
         said = one_line(" ".join(str(error).split())[:300])
         raise UserError(f"{folder / 'predictions.parquet'} is damaged ({said}); {_REMEDY}") from None

@@ -113,6 +113,12 @@ class ImageSet:
         """Number of classes, including those without an image."""
         return len(self.class_names)
 
+    @property
+    def brakes(self) -> int:
+        """Number of classes, counted from the last, that brake; 0 if there are two, or if the set does not tell."""
+        found = self.about.get("brakes", 0)
+        return found if isinstance(found, int) and 0 <= found < self.num_classes else 0
+
     def counts(self) -> dict[str, int]:
         """Images per class, by class name."""
         found = np.bincount(self.labels, minlength=self.num_classes)

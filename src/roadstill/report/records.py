@@ -50,6 +50,8 @@ class _Arm(Record, kw_only=True, frozen=True):
     strata: dict[_Name, dict[_Name, _Stratum]] = msgspec.field(default_factory=dict)
     budget: _Budget | None = None
     chosen: _ShareSpread | None = None
+    brake_recall: _ShareSpread | None = None
+    brake_false_alarm_rate: _ShareSpread | None = None
 
     def __post_init__(self) -> None:
         for rate in self.miss_rate:

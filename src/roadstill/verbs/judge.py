@@ -111,6 +111,8 @@ def evaluate(
         run = run_of(name, int(trained.about["seed"]), found, pictures, dev=calm)
         run.save(out, book=out.absolute().parent / RECORDS)
     classes = ", ".join(f"{name} {100 * share:.1f}" for name, share in found.class_accuracy.items())
+    if (recall := found.brake_recall) is not None and (false := found.brake_false_alarm_rate) is not None:
+        classes += f", brake recall {100 * recall:.1f} with {100 * false:.1f} false"
     return (
         f"balanced accuracy {100 * found.balanced_accuracy:.1f} %, accuracy {100 * found.accuracy:.1f} % "
         f"(always {found.majority_class}: {100 * found.majority_accuracy:.1f} %), {classes}, "
