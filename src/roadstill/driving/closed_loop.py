@@ -1,11 +1,11 @@
-"""Drives in the built-in world in which what the agent decides changes what it sees next.
+"""Drives in the built-in world in which what the agent decides changes what it sees.
 
-Every 0.5 s the agent is shown the picture from where its car is now. Its decision becomes a plan along the centerline of
-the route (thesis Figure 3.1), a tracker and a kinematic bicycle drive it, and everybody else reacts to the car.
+Every 0.5 s the agent is shown the picture from where its car is now. Its decision becomes a plan along the centerline
+of the route (thesis Figure 3.1), a tracker and a kinematic bicycle drive it, and everybody else reacts to the car.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +23,6 @@ from roadstill.driving.vehicle import STEP_S, WIDTH_M, Motion, corners, follow
 from roadstill.images import centre_square
 from roadstill.world.capture import scene_of
 from roadstill.world.drive import schedule
-from roadstill.world.driver import FRONT_M
 from roadstill.world.logrun import LogRun
 from roadstill.world.logs import read_world
 from roadstill.world.maps import map_path
@@ -102,7 +101,6 @@ class Outcome:
         red_lights: number of stop lines passed at a red light.
         off_lane_s: time for which a wheel was out of our half of the road.
         comfortable: share of the windows of 4 s in which NAVSIM's bounds on comfort hold.
-        motion: x, y, yaw, speed, acceleration and steering angle every 0.1 s, ``[t, 6]``, in the metres of the map.
     """
 
     scenario: str
@@ -115,7 +113,6 @@ class Outcome:
     red_lights: int
     off_lane_s: float
     comfortable: float
-    motion: Floats = field(repr=False)
 
     @property
     def progress(self) -> float:
@@ -268,7 +265,7 @@ class _Car:
         return Outcome(
             self.scenario.name, str(self.scenario.drive.index), run.rear_axle_m - self.begin_m,
             human_progress_m(self.scenario), (len(self.motion) - 1) * STEP_S, self.hit, self.at_fault, self.red_lights,
-            round(self.off_lane_s, 1), _comfortable(motion), np.stack([value[0] for value in motion], axis=-1),
+            round(self.off_lane_s, 1), _comfortable(motion),
         )  # fmt: skip
 
 

@@ -137,13 +137,8 @@ def compare(
     for name, runs in arms.items():
         if name != baseline:
             differences[name] = _difference(name, runs, arms[baseline], cluster_of, len(clusters), draws)
-    p_values = {name: found[0].p_value() for name, found in differences.items()}
-    competing = holm({name: p_value for name, p_value in p_values.items() if name not in bounds})
     drawn = "image" if len(clusters) == first.evaluation.n else cluster_by  # unrelated pictures: each its own log
-    verdicts = {
-        name: _verdict(name, baseline, *found, p_values[name], competing.get(name), drawn, len(competing))
-        for name, found in differences.items()
-    }
+    verdicts = verdicts_of(differences, baseline=baseline, bounds=bounds, cluster_by=drawn)
     return Comparison(
         baseline=baseline,
         cluster_by=cluster_by,
@@ -156,6 +151,28 @@ def compare(
         verdicts=verdicts,
         caveats=caveats_of(arms),
     )
+
+
+def verdicts_of(
+    differences: Mapping[str, tuple[Difference, list[int], int]], *, baseline: str, bounds: Sequence[str] = (),
+    cluster_by: str, measure: str = "balanced accuracy",
+) -> dict[str, Verdict]:  # fmt: skip
+    """Verdicts from differences, after Holm's correction over those that compete.
+
+    Args:
+        differences: by arm: the difference from the baseline, the paired seeds, and the number of different sets on the
+            side that has fewer of them.
+        baseline: name of the baseline.
+        bounds: names of arms that do not compete.
+        cluster_by: what was resampled, in one word.
+        measure: what is compared, in words; told in points, hundredths.
+    """
+    p_values = {name: found[0].p_value() for name, found in differences.items()}
+    competing = holm({name: p_value for name, p_value in p_values.items() if name not in bounds})
+    return {
+        name: _verdict(name, baseline, *found, p_values[name], competing.get(name), cluster_by, len(competing), measure)
+        for name, found in differences.items()
+    }
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
@@ -235,6 +252,7 @@ def _verdict(
     corrected: float | None,
     cluster_by: str,
     num_arms: int,
+    measure: str,
 ) -> Verdict:
     low, high = found.interval()
     p_holm = p_value if corrected is None else corrected
@@ -242,9 +260,7 @@ def _verdict(
     if corrected is not None and corrected <= 0.05:
         word = "better" if found.value > 0 else "worse"
     needed = seeds_needed(found)
-    points = (
-        f"{100 * found.value:+.1f} points of balanced accuracy (95% interval {100 * low:+.1f} to {100 * high:+.1f})"
-    )
+    points = f"{100 * found.value:+.1f} points of {measure} (95% interval {100 * low:+.1f} to {100 * high:+.1f})"
     basis = f"{len(seeds)} paired seeds, {found.num_clusters} {cluster_by}s"
     heads = {
         "cannot be told apart": f"{arm} and {baseline} cannot be told apart",

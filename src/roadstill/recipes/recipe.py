@@ -12,6 +12,7 @@ from roadstill.data.indexing import IndexConfig
 from roadstill.data.privacy import find_hook
 from roadstill.data.sources import NAVSIM, find_source
 from roadstill.denoisers.base import Sampling
+from roadstill.driving.plan import Driver
 from roadstill.errors import UserError
 from roadstill.generator.config import FinetuneConfig, require_trackers
 from roadstill.generator.refine import Refinement
@@ -50,6 +51,31 @@ class World:
     def confirming(self, seed: int) -> "World":
         """The reserved world of a seed: where this one has the towns of development, it has two more that are new."""
         return replace(self, seed=seed, group="confirm" if self.group == "demo" else self.group, reserved=True)
+
+
+@dataclass(frozen=True)
+class Drives:
+    """Drives in a closed loop with the recipe's agents, in the built-in world: see `roadstill.driving.closed_loop`.
+
+    Attributes:
+        world: world whose logs are driven anew; of another seed than the one that the recipe learns from.
+        scenarios: number of logs that are driven.
+        seconds: length of each.
+        seeds: seeds of each arm whose agents drive.
+        arms: names of the arms that drive; all if empty.
+        driver: how decisions are carried out.
+    """
+
+    world: World = field(default_factory=lambda: World(drives=34, seed=60))
+    scenarios: int = 100
+    seconds: float = 30.0
+    seeds: int = 3
+    arms: tuple[str, ...] = ()
+    driver: Driver = field(default_factory=lambda: Driver(brake_mps2=3.5, jerk_mps3=6.0))
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "arms", tuple(self.arms))
+        check_ranges(self, "drive.", seconds=Range(1, 600), scenarios=Range(1, 1_000_000, whole=True))
 
 
 @dataclass(frozen=True)
@@ -162,6 +188,7 @@ class Recipe:
             or "dit" (the base generator's middle block).
         baseline: the arm that verdicts compare with.
         cluster_by: unit that the interval resamples: "log" or "drive".
+        drive: drives in a closed loop, if there are any.
         thesis: the thesis' figures by ``arm@images per class``, by arm for all images, and for the ``majority`` line;
             tables print them too.
     """
@@ -197,6 +224,7 @@ class Recipe:
     baseline: str = "random"
     cluster_by: Literal["log", "drive"] = "log"
     thesis: dict[str, str] = field(default_factory=dict)
+    drive: Drives | None = later(None)
 
     def __post_init__(self) -> None:
         folder_name(self.name, "recipe name")
@@ -229,7 +257,22 @@ class Recipe:
             if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", other):
                 raise UserError(f"others: {other!r} becomes a folder's name; take small letters, digits and hyphens")
             self.agent_of(other), self.agent_of(other, full=True)
+        if self.drive is not None:
+            self._check_drive(self.drive)
         self._require_code()
+
+    def _check_drive(self, drive: Drives) -> None:
+        if self.data is None and (drive.world.seed, drive.world.group) == (self.world.seed, self.world.group):
+            raise UserError(
+                f"drive.world.seed is {drive.world.seed}, the world that the agents learn from; take another"
+            )
+        if unknown := [name for name in drive.arms if name not in self.arms]:
+            raise UserError(f"drive.arms names {unknown[0]!r}, which is no arm; choose from {', '.join(self.arms)}")
+        if drive.arms and self.baseline not in drive.arms:
+            raise UserError(f"drive.arms lacks the baseline {self.baseline!r}")
+        if not 3 <= drive.seeds <= self.seeds:
+            raise UserError(f"drive.seeds is {drive.seeds}; take from 3, which a verdict needs, to {self.seeds}, all "
+                            "that there are")  # fmt: skip
 
     def _require_code(self) -> None:
         """Imports what is named by dotted path, so that a mistake is seen before any work is done.
