@@ -212,8 +212,7 @@ class _Car:
     def plan(self, run: SteeredRun, wish: float) -> None:
         """Lays a plan from where the car is and drives its first half second."""
         if run.change_to != self.lane:
-            self.lane, self.line = run.change_to, None
-        if self.line is None:
+            self.lane = run.change_to
             self.line = self._line(run)
         now = self.motion[-1]
         pose, state = Pose(*(float(value[0]) for value in now[:3])), (now.speed_mps, now.accel_mps2)
@@ -221,7 +220,7 @@ class _Car:
         ways, _, _ = self.driver.profile([wish], *state)
         poses = self.driver.along(self.line, pose, ways[0, ::every])
         poses[0] = pose  # the plan begins where the car is, also when it is beside the line
-        driven = follow(filled(poses, np.arange(POSES + 1) * POSE_S)[None], now, steps=TICKS)
+        driven = follow(filled(poses, np.arange(POSES + 1, dtype=np.float64) * POSE_S)[None], now, steps=TICKS)
         self.ahead = [Motion(*(value[:, step] for value in driven)) for step in range(1, TICKS + 1)]
 
     def step(self, run: SteeredRun) -> Steered:

@@ -15,7 +15,7 @@ from roadstill.driving.vehicle import corners
 from roadstill.runs import atomic_path
 from roadstill.world.steered import SteeredRun
 
-_SIDE_PX = 256
+_SIDE_PX = 192
 _AHEAD_M, _BEHIND_M, _ACROSS_M = 45.0, 11.0, 56.0  # what the view from above shows
 _SHOWN_M = 60.0
 _GROUND, _ROAD, _LINE, _OTHER, _LIVING = (
@@ -59,7 +59,7 @@ def film_of(scenario: Scenario, decide: Decide, *, driver: Driver, size_px: int)
 
 
 def from_above(run: SteeredRun, wish: float = 0.0) -> NDArray[np.uint8]:
-    """The surroundings of the ego from above, uint8 ``[256, 256, 3]``; its colour tells its decision."""
+    """The surroundings of the ego from above, uint8 ``[192, 192, 3]``; its colour tells its decision."""
     picture = Image.new("RGB", (_SIDE_PX, _SIDE_PX), _GROUND)
     draw = ImageDraw.Draw(picture)
     pose = np.array(run.ego[:3])
@@ -95,7 +95,9 @@ def from_above(run: SteeredRun, wish: float = 0.0) -> NDArray[np.uint8]:
 
 def write_gif(path: Path, shots: list[Shot]) -> Path:
     """Writes a drive as a moving picture, twice as fast as it was driven."""
-    frames = [Image.fromarray(np.concatenate([_enlarged(shot.pixels), shot.above], axis=1)) for shot in shots]
+    frames = [
+        Image.fromarray(np.concatenate([_enlarged(shot.pixels), shot.above], axis=1)).quantize(64) for shot in shots
+    ]
     with atomic_path(path) as temporary:
         frames[0].save(
             temporary, "GIF", save_all=True, append_images=frames[1:], duration=round(500 * POSE_S), loop=0,

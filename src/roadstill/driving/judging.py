@@ -89,11 +89,11 @@ def compare_drives(
     groups, group_of = np.unique([each.group for each in some], return_inverse=True)
     if len(groups) < 2:
         raise UserError("all scenarios are of one drive; an interval needs at least 2, better 20 or more")
-    counts = np.bincount(group_of)[:, None]
+    counts = np.bincount(group_of).astype(np.int64)[:, None]
     rng = np.random.default_rng(seed_of("drives", draws))
 
     def difference(scores: NDArray[np.float64]) -> Difference:
-        gained = np.stack([np.bincount(group_of, weights=row) for row in scores])[..., None]
+        gained = np.stack([np.bincount(group_of, weights=row) for row in scores]).astype(np.float64)[..., None]
         return paired_difference(gained, counts, draws=draws, rng=rng)
 
     found = {}

@@ -11,6 +11,7 @@ from pyarrow import ArrowException
 
 from roadstill.errors import UserError, one_line
 from roadstill.report import parts, sheets, verdicts
+from roadstill.report.drives import drives
 from roadstill.report.records import REMEDY, NoisingRecord
 from roadstill.runs import atomic_path, read_record, require_folder
 
@@ -42,7 +43,18 @@ def write_report(run: Path, *, say: Callable[[str], None] = lambda line: None) -
     return out
 
 
-_FROM_DISK = ("comparisons", "sheets", "funnels", "heatmap", "noising", "training", "recipe", "stages", "ledger")
+_FROM_DISK = (
+    "comparisons",
+    "drives",
+    "sheets",
+    "funnels",
+    "heatmap",
+    "noising",
+    "training",
+    "recipe",
+    "stages",
+    "ledger",
+)
 
 
 def gather(run: Path) -> dict[str, Any]:
@@ -65,6 +77,7 @@ def gather(run: Path) -> dict[str, Any]:
         "from_frames": part("source", lambda: parts.from_frames(run)),
         "synthetic": part("source", lambda: parts.is_synthetic(run)),
         "comparisons": compared,
+        "drives": part("drives", lambda: drives(run)),
         "sheets": part("pictures", lambda: sheets.contact_sheets(run, labels) or None),
         "funnels": part("funnel", lambda: parts.funnels(run)),
         "problems": part("problems", lambda: parts.problems(run)),

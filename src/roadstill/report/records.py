@@ -102,6 +102,29 @@ class ComparisonRecord(Record, kw_only=True, frozen=True):
                     raise ValueError(f"arms differ in their strata of {kind[:80]!a}")
 
 
+class _Drives(Record, kw_only=True, frozen=True):
+    seeds: _Seeds
+    score: _ShareSpread
+    low: Share | None = None
+    high: Share | None = None
+    progress: _ShareSpread
+    collisions: _ShareSpread
+    red_lights: _ShareSpread
+    off_lane: _ShareSpread
+    comfortable: _ShareSpread
+
+
+class DrivesRecord(Record, kw_only=True, frozen=True):
+    """``drives.json``: what a recipe's drives came to."""
+
+    baseline: _Name
+    scenarios: Count
+    groups: Count
+    arms: Annotated[dict[_Name, _Drives], msgspec.Meta(min_length=1, max_length=200)]
+    verdicts: dict[_Name, _Verdict] = msgspec.field(default_factory=dict)
+    labels: dict[_Name, _Text] = msgspec.field(default_factory=dict)
+
+
 class StageRecord(Record, kw_only=True, frozen=True):
     """``stage.json``, as far as the page shows it."""
 
