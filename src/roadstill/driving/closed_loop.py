@@ -161,7 +161,7 @@ def drive_scenario(
     try:
         for frame in range(frames):
             picture = Image.fromarray(renderer.draw(scene_of(run, frame)))
-            pixels = np.asarray(centre_square(picture, size_px))
+            pixels = np.array(centre_square(picture, size_px))
             wish = decide(Sight(pixels, run.speed_mps, run.wish_mps2))
             if look is not None:
                 look(frame, pixels, run, wish)

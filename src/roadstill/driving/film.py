@@ -1,5 +1,6 @@
 """What a drive looks like: the pictures that the agent saw, beside a view from above."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from roadstill.driving.boxes import box_corners
 from roadstill.driving.closed_loop import Decide, Outcome, Scenario, drive_scenario
 from roadstill.driving.plan import POSE_S, Driver
 from roadstill.driving.poses import Floats
+from roadstill.driving.sessions import Entrant, decide_of
 from roadstill.driving.vehicle import corners
 from roadstill.runs import atomic_path
 from roadstill.world.steered import SteeredRun
@@ -52,7 +54,7 @@ def film_of(scenario: Scenario, decide: Decide, *, driver: Driver, size_px: int)
     shots: list[Shot] = []
 
     def look(frame: int, pixels: NDArray[np.uint8], run: SteeredRun, wish: float) -> None:
-        shots.append(Shot(frame * POSE_S, pixels.copy(), from_above(run, wish), wish))
+        shots.append(Shot(frame * POSE_S, pixels, from_above(run, wish), wish))
 
     outcome = drive_scenario(scenario, decide, driver=driver, size_px=size_px, look=look)
     return shots, outcome
@@ -115,3 +117,38 @@ def filmstrip(shots: list[Shot]) -> NDArray[np.uint8]:
 
 def _enlarged(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(pixels).resize((_SIDE_PX, _SIDE_PX), Image.Resampling.BICUBIC))
+
+
+def write_films(
+    entrants: Sequence[Entrant], found: Mapping[str, Mapping[int, Sequence[Outcome]]], scenarios: Sequence[Scenario],
+    out: Path, *, driver: Driver,
+) -> list[Path]:  # fmt: skip
+    """A success and a failure of one arm, each as a moving picture and as a strip; none of a kind that never happened.
+
+    The success is the drive with most progress of those without a fault, the failure the longest one with a fault.
+    """
+    drives = [
+        (entrant, scenario, outcome)
+        for entrant in entrants
+        for scenario, outcome in zip(scenarios, found[entrant.arm][entrant.seed], strict=True)
+    ]
+    good = [each for each in drives if each[2].score > 0]
+    bad = [each for each in drives if each[2].at_fault or each[2].red_lights]
+    written = []
+    for name, some, key in (("success", good, _score), ("failure", bad, _seconds)):
+        if some:
+            entrant, scenario, _ = max(some, key=key)
+            decide, size_px = decide_of(entrant, driver)
+            shots, _ = film_of(scenario, decide, driver=driver, size_px=size_px)
+            written.append(write_gif(out / f"{name}.gif", shots))
+            with atomic_path(out / f"{name}.png") as temporary:
+                Image.fromarray(filmstrip(shots)).save(temporary, "PNG")
+    return written
+
+
+def _score(drive: tuple[Entrant, Scenario, Outcome]) -> float:
+    return drive[2].score + 1e-6 * drive[2].progress_m
+
+
+def _seconds(drive: tuple[Entrant, Scenario, Outcome]) -> float:
+    return drive[2].seconds

@@ -25,7 +25,7 @@ class DrivingSummary:
         arm: name of the arm.
         seeds: seeds of its agents.
         score: mean of `Outcome.score`.
-        low: lower end of the score's 95% interval over drives and seeds; None with fewer than 2 seeds.
+        low: lower end of the score's 95% interval over drives and seeds; None with fewer than 2 of either.
         high: upper end.
         progress: mean of `Outcome.progress`.
         collisions: share of scenarios with a collision at fault.
@@ -51,14 +51,14 @@ class DrivingComparison:
     """All arms and all verdicts.
 
     Attributes:
-        baseline: name of the baseline.
+        baseline: name of the baseline, if there is one.
         scenarios: number of scenarios.
         groups: number of drives that they are from, which are resampled.
         arms: summaries by name.
         verdicts: verdicts by name, without the baseline.
     """
 
-    baseline: str
+    baseline: str | None
     scenarios: int
     groups: int
     arms: dict[str, DrivingSummary]
@@ -66,7 +66,7 @@ class DrivingComparison:
 
 
 def compare_drives(
-    arms: Mapping[str, Drives], *, baseline: str, bounds: Sequence[str] = (), draws: int = 10_000
+    arms: Mapping[str, Drives], *, baseline: str | None, bounds: Sequence[str] = (), draws: int = 10_000
 ) -> DrivingComparison:
     """Judges every arm against the baseline by the score of its drives, as `evaluation.compare` does by its accuracy.
 
@@ -75,19 +75,19 @@ def compare_drives(
 
     Args:
         arms: drives by name of the arm.
-        baseline: one of the names.
+        baseline: one of the names; without it there are no verdicts.
         bounds: names of arms that do not compete, such as controls.
         draws: number of bootstrap draws.
 
     Raises:
-        UserError: an unknown baseline, no drives, other scenarios, fewer than 3 paired seeds, or all of one drive.
+        UserError: an unknown baseline, no drives, other scenarios; with a baseline fewer than 3 paired seeds, or
+            scenarios of one drive alone.
     """
-    if baseline not in arms:
+    if baseline is not None and baseline not in arms:
         raise UserError(f"the baseline {baseline!r} is none of the arms; choose one of {sorted(arms)}")
-    names = _scenarios(arms)
-    some = next(iter(arms[baseline].values()))
+    some = _same_scenarios(arms)
     groups, group_of = np.unique([each.group for each in some], return_inverse=True)
-    if len(groups) < 2:
+    if baseline is not None and len(groups) < 2:
         raise UserError("all scenarios are of one drive; an interval needs at least 2, better 20 or more")
     counts = np.bincount(group_of).astype(np.int64)[:, None]
     rng = np.random.default_rng(seed_of("drives", draws))
@@ -96,33 +96,37 @@ def compare_drives(
         gained = np.stack([np.bincount(group_of, weights=row) for row in scores]).astype(np.float64)[..., None]
         return paired_difference(gained, counts, draws=draws, rng=rng)
 
-    found = {}
-    for name, drives in arms.items():
-        seeds = sorted(drives.keys() & arms[baseline].keys())
-        if name != baseline and name not in bounds and len(seeds) < MIN_SEEDS:
-            raise UserError(f"arm {name!r} shares {len(seeds)} seeds with the baseline; a verdict needs {MIN_SEEDS}")
-        if name != baseline and len(seeds) >= MIN_SEEDS:
-            pairs = np.stack([_scores(drives[seed]) - _scores(arms[baseline][seed]) for seed in seeds])
-            found[name] = (difference(pairs), seeds, len(seeds))
-    verdicts = verdicts_of(found, baseline=baseline, bounds=bounds, cluster_by="drive", measure="driving score")
+    verdicts = {}
+    if baseline is not None:
+        base, found = arms[baseline], {}
+        for name, drives in arms.items():
+            seeds = sorted(drives.keys() & base.keys())
+            if name not in (baseline, *bounds) and len(seeds) < MIN_SEEDS:
+                raise UserError(
+                    f"arm {name!r} shares {len(seeds)} seeds with the baseline; a verdict needs {MIN_SEEDS}"
+                )
+            if name != baseline and len(seeds) >= MIN_SEEDS:
+                pairs = np.stack([_scores(drives[seed]) - _scores(base[seed]) for seed in seeds])
+                found[name] = (difference(pairs), seeds, len(seeds))
+        verdicts = verdicts_of(found, baseline=baseline, bounds=bounds, cluster_by="drive", measure="driving score")
     summaries = {}
     for name, drives in arms.items():
         own = None
-        if len(drives) > 1:
+        if len(drives) > 1 and len(groups) > 1:
             own = difference(np.stack([_scores(drives[seed]) for seed in sorted(drives)])).interval()
         summaries[name] = _summary(name, drives, own)
-    return DrivingComparison(baseline, len(names), len(groups), summaries, verdicts)
+    return DrivingComparison(baseline, len(some), len(groups), summaries, verdicts)
 
 
-def _scenarios(arms: Mapping[str, Drives]) -> list[str]:
-    first: list[str] = []
+def _same_scenarios(arms: Mapping[str, Drives]) -> Sequence[Outcome]:
+    """Any one entrant's outcomes, if all drove the same scenarios."""
+    first: Sequence[Outcome] = ()
     for name, drives in arms.items():
         if not drives:
             raise UserError(f"the arm {name!r} has not driven")
         for seed, outcomes in drives.items():
-            here = [each.scenario for each in outcomes]
-            first = first or here
-            if here != first or not here:
+            first = first or outcomes
+            if not outcomes or [each.scenario for each in outcomes] != [each.scenario for each in first]:
                 raise UserError(f"arm {name!r}, seed {seed}: drove other scenarios than the others; drive all alike")
     return first
 

@@ -1,27 +1,19 @@
 """The stage that drives: the agents of a recipe in a closed loop, and what comes of it."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
-
-from PIL import Image
-
 from roadstill.agents import soften, train_agent
-from roadstill.driving.closed_loop import Outcome, Scenario, scenarios_of
+from roadstill.driving.closed_loop import scenarios_of
 from roadstill.driving.deciding import GUARDS
-from roadstill.driving.film import film_of, filmstrip, write_gif
+from roadstill.driving.film import write_films
 from roadstill.driving.judging import DrivingComparison, compare_drives
-from roadstill.driving.plan import Driver
-from roadstill.driving.sessions import Entrant, decide_of, drive_all
+from roadstill.driving.sessions import Entrant, drive_all
 from roadstill.imagesets import open_imageset
 from roadstill.parallel import Workers
 from roadstill.pipeline.jobs import do_all
 from roadstill.pipeline.road import Road
-from roadstill.runs import Stage, atomic_path, plain, write_json
+from roadstill.runs import Stage, plain, write_json
 from roadstill.world.logs import write_world
 
 FOLDER = "drives"
-FILMS = ("success", "failure")
 
 
 def drive(road: Road, workers: Workers) -> DrivingComparison | None:
@@ -56,7 +48,7 @@ def drive(road: Road, workers: Workers) -> DrivingComparison | None:
     bounds = [*(name for name in names if recipe.arms[name].kind == "full"), *GUARDS]
     comparison = compare_drives(found, baseline=recipe.baseline, bounds=bounds)
     labels = {name: recipe.arms[name].label for name in names} | {name: name for name in GUARDS}
-    write_json(road.folder / "drives.json", plain(asdict(comparison)) | {"labels": labels, "synthetic": True})
+    write_json(road.folder / "drives.json", {**plain(comparison), "labels": labels, "synthetic": True})
     small = [each for each in entrants if each.arm not in (*bounds, recipe.baseline)]
     if small:
         write_films(small[-asked.seeds :], found, scenarios, folder, driver=asked.driver)
@@ -73,38 +65,3 @@ def train_driver(road: Road, name: str, seed: int) -> None:
         images = soften(images, road.teacher)
     agent = train_agent(images, config=config, seed=seed, cache=road.agent_cache)
     agent.save(road.folder / FOLDER / "agents" / name / f"seed{seed}")
-
-
-def write_films(
-    entrants: Sequence[Entrant], found: dict[str, dict[int, list[Outcome]]], scenarios: Sequence[Scenario], out: Path,
-    *, driver: Driver,
-) -> list[Path]:  # fmt: skip
-    """A success and a failure of one arm, each as a moving picture and as a strip; none of a kind that never happened.
-
-    The success is the drive with most progress of those without a fault, the failure the longest one with a fault.
-    """
-    drives = [
-        (entrant, scenario, outcome)
-        for entrant in entrants
-        for scenario, outcome in zip(scenarios, found[entrant.arm][entrant.seed], strict=True)
-    ]
-    good = [each for each in drives if each[2].score > 0]
-    bad = [each for each in drives if each[2].at_fault or each[2].red_lights]
-    written = []
-    for name, some, key in (("success", good, _score), ("failure", bad, _seconds)):
-        if some:
-            entrant, scenario, _ = max(some, key=key)
-            decide, size_px = decide_of(entrant, driver)
-            shots, _ = film_of(scenario, decide, driver=driver, size_px=size_px)
-            written.append(write_gif(out / f"{name}.gif", shots))
-            with atomic_path(out / f"{name}.png") as temporary:
-                Image.fromarray(filmstrip(shots)).save(temporary, "PNG")
-    return written
-
-
-def _score(drive: tuple[Entrant, Scenario, Outcome]) -> float:
-    return drive[2].score + 1e-6 * drive[2].progress_m
-
-
-def _seconds(drive: tuple[Entrant, Scenario, Outcome]) -> float:
-    return drive[2].seconds

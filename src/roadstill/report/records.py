@@ -115,9 +115,9 @@ class _Drives(Record, kw_only=True, frozen=True):
 
 
 class DrivesRecord(Record, kw_only=True, frozen=True):
-    """``drives.json``: what a recipe's drives came to."""
+    """``drives.json``: what drives came to."""
 
-    baseline: _Name
+    baseline: _Name | None = None
     scenarios: Count
     groups: Count
     arms: Annotated[dict[_Name, _Drives], msgspec.Meta(min_length=1, max_length=200)]
