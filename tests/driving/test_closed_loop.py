@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from roadstill.driving.deciding import GUARDS, decided_by, wish_of
+from roadstill.driving.deciding import GUARDS, Sight, decided_by, wish_of
 from roadstill.driving.plan import Driver
 from roadstill.errors import UserError
 from roadstill.world.logs import write_world
 
 pytest.importorskip("shapely")
-from roadstill.driving.closed_loop import Sight, drive_scenario, human_progress_m, scenarios_of
+from roadstill.driving.closed_loop import drive_scenario, human_progress_m, scenarios_of
 from roadstill.driving.film import film_of, filmstrip, write_gif
 from roadstill.driving.sessions import Entrant, drive_all
 

@@ -7,7 +7,6 @@ of the route (thesis Figure 3.1), a tracker and a kinematic bicycle drive it, an
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from PIL import Image
 from roadstill.driving.boxes import behind, box_corners, touching
 from roadstill.driving.centerline import Centerline, Routes
 from roadstill.driving.comfort import comfort
+from roadstill.driving.deciding import Decide, Sight
 from roadstill.driving.maps import open_map
 from roadstill.driving.plan import POSE_S, POSES, Driver, filled
 from roadstill.driving.poses import Floats, Pose
@@ -38,24 +38,6 @@ _NEAR_M = 25.0  # boxes whose middle is farther away cannot be hit
 _STANDING_MPS = 0.05  # NAVSIM's bound: a car that is slower is never at fault
 _ROAD_LEFT_M = 170.0
 _WINDOW_S = 4.0  # of comfort, as long as NAVSIM's drives
-
-
-class Sight(NamedTuple):
-    """What a decision may rest on.
-
-    Attributes:
-        pixels: picture, uint8 ``[s, s, 3]``.
-        speed_mps: speed now.
-        wish_mps2: acceleration that the world's own driver would want: for the oracle alone.
-    """
-
-    pixels: NDArray[np.uint8]
-    speed_mps: float
-    wish_mps2: float
-
-
-Decide = Callable[[Sight], float]
-"""From what is seen to a wish as of `Driver.profile`: -1 brakes, 0 holds, 1 accelerates."""
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,35 @@
 """Who decides in a closed loop: agents, and those that know what agents should not."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roadstill.driving.closed_loop import Decide, Sight
 from roadstill.driving.plan import Driver
 from roadstill.errors import UserError
 
 _WISHES = {"throttle": 1.0, "not_brake": 1.0, "hold": 0.0, "brake": -1.0}
 _FOOT_DOWN_MPS2 = -0.5  # a driver who wants to slow down by more than this presses the brake
 _OPEN_END_MPS2 = 1.0  # a class without an end counts as so wide
+
+
+class Sight(NamedTuple):
+    """What a decision may rest on.
+
+    Attributes:
+        pixels: picture, uint8 ``[s, s, 3]``.
+        speed_mps: speed now.
+        wish_mps2: acceleration that the world's own driver would want: for the oracle alone.
+    """
+
+    pixels: NDArray[np.uint8]
+    speed_mps: float
+    wish_mps2: float
+
+
+Decide = Callable[[Sight], float]
+"""From what is seen to a wish as of `Driver.profile`: -1 brakes, 0 holds, 1 accelerates."""
 
 
 class Seeing(Protocol):
@@ -71,7 +88,7 @@ def _oracle(sight: Sight) -> float:
     return -1.0 if sight.wish_mps2 < _FOOT_DOWN_MPS2 else 1.0
 
 
-GUARDS: Mapping[str, Callable[[Sight], float]] = {
+GUARDS: Mapping[str, Decide] = {
     "always-brake": lambda sight: -1.0,
     "never-brake": lambda sight: 1.0,
     "oracle": _oracle,

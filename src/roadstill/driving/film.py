@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from roadstill.driving.boxes import box_corners
-from roadstill.driving.closed_loop import Decide, Outcome, Scenario, drive_scenario
+from roadstill.driving.closed_loop import Outcome, Scenario, drive_scenario
+from roadstill.driving.deciding import Decide
 from roadstill.driving.plan import POSE_S, Driver
 from roadstill.driving.poses import Floats
 from roadstill.driving.sessions import Entrant, decide_of

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from roadstill.agents import open_agent
-from roadstill.driving.closed_loop import Decide, Outcome, Scenario, drive_scenario
-from roadstill.driving.deciding import GUARDS, decided_by
+from roadstill.driving.closed_loop import Outcome, Scenario, drive_scenario
+from roadstill.driving.deciding import GUARDS, Decide, decided_by
 from roadstill.driving.plan import Driver
 from roadstill.errors import UserError
 from roadstill.parallel import Workers
