@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from roadstill.agents import AgentConfig
 from roadstill.driving.deciding import GUARDS, Sight, decided_by, wish_of
 from roadstill.driving.plan import Driver
 from roadstill.errors import UserError
@@ -91,12 +92,25 @@ def test_who_is_no_control_needs_an_agent(tmp_path):
 
 
 class Answers:
+    config = AgentConfig()
+
     def __init__(self, names, chances):
         self.class_names, self.chances = names, chances
 
-    def predict(self, pixels):
+    def predict(self, pixels, status):
         assert pixels.shape == (1, 8, 8, 3)
+        assert status is None
         return np.array([self.chances], np.float32)
+
+
+class Counts:
+    """An agent that says an acceleration, of the speed and the command that it is told."""
+
+    config = AgentConfig(target="accel", ego=True)
+    class_names = ("not_brake", "brake")
+
+    def values(self, pixels, status):
+        return status[:, :1] * 10 - 7.0 - status[:, 1:2]
 
 
 @pytest.mark.parametrize(
@@ -113,6 +127,13 @@ class Answers:
 def test_what_an_agent_answers_becomes_a_wish(names, chances, wish):
     sight = Sight(np.zeros((8, 8, 3), np.uint8), 5.0, 0.0)
     assert decided_by(Answers(names, chances), DRIVER)(sight) == pytest.approx(wish)
+
+
+def test_a_predicted_acceleration_becomes_a_wish():
+    decide = decided_by(Counts(), DRIVER)
+    assert decide(Sight(np.zeros((8, 8, 3), np.uint8), 6.0, 0.0, "straight")) == pytest.approx(-1 / 3.5)
+    assert decide(Sight(np.zeros((8, 8, 3), np.uint8), 6.0, 0.0, "left")) == pytest.approx(-2 / 3.5)
+    assert decide(Sight(np.zeros((8, 8, 3), np.uint8), 7.75, 0.0, "straight")) == pytest.approx(0.5)
 
 
 def test_classes_that_say_nothing_about_driving_are_refused():

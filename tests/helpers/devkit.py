@@ -65,7 +65,7 @@ def install(monkeypatch, base):
 
 def scene_of(pose, route, picture, *, speed=6.0, accel=0.5, location="us-ma-boston"):
     """An agent's input and its scene, as far as an agent looks at them."""
-    status = SimpleNamespace(ego_velocity=(speed, 0.0), ego_acceleration=(accel, 0.0))
+    status = SimpleNamespace(ego_velocity=(speed, 0.0), ego_acceleration=(accel, 0.0), driving_command=(0, 1, 0, 0))
     camera = SimpleNamespace(cam_f0=SimpleNamespace(image=picture))
     frame = SimpleNamespace(ego_status=SimpleNamespace(ego_pose=pose), roadblock_ids=route)
     metadata = SimpleNamespace(num_history_frames=4, map_name=location)

@@ -67,7 +67,7 @@ def write_set(
     rows = zip(facts, labels.tolist(), strict=True)
     about = {"labels": str(frames.label) if label == "brake" else label, **about}
     if label == "brake" and frames.label.edges_mps2:
-        about["brakes"] = frames.label.brakes
+        about |= {"brakes": frames.label.brakes, "edges_mps2": list(frames.label.edges_mps2)}
     return write_pictures(rows, store, sensors, out, class_names=class_names, about=about, left_out=left_out)
 
 

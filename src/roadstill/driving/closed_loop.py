@@ -20,6 +20,7 @@ from roadstill.driving.maps import open_map
 from roadstill.driving.plan import POSE_S, POSES, Driver, filled
 from roadstill.driving.poses import Floats, Pose
 from roadstill.driving.vehicle import STEP_S, WIDTH_M, Motion, corners, follow
+from roadstill.frames import COMMANDS
 from roadstill.images import centre_square
 from roadstill.world.capture import scene_of
 from roadstill.world.drive import schedule
@@ -142,9 +143,11 @@ def drive_scenario(
     renderer = Renderer(world.width_px, world.height_px)
     try:
         for frame in range(frames):
-            picture = Image.fromarray(renderer.draw(scene_of(run, frame)))
+            scene = scene_of(run, frame)
+            picture = Image.fromarray(renderer.draw(scene))
             pixels = np.array(centre_square(picture, size_px))
-            wish = decide(Sight(pixels, run.speed_mps, run.wish_mps2))
+            command = COMMANDS[int(scene.facts["command"])]
+            wish = decide(Sight(pixels, run.speed_mps, run.wish_mps2, command))
             if look is not None:
                 look(frame, pixels, run, wish)
             car.plan(run, wish)

@@ -1,11 +1,13 @@
 """Who decides in a closed loop: agents, and those that know what agents should not."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from roadstill.agents import Agent
+from roadstill.agents.status import status_rows
 from roadstill.driving.plan import Driver
 from roadstill.errors import UserError
 
@@ -20,39 +22,38 @@ class Sight(NamedTuple):
     Attributes:
         pixels: picture, uint8 ``[s, s, 3]``.
         speed_mps: speed now.
+        command: driving command: left, straight, right or unknown.
         wish_mps2: acceleration that the world's own driver would want: for the oracle alone.
     """
 
     pixels: NDArray[np.uint8]
     speed_mps: float
     wish_mps2: float
+    command: str = "unknown"
 
 
 Decide = Callable[[Sight], float]
 """From what is seen to a wish as of `Driver.profile`: -1 brakes, 0 holds, 1 accelerates."""
 
 
-class Seeing(Protocol):
-    """What a picture agent offers."""
-
-    class_names: tuple[str, ...]
-
-    def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities ``[n, k]`` of pictures ``[n, s, s, 3]``."""
-
-
-def decided_by(agent: Seeing, driver: Driver) -> Decide:
-    """The decisions of an agent: its most probable class, or with bins of acceleration its mean acceleration.
+def decided_by(agent: Agent, driver: Driver) -> Decide:
+    """The decisions of an agent: its most probable class; of bins of acceleration the mean; or the acceleration itself.
 
     Raises:
         UserError: classes that name no command and no accelerations.
     """
-    names = agent.class_names
+    names, ego = agent.class_names, agent.config.ego
+
+    def given(sight: Sight) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
+        return sight.pixels[None], status_rows([sight.speed_mps], [sight.command]) if ego else None
+
+    if agent.config.target == "accel":
+        return lambda sight: wish_of(float(agent.values(*given(sight))[0, 0]), driver)
     commands = all(name in _WISHES for name in names)
     table = np.array([_WISHES[name] for name in names] if commands else _middles_mps2(names))
 
     def decide(sight: Sight) -> float:
-        (chances,) = agent.predict(sight.pixels[None])
+        (chances,) = agent.predict(*given(sight))
         if commands:
             return float(table[int(chances.argmax())])
         return wish_of(float(chances @ table), driver)

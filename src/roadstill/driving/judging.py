@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from roadstill.driving.closed_loop import Outcome
 from roadstill.errors import UserError
 from roadstill.evaluation.bootstrap import Difference, paired_difference
-from roadstill.evaluation.compare import MIN_SEEDS, Verdict, verdicts_of
+from roadstill.evaluation.compare import MIN_SEEDS, Measure, Verdict, verdicts_of
 from roadstill.evaluation.summary import Spread
 from roadstill.runs import seed_of
 
@@ -108,7 +108,9 @@ def compare_drives(
             if name != baseline and len(seeds) >= MIN_SEEDS:
                 pairs = np.stack([_scores(drives[seed]) - _scores(base[seed]) for seed in seeds])
                 found[name] = (difference(pairs), seeds, len(seeds))
-        verdicts = verdicts_of(found, baseline=baseline, bounds=bounds, cluster_by="drive", measure="driving score")
+        verdicts = verdicts_of(
+            found, baseline=baseline, bounds=bounds, cluster_by="drive", measure=Measure("points of driving score")
+        )
     summaries = {}
     for name, drives in arms.items():
         own = None

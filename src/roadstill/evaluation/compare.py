@@ -11,13 +11,36 @@ from numpy.typing import NDArray
 
 from roadstill.errors import UserError
 from roadstill.evaluation.bootstrap import Difference, paired_difference
+from roadstill.evaluation.metrics import Evaluation
 from roadstill.evaluation.runs import Run, caveats_of
 from roadstill.evaluation.summary import ArmSummary, summarise
-from roadstill.runs import plain, seed_of, write_json
+from roadstill.runs import later, plain, seed_of, write_json
 
 MIN_SEEDS = 3
 FEW_SEEDS, FEW_CLUSTERS = 10, 20
 Word = Literal["better", "worse", "cannot be told apart", "bound"]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What a difference is told in.
+
+    Attributes:
+        words: unit and name.
+        factor: units to one of the difference.
+        digits: digits behind the point.
+    """
+
+    words: str
+    factor: float = 100
+    digits: int = 1
+
+    def told(self, value: float) -> str:
+        """A difference with its sign, without the words."""
+        return f"{self.factor * value:+.{self.digits}f}"
+
+
+POINTS = Measure("points of balanced accuracy")
 
 
 @dataclass(frozen=True)
@@ -72,6 +95,7 @@ class Comparison:
         arms: summaries by name, in the given order.
         verdicts: verdicts by name, without the baseline.
         caveats: what has to be said with the figures: training sets that leak, records that cannot be vouched for.
+        errors: verdicts on the mean absolute error, of arms whose agents predict numbers.
     """
 
     baseline: str
@@ -84,6 +108,7 @@ class Comparison:
     arms: dict[str, ArmSummary]
     verdicts: dict[str, Verdict]
     caveats: list[str] = field(default_factory=list)
+    errors: dict[str, Verdict] | None = later(None)
 
     def save(self, path: Path) -> Path:
         """Writes everything as JSON."""
@@ -133,12 +158,24 @@ def compare(
         raise UserError(
             f"all images are of one {cluster_by} ({clusters[0]}); an interval needs at least 2, better 20 or more"
         )
-    differences: dict[str, tuple[Difference, list[int], int]] = {}
-    for name, runs in arms.items():
-        if name != baseline:
-            differences[name] = _difference(name, runs, arms[baseline], cluster_of, len(clusters), draws)
+    unit = first.evaluation.unit
+    if any(run.evaluation.unit != unit for runs in arms.values() for run in runs):
+        raise UserError("some agents predict numbers and others classes; compare agents of one target")
+    others = {name: runs for name, runs in arms.items() if name != baseline}
+
+    def differences(*, errors: bool) -> dict[str, tuple[Difference, list[int], int]]:
+        return {
+            name: _difference(name, runs, arms[baseline], cluster_of, len(clusters), draws, errors=errors)
+            for name, runs in others.items()
+        }
+
     drawn = "image" if len(clusters) == first.evaluation.n else cluster_by  # unrelated pictures: each its own log
-    verdicts = verdicts_of(differences, baseline=baseline, bounds=bounds, cluster_by=drawn)
+    verdicts = verdicts_of(differences(errors=False), baseline=baseline, bounds=bounds, cluster_by=drawn)
+    errors = None
+    if unit:
+        less = Measure(f"{unit} less mean absolute error", 1, 2)
+        found = differences(errors=True)
+        errors = verdicts_of(found, baseline=baseline, bounds=bounds, cluster_by=drawn, measure=less)
     return Comparison(
         baseline=baseline,
         cluster_by=cluster_by,
@@ -150,12 +187,13 @@ def compare(
         arms={name: summarise(name, runs, miss_cost) for name, runs in arms.items()},
         verdicts=verdicts,
         caveats=caveats_of(arms),
+        errors=errors,
     )
 
 
 def verdicts_of(
     differences: Mapping[str, tuple[Difference, list[int], int]], *, baseline: str, bounds: Sequence[str] = (),
-    cluster_by: str, measure: str = "balanced accuracy",
+    cluster_by: str, measure: Measure = POINTS,
 ) -> dict[str, Verdict]:  # fmt: skip
     """Verdicts from differences, after Holm's correction over those that compete.
 
@@ -165,7 +203,7 @@ def verdicts_of(
         baseline: name of the baseline.
         bounds: names of arms that do not compete.
         cluster_by: what was resampled, in one word.
-        measure: what is compared, in words; told in points, hundredths.
+        measure: what is compared; greater is better.
     """
     p_values = {name: found[0].p_value() for name, found in differences.items()}
     competing = holm({name: p_value for name, p_value in p_values.items() if name not in bounds})
@@ -211,8 +249,10 @@ def _difference(
     cluster_of: NDArray[np.int64],
     num_clusters: int,
     draws: int,
+    *,
+    errors: bool = False,
 ) -> tuple[Difference, list[int], int]:
-    """The bootstrapped difference, the paired seeds and the number of different sets."""
+    """The bootstrapped difference, the paired seeds and the number of different sets; of accuracies or of errors."""
     ours, theirs = {run.seed: run for run in runs}, {run.seed: run for run in base_runs}
     seeds = sorted(ours.keys() & theirs.keys())
     if len(seeds) < MIN_SEEDS:
@@ -221,12 +261,13 @@ def _difference(
             f"a verdict needs at least {MIN_SEEDS}, better {FEW_SEEDS} or more"
         )
     labels = ours[seeds[0]].evaluation.labels
-    classes = len(ours[seeds[0]].evaluation.class_names)
-    cell = cluster_of * classes + labels
+    classes = 1 if errors else len(ours[seeds[0]].evaluation.class_names)
+    cell = cluster_of if errors else cluster_of * classes + labels
+    worth = _nearness if errors else _correctness
     pairs = [
         np.bincount(
             cell,
-            weights=ours[seed].evaluation.correct.astype(np.float64) - theirs[seed].evaluation.correct,
+            weights=worth(ours[seed].evaluation) - worth(theirs[seed].evaluation),
             minlength=num_clusters * classes,
         )
         for seed in seeds
@@ -239,7 +280,18 @@ def _difference(
     if MIN_SEEDS <= len(found) < len(seeds):
         gained = np.stack([gained[unit_of == unit].mean(0) for unit in range(len(found))])
     rng = np.random.default_rng(seed_of("compare", draws))
-    return paired_difference(gained, counts, draws=draws, rng=rng), seeds, len(found)
+    most = np.inf if errors else 1.0
+    return paired_difference(gained, counts, draws=draws, rng=rng, most=most), seeds, len(found)
+
+
+def _correctness(evaluation: Evaluation) -> NDArray[np.float64]:
+    return evaluation.correct.astype(np.float64)
+
+
+def _nearness(evaluation: Evaluation) -> NDArray[np.float64]:
+    """Minus the absolute error of each image: greater is better."""
+    assert evaluation.misses is not None
+    return -np.abs(evaluation.misses).mean(1).astype(np.float64)
 
 
 def _verdict(
@@ -252,7 +304,7 @@ def _verdict(
     corrected: float | None,
     cluster_by: str,
     num_arms: int,
-    measure: str,
+    measure: Measure,
 ) -> Verdict:
     low, high = found.interval()
     p_holm = p_value if corrected is None else corrected
@@ -260,7 +312,7 @@ def _verdict(
     if corrected is not None and corrected <= 0.05:
         word = "better" if found.value > 0 else "worse"
     needed = seeds_needed(found)
-    points = f"{100 * found.value:+.1f} points of {measure} (95% interval {100 * low:+.1f} to {100 * high:+.1f})"
+    points = f"{measure.told(found.value)} {measure.words} (95% interval {measure.told(low)} to {measure.told(high)})"
     basis = f"{len(seeds)} paired seeds, {found.num_clusters} {cluster_by}s"
     heads = {
         "cannot be told apart": f"{arm} and {baseline} cannot be told apart",

@@ -85,6 +85,8 @@ class ArmSummary:
         budget: images, bytes and steps, if the runs record them.
         brake_recall: see `Evaluation`; None if the sets tell no braking classes.
         brake_false_alarm_rate: the same.
+        mae: mean absolute error of agents that predict numbers, in the runs' unit; None for others.
+        rmse: root mean square error, the same.
         chosen: balanced accuracy at the step that evaluating during training would have chosen, if the runs record it.
     """
 
@@ -105,6 +107,8 @@ class ArmSummary:
     chosen: Spread | None = None
     brake_recall: Spread | None = later(None)
     brake_false_alarm_rate: Spread | None = later(None)
+    mae: Spread | None = later(None)
+    rmse: Spread | None = later(None)
 
 
 def summarise(arm: str, runs: Sequence[Run], miss_cost: float = 5.0) -> ArmSummary:
@@ -133,6 +137,8 @@ def summarise(arm: str, runs: Sequence[Run], miss_cost: float = 5.0) -> ArmSumma
         chosen=_chosen(runs),
         brake_recall=_of_all([found.brake_recall for found in evaluations]),
         brake_false_alarm_rate=_of_all([found.brake_false_alarm_rate for found in evaluations]),
+        mae=_of_all([found.errors.get("mae") for found in evaluations]),
+        rmse=_of_all([found.errors.get("rmse") for found in evaluations]),
     )
 
 

@@ -16,6 +16,7 @@ from roadstill.driving.maps import open_map
 from roadstill.driving.plan import POSE_S, POSES, Driver
 from roadstill.driving.poses import Floats, Pose
 from roadstill.errors import UserError
+from roadstill.frames import COMMANDS
 from roadstill.images import centre_square
 
 _STRAIGHT_M = 100.0  # of the line that stands in for a route where there is none
@@ -102,7 +103,8 @@ class BrakeAgent(AbstractAgent):
         status = agent_input.ego_statuses[-1]
         speed = float(np.hypot(*status.ego_velocity))
         square = centre_square(Image.fromarray(np.asarray(picture)), self._size_px)
-        wish = self._decide(Sight(np.array(square), speed, 0.0))
+        command = COMMANDS[int(np.argmax(status.driving_command))]
+        wish = self._decide(Sight(np.array(square), speed, 0.0, command))
         frame = scene.frames[scene.scene_metadata.num_history_frames - 1]
         pose = Pose(*(float(value) for value in frame.ego_status.ego_pose))
         poses = self.plan(

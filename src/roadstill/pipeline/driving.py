@@ -1,15 +1,16 @@
 """The stage that drives: the agents of a recipe in a closed loop, and what comes of it."""
 
-from roadstill.agents import soften, train_agent
+from roadstill.agents import train_agent
 from roadstill.driving.closed_loop import scenarios_of
 from roadstill.driving.deciding import GUARDS
 from roadstill.driving.film import write_films
 from roadstill.driving.judging import DrivingComparison, compare_drives
 from roadstill.driving.sessions import Entrant, drive_all
-from roadstill.imagesets import open_imageset
 from roadstill.parallel import Workers
 from roadstill.pipeline.jobs import do_all
+from roadstill.pipeline.measuring import lesson_of
 from roadstill.pipeline.road import Road
+from roadstill.pipeline.small_sets import asks_teacher
 from roadstill.runs import Stage, plain, write_json
 from roadstill.world.logs import write_world
 
@@ -34,9 +35,9 @@ def drive(road: Road, workers: Workers) -> DrivingComparison | None:
     entrants, wanted = [], list[tuple[str, int, Stage]]()
     for name, arm, seed in road.runs():
         if name in names and seed < asked.seeds:
-            full = arm.kind == "full"
-            config = {"agent": recipe.agent_of(full=full), "seed": seed}
-            inputs = ["sets"] if full else ["sets", f"set-{name}-{seed}"]
+            config = {"agent": recipe.agent_for(name), "seed": seed}
+            inputs = ["sets"] if arm.whole else ["sets", f"set-{name}-{seed}"]
+            inputs += ["teacher"] if asks_teacher(arm, recipe.agent_for(name)) else []
             agent = f"{FOLDER}/agents/{name}/seed{seed}"
             job = road.stage(f"driver-{name}-{seed}", config, *inputs, product=[agent], later=True)
             wanted += [] if job.done else [(name, seed, job)]
@@ -45,7 +46,7 @@ def drive(road: Road, workers: Workers) -> DrivingComparison | None:
     entrants += [Entrant(name) for name in GUARDS]
     scenarios = scenarios_of(folder / "world", asked.scenarios, seconds=asked.seconds)
     found = drive_all(entrants, scenarios, folder / "outcomes", driver=asked.driver, workers=road.workers, say=road.say)
-    bounds = [*(name for name in names if recipe.arms[name].kind == "full"), *GUARDS]
+    bounds = [*(name for name in names if recipe.arms[name].whole), *GUARDS]
     comparison = compare_drives(found, baseline=recipe.baseline, bounds=bounds)
     labels = {name: recipe.arms[name].label for name in names} | {name: name for name in GUARDS}
     write_json(road.folder / "drives.json", {**plain(comparison), "labels": labels, "synthetic": True})
@@ -57,11 +58,7 @@ def drive(road: Road, workers: Workers) -> DrivingComparison | None:
 
 def train_driver(road: Road, name: str, seed: int) -> None:
     """One agent, as `train_one_agent` trains it, kept in a folder."""
-    recipe = road.recipe
-    full = recipe.arms[name].kind == "full"
-    images = road.split("train") if full else open_imageset(road.folder / f"arms/{name}/seed{seed}")
-    config = recipe.agent_of(full=full)
-    if config.labels == "soft":
-        images = soften(images, road.teacher)
+    config = road.recipe.agent_for(name)
+    images = lesson_of(road, name, seed, config)
     agent = train_agent(images, config=config, seed=seed, cache=road.agent_cache)
     agent.save(road.folder / FOLDER / "agents" / name / f"seed{seed}")

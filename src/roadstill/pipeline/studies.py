@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from roadstill.errors import UserError
-from roadstill.evaluation import ArmSummary, Comparison
+from roadstill.evaluation import Comparison
 from roadstill.evaluation.networks import footnote, network_table
+from roadstill.evaluation.summary import Spread
 from roadstill.pipeline import run_recipe
 from roadstill.pipeline.changes import require_unchanged
 from roadstill.protocols import PROTOCOLS
@@ -42,6 +43,8 @@ class Row:
         chosen: balanced accuracy at the step that looking on the way would have chosen.
         brakes: brake recall and share of false brakes, each mean and standard deviation; None of sets that tell no
             braking classes.
+        errors: mean absolute and root mean square error of agents that predict numbers, each with its standard
+            deviation; None of others.
         accuracy: mean and standard deviation.
         auroc: mean and standard deviation.
         word: the verdict, empty for the baseline.
@@ -61,6 +64,7 @@ class Row:
     classes: dict[str, tuple[float, float]]
     chosen: tuple[float, float] | None
     brakes: tuple[tuple[float, float], tuple[float, float]] | None
+    errors: tuple[tuple[float, float], tuple[float, float]] | None
     accuracy: tuple[float, float]
     auroc: tuple[float, float]
     word: str
@@ -131,7 +135,8 @@ def _rows(recipe: Recipe, found: Comparison, shown: Mapping[str, Any]) -> list[R
                 budget=None if budget is None else (budget.images, budget.bytes, budget.steps),
                 balanced_accuracy=(arm.balanced_accuracy.mean, arm.balanced_accuracy.sd),
                 classes={each: (its.mean, its.sd) for each, its in arm.class_accuracy.items()},
-                brakes=_brakes(arm),
+                brakes=_pair(arm.brake_recall, arm.brake_false_alarm_rate),
+                errors=_pair(arm.mae, arm.rmse),
                 chosen=None if arm.chosen is None else (arm.chosen.mean, arm.chosen.sd),
                 accuracy=(arm.accuracy.mean, arm.accuracy.sd),
                 auroc=(arm.auroc.mean, arm.auroc.sd),
@@ -157,6 +162,7 @@ def _rows(recipe: Recipe, found: Comparison, shown: Mapping[str, Any]) -> list[R
                 for each in next(iter(found.arms.values())).class_accuracy
             },
             brakes=None,
+            errors=None,
             chosen=None,
             accuracy=(found.majority_accuracy, 0.0),
             auroc=(0.5, 0.0),
@@ -169,9 +175,8 @@ def _rows(recipe: Recipe, found: Comparison, shown: Mapping[str, Any]) -> list[R
     return rows
 
 
-def _brakes(arm: ArmSummary) -> tuple[tuple[float, float], tuple[float, float]] | None:
-    recall, false = arm.brake_recall, arm.brake_false_alarm_rate
-    return None if recall is None or false is None else ((recall.mean, recall.sd), (false.mean, false.sd))
+def _pair(first: Spread | None, second: Spread | None) -> tuple[tuple[float, float], tuple[float, float]] | None:
+    return None if first is None or second is None else ((first.mean, first.sd), (second.mean, second.sd))
 
 
 def as_markdown(rows: Sequence[Row], recipes: Sequence[Recipe]) -> str:
@@ -225,13 +230,16 @@ def _table(rows: Sequence[Row], recipe: Recipe, agent: str, per_class: int) -> l
         **{each.replace("_", " "): lambda row, each=each: _spread(row.classes[each]) for each in classes},  # type: ignore[misc]
         "brake recall": lambda row: _spread(row.brakes[0]) if row.brakes else "",
         "false brakes": lambda row: _spread(row.brakes[1]) if row.brakes else "",
+        "mean error": lambda row: _plainly(row.errors[0]) if row.errors else "",
+        "RMS error": lambda row: _plainly(row.errors[1]) if row.errors else "",
         "accuracy": lambda row: _spread(row.accuracy),
         "AUROC": lambda row: _spread(row.auroc),
         protocol.chosen: lambda row: _spread(row.chosen) if row.chosen else "",
         "against the baseline, balanced accuracy": _against,
     }
-    if not any(row.brakes for row in rows):
-        del shown["brake recall"], shown["false brakes"]
+    for given, columns in (("brakes", ("brake recall", "false brakes")), ("errors", ("mean error", "RMS error"))):
+        if not any(getattr(row, given) for row in rows):
+            shown = {name: tell for name, tell in shown.items() if name not in columns}
     shown |= {name: lambda row, name=name: f"{row.ranking[name]:.3f}" if name in row.ranking else "" for name in scores}  # type: ignore[misc]
     if any(row.thesis for row in rows):
         shown["thesis, accuracy"] = lambda row: row.thesis
@@ -244,6 +252,10 @@ def _table(rows: Sequence[Row], recipe: Recipe, agent: str, per_class: int) -> l
 
 def _spread(pair: tuple[float, float]) -> str:
     return f"{100 * pair[0]:.1f} ± {100 * pair[1]:.1f}" if pair[1] else f"{100 * pair[0]:.1f}"
+
+
+def _plainly(pair: tuple[float, float]) -> str:
+    return f"{pair[0]:.2f} ± {pair[1]:.2f}"
 
 
 def _against(row: Row) -> str:

@@ -122,7 +122,7 @@ class Arm:
 
     def __post_init__(self) -> None:
         check_ranges(self, f"arm {self.label[:60]!r}: ")
-        if self.refine and self.kind == "full":
+        if self.refine and self.whole:
             raise UserError(f"the arm {self.label!r} takes all frames, which are not refined; leave refine out")
         for role, name, settings in self._roles:
             if name is not None:
@@ -134,6 +134,11 @@ class Arm:
                 raise UserError(f"{other!r} makes pictures, so it can be an arm's kind, but neither start nor choose")
 
     @property
+    def whole(self) -> bool:
+        """Whether its agents learn from all frames: a bound, not a competitor."""
+        return self.kind in ("full", "blind")
+
+    @property
     def picks(self) -> list[str]:
         """Names of the selectors that the arm uses."""
         return [name for _, name, _ in self._roles if name is not None]
@@ -142,7 +147,7 @@ class Arm:
     def _roles(self) -> list[tuple[str, str | None, dict[str, Any] | None]]:
         """The field of each selector's settings, the selector's name if it is used, and its settings."""
         return [
-            ("settings", None if self.kind in ("generated", "full") else self.kind, self.settings),
+            ("settings", None if self.kind == "generated" or self.whole else self.kind, self.settings),
             ("start_settings", self.start, self.start_settings),
             ("choose_settings", self.choose if self.candidates > 1 else None, self.choose_settings),
         ]
@@ -257,9 +262,22 @@ class Recipe:
             if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", other):
                 raise UserError(f"others: {other!r} becomes a folder's name; take small letters, digits and hyphens")
             self.agent_of(other), self.agent_of(other, full=True)
+        if any(self.agent_of(other).ego for other in (None, *self.others)):
+            self._require_blind()
         if self.drive is not None:
             self._check_drive(self.drive)
         self._require_code()
+
+    def _require_blind(self) -> None:
+        """Adds an arm of agents that see the vehicle's status alone: as good as the others, pictures added nothing."""
+        if made := [name for name, arm in self.arms.items() if arm.kind == "generated"]:
+            raise UserError(
+                f"arm {made[0]!r}: generated pictures have no speed and command, which agents with ego look at; leave "
+                "the arm or ego out"
+            )
+        if not any(arm.kind == "blind" for arm in self.arms.values()):
+            blind = Arm(kind="blind", label="status alone, all training frames, no picture", seeds=3)
+            object.__setattr__(self, "arms", {**self.arms, "blind": blind})
 
     def _check_drive(self, drive: Drives) -> None:
         if self.data is None and (drive.world.seed, drive.world.group) == (self.world.seed, self.world.group):
@@ -315,6 +333,15 @@ class Recipe:
         """The networks that an arm is refined with; none if it is not refined."""
         refine = self.arms[name].refine
         return refine.all_networks(self.agent.network) if refine else ()
+
+    def agent_for(self, name: str, other: str | None = None) -> AgentConfig:
+        """The agent of an arm, as it is or as one of ``others``."""
+        arm = self.arms[name]
+        agent = self.agent_of(other, full=arm.whole)
+        if arm.kind != "blind":
+            return agent
+        return replace(agent, network="blind", weights=None, image_px=None, freeze=0, head_only=False, ego=True,
+                       augment="none", normalise="network")  # fmt: skip
 
     def agent_of(self, other: str | None = None, *, full: bool = False) -> AgentConfig:
         """The agent of a small arm or of the full one, as it is or as one of ``others``.

@@ -107,6 +107,7 @@ def _environment() -> Environment:
         "percent": percent,
         "spread": spread,
         "chance": chance,
+        "plainly": plainly,
         "drawing": Markup,
         "cell": cell,
     }
@@ -123,6 +124,11 @@ def spread(score: dict[str, float] | None) -> str:
     if not score or score.get("mean") is None:
         return "–"
     return percent(score["mean"]) + (f" ± {percent(score['sd'])}" if score.get("sd") is not None else "")
+
+
+def plainly(score: dict[str, float] | None) -> str:
+    """``0.74 ± 0.02``: numbers as they are, not in percent."""
+    return "–" if not score else f"{score['mean']:.2f} ± {score.get('sd', 0.0):.2f}"
 
 
 def chance(p: float) -> str:

@@ -52,6 +52,8 @@ class _Arm(Record, kw_only=True, frozen=True):
     chosen: _ShareSpread | None = None
     brake_recall: _ShareSpread | None = None
     brake_false_alarm_rate: _ShareSpread | None = None
+    mae: _Spread | None = None
+    rmse: _Spread | None = None
 
     def __post_init__(self) -> None:
         for rate in self.miss_rate:
@@ -66,6 +68,11 @@ class _Verdict(Record, kw_only=True, frozen=True):
     low: _Signed
     high: _Signed
     p_holm: Share
+    sentence: _Text
+
+
+class _ErrorVerdict(Record, kw_only=True, frozen=True):
+    word: Literal["better", "worse", "cannot be told apart", "bound"]
     sentence: _Text
 
 
@@ -93,6 +100,7 @@ class ComparisonRecord(Record, kw_only=True, frozen=True):
     arms: Annotated[dict[_Name, _Arm], msgspec.Meta(min_length=1, max_length=200)]
     verdicts: dict[_Name, _Verdict]
     caveats: list[_Text] = msgspec.field(default_factory=list)
+    errors: dict[_Name, _ErrorVerdict] | None = None
     about: _About = msgspec.field(default_factory=_About)
 
     def __post_init__(self) -> None:
