@@ -156,3 +156,38 @@ def test_a_damaged_record_of_a_numbers_agent_is_refused(tmp_path):
         with pytest.raises(UserError):
             open_agent(tmp_path / "agent")
     assert Reading.of("class", ()).width(3) == 3
+
+
+def test_poses_mean_an_acceleration_and_are_missed_in_metres():
+    times = np.arange(1, 9) * 0.5
+    poses = np.zeros((2, 8, 3), np.float32)
+    poses[0, :, 0] = 6 * times - times**2  # brakes by 2 m/s2
+    turn = 0.2 * times
+    poses[1, :, 0], poses[1, :, 1] = 40 * np.sin(turn), 40 * (1 - np.cos(turn))  # 8 m/s around a circle
+    quantity, flat = QUANTITIES["poses"], poses.reshape(2, 24)
+    np.testing.assert_allclose(quantity.accel_mps2(flat), [-2, 0], atol=0.02)
+    other = poses.copy()
+    other[..., 0] += 3.0
+    other[..., 1] -= 4.0
+    np.testing.assert_allclose(quantity.misses(other.reshape(2, 24), flat), 5, atol=1e-5)
+    assert quantity.misses(other.reshape(2, 24), flat).shape == (2, 8)
+
+
+def test_poses_are_learnt_from_a_sets_futures(tmp_path):
+    with ImageSetWriter(tmp_path / "set", ("not_brake", "brake"), 16) as writer:
+        for index in range(16):
+            speed = np.array([8.0, 2.0][index % 2])
+            future = np.stack([speed * np.arange(1, 9) * 0.5, np.zeros(8), np.zeros(8)], 1).ravel().tolist()
+            picture = np.full((16, 16, 3), 60 + 100 * (index % 2), np.uint8)
+            writer.add(picture, index % 2, {"log": "a", "future": future})
+        writer.about.update(RULE)
+    images = open_imageset(tmp_path / "set")
+    config = AgentConfig(network="convnet", steps=60, image_px=16, learning_rate=1e-2, target="poses")
+    agent = train_agent(images, config=config, seed=0)
+    found = evaluate(agent, images)
+    assert (found.misses.shape, found.unit) == ((16, 8), "m")
+    assert found.errors["mae"] < 3
+    assert open_agent(agent.save(tmp_path / "agent")).values(images.pixels([0])).shape == (1, 24)
+    with pytest.raises(UserError, match="its future is not 24 finite numbers"):
+        QUANTITIES["poses"].of(ImageSet(images.root, images.class_names, images.files, images.labels,
+                               [{**fact, "future": [1.0]} for fact in images.facts], 16, images.digest))  # fmt: skip

@@ -14,7 +14,7 @@ Optimiser = Literal["adamw", "sgd"]
 Augment = Literal["none", "dsa", "cutmix", "flip_crop"]
 Normalise = Literal["network", "cifar10", "unit"]
 Precision = Literal["no", "bf16"]
-Target = Literal["class", "accel"]
+Target = Literal["class", "accel", "poses"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,8 @@ class AgentConfig:
             [0, 1].
         head_only: whether only the last layer is trained, on features of the initial weights: a logistic regression.
             All stages are frozen, whatever their number.
-        target: what is learnt: the "class", or the acceleration ("accel") by regression, of which classes then follow.
+        target: what is learnt: the "class"; or by regression the acceleration ("accel") or the next eight poses
+            ("poses", of sets with futures), from which classes then follow.
         ego: whether the vehicle's own speed and driving command are an input besides the picture.
         mixed_precision: "no", or "bf16": convolutions compute in half precision, about twice as fast where the
             processor supports it; elsewhere in single precision.
@@ -138,6 +139,8 @@ class AgentConfig:
             raise UserError(
                 f"augment cutmix and a temperature are for classes; leave them out with target {self.target}"
             )
+        if self.target == "poses" and self.augment != "none":
+            raise UserError(f"augment {self.augment} mirrors pictures, not poses; leave it out with target poses")
         if self.head_only and self.freeze:
             raise UserError(f"freeze is {self.freeze}, but head_only freezes all stages; leave one of them out")
         if (self.freeze or self.head_only) and self.augment != "none":

@@ -41,7 +41,7 @@ def write_set(
     *,
     label: str,
     about: Mapping[str, Any],
-    known: Mapping[str, Mapping[str, str]] | None = None,
+    known: Mapping[str, Mapping[str, Any]] | None = None,
     left_out: Mapping[str, str] | None = None,
 ) -> ImageSet:
     """The set of these frames from the pictures in a store; see `prepare`.

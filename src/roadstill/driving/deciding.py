@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadstill.agents import Agent
+from roadstill.agents.quantities import QUANTITIES
 from roadstill.agents.status import status_rows
 from roadstill.driving.plan import Driver
 from roadstill.errors import UserError
@@ -47,8 +48,9 @@ def decided_by(agent: Agent, driver: Driver) -> Decide:
     def given(sight: Sight) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
         return sight.pixels[None], status_rows([sight.speed_mps], [sight.command]) if ego else None
 
-    if agent.config.target == "accel":
-        return lambda sight: wish_of(float(agent.values(*given(sight))[0, 0]), driver)
+    quantity = QUANTITIES.get(agent.config.target)
+    if quantity is not None:
+        return lambda sight: wish_of(float(quantity.accel_mps2(agent.values(*given(sight)))[0]), driver)
     commands = all(name in _WISHES for name in names)
     table = np.array([_WISHES[name] for name in names] if commands else _middles_mps2(names))
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from roadstill.driving.closed_loop import Outcome
 from roadstill.errors import UserError
 from roadstill.evaluation.bootstrap import Difference, paired_difference
-from roadstill.evaluation.compare import MIN_SEEDS, Measure, Verdict, verdicts_of
 from roadstill.evaluation.summary import Spread
+from roadstill.evaluation.verdicts import MIN_SEEDS, Measure, Verdict, verdicts_of
 from roadstill.runs import seed_of
 
 Drives = Mapping[int, Sequence[Outcome]]

@@ -202,6 +202,7 @@ def evaluate(agent: Predictor, images: ImageSet) -> Evaluation:
     found = score(np.asarray(probabilities, np.float32), images.labels, images.class_names, images=images.digest,
                   brakes=images.brakes)  # fmt: skip
     if quantity is not None:
-        misses = agent.values_set(images) - quantity.of(images)  # type: ignore[attr-defined]
+        values = agent.values_set(images)  # type: ignore[attr-defined]
+        misses = quantity.misses(values, quantity.of(images))
         found = replace(found, misses=misses, unit=quantity.unit)
     return replace(found, caveat=caveat)

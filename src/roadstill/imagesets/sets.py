@@ -72,6 +72,8 @@ class _Row(Record, kw_only=True, frozen=True):
     accel_mps2: _Number = None
     weight: _Number = None
     soft_label: list[float] | None = None
+    soft_value: list[float] | None = None
+    future: list[float] | None = None
 
     def __post_init__(self) -> None:
         try:
