@@ -144,7 +144,7 @@ class Reading:
     def values(self, outputs: Tensor) -> NDArray[np.float32]:
         """The quantity ``[n, d]`` from outputs ``[n, d]``."""
         assert self.quantity is not None
-        return np.asarray(outputs.float().cpu().numpy() * np.float32(self.quantity.scale))
+        return np.asarray(outputs.float().cpu().numpy() * np.array(self.quantity.scale, np.float32))
 
     def chances(self, outputs: Tensor) -> NDArray[np.float32]:
         """Probabilities ``[n, k]`` of the classes."""

@@ -78,7 +78,7 @@ def read_targets(images: ImageSet, config: AgentConfig) -> tuple[ImageSet, Targe
     wanted = torch.from_numpy(used.labels)
     quantity = QUANTITIES.get(config.target)
     if quantity is not None:
-        wanted = torch.from_numpy(quantity.of(used) / np.float32(quantity.scale))
+        wanted = torch.from_numpy(quantity.of(used) / np.array(quantity.scale, np.float32))
     elif config.labels == "soft":
         wanted = torch.from_numpy(soft_labels(used))
         if config.temperature != 1:
