@@ -161,7 +161,7 @@ def test_a_damaged_record_of_a_numbers_agent_is_refused(tmp_path):
 def test_poses_mean_an_acceleration_and_are_missed_in_metres():
     times = np.arange(1, 9) * 0.5
     poses = np.zeros((2, 8, 3), np.float32)
-    poses[0, :, 0] = 6 * times - times**2  # brakes by 2 m/s2
+    poses[0, :, 0] = 10 * times - times**2  # brakes by 2 m/s2
     turn = 0.2 * times
     poses[1, :, 0], poses[1, :, 1] = 40 * np.sin(turn), 40 * (1 - np.cos(turn))  # 8 m/s around a circle
     quantity, flat = QUANTITIES["poses"], poses.reshape(2, 24)
