@@ -1,0 +1,195 @@
+"""The terms of NAVSIM's score for drives in one scene, and products of them that are like its own.
+
+They are not its score: that takes progress relative to what the planner PDM-Closed makes of the scene, ours relative to
+the logged human. Who has PDM-Closed's progress may give it as the reference.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from roadstill.driving.comfort import comfort
+from roadstill.driving.plan import POSE_S
+from roadstill.driving.poses import Floats
+from roadstill.driving.scoring.collisions import keeps_away, no_collision
+from roadstill.driving.scoring.ground import Flags, Places, middles
+from roadstill.driving.scoring.scene import STEPS, Past, Red, Scene
+from roadstill.driving.vehicle import STEP_S, Motion, corners
+from roadstill.errors import UserError
+
+_SECOND = round(1 / STEP_S)  # steps
+_AGAINST_M = (2.0, 6.0)  # driven off the route's lanes within a second: from here half, from here nothing
+_BESIDE_M, _BESIDE_STEPS = 0.5, 20
+_LEAST_M = 5.0  # where nobody comes farther, all have come far enough
+_POSES = slice(round(POSE_S / STEP_S), None, round(POSE_S / STEP_S))
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """What n drives in one scene are worth; arrays ``[n]``.
+
+    Attributes:
+        no_collision: 1 without a collision that the drive is at fault for, 0.5 with one with a thing, else 0.
+        drivable: whether all corners stay on what vehicles may use.
+        direction: 1, 0.5 or 0 by the metres that the middle goes off the route's lanes and crossroads in a second.
+        direction_v1: the same where crossroads are no exception, as in NAVSIM v1.
+        lights: whether it enters nothing that a red light closes.
+        keeps_away: whether it keeps away from collisions (NAVSIM's time to collision).
+        lane_keeping: whether it is never more than 0.5 m beside the centerline for 2 s, crossroads left out.
+        comfort: whether it is comfortable from now on.
+        past_comfort: whether it is with what was before; as ``comfort`` where that is not known.
+        progress_m: way along the centerline, not negative.
+        reference_m: way that it is compared with, one number: the logged human's if no other was given.
+        ade_m: mean distance to where the human was, of the eight poses of a plan.
+        fde_m: distance to where the human was in the end.
+        speed_error_mps: mean difference to the human's speed, of the same poses, not negative.
+    """
+
+    no_collision: Floats
+    drivable: Flags
+    direction: Floats
+    direction_v1: Floats
+    lights: Flags
+    keeps_away: Flags
+    lane_keeping: Flags
+    comfort: Flags
+    past_comfort: Flags
+    progress_m: Floats
+    reference_m: float
+    ade_m: Floats
+    fde_m: Floats
+    speed_error_mps: Floats
+
+    @property
+    def progress_v1(self) -> Floats:
+        """Progress as a share of the best by the rule of NAVSIM v1: a drive that a factor makes worthless has none."""
+        factor = self.no_collision * self.drivable
+        best = np.maximum(self.progress_m * factor, self.reference_m)
+        return np.where(best > _LEAST_M, self.progress_m * factor / np.maximum(best, _LEAST_M), factor > 0)
+
+    @property
+    def progress(self) -> Floats:
+        """Progress as a share of the best, 0 to 1, by the rule of NAVSIM v2."""
+        best = np.maximum(self.progress_m * self._factor, self.reference_m)
+        return np.where(best > _LEAST_M, np.minimum(self.progress_m / np.maximum(best, _LEAST_M), 1), 1.0)
+
+    @property
+    def pdm_like_v1(self) -> Floats:
+        """A PDM-like score ``[n]``, 0 to 1, with the factors and weights of NAVSIM v1."""
+        weighted = 5 * self.progress_v1 + 5 * self.keeps_away + 2 * self.comfort
+        return np.asarray(self.no_collision * self.drivable * weighted / 12)
+
+    @property
+    def pdm_like(self) -> Floats:
+        """A PDM-like score ``[n]``, 0 to 1, with the factors and weights of NAVSIM v2, without those of two plans."""
+        weighted = 5 * self.progress + 5 * self.keeps_away + 2 * self.lane_keeping + 2 * self.past_comfort
+        return self._factor * weighted / 14
+
+    @property
+    def _factor(self) -> Floats:
+        return np.asarray(self.no_collision * self.drivable * self.direction * self.lights)
+
+
+def score(scene: Scene, motion: Motion, *, reference_m: float | None = None) -> Scores:
+    """Judges drives in a scene.
+
+    Args:
+        scene: the scene.
+        motion: how the cars move, arrays ``[n, STEPS]``, as `roadstill.driving.vehicle.follow` gives them; all begin
+            alike.
+        reference_m: way along the centerline that progress is relative to; the logged human's if none is given.
+
+    Raises:
+        UserError: a drive of another length, or not finite.
+    """
+    _check(motion)
+    poses = motion.poses
+    middle = middles(poses)
+    places = scene.ground.places(motion, scene.route)
+    steps_m = np.hypot(*np.moveaxis(np.diff(middle, axis=1), -1, 0))
+    against_m = np.where(places.off_route[:, 1:], steps_m, 0.0)
+    comfortable, past_comfortable = _comfort(motion, scene.past)
+    distance = np.hypot(*np.moveaxis(poses[..., :2] - scene.human[:, :2], -1, 0))[:, _POSES]
+    return Scores(
+        no_collision=no_collision(motion, scene.tracks, places),
+        drivable=np.logical_not(places.off_road.any(1)),
+        direction=_direction(np.where(places.crossing[:, 1:], 0.0, against_m)),
+        direction_v1=_direction(against_m),
+        lights=_obeys(poses, scene.red),
+        keeps_away=keeps_away(motion, scene.tracks, places),
+        lane_keeping=_keeps_lane(scene.line.within(middle, _BESIDE_M), places),
+        comfort=comfortable,
+        past_comfort=past_comfortable,
+        progress_m=_progress(scene, poses),
+        reference_m=float(_progress(scene, scene.human[None])[0]) if reference_m is None else reference_m,
+        ade_m=distance.mean(1),
+        fde_m=distance[:, -1],
+        speed_error_mps=np.abs(motion.speed_mps - scene.human_mps)[:, _POSES].mean(1),
+    )
+
+
+def _check(motion: Motion) -> None:
+    shape = np.shape(motion.x_m)
+    if len(shape) != 2 or shape[1] != STEPS:
+        raise UserError(f"drives of shape {shape}; [n, {STEPS}] is needed: every 0.1 s of four seconds")
+    for name, value in motion._asdict().items():
+        if np.shape(value) != shape or not np.isfinite(value).all():
+            raise UserError(f"{name} of the drives is an array {np.shape(value)}; finite numbers {shape} are needed")
+
+
+def _direction(against_m: Floats) -> Floats:
+    """1, 0.5 or 0 by the greatest sum of ways ``[n, t]`` in a second and a step: NAVSIM counts both ends."""
+    padded = np.pad(against_m, ((0, 0), (_SECOND, 0)))
+    most = sliding_window_view(padded, _SECOND + 1, axis=1).sum(-1).max(1)
+    return np.select([most < _AGAINST_M[0], most < _AGAINST_M[1]], [1.0, 0.5], 0.0)
+
+
+def _obeys(poses: Floats, red: Red) -> Flags:
+    """Whether cars with poses ``[n, t, 3]`` touch nothing that is closed then."""
+    import shapely
+
+    found = np.ones(len(poses), bool)
+    if red.closed.any():
+        cars = shapely.polygons(corners(poses))
+        for area, closed in zip(red.areas, red.closed, strict=True):  # a few
+            found &= ~shapely.intersects(cars[:, closed], area).any(1)
+    return found
+
+
+def _keeps_lane(on_line: Flags, places: Places) -> Flags:
+    """Whether cars, on their line or not ``[n, t]``, are never beside it for two seconds.
+
+    Steps on a crossroads are left out, but what is before and after them is counted on: NAVSIM's counter waits there.
+    """
+    beside = np.cumsum(~on_line & ~places.crossing, axis=1)
+    # Steps beside the line since it was last met.
+    met = np.maximum.accumulate(np.where(on_line & ~places.crossing, beside, 0), axis=1)
+    return np.asarray((beside - met).max(1) < _BESIDE_STEPS)
+
+
+def _comfort(motion: Motion, past: Past | None) -> tuple[Flags, Flags]:
+    """Comfort from now on, and with the past."""
+    if past is None:
+        found = _all(comfort(motion))
+        return found, found
+    count = len(motion.x_m)
+    now = past.lateral_mps2[-1]
+    lateral = np.zeros_like(motion.x_m)
+    lateral[:, 0] = now
+    before = Motion(*(np.broadcast_to(values, (count, len(values))) for values in past.motion))
+    whole = Motion(*(np.concatenate(pair, axis=1) for pair in zip(before, motion, strict=True)))
+    earlier = np.broadcast_to(past.lateral_mps2[:-1], (count, len(past.lateral_mps2) - 1))
+    with_past = comfort(whole, np.concatenate([earlier, lateral], axis=1))
+    return _all(comfort(motion, lateral)), _all(with_past)
+
+
+def _all(bounds: dict[str, NDArray[np.bool_]]) -> Flags:
+    return np.asarray(np.logical_and.reduce(list(bounds.values())))
+
+
+def _progress(scene: Scene, poses: Floats) -> Floats:
+    """Ways ``[n]`` along the centerline of the middles of cars with poses ``[n, t, 3]``."""
+    ends = scene.line.project(middles(poses[:, [0, -1]]))
+    return np.maximum(ends[:, 1] - ends[:, 0], 0)
