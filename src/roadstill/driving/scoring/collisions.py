@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from roadstill.driving.boxes import ahead_of, behind, box_corners, touching
 from roadstill.driving.poses import Floats
-from roadstill.driving.scoring.ground import Flags, Places, middles
+from roadstill.driving.scoring.drives import Drives
+from roadstill.driving.scoring.ground import Flags, Places
 from roadstill.driving.scoring.tracks import STOPPED_MPS, Tracks
-from roadstill.driving.vehicle import AHEAD_M, BEHIND_M, STEP_S, WIDTH_M, Motion, corners
+from roadstill.driving.vehicle import AHEAD_M, BEHIND_M, STEP_S, WIDTH_M
 
 LOOK_AHEAD = (0, 3, 6, 9)
 """Steps of 0.1 s for which a car is thought to go straight on at its speed."""
@@ -30,7 +31,7 @@ class _Touches(NamedTuple):
     slot: NDArray[np.int64]
 
 
-def no_collision(motion: Motion, tracks: Tracks, places: Places) -> Floats:
+def no_collision(drives: Drives, tracks: Tracks, places: Places) -> Floats:
     """1 for drives ``[n]`` without a collision that they are at fault for, 0 with one, 0.5 if it is with a thing.
 
     A drive is at fault if, at the first touch, it moves (faster than 0.05 m/s) and
@@ -40,26 +41,25 @@ def no_collision(motion: Motion, tracks: Tracks, places: Places) -> Floats:
     * another part does while it is in several lanes or off the road (lateral).
 
     Args:
-        motion: how cars move, arrays ``[n, t]``.
+        drives: n drives of t steps.
         tracks: what is around them, at the same steps, or some more.
         places: where they are.
     """
-    poses = motion.poses
-    count = poses.shape[1]
-    counted = _counted(poses, tracks)[..., :count]
-    drive, track, step = _first(corners(poses), middles(poses), tracks.boxes[:, :count], counted)
-    pose, box = poses[drive, step], tracks.boxes[track, step]
-    moving = motion.speed_mps[drive, step] > STOPPED_MPS
+    count = drives.poses.shape[1]
+    there = _counted(drives, tracks)[..., :count]
+    drive, track, step = _first(drives.corners_m, drives.middles_m, tracks.boxes[:, :count], there)
+    pose, box = drives.poses[drive, step], tracks.boxes[track, step]
+    moving = drives.motion.speed_mps[drive, step] > STOPPED_MPS
     from_side = places.several_lanes[drive, step] | places.off_road[drive, step]
-    from_front = ~behind(pose, box[:, :2]) & (from_side | _bumper(pose, box))
+    from_front = ~behind(pose, box[:, :2]) & (from_side | _bumper(drives.corners_m[drive, step], box))
     at_fault = moving & (tracks.stopped[track] | from_front)
     worth = np.where(tracks.agents[track], 0.0, _TOUCHED_THING)
-    found = np.ones(len(poses))
+    found = np.ones(len(drives.poses))
     np.minimum.at(found, drive[at_fault], worth[at_fault])
     return found
 
 
-def keeps_away(motion: Motion, tracks: Tracks, places: Places) -> Flags:
+def keeps_away(drives: Drives, tracks: Tracks, places: Places) -> Flags:
     """Whether drives ``[n]`` keep away from collisions: NAVSIM's time to collision within bounds.
 
     At each step the car is moved straight on at its speed by 0, 0.3, 0.6 and 0.9 s, and compared with where tracks are
@@ -69,35 +69,35 @@ def keeps_away(motion: Motion, tracks: Tracks, places: Places) -> Flags:
     with the drive, the last nine.
 
     Args:
-        motion: how cars move, arrays ``[n, t]``.
+        drives: n drives of t steps.
         tracks: what is around them, at the same steps, or some more.
         places: where they are.
     """
-    poses = motion.poses
-    count = max(0, min(poses.shape[1], tracks.there.shape[1] - max(LOOK_AHEAD)))
-    steps = (np.arange(count)[:, None] + np.array(LOOK_AHEAD)).ravel()  # of the tracks, slot by slot
+    speeds = drives.motion.speed_mps
+    count = max(0, min(speeds.shape[1], tracks.there.shape[1] - max(LOOK_AHEAD)))
     now = np.repeat(np.arange(count), len(LOOK_AHEAD))
-    lead_s = np.tile(np.array(LOOK_AHEAD) * STEP_S, count)
-    heading = poses[:, now, 2]
-    way = (lead_s * motion.speed_mps[:, now])[..., None] * np.stack([np.cos(heading), np.sin(heading)], axis=-1)
-    counted = _counted(poses, tracks)[:, :, steps] & (motion.speed_mps[:, None, now] >= _STANDING_MPS)
-    ahead = corners(poses)[:, now] + way[..., None, :]
-    drive, track, slot = _first(ahead, middles(poses)[:, now] + way, tracks.boxes[:, steps], counted)
+    then = (np.arange(count)[:, None] + np.array(LOOK_AHEAD)).ravel()
+    way = (speeds[:, now] * (then - now) * STEP_S)[..., None] * drives.ahead[:, now]
+    there = _counted(drives, tracks)[:, :, then] & (speeds[:, None, now] >= _STANDING_MPS)
+    moved = drives.corners_m[:, now] + way[..., None, :]
+    drive, track, slot = _first(moved, drives.middles_m[:, now] + way, tracks.boxes[:, then], there)
     step = now[slot]
-    pose, place = poses[drive, step], tracks.boxes[track, steps[slot], :2]
+    pose, place = drives.poses[drive, step], tracks.boxes[track, then[slot], :2]
     wide = places.several_lanes[drive, step] | places.off_road[drive, step] | places.crossing_rear[drive, step]
     near = ahead_of(pose, place) | (wide & ~behind(pose, place))
-    found = np.ones(len(poses), bool)
+    found = np.ones(len(speeds), bool)
     found[drive[near]] = False
     return found
 
 
-def _counted(poses: Floats, tracks: Tracks) -> Flags:
+def _counted(drives: Drives, tracks: Tracks) -> Flags:
     """Which tracks count at each step ``[n, m, t]``: those that are there, but for those that touch from the begin."""
-    begin = corners(poses[:, :1])
-    touched = _first(begin, middles(poses[:, :1]), tracks.boxes[:, :1], tracks.there[None, :, :1])
-    counted = np.broadcast_to(tracks.there, (len(poses), *tracks.there.shape)).copy()
-    counted[touched.drive, touched.track] = False
+    begin = slice(0, 1)
+    drive, track, _ = _first(
+        drives.corners_m[:, begin], drives.middles_m[:, begin], tracks.boxes[:, begin], tracks.there[None, :, begin]
+    )
+    counted = np.repeat(tracks.there[None], len(drives.poses), axis=0)
+    counted[drive, track] = False
     return counted
 
 
@@ -114,6 +114,8 @@ def _first(cars: Floats, middle: Floats, boxes: Floats, counted: Flags) -> _Touc
     x = middle[:, None, :, 0] - boxes[..., 0]
     y = middle[:, None, :, 1] - boxes[..., 1]
     drive, track, slot = np.nonzero((x * x + y * y <= reach * reach) & counted)
+    if not len(drive):
+        return _Touches(drive, track, slot)
     met = touching(cars[drive, slot], box_corners(boxes[track, slot]))
     drive, track, slot = drive[met], track[met], slot[met]
     # Pairs come drive by drive, track by track, slot by slot.
@@ -121,9 +123,8 @@ def _first(cars: Floats, middle: Floats, boxes: Floats, counted: Flags) -> _Touc
     return _Touches(drive[new], track[new], slot[new])
 
 
-def _bumper(poses: Floats, boxes: Floats) -> Flags:
-    """Whether the front ends of cars with poses ``[k, 3]`` touch boxes ``[k, 5]``."""
+def _bumper(cars: Floats, boxes: Floats) -> Flags:
+    """Whether the front ends of cars with corners ``[k, 4, 2]`` touch boxes ``[k, 5]``."""
     import shapely
 
-    front = corners(poses)[:, 1:3]
-    return np.asarray(shapely.intersects(shapely.linestrings(front), shapely.polygons(box_corners(boxes))))
+    return np.asarray(shapely.intersects(shapely.linestrings(cars[:, 1:3]), shapely.polygons(box_corners(boxes))))

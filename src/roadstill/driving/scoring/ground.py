@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from roadstill.driving.maps.lanes import Lane, LaneMap
 from roadstill.driving.poses import Floats
-from roadstill.driving.vehicle import MIDDLE_M, Motion, corners
+from roadstill.driving.scoring.drives import Drives
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
@@ -65,15 +65,15 @@ class Ground:
         place = (x_m, y_m, radius_m)
         return cls(road.near(*place), road.drivable(*place), road.crossroads(*place))
 
-    def places(self, motion: Motion, route: Collection[str]) -> Places:
+    def places(self, drives: Drives, route: Collection[str]) -> Places:
         """Where cars are.
 
         Args:
-            motion: how they move, arrays ``[n, t]``.
+            drives: n drives of t steps.
             route: ids of the blocks of their route.
         """
-        poses = motion.poses
-        points = np.concatenate([corners(poses), middles(poses)[..., None, :], poses[..., None, :2]], axis=-2)
+        single = [drives.middles_m[..., None, :], drives.poses[..., None, :2]]
+        points = np.concatenate([drives.corners_m, *single], axis=-2)
         near, inside = self._inside(points)
         lanes, drivable, crossroads = (inside[self._kinds[near] == kind] for kind in range(3))
         held = lanes[..., :4].sum(-1)
@@ -98,9 +98,3 @@ class Ground:
         area, point = np.nonzero(inside)
         inside[area, point] = shapely.contains_xy(self._areas[near[area]], flat[point, 0], flat[point, 1])
         return near, inside.reshape(len(near), *points.shape[:-1])
-
-
-def middles(poses: Floats) -> Floats:
-    """Middles ``[..., 2]`` of cars whose rear axles have these poses ``[..., 3]``."""
-    ahead = np.stack([np.cos(poses[..., 2]), np.sin(poses[..., 2])], axis=-1)
-    return np.asarray(poses[..., :2] + MIDDLE_M * ahead)

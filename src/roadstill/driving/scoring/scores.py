@@ -14,9 +14,10 @@ from roadstill.driving.comfort import comfort
 from roadstill.driving.plan import POSE_S
 from roadstill.driving.poses import Floats
 from roadstill.driving.scoring.collisions import keeps_away, no_collision
-from roadstill.driving.scoring.ground import Flags, Places, middles
+from roadstill.driving.scoring.drives import Drives
+from roadstill.driving.scoring.ground import Flags, Places
 from roadstill.driving.scoring.scene import STEPS, Past, Red, Scene
-from roadstill.driving.vehicle import STEP_S, Motion, corners
+from roadstill.driving.vehicle import MIDDLE_M, STEP_S, Motion
 from roadstill.errors import UserError
 
 _SECOND = round(1 / STEP_S)  # steps
@@ -104,39 +105,30 @@ def score(scene: Scene, motion: Motion, *, reference_m: float | None = None) -> 
     Raises:
         UserError: a drive of another length, or not finite.
     """
-    _check(motion)
-    poses = motion.poses
-    middle = middles(poses)
-    places = scene.ground.places(motion, scene.route)
-    steps_m = np.hypot(*np.moveaxis(np.diff(middle, axis=1), -1, 0))
+    drives = Drives(motion)
+    if drives.poses.shape[1] != STEPS:
+        raise UserError(f"drives of {drives.poses.shape[1]} steps; {STEPS} are needed: every 0.1 s of four seconds")
+    places = scene.ground.places(drives, scene.route)
+    steps_m = np.hypot(*np.moveaxis(np.diff(drives.middles_m, axis=1), -1, 0))
     against_m = np.where(places.off_route[:, 1:], steps_m, 0.0)
     comfortable, past_comfortable = _comfort(motion, scene.past)
-    distance = np.hypot(*np.moveaxis(poses[..., :2] - scene.human[:, :2], -1, 0))[:, _POSES]
+    distance = np.hypot(*np.moveaxis(drives.poses[..., :2] - scene.human[:, :2], -1, 0))[:, _POSES]
     return Scores(
-        no_collision=no_collision(motion, scene.tracks, places),
+        no_collision=no_collision(drives, scene.tracks, places),
         drivable=np.logical_not(places.off_road.any(1)),
         direction=_direction(np.where(places.crossing[:, 1:], 0.0, against_m)),
         direction_v1=_direction(against_m),
-        lights=_obeys(poses, scene.red),
-        keeps_away=keeps_away(motion, scene.tracks, places),
-        lane_keeping=_keeps_lane(scene.line.within(middle, _BESIDE_M), places),
+        lights=_obeys(drives, scene.red),
+        keeps_away=keeps_away(drives, scene.tracks, places),
+        lane_keeping=_keeps_lane(scene.line.within(drives.middles_m, _BESIDE_M), places),
         comfort=comfortable,
         past_comfort=past_comfortable,
-        progress_m=_progress(scene, poses),
-        reference_m=float(_progress(scene, scene.human[None])[0]) if reference_m is None else reference_m,
+        progress_m=_progress(scene, drives.middles_m[:, [0, -1]]),
+        reference_m=_way_of_human(scene) if reference_m is None else reference_m,
         ade_m=distance.mean(1),
         fde_m=distance[:, -1],
         speed_error_mps=np.abs(motion.speed_mps - scene.human_mps)[:, _POSES].mean(1),
     )
-
-
-def _check(motion: Motion) -> None:
-    shape = np.shape(motion.x_m)
-    if len(shape) != 2 or shape[1] != STEPS:
-        raise UserError(f"drives of shape {shape}; [n, {STEPS}] is needed: every 0.1 s of four seconds")
-    for name, value in motion._asdict().items():
-        if np.shape(value) != shape or not np.isfinite(value).all():
-            raise UserError(f"{name} of the drives is an array {np.shape(value)}; finite numbers {shape} are needed")
 
 
 def _direction(against_m: Floats) -> Floats:
@@ -146,13 +138,13 @@ def _direction(against_m: Floats) -> Floats:
     return np.select([most < _AGAINST_M[0], most < _AGAINST_M[1]], [1.0, 0.5], 0.0)
 
 
-def _obeys(poses: Floats, red: Red) -> Flags:
-    """Whether cars with poses ``[n, t, 3]`` touch nothing that is closed then."""
+def _obeys(drives: Drives, red: Red) -> Flags:
+    """Whether cars touch nothing that is closed then ``[n]``."""
     import shapely
 
-    found = np.ones(len(poses), bool)
+    found = np.ones(len(drives.poses), bool)
     if red.closed.any():
-        cars = shapely.polygons(corners(poses))
+        cars = shapely.polygons(drives.corners_m)
         for area, closed in zip(red.areas, red.closed, strict=True):  # a few
             found &= ~shapely.intersects(cars[:, closed], area).any(1)
     return found
@@ -189,7 +181,13 @@ def _all(bounds: dict[str, NDArray[np.bool_]]) -> Flags:
     return np.asarray(np.logical_and.reduce(list(bounds.values())))
 
 
-def _progress(scene: Scene, poses: Floats) -> Floats:
-    """Ways ``[n]`` along the centerline of the middles of cars with poses ``[n, t, 3]``."""
-    ends = scene.line.project(middles(poses[:, [0, -1]]))
-    return np.maximum(ends[:, 1] - ends[:, 0], 0)
+def _progress(scene: Scene, ends_m: Floats) -> Floats:
+    """Ways along the centerline ``[n]`` from first to last of points ``[n, 2, 2]``."""
+    arc = scene.line.project(ends_m)
+    return np.maximum(arc[:, 1] - arc[:, 0], 0)
+
+
+def _way_of_human(scene: Scene) -> float:
+    ends = scene.human[None, [0, -1]]
+    ahead = np.stack([np.cos(ends[..., 2]), np.sin(ends[..., 2])], axis=-1)
+    return float(_progress(scene, ends[..., :2] + MIDDLE_M * ahead)[0])
