@@ -64,7 +64,8 @@ def keeps_away(drives: Drives, tracks: Tracks, places: Places) -> Flags:
 
     At each step the car is moved straight on at its speed by 0, 0.3, 0.6 and 0.9 s, and compared with where tracks are
     then. A touch breaks the rule if the track is ahead (within 30 degrees), or, while the car is in several lanes, off
-    the road or on a crossroads with its rear axle, if it is not behind. A car that stands (below 0.005 m/s) is exempt.
+    the road or on a crossroads with its rear axle, if it is not behind; that is, where the track is then, seen from
+    where the car is now. A car that stands (below 0.005 m/s) is exempt.
     Steps of which the tracks are not known far enough ahead are not looked at: of NAVSIM v2's scenes, where tracks end
     with the drive, the last nine.
 

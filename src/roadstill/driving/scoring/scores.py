@@ -98,8 +98,7 @@ def score(scene: Scene, motion: Motion, *, reference_m: float | None = None) -> 
 
     Args:
         scene: the scene.
-        motion: how the cars move, arrays ``[n, STEPS]``, as `roadstill.driving.vehicle.follow` gives them; all begin
-            alike.
+        motion: how the cars move, arrays ``[n, STEPS]``, as `roadstill.driving.vehicle.follow` gives them.
         reference_m: way along the centerline that progress is relative to; the logged human's if none is given.
 
     Raises:
