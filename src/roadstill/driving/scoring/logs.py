@@ -1,7 +1,7 @@
 """Scenes of logs in NAVSIM's layout."""
 
 from collections.abc import Sequence
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -23,6 +23,7 @@ PAST = 3
 """Frames before a scene that its comfort begins with, where the log has them."""
 _EVERY = round(POSE_S / STEP_S)
 _STEP_US = round(1e6 * STEP_S)
+_TILE_M = 200.0
 _MOST_OFF_S = 0.05  # of the time between two frames
 
 
@@ -34,17 +35,28 @@ class LogScenes:
         road: the map of the log's location.
         name: name of the log, for messages.
         routes: routes of the map, to share what is found; made if not given.
+        ahead: number of frames for which tracks are replayed: eight as in NAVSIM v2, or ten as in v1, which looks for
+            near collisions of the last second too.
+
+    Raises:
+        UserError: ``ahead`` is below eight.
     """
 
-    def __init__(self, entries: Sequence[Any], road: LaneMap, name: str = "log", routes: Routes | None = None) -> None:
-        self._entries, self._road, self._name = entries, road, name
+    def __init__(
+        self, entries: Sequence[Any], road: LaneMap, name: str = "log", *, routes: Routes | None = None,
+        ahead: int = POSES,
+    ) -> None:  # fmt: skip
+        if ahead < POSES:
+            raise UserError(f"ahead is {ahead}; a scene has {POSES} frames after the first")
+        self._entries, self._road, self._name, self._ahead = entries, road, name, ahead
         self._routes = Routes(road) if routes is None else routes
-        self._at = lru_cache(maxsize=4 * (PAST + POSES))(self._read)
+        self._ground = lru_cache(maxsize=4)(self._ground_of)
+        self._at = lru_cache(maxsize=4 * (PAST + ahead))(self._read)
 
     @property
     def positions(self) -> range:
-        """Positions in the log from which there are four seconds more."""
-        return range(max(0, len(self._entries) - POSES))
+        """Positions in the log from which there are frames enough."""
+        return range(max(0, len(self._entries) - self._ahead))
 
     def start(self, position: int) -> Motion:
         """How the car moves at a frame, arrays ``[1]``: where a simulation begins.
@@ -58,27 +70,27 @@ class LogScenes:
         """The scene that begins at a frame.
 
         Raises:
-            UserError: no such frame, fewer than eight behind it, frames that are not half a second apart, a broken
-                one, no route, or one that is not in the map.
+            UserError: no such frame, too few after it, frames that are not half a second apart, a broken one, no
+                route, or one that is not in the map.
         """
         if position not in self.positions:
             raise UserError(
                 f"{self._name}: no scene begins at frame {position} of {len(self._entries)}; "
-                f"{POSES} frames are needed behind it"
+                f"{self._ahead} frames are needed after it"
             )
-        ahead = [self._at(position + step) for step in range(POSES + 1)]
-        for step, (before, after) in enumerate(pairwise(ahead)):
+        known = [self._at(position + step) for step in range(self._ahead + 1)]
+        for step, (before, after) in enumerate(pairwise(known)):
             if abs(1e-6 * (after.timestamp_us - before.timestamp_us) - POSE_S) > _MOST_OFF_S:
                 raise UserError(f"{self._name}: frame {position + step + 1} is not {POSE_S} s after the one before")
-        now = ahead[0]
+        now, ahead = known[0], known[: POSES + 1]
         route = self._routes.route(now.route, Pose(*now.pose))
         poses = np.stack([frame.pose for frame in ahead])
         speeds = np.array([frame.motion[0] for frame in ahead])
         times = np.arange(POSES + 1, dtype=np.float64) * POSE_S
         human = filled(poses, times)
         return Scene(
-            tracks=Tracks.replayed([_seen(frame) for frame in ahead]),
-            ground=self._ground,
+            tracks=Tracks.replayed([_seen(frame) for frame in known]),
+            ground=self._ground(tuple(np.round(now.pose[:2] / _TILE_M).astype(int).tolist())),
             line=route.centerline(Pose(*now.pose)),
             route=frozenset(route.blocks),
             human=human,
@@ -87,13 +99,9 @@ class LogScenes:
             past=self._past(position),
         )
 
-    @cached_property
-    def _ground(self) -> Ground:
-        """The ground around the whole log."""
-        poses = np.stack([self._at(position).pose for position in range(len(self._entries))])
-        low, high = poses[:, :2].min(0), poses[:, :2].max(0)
-        x_m, y_m = ((low + high) / 2).tolist()
-        return Ground.around(self._road, x_m, y_m, float(np.hypot(*(high - low))) / 2 + RADIUS_M)
+    def _ground_of(self, tile: tuple[int, int]) -> Ground:
+        """The ground around a square of the map, which scenes near each other share."""
+        return Ground.around(self._road, tile[0] * _TILE_M, tile[1] * _TILE_M, RADIUS_M + _TILE_M)
 
     def _red(self, ahead: Sequence[Situation]) -> Red:
         """What is closed on the route as the log tells it; what a frame tells holds until the next."""

@@ -82,8 +82,9 @@ def _field(whole: Any, name: str) -> Any:
 
 
 def _array(whole: Any, name: str, shape: tuple[int, ...], most: float) -> Floats:
+    told = _field(whole, name)
     try:
-        value = np.asarray(_field(whole, name))
+        value = np.asarray(told)
     except ValueError:  # lists of unequal length
         value = np.zeros(0)
     if value.dtype.kind not in "iuf" or value.shape != shape:
