@@ -30,29 +30,31 @@ _DIGITS = 8  # to which NAVSIM rounds
 _ACCEL, _JERK, _TURN = 8, 15, 5  # steps of each window
 
 
-def comfort(motion: Motion, lateral_mps2: Floats | None = None) -> dict[str, NDArray[np.bool_]]:
+def comfort(motion: Motion, lateral_mps2: Floats | None = None, *, v1: bool = False) -> dict[str, NDArray[np.bool_]]:
     """Whether each bound of `BOUNDS` holds at all times.
 
     Args:
         motion: how cars move every 0.1 s, arrays ``[n, t]``, t at least 4.
         lateral_mps2: their lateral accelerations ``[n, t]``, which `LATERAL_MPS2` bounds then.
+        v1: whether to smooth as NAVSIM v1: accelerations of the rear axle, and one polynomial for the whole time.
 
     Returns:
         ``[n]`` by name of the bound.
     """
+    window, jerk = (motion.x_m.shape[-1],) * 2 if v1 else (_ACCEL, _JERK)
     accel = np.abs(motion.accel_mps2) if lateral_mps2 is None else np.hypot(motion.accel_mps2, lateral_mps2)
-    middle = _smooth(_middle_accel(motion), _ACCEL)
+    longitudinal = motion.accel_mps2 if v1 else _middle_accel(motion)
     yaw = np.unwrap(motion.yaw_rad, axis=-1)
     values = {
-        "longitudinal_mps2": middle,
-        "jerk_mps3": _smooth(_smooth(accel, _ACCEL), _JERK, rate=1),
-        "longitudinal_jerk_mps3": _smooth(middle, _JERK, rate=1),
+        "longitudinal_mps2": _smooth(longitudinal, window),
+        "jerk_mps3": _smooth(_smooth(accel, _ACCEL), jerk, rate=1),
+        "longitudinal_jerk_mps3": _smooth(_smooth(longitudinal, _ACCEL), jerk, rate=1),
         "yaw_accel_radps2": _smooth(yaw, _TURN, rate=2, order=3),
         "yaw_rate_radps": _smooth(yaw, _TURN, rate=1),
     }
     bounds = dict(BOUNDS)
     if lateral_mps2 is not None:
-        values["lateral_mps2"] = _smooth(lateral_mps2, _ACCEL)
+        values["lateral_mps2"] = _smooth(lateral_mps2, window)
         bounds["lateral_mps2"] = (-LATERAL_MPS2, LATERAL_MPS2)
     return {
         name: np.asarray(((low < values[name]) & (values[name] < high)).all(-1)) for name, (low, high) in bounds.items()

@@ -174,7 +174,7 @@ def test_products_by_hand():
         "direction_v1": np.array([1.0, 1.0, 0.5]),
         **{
             name: np.array([True, True, True])
-            for name in ("lights", "keeps_away", "lane_keeping", "comfort", "past_comfort")
+            for name in ("lights", "keeps_away", "lane_keeping", "comfort", "comfort_v1", "past_comfort")
         },
         "progress_m": np.array([30.0, 30.0, 30.0]),
         "reference_m": 60.0,
@@ -183,7 +183,7 @@ def test_products_by_hand():
     found = Scores(**terms)
     np.testing.assert_allclose(found.pdm_like, [0.5 * (2.5 + 9) / 14, 0, 0.5 * (2.5 + 9) / 14])
     np.testing.assert_allclose(found.pdm_like_v1, [0.5 * (1.25 + 7) / 12, 0, (2.5 + 7) / 12])
-    none = Scores(**terms | {"keeps_away": np.zeros(3, bool), "comfort": np.zeros(3, bool)})
+    none = Scores(**terms | {"keeps_away": np.zeros(3, bool), "comfort_v1": np.zeros(3, bool)})
     np.testing.assert_allclose(none.pdm_like, [0.5 * (2.5 + 4) / 14, 0, 0.5 * (2.5 + 4) / 14])
     np.testing.assert_allclose(none.pdm_like_v1, [0.5 * 1.25 / 12, 0, 2.5 / 12])
     dark = Scores(**terms | {"lights": np.array([False, True, False])})

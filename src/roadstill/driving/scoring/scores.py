@@ -40,6 +40,7 @@ class Scores:
         keeps_away: whether it keeps away from collisions (NAVSIM's time to collision).
         lane_keeping: whether it is never more than 0.5 m beside the centerline for 2 s, crossroads left out.
         comfort: whether it is comfortable from now on.
+        comfort_v1: the same, smoothed as NAVSIM v1 does.
         past_comfort: whether it is with what was before; as ``comfort`` where that is not known.
         progress_m: way along the centerline, not negative.
         reference_m: way that it is compared with, one number: the logged human's if no other was given.
@@ -56,6 +57,7 @@ class Scores:
     keeps_away: Flags
     lane_keeping: Flags
     comfort: Flags
+    comfort_v1: Flags
     past_comfort: Flags
     progress_m: Floats
     reference_m: float
@@ -79,7 +81,7 @@ class Scores:
     @property
     def pdm_like_v1(self) -> Floats:
         """A PDM-like score ``[n]``, 0 to 1, with the factors and weights of NAVSIM v1."""
-        weighted = 5 * self.progress_v1 + 5 * self.keeps_away + 2 * self.comfort
+        weighted = 5 * self.progress_v1 + 5 * self.keeps_away + 2 * self.comfort_v1
         return np.asarray(self.no_collision * self.drivable * weighted / 12)
 
     @property
@@ -110,7 +112,7 @@ def score(scene: Scene, motion: Motion, *, reference_m: float | None = None) -> 
     places = scene.ground.places(drives, scene.route)
     steps_m = np.hypot(*np.moveaxis(np.diff(drives.middles_m, axis=1), -1, 0))
     against_m = np.where(places.off_route[:, 1:], steps_m, 0.0)
-    comfortable, past_comfortable = _comfort(motion, scene.past)
+    lateral_mps2 = _lateral(motion, scene.past)
     distance = np.hypot(*np.moveaxis(drives.poses[..., :2] - scene.human[:, :2], -1, 0))[:, _POSES]
     return Scores(
         no_collision=no_collision(drives, scene.tracks, places),
@@ -120,8 +122,9 @@ def score(scene: Scene, motion: Motion, *, reference_m: float | None = None) -> 
         lights=_obeys(drives, scene.red),
         keeps_away=keeps_away(drives, scene.tracks, places),
         lane_keeping=_keeps_lane(scene.line.within(drives.middles_m, _BESIDE_M), places),
-        comfort=comfortable,
-        past_comfort=past_comfortable,
+        comfort=(comfortable := _all(comfort(motion, lateral_mps2))),
+        comfort_v1=_all(comfort(motion, lateral_mps2, v1=True)),
+        past_comfort=comfortable if scene.past is None else _with_past(motion, lateral_mps2, scene.past),
         progress_m=_progress(scene, drives.middles_m[:, [0, -1]]),
         reference_m=_way_of_human(scene) if reference_m is None else reference_m,
         ade_m=distance.mean(1),
@@ -160,20 +163,23 @@ def _keeps_lane(on_line: Flags, places: Places) -> Flags:
     return np.asarray((beside - met).max(1) < _BESIDE_STEPS)
 
 
-def _comfort(motion: Motion, past: Past | None) -> tuple[Flags, Flags]:
-    """Comfort from now on, and with the past."""
-    if past is None:
-        found = _all(comfort(motion))
-        return found, found
-    count = len(motion.x_m)
-    now = past.lateral_mps2[-1]
-    lateral = np.zeros_like(motion.x_m)
-    lateral[:, 0] = now
-    before = Motion(*(np.broadcast_to(values, (count, len(values))) for values in past.motion))
-    whole = Motion(*(np.concatenate(pair, axis=1) for pair in zip(before, motion, strict=True)))
-    earlier = np.broadcast_to(past.lateral_mps2[:-1], (count, len(past.lateral_mps2) - 1))
-    with_past = comfort(whole, np.concatenate([earlier, lateral], axis=1))
-    return _all(comfort(motion, lateral)), _all(with_past)
+def _lateral(motion: Motion, past: Past | None) -> Floats:
+    """Lateral accelerations ``[n, t]``: simulated cars have none, but at first the log's."""
+    found = np.zeros_like(motion.x_m)
+    if past is not None:
+        found[:, 0] = past.lateral_mps2[-1]
+    return found
+
+
+def _with_past(motion: Motion, lateral_mps2: Floats, past: Past) -> Flags:
+    """Comfort of drives ``[n, t]`` that go on from a past."""
+    whole = Motion(*(_after(before, values) for before, values in zip(past.motion, motion, strict=True)))
+    return _all(comfort(whole, _after(past.lateral_mps2[:-1], lateral_mps2)))
+
+
+def _after(before: Floats, values: Floats) -> Floats:
+    """Values ``[n, t]`` after those of a past ``[p]`` that they share."""
+    return np.concatenate([np.broadcast_to(before, (len(values), len(before))), values], axis=1)
 
 
 def _all(bounds: dict[str, NDArray[np.bool_]]) -> Flags:
