@@ -44,11 +44,12 @@ def comfort(motion: Motion, lateral_mps2: Floats | None = None, *, v1: bool = Fa
     window, jerk = (motion.x_m.shape[-1],) * 2 if v1 else (_ACCEL, _JERK)
     accel = np.abs(motion.accel_mps2) if lateral_mps2 is None else np.hypot(motion.accel_mps2, lateral_mps2)
     longitudinal = motion.accel_mps2 if v1 else _middle_accel(motion)
+    jerks = _smooth(_smooth(np.stack([accel, longitudinal]), _ACCEL), jerk, rate=1)
     yaw = np.unwrap(motion.yaw_rad, axis=-1)
     values = {
         "longitudinal_mps2": _smooth(longitudinal, window),
-        "jerk_mps3": _smooth(_smooth(accel, _ACCEL), jerk, rate=1),
-        "longitudinal_jerk_mps3": _smooth(_smooth(longitudinal, _ACCEL), jerk, rate=1),
+        "jerk_mps3": jerks[0],
+        "longitudinal_jerk_mps3": jerks[1],
         "yaw_accel_radps2": _smooth(yaw, _TURN, rate=2, order=3),
         "yaw_rate_radps": _smooth(yaw, _TURN, rate=1),
     }

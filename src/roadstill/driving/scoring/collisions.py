@@ -46,7 +46,7 @@ def no_collision(drives: Drives, tracks: Tracks, places: Places) -> Floats:
         places: where they are.
     """
     count = drives.poses.shape[1]
-    there = _counted(drives, tracks)[..., :count]
+    there = tracks.there[None, :, :count]
     drive, track, step = _first(drives.corners_m, drives.middles_m, tracks.boxes[:, :count], there)
     pose, box = drives.poses[drive, step], tracks.boxes[track, step]
     moving = drives.motion.speed_mps[drive, step] > STOPPED_MPS
@@ -79,7 +79,9 @@ def keeps_away(drives: Drives, tracks: Tracks, places: Places) -> Flags:
     now = np.repeat(np.arange(count), len(LOOK_AHEAD))
     then = (np.arange(count)[:, None] + np.array(LOOK_AHEAD)).ravel()
     way = (speeds[:, now] * (then - now) * STEP_S)[..., None] * drives.ahead[:, now]
-    there = _counted(drives, tracks)[:, :, then] & (speeds[:, None, now] >= _STANDING_MPS)
+    counted = speeds[:, now] >= _STANDING_MPS
+    counted[:, :1] = True  # there touches from the begin are found
+    there = tracks.there[:, then] & counted[:, None]
     moved = drives.corners_m[:, now] + way[..., None, :]
     drive, track, slot = _first(moved, drives.middles_m[:, now] + way, tracks.boxes[:, then], there)
     step = now[slot]
@@ -91,25 +93,16 @@ def keeps_away(drives: Drives, tracks: Tracks, places: Places) -> Flags:
     return found
 
 
-def _counted(drives: Drives, tracks: Tracks) -> Flags:
-    """Which tracks count at each step ``[n, m, t]``: those that are there, but for those that touch from the begin."""
-    begin = slice(0, 1)
-    drive, track, _ = _first(
-        drives.corners_m[:, begin], drives.middles_m[:, begin], tracks.boxes[:, begin], tracks.there[None, :, begin]
-    )
-    counted = np.repeat(tracks.there[None], len(drives.poses), axis=0)
-    counted[drive, track] = False
-    return counted
-
-
 def _first(cars: Floats, middle: Floats, boxes: Floats, counted: Flags) -> _Touches:
     """First touches of cars with corners ``[n, s, 4, 2]`` around ``middle [n, s, 2]`` and boxes ``[m, s, 5]``.
+
+    Of a track that touches in the first slot, the begin of the scene, there are none.
 
     Args:
         cars: corners of cars.
         middle: their middles.
         boxes: boxes of tracks.
-        counted: which pairs count ``[n, m, s]``.
+        counted: which pairs count ``[n, m, s]``, broadcast over drives.
     """
     reach = _RADIUS_M + np.hypot(boxes[..., 2], boxes[..., 3]) / 2
     x = middle[:, None, :, 0] - boxes[..., 0]
@@ -121,6 +114,7 @@ def _first(cars: Floats, middle: Floats, boxes: Floats, counted: Flags) -> _Touc
     drive, track, slot = drive[met], track[met], slot[met]
     # Pairs come drive by drive, track by track, slot by slot.
     new = np.append(True, (np.diff(drive) != 0) | (np.diff(track) != 0))[: len(drive)]
+    new &= slot > 0
     return _Touches(drive[new], track[new], slot[new])
 
 

@@ -7,7 +7,6 @@ the logged human. Who has PDM-Closed's progress may give it as the reference.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from roadstill.driving.comfort import comfort
@@ -135,8 +134,12 @@ def score(scene: Scene, motion: Motion, *, reference_m: float | None = None) -> 
 
 def _direction(against_m: Floats) -> Floats:
     """1, 0.5 or 0 by the greatest sum of ways ``[n, t]`` in a second and a step: NAVSIM counts both ends."""
-    padded = np.pad(against_m, ((0, 0), (_SECOND, 0)))
-    most = sliding_window_view(padded, _SECOND + 1, axis=1).sum(-1).max(1)
+    if not against_m.any():
+        return np.ones(len(against_m))
+    way = np.cumsum(against_m, axis=1)
+    before = np.zeros_like(way)
+    before[:, _SECOND + 1 :] = way[:, : -_SECOND - 1]
+    most = (way - before).max(1)
     return np.select([most < _AGAINST_M[0], most < _AGAINST_M[1]], [1.0, 0.5], 0.0)
 
 
