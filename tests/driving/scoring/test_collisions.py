@@ -42,6 +42,9 @@ def judged(motion, *some):
         (drive(speed_mps=5), track(5, 8, speed_mps=4, yaw_rad=-math.pi / 2), 1),  # hit in the side, in its lane
         (drive(y_m=1, speed_mps=5), track(5, 8, speed_mps=4, yaw_rad=-math.pi / 2), 0),  # in two lanes
         (drive(y_m=-1, speed_mps=5), track(5, 8, speed_mps=4, yaw_rad=-math.pi / 2), 0),  # off the road
+        (drive(y_m=1, speed_mps=5), track(-20, 1, speed_mps=12), 1),  # in two lanes, but from behind
+        (drive(), track(19, 2, seen=slice(20, None)), 0),  # its side touches what stands
+        (drive(), track(17, 2, speed_mps=0.06, seen=slice(20, None)), 1),
     ],
 )  # fmt: skip
 def test_collisions_by_hand(motion, other, worth):
@@ -80,6 +83,8 @@ def test_the_worst_of_several_counts_and_drives_are_judged_apart():
         (drive(x_m=2, speed_mps=4), track(6.5, 9, speed_mps=4, yaw_rad=-math.pi / 2), True),
         (drive(x_m=102, speed_mps=4), track(106.5, 9, speed_mps=4, yaw_rad=-math.pi / 2), False),  # on a crossroads
         (drive(), track(4, 0), True),  # touches from the begin
+        (drive(speed_mps=0, accel_mps2=1), track(4, 0), True),  # also where it stands then
+        (drive(y_m=1, speed_mps=1), track(-20, 1, speed_mps=12), True),  # in two lanes, but from behind
     ],
 )
 def test_nearness_by_hand(motion, other, keeps):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from made_maps import CORNER_M, crossroads
-from made_scenes import ROUTE, drive, ground, lanes
+from made_scenes import ROUTE, drive, ground, lane, lanes
 
 from roadstill.driving.maps import GeoPackageMap
 from roadstill.driving.scoring import Ground
@@ -38,6 +38,13 @@ def test_places_by_hand(where, wrong):
     found = places(speed_mps=0, **where)
     assert {name for name, flags in found._asdict().items() if flags.any()} == wrong
     assert all(flags.shape == (1, 41) for flags in found)
+
+
+def test_one_lane_that_holds_all_is_enough():
+    beside = lane("beside", "1", (-50, 300), 1.0)
+    for some, several in ((lanes(), False), ([*lanes(), beside], False), ([beside, *lanes()[3:]], False)):
+        assert Ground(some, [], []).places(Drives(drive()), ROUTE).several_lanes.all() == several
+    assert Ground([*lanes(), beside], [], []).places(Drives(drive(y_m=-0.7)), ROUTE).several_lanes.all()
 
 
 def test_a_drive_over_the_crossroads():

@@ -159,11 +159,16 @@ def test_comfort_begins_where_it_is_told():
         (before(3.0), (True, False)),
         (before(-5.0), (True, False)),
         (before(0.0, 6.0), (True, False)),
-        (before(0.0, 20.0), (False, False)),
+        (before(0.0, 8.0), (False, False)),
         (before(0.0, 1.0), (True, True)),
     ):
         found = score(around, drive())
         assert (found.comfort[0], found.past_comfort[0]) == expected
+
+
+def test_comfort_of_v1_looks_at_four_seconds_at_once():
+    found = score(scene(), drive()._replace(accel_mps2=np.where((TIMES > 1.45) & (TIMES < 2.45), 3.0, 0.0)[None]))
+    assert (found.comfort[0], found.comfort_v1[0]) == (False, True)
 
 
 def test_products_by_hand():

@@ -22,7 +22,7 @@ from roadstill.errors import UserError
 _SECOND = round(1 / STEP_S)  # steps
 _AGAINST_M = (2.0, 6.0)  # driven off the route's lanes within a second: from here half, from here nothing
 _BESIDE_M, _BESIDE_STEPS = 0.5, 20
-_LEAST_M = 5.0  # where nobody comes farther, all have come far enough
+_LEAST_M = 5.0  # where the reference comes no farther, all have come far enough
 _POSES = slice(round(POSE_S / STEP_S), None, round(POSE_S / STEP_S))
 
 
@@ -66,16 +66,23 @@ class Scores:
 
     @property
     def progress_v1(self) -> Floats:
-        """Progress as a share of the best by the rule of NAVSIM v1: a drive that a factor makes worthless has none."""
+        """Progress as a share, 0 to 1, by the rule of NAVSIM v1: factors take their part of the way too."""
         factor = self.no_collision * self.drivable
-        best = np.maximum(self.progress_m * factor, self.reference_m)
-        return np.where(best > _LEAST_M, self.progress_m * factor / np.maximum(best, _LEAST_M), factor > 0)
+        return self._share(self.progress_m * factor) * (factor > 0)
 
     @property
     def progress(self) -> Floats:
-        """Progress as a share of the best, 0 to 1, by the rule of NAVSIM v2."""
-        best = np.maximum(self.progress_m * self._factor, self.reference_m)
-        return np.where(best > _LEAST_M, np.minimum(self.progress_m / np.maximum(best, _LEAST_M), 1), 1.0)
+        """Progress as a share, 0 to 1, by the rule of NAVSIM v2."""
+        return self._share(self.progress_m)
+
+    def _share(self, way_m: Floats) -> Floats:
+        """Ways as shares of the reference; who comes farther has come all the way.
+
+        NAVSIM divides by the longer of the reference and the drive's own way, which is the same for one drive.
+        """
+        if self.reference_m <= _LEAST_M:
+            return np.ones_like(way_m)
+        return np.minimum(way_m / self.reference_m, 1)
 
     @property
     def pdm_like_v1(self) -> Floats:
