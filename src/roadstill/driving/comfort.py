@@ -46,20 +46,19 @@ def comfort(motion: Motion, lateral_mps2: Floats | None = None, *, v1: bool = Fa
     longitudinal = motion.accel_mps2 if v1 else _middle_accel(motion)
     jerks = _smooth(_smooth(np.stack([accel, longitudinal]), _ACCEL), jerk, rate=1)
     yaw = np.unwrap(motion.yaw_rad, axis=-1)
-    values = {
-        "longitudinal_mps2": _smooth(longitudinal, window),
-        "jerk_mps3": jerks[0],
-        "longitudinal_jerk_mps3": jerks[1],
-        "yaw_accel_radps2": _smooth(yaw, _TURN, rate=2, order=3),
-        "yaw_rate_radps": _smooth(yaw, _TURN, rate=1),
-    }
+    values = [
+        _smooth(longitudinal, window),
+        *jerks,
+        _smooth(yaw, _TURN, rate=2, order=3),
+        _smooth(yaw, _TURN, rate=1),
+    ]
     bounds = dict(BOUNDS)
     if lateral_mps2 is not None:
-        values["lateral_mps2"] = _smooth(lateral_mps2, window)
+        values.append(_smooth(lateral_mps2, window))
         bounds["lateral_mps2"] = (-LATERAL_MPS2, LATERAL_MPS2)
-    return {
-        name: np.asarray(((low < values[name]) & (values[name] < high)).all(-1)) for name, (low, high) in bounds.items()
-    }
+    low, high = np.array(list(bounds.values())).T[..., None, None]
+    found = np.stack(values)
+    return dict(zip(bounds, ((low < found) & (found < high)).all(-1), strict=True))
 
 
 def alike(one: Motion, other: Motion) -> NDArray[np.bool_]:

@@ -19,7 +19,8 @@ from roadstill.sources.pickles.unpickle import read_pickle
 from roadstill.world.logs import write_world
 
 GOLDEN = load_file(Path(__file__).parents[2] / "golden" / "scores.safetensors")
-TERMS = ("no_collision", "drivable", "direction", "lights", "keeps_away", "lane_keeping", "comfort", "past_comfort")
+TERMS = ("no_collision", "drivable", "direction", "lights", "keeps_away", "lane_keeping", "comfort")
+TERMS_V1 = ("no_collision", "drivable", "direction_v1", "keeps_away", "comfort_v1")
 START_M = CORNER_M + np.array([20.0, -1.75])
 
 
@@ -38,23 +39,28 @@ def found(tmp_path_factory):
     """Ours of every scene: terms, progress, score and start."""
     root = write_world(tmp_path_factory.mktemp("scores") / "world", drives=2, seed=77)
     maps = {path.parent.parent.name: GeoPackageMap(path) for path in (root / "maps").rglob("map.gpkg")}
-    logs = []
+    logs, longer = [], []
     for path in sorted((root / "navsim_logs" / "mini").glob("*.pkl")):
         entries = read_pickle(path)
-        logs.append(LogScenes(entries, maps[entries[0]["map_location"]], path.stem))
+        road = maps[entries[0]["map_location"]]
+        logs.append(LogScenes(entries, road, path.stem))
+        longer.append(LogScenes(entries, road, path.stem, ahead=10))
     rows = []
-    for (log, position), plans, reference_m in zip(
-        GOLDEN["frame"], GOLDEN["plans"].astype(np.float64), GOLDEN["reference_m"], strict=True
-    ):
-        start = logs[log].start(int(position))
-        scores = score(logs[log].scene(int(position)), driven(start, plans), reference_m=float(reference_m))
+    for row, (log, position) in enumerate(GOLDEN["frame"].tolist()):
+        start = logs[log].start(position)
+        motion = driven(start, GOLDEN["plans"][row].astype(np.float64))
+        scores = score(logs[log].scene(position), motion, reference_m=float(GOLDEN["reference_m"][row]))
+        first = score(longer[log].scene(position), motion, reference_m=float(GOLDEN["reference_v1_m"][row]))
         rows.append(
             {
                 "start": [start.x_m[0], start.y_m[0], start.speed_mps[0]],
                 "terms": np.stack([getattr(scores, name) for name in TERMS], axis=-1),
+                "terms_v1": np.stack([getattr(first, name) for name in TERMS_V1], axis=-1),
                 "progress_m": scores.progress_m,
                 "progress": scores.progress,
+                "progress_v1": first.progress_v1,
                 "score": scores.pdm_like,
+                "score_v1": first.pdm_like_v1,
             }
         )
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
@@ -64,14 +70,17 @@ def test_the_world_is_the_one_that_was_judged(found):
     np.testing.assert_allclose(found["start"], GOLDEN["start"], atol=1e-6)
 
 
-def test_scores_equal_navsims(found):
-    expected = GOLDEN["terms"] / 2
-    for number, name in enumerate(TERMS):
-        np.testing.assert_array_equal(found["terms"][..., number], expected[..., number], err_msg=name)
+@pytest.mark.parametrize(("terms", "names"), [("terms", TERMS), ("terms_v1", TERMS_V1)])
+def test_terms_equal_navsims(found, terms, names):
+    expected = GOLDEN[terms] / 2
+    for number, name in enumerate(names):
+        np.testing.assert_array_equal(found[terms][..., number], expected[..., number], err_msg=name)
         assert 0 < (expected[..., number] < 1).mean() < 0.6, name
-    np.testing.assert_allclose(found["progress_m"], GOLDEN["progress_m"], atol=1e-4)
-    np.testing.assert_allclose(found["progress"], GOLDEN["progress"], atol=1e-5)
-    np.testing.assert_allclose(found["score"], GOLDEN["score"], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["progress_m", "progress", "progress_v1", "score", "score_v1"])
+def test_progress_and_scores_equal_navsims(found, name):
+    np.testing.assert_allclose(found[name], GOLDEN[name], atol=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +126,7 @@ def test_a_scene_of_a_log(road):
     assert found.fde_m[0] < 0.2
     assert found.reference_m == pytest.approx(32, abs=1e-3)
     assert found.no_collision.tolist() == [1]
-    assert found.comfort.tolist() == found.past_comfort.tolist() == found.lane_keeping.tolist() == [True]
+    assert found.comfort.tolist() == found.comfort_v1.tolist() == found.lane_keeping.tolist() == [True]
 
 
 def test_tracks_may_be_known_longer(road):

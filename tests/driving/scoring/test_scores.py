@@ -159,11 +159,11 @@ def test_comfort_begins_where_it_is_told():
         (before(3.0), (True, False)),
         (before(-5.0), (True, False)),
         (before(0.0, 6.0), (True, False)),
-        (before(0.0, 8.0), (False, False)),
         (before(0.0, 1.0), (True, True)),
+        (before(0.0, 26.0), (False, False)),  # all of it at first
     ):
         found = score(around, drive())
-        assert (found.comfort[0], found.past_comfort[0]) == expected
+        assert (found.comfort_v1[0], found.comfort[0]) == expected
 
 
 def test_comfort_of_v1_looks_at_four_seconds_at_once():
@@ -179,7 +179,7 @@ def test_products_by_hand():
         "direction_v1": np.array([1.0, 1.0, 0.5]),
         **{
             name: np.array([True, True, True])
-            for name in ("lights", "keeps_away", "lane_keeping", "comfort", "comfort_v1", "past_comfort")
+            for name in ("lights", "keeps_away", "lane_keeping", "comfort", "comfort_v1")
         },
         "progress_m": np.array([30.0, 30.0, 30.0]),
         "reference_m": 60.0,

@@ -38,9 +38,8 @@ class Scores:
         lights: whether it enters nothing that a red light closes.
         keeps_away: whether it keeps away from collisions (NAVSIM's time to collision).
         lane_keeping: whether it is never more than 0.5 m beside the centerline for 2 s, crossroads left out.
-        comfort: whether it is comfortable from now on.
-        comfort_v1: the same, smoothed as NAVSIM v1 does.
-        past_comfort: whether it is with what was before; as ``comfort`` where that is not known.
+        comfort: whether it is comfortable, with what was before if that is known.
+        comfort_v1: whether it is from now on, smoothed as NAVSIM v1 does.
         progress_m: way along the centerline, not negative.
         reference_m: way that it is compared with, one number: the logged human's if no other was given.
         ade_m: mean distance to where the human was, of the eight poses of a plan.
@@ -57,7 +56,6 @@ class Scores:
     lane_keeping: Flags
     comfort: Flags
     comfort_v1: Flags
-    past_comfort: Flags
     progress_m: Floats
     reference_m: float
     ade_m: Floats
@@ -93,7 +91,7 @@ class Scores:
     @property
     def pdm_like(self) -> Floats:
         """A PDM-like score ``[n]``, 0 to 1, with the factors and weights of NAVSIM v2, without those of two plans."""
-        weighted = 5 * self.progress + 5 * self.keeps_away + 2 * self.lane_keeping + 2 * self.past_comfort
+        weighted = 5 * self.progress + 5 * self.keeps_away + 2 * self.lane_keeping + 2 * self.comfort
         return self._factor * weighted / 14
 
     @property
@@ -128,9 +126,8 @@ def score(scene: Scene, motion: Motion, *, reference_m: float | None = None) -> 
         lights=_obeys(drives, scene.red),
         keeps_away=keeps_away(drives, scene.tracks, places),
         lane_keeping=_keeps_lane(scene.line.within(drives.middles_m, _BESIDE_M), places),
-        comfort=(comfortable := _all(comfort(motion, lateral_mps2))),
+        comfort=_all(comfort(*_with_past(motion, lateral_mps2, scene.past))),
         comfort_v1=_all(comfort(motion, lateral_mps2, v1=True)),
-        past_comfort=comfortable if scene.past is None else _with_past(motion, lateral_mps2, scene.past),
         progress_m=_progress(scene, drives.middles_m[:, [0, -1]]),
         reference_m=_way_of_human(scene) if reference_m is None else reference_m,
         ade_m=distance.mean(1),
@@ -181,10 +178,12 @@ def _lateral(motion: Motion, past: Past | None) -> Floats:
     return found
 
 
-def _with_past(motion: Motion, lateral_mps2: Floats, past: Past) -> Flags:
-    """Comfort of drives ``[n, t]`` that go on from a past."""
+def _with_past(motion: Motion, lateral_mps2: Floats, past: Past | None) -> tuple[Motion, Floats]:
+    """Drives ``[n, t]`` and their lateral accelerations, with the past before them."""
+    if past is None:
+        return motion, lateral_mps2
     whole = Motion(*(_after(before, values) for before, values in zip(past.motion, motion, strict=True)))
-    return _all(comfort(whole, _after(past.lateral_mps2[:-1], lateral_mps2)))
+    return whole, _after(past.lateral_mps2[:-1], lateral_mps2)
 
 
 def _after(before: Floats, values: Floats) -> Floats:
