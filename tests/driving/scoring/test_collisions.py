@@ -101,6 +101,17 @@ def test_tracks_that_are_known_longer_are_looked_at_longer():
     assert keeps_away(drives, track(5.0, 0, steps=9), places).tolist() == [True]  # never far enough
 
 
+def test_touches_from_the_begin_count_where_they_shall():
+    motion, other = both(drive(), drive(speed_mps=0.003, accel_mps2=1), drive(speed_mps=0)), track(4, 0)
+    drives = Drives(motion)
+    places = ground().places(drives, ROUTE)
+    assert no_collision(drives, other, places).tolist() == [1, 1, 1]
+    # The second stands when they touch first, which is nobody's fault.
+    assert no_collision(drives, other, places, from_begin=True).tolist() == [0, 1, 1]
+    assert keeps_away(drives, other, places).tolist() == [True, True, True]
+    assert keeps_away(drives, other, places, from_begin=True).tolist() == [False, False, True]
+
+
 def test_an_empty_road():
     assert judged(both(drive(), drive())) == ([1, 1], [True, True])
 

@@ -50,7 +50,8 @@ def found(tmp_path_factory):
         start = logs[log].start(position)
         motion = driven(start, GOLDEN["plans"][row].astype(np.float64))
         scores = score(logs[log].scene(position), motion, reference_m=float(GOLDEN["reference_m"][row]))
-        first = score(longer[log].scene(position), motion, reference_m=float(GOLDEN["reference_v1_m"][row]))
+        reference_m = float(GOLDEN["reference_v1_m"][row])
+        first = score(longer[log].scene(position), motion, reference_m=reference_m, from_begin=True)
         rows.append(
             {
                 "start": [start.x_m[0], start.y_m[0], start.speed_mps[0]],

@@ -1,7 +1,7 @@
 """Collisions that a drive is at fault for, and those that it comes near to, as NAVSIM judges them.
 
-A track that touches the car when the scene begins counts for neither. Of the rest only the first touch counts: what
-comes after one that nobody is at fault for belongs to it.
+A track that touches the car when the scene begins counts for neither, but in NAVSIM v1. Of the rest the first touch
+counts: what comes after one that nobody is at fault for belongs to it.
 """
 
 from typing import NamedTuple
@@ -31,7 +31,7 @@ class _Touches(NamedTuple):
     slot: NDArray[np.int64]
 
 
-def no_collision(drives: Drives, tracks: Tracks, places: Places) -> Floats:
+def no_collision(drives: Drives, tracks: Tracks, places: Places, *, from_begin: bool = False) -> Floats:
     """1 for drives ``[n]`` without a collision that they are at fault for, 0 with one, 0.5 if it is with a thing.
 
     A drive is at fault if, at the first touch, it moves (faster than 0.05 m/s) and
@@ -44,10 +44,11 @@ def no_collision(drives: Drives, tracks: Tracks, places: Places) -> Floats:
         drives: n drives of t steps.
         tracks: what is around them, at the same steps, or some more.
         places: where they are.
+        from_begin: whether tracks that touch from the begin count, as in NAVSIM v1.
     """
     count = drives.poses.shape[1]
     there = tracks.there[None, :, :count]
-    drive, track, step = _first(drives.corners_m, drives.middles_m, tracks.boxes[:, :count], there)
+    drive, track, step = _first(drives.corners_m, drives.middles_m, tracks.boxes[:, :count], there, from_begin)
     pose, box = drives.poses[drive, step], tracks.boxes[track, step]
     moving = drives.motion.speed_mps[drive, step] > STOPPED_MPS
     from_side = places.several_lanes[drive, step] | places.off_road[drive, step]
@@ -59,7 +60,7 @@ def no_collision(drives: Drives, tracks: Tracks, places: Places) -> Floats:
     return found
 
 
-def keeps_away(drives: Drives, tracks: Tracks, places: Places) -> Flags:
+def keeps_away(drives: Drives, tracks: Tracks, places: Places, *, from_begin: bool = False) -> Flags:
     """Whether drives ``[n]`` keep away from collisions: NAVSIM's time to collision within bounds.
 
     At each step the car is moved straight on at its speed by 0, 0.3, 0.6 and 0.9 s, and compared with where tracks are
@@ -73,6 +74,7 @@ def keeps_away(drives: Drives, tracks: Tracks, places: Places) -> Flags:
         drives: n drives of t steps.
         tracks: what is around them, at the same steps, or some more.
         places: where they are.
+        from_begin: whether tracks that touch from the begin count, as in NAVSIM v1.
     """
     speeds = drives.motion.speed_mps
     count = max(0, min(speeds.shape[1], tracks.there.shape[1] - max(LOOK_AHEAD)))
@@ -80,10 +82,10 @@ def keeps_away(drives: Drives, tracks: Tracks, places: Places) -> Flags:
     then = (np.arange(count)[:, None] + np.array(LOOK_AHEAD)).ravel()
     way = (speeds[:, now] * (then - now) * STEP_S)[..., None] * drives.ahead[:, now]
     counted = speeds[:, now] >= _STANDING_MPS
-    counted[:, :1] = True  # there touches from the begin are found
+    counted[:, :1] |= not from_begin  # there touches from the begin are found
     there = tracks.there[:, then] & counted[:, None]
     moved = drives.corners_m[:, now] + way[..., None, :]
-    drive, track, slot = _first(moved, drives.middles_m[:, now] + way, tracks.boxes[:, then], there)
+    drive, track, slot = _first(moved, drives.middles_m[:, now] + way, tracks.boxes[:, then], there, from_begin)
     step = now[slot]
     pose, place = drives.poses[drive, step], tracks.boxes[track, then[slot], :2]
     wide = places.several_lanes[drive, step] | places.off_road[drive, step] | places.crossing_rear[drive, step]
@@ -93,16 +95,17 @@ def keeps_away(drives: Drives, tracks: Tracks, places: Places) -> Flags:
     return found
 
 
-def _first(cars: Floats, middle: Floats, boxes: Floats, counted: Flags) -> _Touches:
+def _first(cars: Floats, middle: Floats, boxes: Floats, counted: Flags, from_begin: bool) -> _Touches:
     """First touches of cars with corners ``[n, s, 4, 2]`` around ``middle [n, s, 2]`` and boxes ``[m, s, 5]``.
 
-    Of a track that touches in the first slot, the begin of the scene, there are none.
+    Of a track that touches in the first slot, the begin of the scene, there are none if these do not count.
 
     Args:
         cars: corners of cars.
         middle: their middles.
         boxes: boxes of tracks.
         counted: which pairs count ``[n, m, s]``, broadcast over drives.
+        from_begin: whether touches in the first slot count.
     """
     reach = _RADIUS_M + np.hypot(boxes[..., 2], boxes[..., 3]) / 2
     x = middle[:, None, :, 0] - boxes[..., 0]
@@ -114,7 +117,7 @@ def _first(cars: Floats, middle: Floats, boxes: Floats, counted: Flags) -> _Touc
     drive, track, slot = drive[met], track[met], slot[met]
     # Pairs come drive by drive, track by track, slot by slot.
     new = np.append(True, (np.diff(drive) != 0) | (np.diff(track) != 0))[: len(drive)]
-    new &= slot > 0
+    new &= from_begin | (slot > 0)
     return _Touches(drive[new], track[new], slot[new])
 
 

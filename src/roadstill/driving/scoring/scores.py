@@ -99,13 +99,14 @@ class Scores:
         return np.asarray(self.no_collision * self.drivable * self.direction * self.lights)
 
 
-def score(scene: Scene, motion: Motion, *, reference_m: float | None = None) -> Scores:
+def score(scene: Scene, motion: Motion, *, reference_m: float | None = None, from_begin: bool = False) -> Scores:
     """Judges drives in a scene.
 
     Args:
         scene: the scene.
         motion: how the cars move, arrays ``[n, STEPS]``, as `roadstill.driving.vehicle.follow` gives them.
         reference_m: way along the centerline that progress is relative to; the logged human's if none is given.
+        from_begin: whether tracks that touch the car when the scene begins count, as in NAVSIM v1.
 
     Raises:
         UserError: a drive of another length, or not finite.
@@ -119,12 +120,12 @@ def score(scene: Scene, motion: Motion, *, reference_m: float | None = None) -> 
     lateral_mps2 = _lateral(motion, scene.past)
     distance = np.hypot(*np.moveaxis(drives.poses[..., :2] - scene.human[:, :2], -1, 0))[:, _POSES]
     return Scores(
-        no_collision=no_collision(drives, scene.tracks, places),
+        no_collision=no_collision(drives, scene.tracks, places, from_begin=from_begin),
         drivable=np.logical_not(places.off_road.any(1)),
         direction=_direction(np.where(places.crossing[:, 1:], 0.0, against_m)),
         direction_v1=_direction(against_m),
         lights=_obeys(drives, scene.red),
-        keeps_away=keeps_away(drives, scene.tracks, places),
+        keeps_away=keeps_away(drives, scene.tracks, places, from_begin=from_begin),
         lane_keeping=_keeps_lane(scene.line.within(drives.middles_m, _BESIDE_M), places),
         comfort=_all(comfort(*_with_past(motion, lateral_mps2, scene.past))),
         comfort_v1=_all(comfort(motion, lateral_mps2, v1=True)),
