@@ -211,6 +211,12 @@ def test_many_drives_are_judged_as_each_alone():
     assert ROUTE
 
 
+@pytest.mark.parametrize("way_m", [-1.0, np.nan, np.inf])
+def test_a_reference_that_is_no_way_is_refused(way_m):
+    with pytest.raises(UserError, match="reference_m is"):
+        score(scene(), drive(), reference_m=way_m)
+
+
 def test_a_drive_of_another_length_is_refused():
     with pytest.raises(UserError, match="drives of 40 steps; 41 are needed"):
         score(scene(), Motion(*(values[:, :-1] for values in drive())))

@@ -109,8 +109,10 @@ def score(scene: Scene, motion: Motion, *, reference_m: float | None = None, fro
         from_begin: whether tracks that touch the car when the scene begins count, as in NAVSIM v1.
 
     Raises:
-        UserError: a drive of another length, or not finite.
+        UserError: a drive of another length or not finite, or a reference below 0.
     """
+    if reference_m is not None and not 0 <= reference_m < np.inf:
+        raise UserError(f"reference_m is {reference_m}; a way from 0 on is needed")
     drives = Drives(motion)
     if drives.poses.shape[1] != STEPS:
         raise UserError(f"drives of {drives.poses.shape[1]} steps; {STEPS} are needed: every 0.1 s of four seconds")
