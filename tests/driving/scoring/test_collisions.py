@@ -112,6 +112,13 @@ def test_touches_from_the_begin_count_where_they_shall():
     assert keeps_away(drives, other, places, from_begin=True).tolist() == [False, False, True]
 
 
+def test_a_car_that_rolls_back_moves_and_looks_ahead():
+    towards = track(20, 0, speed_mps=12, yaw_rad=math.pi)
+    for speed_mps, worth, keeps in ((-0.06, 0, False), (-0.04, 1, False), (-0.004, 1, True)):
+        rolling = drive(speed_mps=0)._replace(speed_mps=np.full((1, STEPS), speed_mps))
+        assert judged(rolling, towards) == ([worth], [keeps])
+
+
 def test_an_empty_road():
     assert judged(both(drive(), drive())) == ([1, 1], [True, True])
 

@@ -50,7 +50,7 @@ def no_collision(drives: Drives, tracks: Tracks, places: Places, *, from_begin: 
     there = tracks.there[None, :, :count]
     drive, track, step = _first(drives.corners_m, drives.middles_m, tracks.boxes[:, :count], there, from_begin)
     pose, box = drives.poses[drive, step], tracks.boxes[track, step]
-    moving = drives.motion.speed_mps[drive, step] > STOPPED_MPS
+    moving = np.abs(drives.motion.speed_mps[drive, step]) > STOPPED_MPS
     from_side = places.several_lanes[drive, step] | places.off_road[drive, step]
     from_front = ~behind(pose, box[:, :2]) & (from_side | _bumper(drives.corners_m[drive, step], box))
     at_fault = moving & (tracks.stopped[track] | from_front)
@@ -76,7 +76,7 @@ def keeps_away(drives: Drives, tracks: Tracks, places: Places, *, from_begin: bo
         places: where they are.
         from_begin: whether tracks that touch from the begin count, as in NAVSIM v1.
     """
-    speeds = drives.motion.speed_mps
+    speeds = np.abs(drives.motion.speed_mps)  # a car that rolls back looks ahead too, as in NAVSIM
     count = max(0, min(speeds.shape[1], tracks.there.shape[1] - max(LOOK_AHEAD)))
     now = np.repeat(np.arange(count), len(LOOK_AHEAD))
     then = (np.arange(count)[:, None] + np.array(LOOK_AHEAD)).ravel()
