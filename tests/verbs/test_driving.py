@@ -43,3 +43,20 @@ def test_what_cannot_drive_is_said(tmp_path, capsys):
     assert main(command) == 2
     assert "holds no agent; name a folder that roadstill train made" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_agents_drive_beside_logs(tmp_path, capsys):
+    assert main(["world", str(tmp_path / "world"), "--drives", "1", "--seed", "77", "--height_px", "48"]) == 0
+    pictures = picture_set(tmp_path / "set", 4, px=32)
+    assert main(["train", str(pictures.root), str(tmp_path / "agent"), "--agent.network", "convnet",
+                 "--agent.steps", "2", "--agent.image_px", "16"]) == 0  # fmt: skip
+    capsys.readouterr()
+    command = ["drive", str(tmp_path / "world"), str(tmp_path / "out"), "--replay", "true", "--agents",
+               str(tmp_path / "agent"), "--scenarios", "3"]  # fmt: skip
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    for name in ("human", "constant-speed", "agent-0", "always-brake", "never-brake"):
+        assert f"\n{name} " in said
+    assert "PDM-like is not NAVSIM's score" in said
+    assert json.loads((tmp_path / "out" / "replays.json").read_text())["scenes"] == 3
+    assert len(list((tmp_path / "out").glob("*.png"))) == 3

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from roadstill.driving.boxes import box_corners
+from roadstill.driving.above import BEHIND_M, BRAKES, GOES, HOLDS, LINE, ROAD, SIDE_PX, View
 from roadstill.driving.closed_loop import Outcome, Scenario, drive_scenario
 from roadstill.driving.deciding import Decide
 from roadstill.driving.plan import POSE_S, Driver
@@ -18,19 +18,9 @@ from roadstill.driving.vehicle import corners
 from roadstill.runs import atomic_path
 from roadstill.world.steered import SteeredRun
 
-_SIDE_PX = 192
-_AHEAD_M, _BEHIND_M, _ACROSS_M = 45.0, 11.0, 56.0  # what the view from above shows
 _SHOWN_M = 60.0
-_GROUND, _ROAD, _LINE, _OTHER, _LIVING = (
-    (236, 238, 240),
-    (196, 200, 206),
-    (255, 255, 255),
-    (90, 98, 110),
-    (203, 120, 40),
-)
-_EGO = {-1: (190, 30, 45), 0: (70, 90, 160), 1: (30, 130, 76)}  # brakes, holds, accelerates
+_EGO = {-1: BRAKES, 0: HOLDS, 1: GOES}
 _STRIP = 8  # pictures of a filmstrip
-_LIVING_KINDS = ("pedestrian", "bicycle")
 
 
 @dataclass(frozen=True)
@@ -63,37 +53,23 @@ def film_of(scenario: Scenario, decide: Decide, *, driver: Driver, size_px: int)
 
 def from_above(run: SteeredRun, wish: float = 0.0) -> NDArray[np.uint8]:
     """The surroundings of the ego from above, uint8 ``[192, 192, 3]``; its colour tells its decision."""
-    picture = Image.new("RGB", (_SIDE_PX, _SIDE_PX), _GROUND)
-    draw = ImageDraw.Draw(picture)
     pose = np.array(run.ego[:3])
-    flip = -1.0 if run.town.left_hand else 1.0  # the simulation drives on the right, what it shows does not
-
-    def placed(points_m: Floats) -> list[tuple[float, float]]:
-        away, (cos, sin) = points_m - pose[:2], (np.cos(pose[2]), np.sin(pose[2]))
-        ahead, left = away @ (cos, sin), flip * (away @ (-sin, cos))
-        scale = _SIDE_PX / (_AHEAD_M + _BEHIND_M)
-        return [
-            (float(_SIDE_PX / 2 - y * scale), float((_AHEAD_M - x) * scale)) for x, y in zip(ahead, left, strict=True)
-        ]
-
-    along = np.arange(run.rear_axle_m - 2 * _BEHIND_M, run.rear_axle_m + _SHOWN_M, 2.0)
+    view = View(pose, mirrored=run.town.left_hand)  # the simulation drives on the right, what it shows does not
+    along = np.arange(run.rear_axle_m - 2 * BEHIND_M, run.rear_axle_m + _SHOWN_M, 2.0)
 
     def line(offset_m: float) -> Floats:
         return np.array([run.route.at(float(s), offset_m)[:2] for s in along])
 
     half = run.half_road_m
-    draw.polygon(placed(np.concatenate([line(half), line(-half)[::-1]])), fill=_ROAD)
-    width = run.town.lane_width_m
+    view.area(np.concatenate([line(half), line(-half)[::-1]]), ROAD)
     for lane in range(-len(run.lanes) + 1, len(run.lanes)):
-        draw.line(placed(line(lane * width)), fill=_LINE, width=2 if lane == 0 else 1)
+        view.line(line(lane * run.town.lane_width_m), LINE, 2 if lane == 0 else 1)
     for stop_m in run.red_m():
-        ends = np.array([run.route.at(stop_m, offset)[:2] for offset in (0.0, -half)])
-        draw.line(placed(ends), fill=_EGO[-1], width=3)
+        view.line(np.array([run.route.at(stop_m, offset)[:2] for offset in (0.0, -half)]), BRAKES, 3)
     boxes, kinds = run.boxes(_SHOWN_M)
-    for box, kind in zip(boxes, kinds, strict=True):
-        draw.polygon(placed(box_corners(box[:5])), fill=_LIVING if kind in _LIVING_KINDS else _OTHER)
-    draw.polygon(placed(corners(pose)), fill=_EGO[int(np.sign(round(wish, 1)))])
-    return np.asarray(picture)
+    view.boxes(boxes[:, :5], kinds)
+    view.area(corners(pose), _EGO[int(np.sign(round(wish, 1)))])
+    return view.pixels()
 
 
 def write_gif(path: Path, shots: list[Shot]) -> Path:
@@ -117,7 +93,7 @@ def filmstrip(shots: list[Shot]) -> NDArray[np.uint8]:
 
 
 def _enlarged(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.asarray(Image.fromarray(pixels).resize((_SIDE_PX, _SIDE_PX), Image.Resampling.BICUBIC))
+    return np.asarray(Image.fromarray(pixels).resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC))
 
 
 def write_films(

@@ -12,7 +12,7 @@ from PIL import Image
 from roadstill.agents import open_agent
 from roadstill.driving.centerline import Centerline, Routes
 from roadstill.driving.deciding import Sight, decided_by
-from roadstill.driving.maps import open_map
+from roadstill.driving.maps import map_in, open_map
 from roadstill.driving.plan import POSE_S, POSES, Driver
 from roadstill.driving.poses import Floats, Pose
 from roadstill.errors import UserError
@@ -76,7 +76,7 @@ class BrakeAgent(AbstractAgent):
         root = maps or os.environ.get("NUPLAN_MAPS_ROOT")
         if not root or not Path(root).is_dir():
             raise UserError(f"there is no folder of maps {root or ''!r}; set NUPLAN_MAPS_ROOT, or give maps")
-        self._routes_in = lru_cache(maxsize=None)(lambda name: Routes(open_map(_map_in(Path(root), name))))
+        self._routes_in = lru_cache(maxsize=None)(lambda name: Routes(open_map(map_in(Path(root), name))))
 
     def name(self) -> str:
         """The name in NAVSIM's tables."""
@@ -123,11 +123,3 @@ class BrakeAgent(AbstractAgent):
             ahead = np.array([0.0, _STRAIGHT_M])[:, None] * (np.cos(pose.yaw_rad), np.sin(pose.yaw_rad))
             line = Centerline(np.array(pose[:2]) + ahead)
         return self._driver.plan(wish, line, pose, speed_mps=speed_mps, accel_mps2=accel_mps2)
-
-
-def _map_in(root: Path, location: str) -> Path:
-    """The newest map of a location, as nuPlan lays them out."""
-    found = sorted(root.glob(f"{location}/*/map.gpkg"))
-    if not found:
-        raise UserError(f"{root} has no map of {location}; it should hold {location}/<version>/map.gpkg")
-    return found[-1]
