@@ -13,6 +13,7 @@ from roadstill.cli import VERBS, verb_function
 from roadstill.codecs import CodecConfig
 from roadstill.codecs.config import CodecTraining
 from roadstill.denoisers.base import Sampling, SolverNoise, TeacherGuidance
+from roadstill.driving.plan import Driver
 from roadstill.errors import UserError
 from roadstill.frames.filters import FrameFilter, SceneFilter
 from roadstill.frames.labels import BrakeLabel
@@ -25,6 +26,7 @@ from roadstill.sources.csv.config import CsvConfig
 
 CONFIGS = [
     BrakeLabel(),
+    Driver(),
     FrameFilter(),
     SceneFilter(),
     AgentConfig(), Attributes(), CodecConfig(), CodecTraining(), Consistency(), EDMTraining(), Ema(), FinetuneConfig(),

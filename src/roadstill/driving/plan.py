@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from roadstill.driving.poses import Floats, Pose, in_frame_of, wrapped
 from roadstill.driving.vehicle import STEP_S
-from roadstill.errors import UserError
+from roadstill.runs import Range, check_ranges
 
 if TYPE_CHECKING:
     from roadstill.driving.centerline import Centerline
@@ -39,9 +39,7 @@ class Driver:
     aside_m: float = 15.0
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if not 0 < value < np.inf:
-                raise UserError(f"{name} is {value}; it should be above 0")
+        check_ranges(self, **dict.fromkeys(vars(self), Range(0, 1000, above=True)))
 
     def profile(
         self, wish: ArrayLike, speed_mps: ArrayLike, accel_mps2: ArrayLike, *, limit_mps: ArrayLike | None = None,
