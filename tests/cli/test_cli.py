@@ -75,6 +75,7 @@ NEEDED: dict[str, list[str]] = {
     "evaluate": ["PATH", "PATH"],
     "compare": ["PATH"],
     "describe": ["PATH"],
+    "drive": ["PATH", "OUT"],
     "doctor": [],
 }
 WRONG_TYPE = {
@@ -98,6 +99,7 @@ WRONG_TYPE = {
     "evaluate": ["--ledgr", "x"],
     "compare": ["--cluster_by", "colour"],
     "describe": ["--pairs", "few"],
+    "drive": ["--scenarios", "many"],
     "doctor": ["--json", "perhaps"],
 }
 

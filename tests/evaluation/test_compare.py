@@ -7,7 +7,7 @@ from sklearn.metrics import balanced_accuracy_score
 from roadstill.errors import UserError
 from roadstill.evaluation import Run, compare, open_runs, selftest
 from roadstill.evaluation.bootstrap import paired_difference, t_quantile, widening
-from roadstill.evaluation.compare import holm, seeds_needed
+from roadstill.evaluation.verdicts import holm, seeds_needed
 
 NAMES = selftest.NAMES
 

@@ -16,8 +16,9 @@ from PIL import Image
 
 from roadstill.errors import UserError
 from roadstill.evaluation.chain import append
-from roadstill.evaluation.compare import Comparison, Verdict
+from roadstill.evaluation.compare import Comparison
 from roadstill.evaluation.summary import ArmSummary, Spread
+from roadstill.evaluation.verdicts import Verdict
 from roadstill.frames.filters import FrameFilter, Funnel, FunnelRow, Sieve
 from roadstill.imagesets import ImageSetWriter
 from roadstill.report import figures, parts, sheets, verdicts, write_report

@@ -13,9 +13,10 @@ from roadstill.cli import VERBS, verb_function
 from roadstill.codecs import CodecConfig
 from roadstill.codecs.config import CodecTraining
 from roadstill.denoisers.base import Sampling, SolverNoise, TeacherGuidance
+from roadstill.driving.plan import Driver
 from roadstill.errors import UserError
 from roadstill.frames.filters import FrameFilter, SceneFilter
-from roadstill.frames.table import BrakeLabel
+from roadstill.frames.labels import BrakeLabel
 from roadstill.generator.config import Attributes, Consistency, EDMTraining, Ema, FinetuneConfig, Labels, Minimax, Term
 from roadstill.generator.refine import Refinement
 from roadstill.names import dataclasses_within
@@ -25,6 +26,7 @@ from roadstill.sources.csv.config import CsvConfig
 
 CONFIGS = [
     BrakeLabel(),
+    Driver(),
     FrameFilter(),
     SceneFilter(),
     AgentConfig(), Attributes(), CodecConfig(), CodecTraining(), Consistency(), EDMTraining(), Ema(), FinetuneConfig(),

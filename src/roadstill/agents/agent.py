@@ -14,7 +14,9 @@ from torch import Tensor
 from roadstill.agents.config import AgentConfig
 from roadstill.agents.features import FeatureCache, Inputs, prepare_pixels
 from roadstill.agents.networks import check_sizes, make_network, normalise
-from roadstill.agents.staged import StagedNetwork
+from roadstill.agents.quantities import Reading
+from roadstill.agents.staged import STATUS_WIDTH, StagedNetwork
+from roadstill.agents.status import WIDTH
 from roadstill.errors import UserError, located
 from roadstill.imagesets import ImageSet
 from roadstill.runs import (
@@ -61,7 +63,8 @@ class Agent:
         network: stages and linear layer, in evaluation mode.
         class_names: names of the classes, one per probability.
         size_px: side of the pictures that it was trained on, as stored.
-        about: seed, digest of the image set, origin of the initial weights, last training loss.
+        about: seed, digest of the image set, origin of the initial weights, last training loss; with a target other
+            than the class, the accelerations at which its classes end.
         chosen: agent at the step that was best on dev, if training was given dev; never the headline.
         cache: memory for the inputs of whole sets.
         known: probabilities of whole sets that training has just evaluated, by the set's digest.
@@ -82,43 +85,74 @@ class Agent:
         # What it was trained on is told by the set's digest, and was not recorded by earlier versions.
         return digest_of([self.config, {name: part for name, part in self.about.items() if name != "trained_on"}])
 
+    @property
+    def reading(self) -> Reading:
+        """How the network's outputs are read."""
+        return Reading.of(self.config.target, self.about.get("edges_mps2", ()))
+
     def logits(self, pictures: Tensor) -> Tensor:
         """Logits ``[n, k]`` of pictures ``[n, 3, s, s]`` in [0, 1], with gradient with respect to them.
 
         Raises:
-            UserError: see `predict`.
+            UserError: see `predict`; an agent that predicts numbers, or looks at the vehicle's own status.
         """
         self.check_size(pictures.shape[2])
+        if self.config.target != "class" or self.config.ego:
+            raise UserError("the agent predicts numbers or looks at the vehicle's own status; take one of pictures and "
+                            "classes alone")  # fmt: skip
         return self.network(prepare_pixels(self.network, pictures, self.config.image_px))
 
-    @torch.no_grad()
-    def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def predict(self, pixels: NDArray[np.uint8], status: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Probabilities ``[n, k]`` of pictures ``[n, s, s, 3]``.
 
+        Args:
+            pixels: the pictures.
+            status: the vehicle's own status at each, as `status_rows` gives it, for agents with ``ego``.
+
         Raises:
-            UserError: pictures of another size than in training, and no ``image_px`` to resize them to.
+            UserError: pictures of another size than in training, and no ``image_px`` to resize them to; no status for
+                an agent that looks at it.
         """
+        return self.reading.chances(self._outputs(pixels, status))
+
+    def values(self, pixels: NDArray[np.uint8], status: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Predicted numbers ``[n, d]`` of an agent with another target than the class; as `predict`."""
+        return self.reading.values(self._outputs(pixels, status))
+
+    @torch.no_grad()
+    def _outputs(self, pixels: NDArray[np.uint8], status: NDArray[np.float32] | None) -> Tensor:
         self.check_size(pixels.shape[1])
-        out = np.empty((len(pixels), len(self.class_names)), np.float32)
-        device = self.network.head.weight.device
+        if self.config.ego and status is None:
+            raise UserError("the agent looks at the vehicle's own status besides the picture; give both")
+        device, found = self.network.head.weight.device, []
+        own = torch.from_numpy(status).to(device) if self.config.ego and status is not None else None
         for start in range(0, len(pixels), _PREDICT_BATCH):
-            part = torch.from_numpy(np.ascontiguousarray(pixels[start : start + _PREDICT_BATCH])).to(device)
-            logits = self.network.in_parts(self.network.trunk(prepare_pixels(self.network, part, self.config.image_px)))
-            out[start : start + len(part)] = logits.softmax(1).cpu().numpy()
-        return out
+            rows = slice(start, start + _PREDICT_BATCH)
+            part = torch.from_numpy(np.ascontiguousarray(pixels[rows])).to(device)
+            ready = self.network.trunk(prepare_pixels(self.network, part, self.config.image_px))
+            found.append(self.network.in_parts(ready, None if own is None else own[rows]))
+        return torch.cat(found) if found else torch.empty(0, self.network.head.out_features)
 
     def predict_set(self, images: ImageSet) -> NDArray[np.float32]:
         """Probabilities ``[n, k]`` of a whole set; the frozen stages' output is computed once per cache."""
         self.check_size(images.size_px)
         if images.digest in self.known:
             return self.known[images.digest]
-        return probabilities(self.network, Inputs(images, self.network, self.config.image_px, self.cache))
+        return probabilities(self.network, self._inputs(images), self.reading)
+
+    def values_set(self, images: ImageSet) -> NDArray[np.float32]:
+        """Predicted numbers ``[n, d]`` of a whole set, of an agent with another target than the class."""
+        self.check_size(images.size_px)
+        return self.reading.values(outputs(self.network, self._inputs(images)))
+
+    def _inputs(self, images: ImageSet) -> Inputs:
+        return Inputs(images, self.network, self.config.image_px, self.cache)
 
     @torch.no_grad()
     def features(self, images: ImageSet, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Input of the last layer for the named images, ``[len(rows), d]``."""
         self.check_size(images.size_px)
-        inputs = Inputs(images, self.network, self.config.image_px, self.cache)
+        inputs = self._inputs(images)
         parts = np.array_split(rows, max(1, -(-len(rows) // _PREDICT_BATCH)))
         return np.concatenate([self.network.features(inputs.batch(part)).cpu().numpy() for part in parts])
 
@@ -153,14 +187,19 @@ class Agent:
         return folder
 
 
-@torch.no_grad()
-def probabilities(network: StagedNetwork, inputs: Inputs) -> NDArray[np.float32]:
+def probabilities(network: StagedNetwork, inputs: Inputs, reading: Reading) -> NDArray[np.float32]:
     """Probabilities ``[n, k]`` of all rows of some inputs."""
-    out = np.empty((len(inputs), network.head.out_features), np.float32)
+    return reading.chances(outputs(network, inputs))
+
+
+@torch.no_grad()
+def outputs(network: StagedNetwork, inputs: Inputs) -> Tensor:
+    """Outputs of all rows of some inputs, on the CPU."""
+    found = torch.empty(len(inputs), network.head.out_features)
     for start in range(0, len(inputs), _PREDICT_BATCH):
         indices = np.arange(start, min(start + _PREDICT_BATCH, len(inputs)))
-        out[indices] = network.in_parts(inputs.batch(indices)).softmax(1).cpu().numpy()
-    return out
+        found[start : start + len(indices)] = network.in_parts(inputs.batch(indices), inputs.status(indices)).cpu()
+    return found
 
 
 def open_agent(folder: Path, *, cache: FeatureCache | None = None) -> Agent:
@@ -202,14 +241,21 @@ def _network_of(path: Path, where: Path, config: AgentConfig, record: _AgentReco
     """The network of an agent's folder with its weights."""
     file, classes = open_tensors(path, "the weights of an agent"), len(record.class_names)
     head = file.shapes.get("head.weight", ())
-    if len(head) != 2 or head[0] != classes:
+    more = STATUS_WIDTH if config.ego else 0
+    reading = Reading.of(config.target, record.about.get("edges_mps2", ()))
+    width = reading.width(classes)
+    if len(head) != 2 or head[0] != width or head[1] < more:
         raise UserError(f"{path} has no linear layer for {classes} classes; {_REMEDY}")
+    if reading.quantity is not None and len(reading.edges_mps2) != classes - 1:
+        raise UserError(f"{where} does not tell where its {classes} classes end; {_REMEDY}")
     size_px, made_from = config.image_px or record.size_px, record.made_from or {}  # never None: that would download
     with located(where):
-        check_sizes(config.network, classes, size_px, made_from, file.shapes, path)
+        check_sizes(config.network, width, size_px, made_from, file.shapes, path, ego=config.ego)
         network = make_network(
-            config.network, classes, size_px=size_px, trained=False, made_from=made_from, features=head[1]
+            config.network, width, size_px=size_px, trained=False, made_from=made_from, features=head[1] - more
         )
+        if config.ego:
+            network.with_status(WIDTH)
     require_shapes(file.shapes, shapes_of(network.state_dict()), path, _REMEDY)
     network.load_state_dict(file.tensors())
     return network

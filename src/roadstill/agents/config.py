@@ -14,6 +14,7 @@ Optimiser = Literal["adamw", "sgd"]
 Augment = Literal["none", "dsa", "cutmix", "flip_crop"]
 Normalise = Literal["network", "cifar10", "unit"]
 Precision = Literal["no", "bf16"]
+Target = Literal["class", "accel", "poses"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class AgentConfig:
         network: "efficientnet-lite0" to "efficientnet-lite2" (ImageNet weights from packages), "resnet18" (the
             thesis' agent; give its weights), "convnet" (small, from scratch); from the literature and from scratch:
             "convnet-3" to "convnet-6", "resnet-ap10", "resnet18-instance"; "timm:<name>", "transformers:<folder or hub
-            name>", or the dotted path of your own function ``(size_px) -> nn.Module``.
+            name>", or the dotted path of your own function ``(size_px) -> nn.Module``; "blind" sees no picture.
         weights: initial weights; the network's own if not given.
         image_px: side to which pictures are resized for the network; as stored if not given.
         steps: optimiser steps, the same for every arm.
@@ -53,6 +54,9 @@ class AgentConfig:
             [0, 1].
         head_only: whether only the last layer is trained, on features of the initial weights: a logistic regression.
             All stages are frozen, whatever their number.
+        target: what is learnt: the "class"; or by regression the acceleration ("accel") or the next eight poses
+            ("poses", of sets with futures), from which classes then follow.
+        ego: whether the vehicle's own speed and driving command are an input besides the picture.
         mixed_precision: "no", or "bf16": convolutions compute in half precision, about twice as fast where the
             processor supports it; elsewhere in single precision.
     """
@@ -81,6 +85,8 @@ class AgentConfig:
     normalise: Normalise = later("network")
     mixed_precision: Precision = later("no")
     head_only: bool = later(False)
+    target: Target = later("class")
+    ego: bool = later(False)
 
     def __post_init__(self) -> None:
         check_name(self.network)
@@ -92,6 +98,7 @@ class AgentConfig:
             "augment": get_args(Augment),
             "normalise": get_args(Normalise),
             "mixed_precision": get_args(Precision),
+            "target": get_args(Target),
         }
         for name, allowed in choices.items():
             if (value := getattr(self, name)) not in allowed:
@@ -124,6 +131,16 @@ class AgentConfig:
                 raise UserError(
                     f"{name} is {getattr(self, name)}, but has an effect only with {by}; set that or leave {name} out"
                 )
+        if self.network == "blind" and not self.ego:
+            raise UserError(
+                "the network blind sees no picture, and ego is false; set ego true, or take another network"
+            )
+        if self.target != "class" and (self.augment == "cutmix" or self.temperature != 1):
+            raise UserError(
+                f"augment cutmix and a temperature are for classes; leave them out with target {self.target}"
+            )
+        if self.target == "poses" and self.augment != "none":
+            raise UserError(f"augment {self.augment} mirrors pictures, not poses; leave it out with target poses")
         if self.head_only and self.freeze:
             raise UserError(f"freeze is {self.freeze}, but head_only freezes all stages; leave one of them out")
         if (self.freeze or self.head_only) and self.augment != "none":

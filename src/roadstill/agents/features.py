@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from roadstill.agents.staged import StagedNetwork
+from roadstill.agents.status import status_of
 from roadstill.imagesets import ImageSet
 
 _CHUNK = 64
@@ -62,6 +63,7 @@ class Inputs:
                     held[indices[0] : indices[0] + len(indices)] = self._rows(pixels)
                 cache.keep(key, held)
         self._held = held
+        self._status = None if network.status is None else torch.from_numpy(status_of(images))
 
     @torch.no_grad()
     def _rows(self, pixels: NDArray[np.uint8]) -> Tensor:
@@ -76,6 +78,12 @@ class Inputs:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def status(self, indices: NDArray[np.int64]) -> Tensor | None:
+        """The vehicle's own status for the tail, ``[b, width]``, on the network's device; None if it is no input."""
+        if self._status is None:
+            return None
+        return self._status[torch.from_numpy(indices)].to(self.network.head.weight.device)
 
     def batch(self, indices: NDArray[np.int64]) -> Tensor:
         """Rows ready for the tail, on the network's device."""

@@ -12,6 +12,7 @@ from roadstill.agents.lite0 import efficientnet_lite, require_lite
 from roadstill.agents.literature import FROM_SCRATCH
 from roadstill.agents.resnet import resnet18
 from roadstill.agents.staged import StagedNetwork
+from roadstill.agents.status import WIDTH, blind
 from roadstill.agents.timm_models import timm_backbone
 from roadstill.agents.transformers_models import transformers_backbone
 from roadstill.errors import UserError
@@ -24,6 +25,7 @@ NETWORKS: dict[str, Callable[..., StagedNetwork]] = {
     "efficientnet-lite2": partial(efficientnet_lite, 2),
     "resnet18": resnet18,
     "convnet": convnet,
+    "blind": blind,
 }
 _PIXELS = {  # mean and standard deviation; CIFAR-10's are those of its training part, as the literature rounds them
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
@@ -118,8 +120,9 @@ def make_network(
 
 
 def check_sizes(
-    name: str, num_classes: int, size_px: int, made_from: Mapping[str, Any], held: Shapes, path: Path
-) -> None:
+    name: str, num_classes: int, size_px: int, made_from: Mapping[str, Any], held: Shapes, path: Path, *,
+    ego: bool = False,
+) -> None:  # fmt: skip
     """Holds the network of a name against the tensors of a file, without making it.
 
     Networks of the user's code and of timm are left out: their sizes do not come from a stranger, and not all of them
@@ -132,6 +135,7 @@ def check_sizes(
         made_from: `StagedNetwork.made_from`.
         held: shapes of the tensors.
         path: file that holds them.
+        ego: whether the network looks at the vehicle's own status.
 
     Raises:
         UserError: a network that is larger than the file, or other tensors than it has.
@@ -140,6 +144,8 @@ def check_sizes(
         return
     with without_weights(str(path), held):
         like = make_network(name, num_classes, size_px=size_px, trained=False, made_from=made_from)
+        if ego:
+            like.with_status(WIDTH)
     require_shapes(held, shapes_of(like.state_dict()), path)
 
 

@@ -13,6 +13,8 @@ from roadstill.learning.precision import in_bfloat16
 
 # A frozen stage's output for this many pixels stays in a processor's cache (8 pictures of 128 px).
 _FROZEN_PIXELS_AT_ONCE = 2**17
+STATUS_WIDTH = 32
+"""Width that the vehicle's own status adds to the features."""
 
 
 class StagedNetwork(nn.Module):
@@ -30,6 +32,7 @@ class StagedNetwork(nn.Module):
             in the processor's cache; None for networks that depend on the whole batch.
 
     Attributes:
+        status: layers for the vehicle's own status, if it is an input; see `with_status`.
         made_from: facts that building it again needs, if a name and a number of classes are not enough.
         mixed_precision: "bf16" for stages that compute in bfloat16 while they train, never afterwards.
     """
@@ -49,6 +52,7 @@ class StagedNetwork(nn.Module):
         super().__init__()
         self.stages = nn.ModuleList(stages)
         self.head = nn.Linear(features, num_classes)
+        self.status: nn.Sequential | None = None
         self.mean, self.std = tuple(mean), tuple(std)
         self.origin, self.pretrained = origin, pretrained
         self.pixels_at_once, self.mixed_precision = pixels_at_once, "no"
@@ -58,6 +62,14 @@ class StagedNetwork(nn.Module):
         for parameter in self.parameters():
             if parameter.ndim == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+
+    def with_status(self, width: int) -> "StagedNetwork":
+        """Lets the last layer see the vehicle's own status as well, ``[b, width]``, through two layers of its own."""
+        self.status = nn.Sequential(
+            nn.Linear(width, STATUS_WIDTH), nn.GELU(), nn.Linear(STATUS_WIDTH, STATUS_WIDTH), nn.GELU()
+        )
+        self.head = nn.Linear(self.head.in_features + STATUS_WIDTH, self.head.out_features)
+        return self
 
     def freeze(self, stages: int) -> None:
         """Excludes the leading stages from training, their BatchNorm statistics included.
@@ -97,9 +109,10 @@ class StagedNetwork(nn.Module):
         """Rows of a batch ``[b, 3, s, s]`` that go through the network at a time, in order."""
         return _rows_at_once(batch, self.pixels_at_once)
 
-    def in_parts(self, batch: Tensor) -> Tensor:
+    def in_parts(self, batch: Tensor, status: Tensor | None = None) -> Tensor:
         """The result of `tail`, computed in the `parts` of the batch."""
-        return torch.cat([self.tail(batch[rows]) for rows in self.parts(batch)])
+        parts = self.parts(batch)
+        return torch.cat([self.tail(batch[rows], None if status is None else status[rows]) for rows in parts])
 
     def trunk(self, x: Tensor) -> Tensor:
         """Output of the frozen stages for prepared pixels ``[b, 3, s, s]``; few pictures at a time on a CPU."""
@@ -116,13 +129,23 @@ class StagedNetwork(nn.Module):
                 x = stage(x)
         return x.float() if half else x
 
-    def tail(self, x: Tensor) -> Tensor:
-        """Output of the stages that train and the linear layer: logits ``[b, k]``."""
-        return self.head(self.features(x))
+    def tail(self, x: Tensor, status: Tensor | None = None) -> Tensor:
+        """Output of the stages that train and the linear layer: logits ``[b, k]``.
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits ``[b, k]`` of prepared pixels."""
-        return self.tail(self.trunk(x))
+        Args:
+            x: output of the frozen stages, or prepared pixels.
+            status: the vehicle's own status ``[b, width]``, for networks `with_status`.
+        """
+        found = self.features(x)
+        if self.status is not None:
+            if status is None:
+                raise ValueError("the network looks at the vehicle's own status, and none is given")
+            found = torch.cat([found, self.status(status)], dim=1)
+        return self.head(found)
+
+    def forward(self, x: Tensor, status: Tensor | None = None) -> Tensor:
+        """Logits ``[b, k]`` of prepared pixels; ``status`` as for `tail`."""
+        return self.tail(self.trunk(x), status)
 
     def trunk_digest(self) -> str:
         """Equal for equal frozen weights; names the trunk in a feature cache."""

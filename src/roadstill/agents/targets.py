@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from roadstill.agents.agent import Agent
 from roadstill.agents.config import AgentConfig
+from roadstill.agents.quantities import QUANTITIES, SOFT_VALUE
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
 from roadstill.runs import digest_of, same_classes
@@ -23,17 +24,19 @@ class Targets:
     """Targets of a whole set.
 
     Attributes:
-        wanted: classes int64 ``[n]``, or probabilities float32 ``[n, k]``.
+        wanted: classes int64 ``[n]``, probabilities float32 ``[n, k]``, or numbers in units of their scale ``[n, d]``.
         weight: weights float32 ``[n]`` with mean 1; None weighs all images alike.
         temperature: temperature of soft labels.
+        numbers: whether they are numbers.
     """
 
     wanted: Tensor
     weight: Tensor | None = None
     temperature: float = 1.0
+    numbers: bool = False
 
     def loss(self, logits: Tensor, indices: NDArray[np.int64]) -> Tensor:
-        """Mean cross-entropy of one batch, scalar.
+        """Mean cross-entropy of one batch, scalar; of numbers Huber's loss.
 
         With a temperature T, logits are divided by it and the loss is multiplied by T^2, so that gradients keep their
         size (Hinton et al., "Distilling the knowledge in a neural network", 2015).
@@ -44,6 +47,9 @@ class Targets:
         """
         rows = torch.from_numpy(indices)
         wanted = self.wanted[rows].to(logits.device)
+        if self.numbers:
+            each = F.smooth_l1_loss(logits, wanted, reduction="none").mean(1)
+            return (each if self.weight is None else each * self.weight[rows].to(logits.device)).mean()
         if self.temperature != 1:
             logits = logits / self.temperature
         if self.weight is None:
@@ -70,14 +76,21 @@ def read_targets(images: ImageSet, config: AgentConfig) -> tuple[ImageSet, Targe
     if weights is not None and (weights == weights[0]).all():
         weights = None
     wanted = torch.from_numpy(used.labels)
-    if config.labels == "soft":
+    quantity = QUANTITIES.get(config.target)
+    if quantity is not None:
+        wanted = torch.from_numpy(quantity.of(used) / np.array(quantity.scale, np.float32))
+    elif config.labels == "soft":
         wanted = torch.from_numpy(soft_labels(used))
         if config.temperature != 1:
             wanted = (wanted.double().log() / config.temperature).softmax(1).float()
     share = None if weights is None else torch.from_numpy((weights / weights.mean()).astype(np.float32))
-    plain = used is images and share is None and config.labels == "hard"
-    facts = [[fact.get(WEIGHT), fact.get(SOFT_LABEL) if config.labels == "soft" else None] for fact in images.facts]
-    return used, Targets(wanted, share, config.temperature), None if plain else digest_of(facts)
+    plain = used is images and share is None and config.labels == "hard" and quantity is None
+    if quantity is None:
+        facts = [[fact.get(WEIGHT), fact.get(SOFT_LABEL) if config.labels == "soft" else None] for fact in images.facts]
+    else:
+        facts = [[fact.get(WEIGHT), fact.get(quantity.fact), fact.get(SOFT_VALUE)] for fact in images.facts]
+    targets = Targets(wanted, share, config.temperature, numbers=quantity is not None)
+    return used, targets, None if plain else digest_of(facts)
 
 
 def _weights(images: ImageSet) -> NDArray[np.float64] | None:
@@ -134,8 +147,9 @@ def _wrong_label(found: Any, count: int) -> str | None:
 def soften(images: ImageSet, teacher: Agent) -> ImageSet:
     """The same images with a teacher's probabilities as the fact ``soft_label``.
 
-    The pictures are not copied; ``soften(...).save(folder)`` writes a separate set. The teacher is then not needed for
-    training; `roadstill.evaluation.set_bytes` counts the bytes of the labels.
+    Of a teacher that predicts numbers they are the fact ``soft_value``, which stands in where a picture has none of its
+    own, as generated ones. The pictures are not copied; ``soften(...).save(folder)`` writes a separate set. The teacher
+    is then not needed for training; `roadstill.evaluation.set_bytes` counts the bytes of the labels.
 
     Args:
         images: any set.
@@ -145,9 +159,11 @@ def soften(images: ImageSet, teacher: Agent) -> ImageSet:
         UserError: the teacher has other classes, was trained on pictures of another size, or gives no finite numbers.
     """
     same_classes(teacher.class_names, images.class_names, of="the teacher", to=images.root)
-    found = teacher.predict_set(images)
+    numbers = teacher.config.target != "class"
+    found = teacher.values_set(images) if numbers else teacher.predict_set(images)
     if not np.isfinite(found).all():
-        raise UserError(f"{images.root}: the teacher's probabilities are not finite; train the teacher again")
+        raise UserError(f"{images.root}: the teacher's answers are not finite; train the teacher again")
     rows = found.tolist()
-    facts = [{**fact, SOFT_LABEL: row} for fact, row in zip(images.facts, rows, strict=True)]
+    name = SOFT_VALUE if numbers else SOFT_LABEL
+    facts = [{**fact, name: row} for fact, row in zip(images.facts, rows, strict=True)]
     return replace(images, facts=facts, about={**images.about, "soft_labels": {"teacher": teacher.digest}})

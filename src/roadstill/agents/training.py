@@ -15,7 +15,9 @@ from roadstill.agents.augment import Mixed, cutmix, draws, dsa, flip_crop
 from roadstill.agents.config import AgentConfig
 from roadstill.agents.features import FeatureCache, Inputs
 from roadstill.agents.networks import make_network, normalise
+from roadstill.agents.quantities import reading_of
 from roadstill.agents.staged import StagedNetwork
+from roadstill.agents.status import WIDTH
 from roadstill.agents.targets import Targets, read_targets
 from roadstill.agents.watch import DevWatch
 from roadstill.errors import UserError
@@ -26,12 +28,12 @@ from roadstill.runs import same_classes, seed_of
 Watch: TypeAlias = Callable[[NDArray[np.int64], Tensor], None]
 
 
-def build_network(config: AgentConfig, num_classes: int, seed: int, size_px: int | None = None) -> StagedNetwork:
+def build_network(config: AgentConfig, width: int, seed: int, size_px: int | None = None) -> StagedNetwork:
     """The untrained agent; everything random in it comes from the seed alone.
 
     Args:
         config: settings with the network's name.
-        num_classes: number of logits.
+        width: number of outputs.
         seed: seed of its random weights.
         size_px: side of the pictures as stored, for networks that depend on it where ``image_px`` is not set.
 
@@ -40,12 +42,15 @@ def build_network(config: AgentConfig, num_classes: int, seed: int, size_px: int
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of("agent weights", seed))
-        network = make_network(config.network, num_classes, size_px=config.image_px or size_px, weights=config.weights)
+        network = make_network(config.network, width, size_px=config.image_px or size_px, weights=config.weights)
+        if config.ego:
+            network.with_status(WIDTH)
     if config.head_init == "zero":
         with torch.no_grad():
             network.head.weight.zero_()
             network.head.bias.zero_()
-    network.freeze(len(network.stages) if config.head_only else config.freeze)
+    everything = config.head_only or config.network == "blind"
+    network.freeze(len(network.stages) if everything else config.freeze)
     network.fixed_batch_norm = config.batch_norm == "fixed"
     network.mixed_precision = config.mixed_precision
     normalise(network, config.normalise)
@@ -78,7 +83,9 @@ def train_agent(
     peek: bool = False,
     plateau: bool = False,
 ) -> Agent:
-    """Trains an agent on an image set with cross-entropy; everything random depends on seed and step alone.
+    """Trains an agent on an image set: with cross-entropy, or with Huber's loss on numbers (``config.target``).
+
+    Everything random depends on seed and step alone.
 
     Args:
         images: training set. The fact ``weight`` is how much an image counts (0: not at all); the fact ``soft_label``
@@ -98,7 +105,8 @@ def train_agent(
             influences the agent itself.
 
     Raises:
-        UserError: an empty class, missing weights or extras, a loss that is not finite, a test part as dev.
+        UserError: an empty class, missing weights or extras, a loss that is not finite, a test part as dev; pictures
+            without the numbers that are to be learnt, or without the vehicle's own status where it is an input.
     """
     digest = images.digest
     images, targets, targets_digest = read_targets(images, config)
@@ -108,14 +116,20 @@ def train_agent(
             f"{images.root}: no image of class {empty[0]!r}; an agent needs images of all of {list(images.class_names)}"
         )
     cache = cache or FeatureCache()
-    network = build_network(config, images.num_classes, seed, images.size_px).to(device).train()
+    reading = reading_of(config.target, images)
+    network = build_network(config, reading.width(images.num_classes), seed, images.size_px).to(device).train()
+    if reading.quantity is not None:
+        with torch.no_grad():  # an agent that has learnt nothing says the mean
+            network.head.bias.copy_(targets.wanted.mean(0))
     best = None
     if dev is not None:
         same_classes(dev.class_names, images.class_names, of=dev.root, to=images.root)
         steps = config.num_steps(len(images))
         if plateau:
             looks = -(-steps // steps_per_epoch(len(images), config.batch_size))
-        best = DevWatch(dev, network, config.image_px, steps=steps, looks=looks, cache=cache, peek=peek)
+        best = DevWatch(
+            dev, network, config.image_px, reading=reading, steps=steps, looks=looks, cache=cache, peek=peek
+        )
     if plateau and (dev is None or config.decay_at):
         raise UserError("plateau lowers the learning rate by the loss on dev alone; give dev and leave out decay_at")
     inputs = Inputs(images, network, config.image_px, cache)
@@ -131,6 +145,8 @@ def train_agent(
     }
     if targets_digest is not None:
         about["targets"] = targets_digest
+    if reading.quantity is not None:
+        about["edges_mps2"] = list(reading.edges_mps2)
     agent = Agent(config, network.eval(), images.class_names, images.size_px, about, cache=cache)
     if best is not None and dev is not None:
         about = about | {"chosen_step": best.best[0], "dev": dev.digest, "looks": best.looks}
@@ -160,12 +176,13 @@ def _fit(
         for step in range(num_steps):
             indices = batch_at(step, num_images=len(inputs), batch_size=config.batch_size, seed=seed)
             batch, mixed = augmented(inputs.batch(indices), config, seed=seed, step=step)
+            status = inputs.status(indices)
             if lowering is None:
                 optimiser.param_groups[0]["lr"] = config.learning_rate_at(step, num_steps)
             optimiser.zero_grad()
             losses, seen = list[Tensor](), list[Tensor]()
             for rows in network.parts(batch):
-                logits = network.tail(batch[rows])
+                logits = network.tail(batch[rows], None if status is None else status[rows])
                 loss = _loss(targets, logits, indices, rows, mixed) * (len(logits) / len(indices))
                 loss.backward()
                 losses.append(loss.detach())

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from roadstill.agents.agent import probabilities
 from roadstill.agents.features import FeatureCache, Inputs
+from roadstill.agents.quantities import Reading
 from roadstill.agents.staged import StagedNetwork
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
@@ -24,6 +25,7 @@ class DevWatch:
         cache: cache for the frozen stages' output on dev.
         peek: whether the test part is allowed, as in the protocols "thesis" and "literature"; the chosen step is then
             an oracle.
+        reading: how the network's outputs are read; as logits of classes by default.
 
     Attributes:
         looks: step and balanced accuracy of each evaluation.
@@ -44,6 +46,7 @@ class DevWatch:
         looks: int,
         cache: FeatureCache,
         peek: bool = False,
+        reading: Reading | None = None,
     ) -> None:
         if dev.about.get("split") == "test" and not (peek and "test_opening" in dev.about):
             raise UserError(
@@ -52,7 +55,7 @@ class DevWatch:
             )
         if not all(dev.counts().values()) or looks < 1:
             raise UserError(f"{dev.root}: choosing a step needs an image of every class and looks of at least 1")
-        self.network, self.labels = network, dev.labels
+        self.network, self.labels, self.reading = network, dev.labels, reading or Reading()
         self.inputs = Inputs(dev, network, image_px, cache)
         self.at = {-(-steps * number // looks) for number in range(1, looks + 1)}
         self.looks: list[tuple[int, float]] = []
@@ -68,7 +71,7 @@ class DevWatch:
         if steps not in self.at:
             return None
         self.network.eval()
-        found = self.found = probabilities(self.network, self.inputs)
+        found = self.found = probabilities(self.network, self.inputs, self.reading)
         self.network.train()
         right = found.argmax(1) == self.labels
         share = float(np.mean([right[self.labels == label].mean() for label in np.unique(self.labels)]))

@@ -56,6 +56,10 @@ VERBS: dict[str, tuple[str, str]] = {
         "describing",
         "Describes sets of pictures, such as generated ones, against real frames: FID, KID, overlap, copies.",
     ),
+    "drive": (
+        "driving",
+        "Lets agents drive in a built-in world, in a closed loop: what they decide changes what they see.",
+    ),
     "doctor": (
         "doctor",
         "Shows what is installed and what each verb still needs; or checks a run folder, and repairs it.",

@@ -20,6 +20,8 @@ from roadstill.imagesets import ImageSet, open_imageset
 from roadstill.parallel import Shard
 from roadstill.runs import holding, renewed_parts, require_folder, require_own, state_beside
 from roadstill.sources.navsim.folders import sensors_beside
+from roadstill.sources.navsim.futures import futures_of
+from roadstill.sources.pickles.unpickle import BrokenLog
 
 WORLD_FACTS = ("town", "light", "weather", "cause")
 
@@ -99,6 +101,7 @@ def prepare_splits(
     shard: Shard | None = None,
     max_per_class: int | None = None,
     label: str = "brake",
+    futures: bool = False,
     workers: int = 2,
     world: Path | None = None,
     say: Callable[[str], None] = lambda line: None,
@@ -118,16 +121,21 @@ def prepare_splits(
         shard: share of the logs whose pictures are made; the sets are written by a call without it.
         max_per_class: cap on the pictures of a class in each part.
         label: kind of the classes, see `prepare`.
+        futures: whether pictures get the vehicle's poses in the next 4 s as the fact ``future``, from the index's logs;
+            frames without are left out.
         workers: processes that draw and decode.
         world: folder of a built-in world, whose missing pictures are drawn first, unless there are archives.
         say: callback for one line of progress.
 
     Raises:
         UserError: no folder and no archive of pictures, a part without a frame of a class or without one readable
-            picture, or a hook that failed.
+            picture, a hook that failed, or logs without poses.
     """
     require_own(out, own="train/set.json")
     parts = {name: choose_frames(open_frames(index / f"{name}.parquet"), max_per_class) for name in _parts_of(index)}
+    ahead = _futures_of(index, parts) if futures else {}
+    if futures:
+        parts = {name: part.take(np.isin(part.column("token"), list(ahead))) for name, part in parts.items()}
     if label == "brake":
         _check_classes(index, parts)
     wanted = [str(image) for part in parts.values() for image in part.column("image")]
@@ -153,7 +161,8 @@ def prepare_splits(
         if not ready:
             raise UserError(f"{index}: {none_there(sensors, wanted[0], len(wanted), _other_sensors(index))}")
         about = {"max_per_class": max_per_class, "seed": 0, "synthetic": world is not None}
-        known = None if world is None else _scenes_of(world)
+        known: dict[str, dict[str, Any]] = {} if world is None else dict(_scenes_of(world))
+        known |= {token: {**known.get(token, {}), "future": poses} for token, poses in ahead.items()}
         unwanted = left_out({name: _classes(part, label) for name, part in parts.items()}, store)
         with renewed_parts(out) as new:
             for name, part in parts.items():
@@ -188,6 +197,24 @@ def _check_classes(index: Path, parts: Mapping[str, FrameTable]) -> None:
                 f"({len(frames):,} in all), so nothing can be learnt or measured on it; index again with another "
                 "--split_seed, other --shares or looser filters"
             )
+
+
+def _futures_of(index: Path, parts: Mapping[str, FrameTable]) -> dict[str, list[float]]:
+    """The poses after each frame, by token, of all parts."""
+    logs = open_index(index).get("logs")
+    if not logs:
+        raise UserError(f"{index} was not made from NAVSIM logs, whose poses futures are; leave futures out")
+    wanted: dict[str, set[str]] = {}
+    for part in parts.values():
+        for log, token in zip(part.column("log"), part.column("token"), strict=True):
+            wanted.setdefault(log, set()).add(token)
+    found: dict[str, list[float]] = {}
+    for log, tokens in wanted.items():
+        try:
+            found |= futures_of(Path(logs) / f"{log}.pkl", tokens)
+        except BrokenLog as error:
+            raise UserError(f"{logs}: {error}; leave futures out, or index without that log") from None
+    return found
 
 
 def _scenes_of(world: Path) -> dict[str, dict[str, str]]:

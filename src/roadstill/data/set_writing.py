@@ -41,7 +41,7 @@ def write_set(
     *,
     label: str,
     about: Mapping[str, Any],
-    known: Mapping[str, Mapping[str, str]] | None = None,
+    known: Mapping[str, Mapping[str, Any]] | None = None,
     left_out: Mapping[str, str] | None = None,
 ) -> ImageSet:
     """The set of these frames from the pictures in a store; see `prepare`.
@@ -66,6 +66,8 @@ def write_set(
     facts = (fact | dict(more.get(fact["token"], {})) for fact in _facts(frames))
     rows = zip(facts, labels.tolist(), strict=True)
     about = {"labels": str(frames.label) if label == "brake" else label, **about}
+    if label == "brake" and frames.label.edges_mps2:
+        about |= {"brakes": frames.label.brakes, "edges_mps2": list(frames.label.edges_mps2)}
     return write_pictures(rows, store, sensors, out, class_names=class_names, about=about, left_out=left_out)
 
 

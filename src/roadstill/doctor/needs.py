@@ -39,6 +39,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "evaluate": (*_AGENT, "pillow"),
     "compare": ("numpy", "scikit-learn"),
     "describe": (*_AGENT, "pillow", "scikit-learn"),
+    "drive": (*_AGENT, "pillow", "panda3d", "shapely", "pyproj", "networkx"),
     "doctor": (),
 }
 

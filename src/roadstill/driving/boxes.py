@@ -25,13 +25,11 @@ def touching(one: Floats, other: Floats) -> NDArray[np.bool_]:
 
     Two convex shapes are apart if and only if a line along an edge of one of them lies between them.
     """
-    meet = []
-    for edges in (one, other):
-        for first in (0, 1):
-            along = edges[..., first + 1, :] - edges[..., first, :]
-            mine, theirs = ((corners * along[..., None, :]).sum(-1) for corners in (one, other))
-            meet.append((mine.max(-1) >= theirs.min(-1)) & (theirs.max(-1) >= mine.min(-1)))
-    return np.asarray(np.logical_and.reduce(meet))
+    one, other = np.broadcast_arrays(one, other)
+    edges = np.concatenate([each[..., 1:3, :] - each[..., :2, :] for each in (one, other)], axis=-2)
+    mine, theirs = (edges @ corners.swapaxes(-1, -2) for corners in (one, other))
+    meet = (mine.max(-1) >= theirs.min(-1)) & (theirs.max(-1) >= mine.min(-1))
+    return np.asarray(meet.all(-1))
 
 
 def ahead_of(pose: Pose | Floats, places_m: Floats) -> NDArray[np.bool_]:

@@ -5,7 +5,7 @@ from functools import cached_property, lru_cache
 
 import networkx as nx
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from roadstill.driving.maps.lanes import Lane, LaneMap, arc_of, headings_of, without_repeats
 from roadstill.driving.poses import Floats, Pose, wrapped
@@ -56,11 +56,20 @@ class Centerline:
         x, y, heading = (np.interp(arc, self.arc_m, column) for column in table)
         return np.stack([x, y, wrapped(heading)], axis=-1)
 
+    def within(self, points_m: ArrayLike, distance_m: float) -> NDArray[np.bool_]:
+        """Whether points ``[..., 2]`` are as near to the line as ``distance_m``."""
+        import shapely
+
+        points = shapely.points(np.asarray(points_m, np.float64))
+        return np.asarray(shapely.dwithin(self._line, points, distance_m))
+
     @cached_property
     def _line(self) -> object:
         import shapely
 
-        return shapely.LineString(self.points_m)
+        line = shapely.LineString(self.points_m)
+        shapely.prepare(line)
+        return line
 
 
 class Route:
@@ -148,4 +157,8 @@ class Routes:
         Raises:
             UserError: no block of the route is in the map, or no road is near the vehicle.
         """
-        return self._of(self._repair.of(route, pose)).centerline(pose)
+        return self.route(route, pose).centerline(pose)
+
+    def route(self, route: Iterable[str], pose: Pose) -> Route:
+        """The whole route of a vehicle, made of the one that its log tells; see `centerline`."""
+        return self._of(self._repair.of(route, pose))

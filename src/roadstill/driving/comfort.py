@@ -1,6 +1,7 @@
 """Is a drive comfortable? NAVSIM's bounds on smoothed accelerations, jerks and turning rates."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 
 import numpy as np
@@ -18,8 +19,9 @@ BOUNDS: Mapping[str, tuple[float, float]] = MappingProxyType(
         "yaw_rate_radps": (-0.95, 0.95),
     }
 )
-"""Between these, without the ends, a drive is comfortable. NAVSIM's bound on lateral acceleration is not here: in its
-simulation a car never has any."""
+"""Between these, without the ends, a drive is comfortable."""
+LATERAL_MPS2 = 4.89
+"""NAVSIM's bound on lateral acceleration, which only logs have: in its simulation a car never has any."""
 LIKE_BEFORE: Mapping[str, float] = MappingProxyType(
     {"accel_mps2": 0.7, "jerk_mps3": 0.5, "yaw_rate_radps": 0.1, "yaw_accel_radps2": 0.1}
 )
@@ -28,27 +30,35 @@ _DIGITS = 8  # to which NAVSIM rounds
 _ACCEL, _JERK, _TURN = 8, 15, 5  # steps of each window
 
 
-def comfort(motion: Motion) -> dict[str, NDArray[np.bool_]]:
+def comfort(motion: Motion, lateral_mps2: Floats | None = None, *, v1: bool = False) -> dict[str, NDArray[np.bool_]]:
     """Whether each bound of `BOUNDS` holds at all times.
 
     Args:
         motion: how cars move every 0.1 s, arrays ``[n, t]``, t at least 4.
+        lateral_mps2: their lateral accelerations ``[n, t]``, which `LATERAL_MPS2` bounds then.
+        v1: whether to smooth as NAVSIM v1: accelerations of the rear axle, and one polynomial for the whole time.
 
     Returns:
         ``[n]`` by name of the bound.
     """
-    middle = _smooth(_middle_accel(motion), _ACCEL)
+    window, jerk = (motion.x_m.shape[-1],) * 2 if v1 else (_ACCEL, _JERK)
+    accel = np.abs(motion.accel_mps2) if lateral_mps2 is None else np.hypot(motion.accel_mps2, lateral_mps2)
+    longitudinal = motion.accel_mps2 if v1 else _middle_accel(motion)
+    jerks = _smooth(_smooth(np.stack([accel, longitudinal]), _ACCEL), jerk, rate=1)
     yaw = np.unwrap(motion.yaw_rad, axis=-1)
-    values = {
-        "longitudinal_mps2": middle,
-        "jerk_mps3": _smooth(_smooth(np.abs(motion.accel_mps2), _ACCEL), _JERK, rate=1),
-        "longitudinal_jerk_mps3": _smooth(middle, _JERK, rate=1),
-        "yaw_accel_radps2": _smooth(yaw, _TURN, rate=2, order=3),
-        "yaw_rate_radps": _smooth(yaw, _TURN, rate=1),
-    }
-    return {
-        name: np.asarray(((low < values[name]) & (values[name] < high)).all(-1)) for name, (low, high) in BOUNDS.items()
-    }
+    values = [
+        _smooth(longitudinal, window),
+        *jerks,
+        _smooth(yaw, _TURN, rate=2, order=3),
+        _smooth(yaw, _TURN, rate=1),
+    ]
+    bounds = dict(BOUNDS)
+    if lateral_mps2 is not None:
+        values.append(_smooth(lateral_mps2, window))
+        bounds["lateral_mps2"] = (-LATERAL_MPS2, LATERAL_MPS2)
+    low, high = np.array(list(bounds.values())).T[..., None, None]
+    found = np.stack(values)
+    return dict(zip(bounds, ((low < found) & (found < high)).all(-1), strict=True))
 
 
 def alike(one: Motion, other: Motion) -> NDArray[np.bool_]:
@@ -81,8 +91,14 @@ def _middle_accel(motion: Motion) -> Floats:
 
 def _smooth(values: Floats, window: int, *, rate: int = 0, order: int = 2) -> Floats:
     """Values ``[..., t]``, or their derivative of an order, by a polynomial in a window (Savitzky and Golay 1964)."""
+    return np.round(values @ _smoother(values.shape[-1], window, rate, order), _DIGITS)
+
+
+@lru_cache(maxsize=64)
+def _smoother(count: int, window: int, rate: int, order: int) -> Floats:
+    """The filter as a matrix ``[t, t]``: it is linear, and to find its ends anew for every drive takes milliseconds."""
     from scipy.signal import savgol_filter
 
-    most = min(window, values.shape[-1])
-    found = savgol_filter(values, window_length=most, polyorder=order, deriv=rate, delta=STEP_S)
-    return np.round(found, _DIGITS)
+    most = min(window, count)
+    found = savgol_filter(np.eye(count), window_length=most, polyorder=order, deriv=rate, delta=STEP_S)
+    return np.asarray(found, np.float64)

@@ -1,14 +1,17 @@
 """From decisions to plans: a speed profile limited in jerk, laid along a centerline (thesis Figure 3.1)."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from roadstill.driving.centerline import Centerline
 from roadstill.driving.poses import Floats, Pose, in_frame_of, wrapped
 from roadstill.driving.vehicle import STEP_S
-from roadstill.errors import UserError
+from roadstill.runs import Range, check_ranges
+
+if TYPE_CHECKING:
+    from roadstill.driving.centerline import Centerline
 
 POSES, POSE_S = 8, 0.5
 """Number of a plan's poses and the time between two: NAVSIM's."""
@@ -36,9 +39,7 @@ class Driver:
     aside_m: float = 15.0
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if not 0 < value < np.inf:
-                raise UserError(f"{name} is {value}; it should be above 0")
+        check_ranges(self, **dict.fromkeys(vars(self), Range(0, 1000, above=True)))
 
     def profile(
         self, wish: ArrayLike, speed_mps: ArrayLike, accel_mps2: ArrayLike, *, limit_mps: ArrayLike | None = None,
@@ -74,7 +75,7 @@ class Driver:
         ways, speeds, accels = (np.stack(values, axis=-1) for values in zip(*rows, strict=True))
         return ways, speeds, accels
 
-    def along(self, line: Centerline, pose: Pose, ways_m: Floats) -> Floats:
+    def along(self, line: "Centerline", pose: Pose, ways_m: Floats) -> Floats:
         """Poses ``[t, 3]`` of a car that goes these ways ``[t]`` on from a pose along a line, to which it comes back.
 
         The offset to the line fades by 1 / e on every ``aside_m``, and the heading is the line's, as is that of a car
@@ -93,7 +94,7 @@ class Driver:
         )
 
     def plan(
-        self, wish: float, line: Centerline, pose: Pose, *, speed_mps: float, accel_mps2: float,
+        self, wish: float, line: "Centerline", pose: Pose, *, speed_mps: float, accel_mps2: float,
         limit_mps: float | None = None,
     ) -> Floats:  # fmt: skip
         """NAVSIM's poses ``[8, 3]`` every 0.5 s as the car sees them: x ahead and y to the left in m, yaw in rad."""

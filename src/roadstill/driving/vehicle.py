@@ -56,19 +56,20 @@ def corners(poses: Floats) -> Floats:
     return box_corners(np.stack([x + MIDDLE_M * np.cos(yaw), y + MIDDLE_M * np.sin(yaw), *size, yaw], axis=-1))
 
 
-def follow(plans: Floats, start: Motion) -> Motion:
+def follow(plans: Floats, start: Motion, *, steps: int | None = None) -> Motion:
     """Drives along plans.
 
     Args:
         plans: poses ``[n, t, 3]`` of rear axles every 0.1 s, the first ones now; t at least 4.
         start: how the cars move now, arrays ``[n]``.
+        steps: steps to drive; by default to the end of the plans.
 
     Returns:
-        How they move at the times of the plans, arrays ``[n, t]``.
+        How they move at the times of the plans, arrays ``[n, t]``, or ``[n, steps + 1]``.
     """
     speeds, bends = reference(plans)
     motion = [start]
-    for step in range(plans.shape[1] - 1):
+    for step in range(plans.shape[1] - 1 if steps is None else steps):
         accel, steer_rate = _commands(plans[:, step], speeds, bends, step, motion[-1])
         motion.append(moved(motion[-1], accel, steer_rate))
     return Motion(*(np.stack(values, axis=1) for values in zip(*motion, strict=True)))

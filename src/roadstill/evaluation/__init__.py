@@ -1,7 +1,7 @@
 """Honest evaluation: metrics, runs, comparisons that account for noise, and the ledger of the test set."""
 
 from roadstill.evaluation.budget import SetBytes, set_bytes
-from roadstill.evaluation.compare import Comparison, Verdict, compare
+from roadstill.evaluation.compare import Comparison, compare
 from roadstill.evaluation.leaks import trained_on
 from roadstill.evaluation.ledger import LEDGER, note_outcome, open_dev, open_test, read_ledger
 from roadstill.evaluation.metrics import Evaluation, Predictor, check_fits, evaluate, score
@@ -13,6 +13,7 @@ from roadstill.evaluation.runs import Run, by_arm, number_sets, refined_caveat, 
 from roadstill.evaluation.selftest import prove
 from roadstill.evaluation.sets import compare_networks, compare_sets, refiners_of
 from roadstill.evaluation.summary import ArmSummary, Budget
+from roadstill.evaluation.verdicts import Verdict
 
 __all__ = [
     "LEDGER",

@@ -21,6 +21,7 @@ class Difference:
         cluster_part: change of the value in each draw of clusters, without the joint noise, ``[b]``.
         unit_part: change of the value in each draw of units, ``[b]``.
         num_clusters: number of clusters that are drawn from.
+        most: greatest size that a difference can have.
     """
 
     value: float
@@ -28,6 +29,7 @@ class Difference:
     cluster_part: NDArray[np.float64]
     unit_part: NDArray[np.float64]
     num_clusters: int
+    most: float = 1.0
 
     def interval(self, alpha: float = 0.05) -> tuple[float, float]:
         """Percentile interval of level ``1 - alpha``, both parts widened for their small numbers."""
@@ -36,7 +38,7 @@ class Difference:
             + widening(len(self.per_unit), alpha) * self.unit_part
         )
         # With very few logs the widened draws leave the range that a difference of accuracies can have.
-        low, high = np.quantile(self.value + moved, (alpha / 2, 1 - alpha / 2)).clip(-1, 1)
+        low, high = np.quantile(self.value + moved, (alpha / 2, 1 - alpha / 2)).clip(-self.most, self.most)
         return float(low), float(high)
 
     def p_value(self) -> float:
@@ -55,7 +57,7 @@ class Difference:
 
 
 def paired_difference(
-    gained: NDArray[np.float64], counts: NDArray[np.int64], *, draws: int, rng: np.random.Generator
+    gained: NDArray[np.float64], counts: NDArray[np.int64], *, draws: int, rng: np.random.Generator, most: float = 1.0
 ) -> Difference:
     """Bootstraps a difference of balanced accuracies.
 
@@ -65,6 +67,7 @@ def paired_difference(
         counts: number ``[c, k]`` of images of class k in cluster c.
         draws: number of bootstrap draws.
         rng: source of the draws.
+        most: greatest size that a difference can have.
     """
     units, clusters, classes = gained.shape
     table = gained.transpose(1, 0, 2).reshape(clusters, units * classes)
@@ -79,7 +82,7 @@ def paired_difference(
         cluster_part[start : start + size] = moved.mean(1) - value
         # Over the whole test set: drawing units inside drawn clusters would count their joint noise a third time.
         unit_part[start : start + size] = share @ per_unit - value
-    return Difference(value, per_unit, cluster_part * _own_share(gained, counts), unit_part, clusters)
+    return Difference(value, per_unit, cluster_part * _own_share(gained, counts), unit_part, clusters, most)
 
 
 def _own_share(gained: NDArray[np.float64], counts: NDArray[np.int64]) -> float:

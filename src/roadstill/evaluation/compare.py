@@ -1,6 +1,5 @@
 """The referee: several arms against a baseline, paired over seeds, with a verdict in words."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,50 +10,11 @@ from numpy.typing import NDArray
 
 from roadstill.errors import UserError
 from roadstill.evaluation.bootstrap import Difference, paired_difference
+from roadstill.evaluation.metrics import Evaluation
 from roadstill.evaluation.runs import Run, caveats_of
 from roadstill.evaluation.summary import ArmSummary, summarise
-from roadstill.runs import plain, seed_of, write_json
-
-MIN_SEEDS = 3
-FEW_SEEDS, FEW_CLUSTERS = 10, 20
-Word = Literal["better", "worse", "cannot be told apart", "bound"]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One arm against the baseline, in balanced accuracy (fractions).
-
-    Attributes:
-        arm: name of the arm that is judged.
-        baseline: name of the baseline.
-        word: "better", "worse" or "cannot be told apart", after Holm's correction over all arms that compete; "bound"
-            for one that does not.
-        difference: arm minus baseline, mean over the paired seeds.
-        low: lower end of the 95% interval (for this arm alone, without the correction).
-        high: upper end.
-        p_value: smallest level at which the interval excludes zero.
-        p_holm: p value corrected for the number of arms, which decides ``word``. A bound's is not corrected.
-        seeds: paired seeds.
-        num_sets: different training sets, on the side that has fewer of them.
-        num_clusters: logs or drives that were resampled.
-        seeds_needed: estimate of how many paired seeds would tell a difference of this size apart (80% power at 5%);
-            None if the test logs limit it.
-        sentence: verdict in words, with its numbers.
-    """
-
-    arm: str
-    baseline: str
-    word: Word
-    difference: float
-    low: float
-    high: float
-    p_value: float
-    p_holm: float
-    seeds: list[int]
-    num_sets: int
-    num_clusters: int
-    seeds_needed: int | None
-    sentence: str
+from roadstill.evaluation.verdicts import FEW_SEEDS, MIN_SEEDS, Measure, Verdict, verdicts_of
+from roadstill.runs import later, plain, seed_of, write_json
 
 
 @dataclass(frozen=True)
@@ -72,6 +32,7 @@ class Comparison:
         arms: summaries by name, in the given order.
         verdicts: verdicts by name, without the baseline.
         caveats: what has to be said with the figures: training sets that leak, records that cannot be vouched for.
+        errors: verdicts on the mean absolute error, of arms whose agents predict numbers.
     """
 
     baseline: str
@@ -84,6 +45,7 @@ class Comparison:
     arms: dict[str, ArmSummary]
     verdicts: dict[str, Verdict]
     caveats: list[str] = field(default_factory=list)
+    errors: dict[str, Verdict] | None = later(None)
 
     def save(self, path: Path) -> Path:
         """Writes everything as JSON."""
@@ -133,17 +95,24 @@ def compare(
         raise UserError(
             f"all images are of one {cluster_by} ({clusters[0]}); an interval needs at least 2, better 20 or more"
         )
-    differences: dict[str, tuple[Difference, list[int], int]] = {}
-    for name, runs in arms.items():
-        if name != baseline:
-            differences[name] = _difference(name, runs, arms[baseline], cluster_of, len(clusters), draws)
-    p_values = {name: found[0].p_value() for name, found in differences.items()}
-    competing = holm({name: p_value for name, p_value in p_values.items() if name not in bounds})
+    unit = first.evaluation.unit
+    if any(run.evaluation.unit != unit for runs in arms.values() for run in runs):
+        raise UserError("some agents predict numbers and others classes; compare agents of one target")
+    others = {name: runs for name, runs in arms.items() if name != baseline}
+
+    def differences(*, errors: bool) -> dict[str, tuple[Difference, list[int], int]]:
+        return {
+            name: _difference(name, runs, arms[baseline], cluster_of, len(clusters), draws, errors=errors)
+            for name, runs in others.items()
+        }
+
     drawn = "image" if len(clusters) == first.evaluation.n else cluster_by  # unrelated pictures: each its own log
-    verdicts = {
-        name: _verdict(name, baseline, *found, p_values[name], competing.get(name), drawn, len(competing))
-        for name, found in differences.items()
-    }
+    verdicts = verdicts_of(differences(errors=False), baseline=baseline, bounds=bounds, cluster_by=drawn)
+    errors = None
+    if unit:
+        less = Measure(f"{unit} less mean absolute error", 1, 2)
+        found = differences(errors=True)
+        errors = verdicts_of(found, baseline=baseline, bounds=bounds, cluster_by=drawn, measure=less)
     return Comparison(
         baseline=baseline,
         cluster_by=cluster_by,
@@ -155,17 +124,8 @@ def compare(
         arms={name: summarise(name, runs, miss_cost) for name, runs in arms.items()},
         verdicts=verdicts,
         caveats=caveats_of(arms),
+        errors=errors,
     )
-
-
-def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Holm's step-down correction: the i-th smallest of m times (m - i), never falling, at most 1."""
-    corrected: dict[str, float] = {}
-    largest = 0.0
-    for rank, name in enumerate(sorted(p_values, key=lambda name: p_values[name])):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[name]))
-        corrected[name] = largest
-    return {name: corrected[name] for name in p_values}
 
 
 def _check_same_images(arms: Mapping[str, Sequence[Run]]) -> Run:
@@ -194,8 +154,10 @@ def _difference(
     cluster_of: NDArray[np.int64],
     num_clusters: int,
     draws: int,
+    *,
+    errors: bool = False,
 ) -> tuple[Difference, list[int], int]:
-    """The bootstrapped difference, the paired seeds and the number of different sets."""
+    """The bootstrapped difference, the paired seeds and the number of different sets; of accuracies or of errors."""
     ours, theirs = {run.seed: run for run in runs}, {run.seed: run for run in base_runs}
     seeds = sorted(ours.keys() & theirs.keys())
     if len(seeds) < MIN_SEEDS:
@@ -204,12 +166,13 @@ def _difference(
             f"a verdict needs at least {MIN_SEEDS}, better {FEW_SEEDS} or more"
         )
     labels = ours[seeds[0]].evaluation.labels
-    classes = len(ours[seeds[0]].evaluation.class_names)
-    cell = cluster_of * classes + labels
+    classes = 1 if errors else len(ours[seeds[0]].evaluation.class_names)
+    cell = cluster_of if errors else cluster_of * classes + labels
+    worth = _nearness if errors else _correctness
     pairs = [
         np.bincount(
             cell,
-            weights=ours[seed].evaluation.correct.astype(np.float64) - theirs[seed].evaluation.correct,
+            weights=worth(ours[seed].evaluation) - worth(theirs[seed].evaluation),
             minlength=num_clusters * classes,
         )
         for seed in seeds
@@ -222,71 +185,15 @@ def _difference(
     if MIN_SEEDS <= len(found) < len(seeds):
         gained = np.stack([gained[unit_of == unit].mean(0) for unit in range(len(found))])
     rng = np.random.default_rng(seed_of("compare", draws))
-    return paired_difference(gained, counts, draws=draws, rng=rng), seeds, len(found)
+    most = np.inf if errors else 1.0
+    return paired_difference(gained, counts, draws=draws, rng=rng, most=most), seeds, len(found)
 
 
-def _verdict(
-    arm: str,
-    baseline: str,
-    found: Difference,
-    seeds: list[int],
-    num_sets: int,
-    p_value: float,
-    corrected: float | None,
-    cluster_by: str,
-    num_arms: int,
-) -> Verdict:
-    low, high = found.interval()
-    p_holm = p_value if corrected is None else corrected
-    word: Word = "bound" if corrected is None else "cannot be told apart"
-    if corrected is not None and corrected <= 0.05:
-        word = "better" if found.value > 0 else "worse"
-    needed = seeds_needed(found)
-    points = (
-        f"{100 * found.value:+.1f} points of balanced accuracy (95% interval {100 * low:+.1f} to {100 * high:+.1f})"
-    )
-    basis = f"{len(seeds)} paired seeds, {found.num_clusters} {cluster_by}s"
-    heads = {
-        "cannot be told apart": f"{arm} and {baseline} cannot be told apart",
-        "bound": f"{arm} is a bound of another budget, not judged against {baseline}",
-    }
-    sentence = [f"{heads.get(word, f'{arm} is {word} than {baseline}')}: {points}; {basis}."]
-    if word == "cannot be told apart":
-        if p_value <= 0.05:
-            sentence.append(f"The interval leaves out zero, but not after correcting for {num_arms} arms.")
-        if needed is None:
-            sentence.append(
-                f"More seeds alone would not tell a difference of this size: the test needs more {cluster_by}s."
-            )
-        elif needed > len(seeds):
-            sentence.append(f"About {needed} paired seeds would be needed to tell a difference of this size.")
-    if len(seeds) < FEW_SEEDS:
-        sentence.append(f"Fewer than {FEW_SEEDS} seeds: a weak basis.")
-    if found.num_clusters < FEW_CLUSTERS:
-        sentence.append(f"Fewer than {FEW_CLUSTERS} {cluster_by}s in the test: the interval is rough.")
-    if num_sets < MIN_SEEDS and word != "bound":
-        sets = "1 set" if num_sets == 1 else f"{num_sets} sets"
-        sentence.append(f"One side was trained on {sets} only: this speaks of the sets, not of the method.")
-    return Verdict(
-        arm=arm,
-        baseline=baseline,
-        word=word,
-        difference=found.value,
-        low=low,
-        high=high,
-        p_value=p_value,
-        p_holm=p_holm,
-        seeds=seeds,
-        num_sets=num_sets,
-        num_clusters=found.num_clusters,
-        seeds_needed=needed,
-        sentence=" ".join(sentence),
-    )
+def _correctness(evaluation: Evaluation) -> NDArray[np.float64]:
+    return evaluation.correct.astype(np.float64)
 
 
-def seeds_needed(found: Difference, *, power_z: float = 1.96 + 0.84) -> int | None:
-    """Paired units for 80% power at 5% if the measured difference is true; None if clusters alone limit it."""
-    target = (found.value / power_z) ** 2 - float(np.var(found.cluster_part))
-    if target <= 0:
-        return None
-    return max(MIN_SEEDS, math.ceil(float(np.var(found.per_unit, ddof=1)) / target))
+def _nearness(evaluation: Evaluation) -> NDArray[np.float64]:
+    """Minus the absolute error of each image: greater is better."""
+    assert evaluation.misses is not None
+    return -np.abs(evaluation.misses).mean(1).astype(np.float64)

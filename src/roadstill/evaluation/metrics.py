@@ -7,13 +7,14 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from roadstill.agents.quantities import QUANTITIES
 from roadstill.errors import UserError
 from roadstill.evaluation.leaks import caveat_of
 from roadstill.imagesets import ImageSet
 from roadstill.runs import same_classes
 
 _BATCH = 64
-_NO_SCORES = ("labels", "probabilities", "caveat")
+_NO_SCORES = ("labels", "probabilities", "caveat", "brakes", "misses", "unit")
 
 
 @runtime_checkable
@@ -44,6 +45,9 @@ class Evaluation:
         labels: labels int64 ``[n]``.
         probabilities: probabilities float32 ``[n, k]``.
         caveat: what has to be said with the figures, of a training set that leaks; mostly empty.
+        brakes: number of classes, counted from the last, that brake; 0 if the set does not tell, or has two classes.
+        misses: by how much an agent that predicts numbers misses each, ``[n, d]``, and None for one of classes.
+        unit: unit of the misses.
     """
 
     n: int
@@ -60,27 +64,59 @@ class Evaluation:
     labels: NDArray[np.int64] = field(repr=False)
     probabilities: NDArray[np.float32] = field(repr=False)
     caveat: str = ""
+    brakes: int = 0
+    misses: NDArray[np.float32] | None = field(default=None, repr=False)
+    unit: str = ""
 
     @property
     def correct(self) -> NDArray[np.bool_]:
         """Whether each image's most probable class is right."""
         return self.probabilities.argmax(1) == self.labels
 
+    @property
+    def errors(self) -> dict[str, float]:
+        """Mean absolute (``mae``) and root mean square (``rmse``) of the misses; empty for an agent of classes."""
+        if self.misses is None:
+            return {}
+        return {"mae": float(np.abs(self.misses).mean()), "rmse": float(np.sqrt((self.misses**2).mean()))}
+
+    @property
+    def brake_recall(self) -> float | None:
+        """Share of the frames of all brakes for which any brake is answered; None if `brakes` is 0."""
+        return self._braking(slice(-self.brakes, None)) if self.brakes else None
+
+    @property
+    def brake_false_alarm_rate(self) -> float | None:
+        """Share of the other frames for which any brake is answered; None if `brakes` is 0."""
+        return self._braking(slice(None, -self.brakes)) if self.brakes else None
+
+    def _braking(self, rows: slice) -> float:
+        true = np.array(self.confusion)[rows]
+        return float(true[:, -self.brakes :].sum() / true.sum())
+
     def scores(self) -> dict[str, Any]:
-        """Everything but the arrays per image and the caveat."""
-        return {name: value for name, value in vars(self).items() if name not in _NO_SCORES}
+        """Everything but the arrays per image and the caveat, with what braking classes and numbers make of it."""
+        found = {name: value for name, value in vars(self).items() if name not in _NO_SCORES}
+        if self.brakes:
+            found |= {name: getattr(self, name) for name in ("brakes", "brake_recall", "brake_false_alarm_rate")}
+        if self.errors:
+            found |= {**self.errors, "unit": self.unit}
+        return found
 
 
 def score(
-    probabilities: NDArray[np.float32], labels: NDArray[np.int64], class_names: Sequence[str], *, images: str = ""
-) -> Evaluation:
+    probabilities: NDArray[np.float32], labels: NDArray[np.int64], class_names: Sequence[str], *, images: str = "",
+    brakes: int = 0,
+) -> Evaluation:  # fmt: skip
     """All figures from probabilities ``[n, k]`` and labels ``[n]``.
 
     Raises:
-        UserError: a class without an image (balanced accuracy and AUROC would be undefined), or values that are not
-            probabilities.
+        UserError: a class without an image (balanced accuracy and AUROC would be undefined), values that are not
+            probabilities, or as many braking classes as there are classes.
     """
     k = len(class_names)
+    if not 0 <= brakes < k:
+        raise UserError(f"{brakes} of {k} classes brake; at least one should not")
     if probabilities.shape != (len(labels), k) or not np.isfinite(probabilities).all():
         raise UserError(
             f"an agent must return finite probabilities [{len(labels)}, {k}], not {list(probabilities.shape)}"
@@ -110,6 +146,7 @@ def score(
         images=images,
         labels=labels,
         probabilities=probabilities,
+        brakes=brakes,
     )
 
 
@@ -151,6 +188,8 @@ def evaluate(agent: Predictor, images: ImageSet) -> Evaluation:
             `roadstill.evaluation.leaks`; other classes than the agent's; a class without an image.
     """
     is_test = images.about.get("split") == "test"
+    config = getattr(agent, "config", None)
+    quantity = QUANTITIES.get(getattr(config, "target", "class"))
     if is_test and "test_opening" not in images.about:
         raise UserError(f"{images.root} is the test part; take it from open_test(...), so that the opening is recorded")
     check_fits(agent, images)
@@ -160,5 +199,10 @@ def evaluate(agent: Predictor, images: ImageSet) -> Evaluation:
         probabilities = whole(images)
     else:
         probabilities = np.concatenate([agent.predict(pixels) for _, pixels in images.batches(_BATCH)])
-    found = score(np.asarray(probabilities, np.float32), images.labels, images.class_names, images=images.digest)
+    found = score(np.asarray(probabilities, np.float32), images.labels, images.class_names, images=images.digest,
+                  brakes=images.brakes)  # fmt: skip
+    if quantity is not None:
+        values = agent.values_set(images)  # type: ignore[attr-defined]
+        misses = quantity.misses(values, quantity.of(images))
+        found = replace(found, misses=misses, unit=quantity.unit)
     return replace(found, caveat=caveat)

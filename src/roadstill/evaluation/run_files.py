@@ -1,6 +1,7 @@
 """Runs on disk: read within bounds, checked field by field, and held against their book of records."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
@@ -24,6 +25,8 @@ _MOST_ROWS, _MOST_BYTES = 10_000_000, 2**29
 
 class _Scores(WithClasses, kw_only=True, frozen=True):
     images: Annotated[str, msgspec.Meta(max_length=100)]
+    brakes: Count = 0
+    unit: Annotated[str, msgspec.Meta(max_length=20)] = ""
 
 
 class _Chosen(Record, kw_only=True, frozen=True):
@@ -82,6 +85,7 @@ def open_run(folder: Path) -> Run:
     about = read_json(folder / "run.json").get("about", {})
     names = record.evaluation.class_names
     columns = ["label", *(f"p{label}" for label in range(len(names))), *record.clusters, *record.strata]
+    columns += ["miss0"] if record.evaluation.unit else []
     try:
         table = _read_predictions(folder / "predictions.parquet", columns)
         probabilities = np.stack([table[f"p{label}"].to_numpy() for label in range(len(names))], 1)
@@ -89,7 +93,13 @@ def open_run(folder: Path) -> Run:
         if len(labels) and not 0 <= labels.min() <= labels.max() < len(names):
             raise UserError(f"labels are not in 0..{len(names) - 1}")
         clusters, strata = ({name: _names(table[name]) for name in kind} for kind in (record.clusters, record.strata))
-        evaluation = score(probabilities.astype(np.float32), labels, names, images=record.evaluation.images)
+        scores = record.evaluation
+        evaluation = score(probabilities.astype(np.float32), labels, names, images=scores.images, brakes=scores.brakes)
+        if scores.unit:
+            misses = np.stack([table[name].to_numpy() for name in table.column_names if name.startswith("miss")], 1)
+            if not np.isfinite(misses).all():
+                raise UserError("an error is not finite")
+            evaluation = replace(evaluation, misses=misses.astype(np.float32), unit=scores.unit)
     except (OSError, LookupError, TypeError, ValueError, ArithmeticError, pa.ArrowException) as error:
         said = one_line(" ".join(str(error).split())[:300])
         raise UserError(f"{folder / 'predictions.parquet'} is damaged ({said}); {_REMEDY}") from None

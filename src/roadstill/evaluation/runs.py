@@ -60,6 +60,8 @@ class Run:
         columns: dict[str, Any] = {"label": evaluation.labels, "correct": evaluation.correct}
         for label in range(len(evaluation.class_names)):
             columns[f"p{label}"] = evaluation.probabilities[:, label]
+        if evaluation.misses is not None:
+            columns |= {f"miss{at}": evaluation.misses[:, at] for at in range(evaluation.misses.shape[1])}
         groups = {**self.clusters, **self.strata}
         columns |= {name: pa.array(values).dictionary_encode() for name, values in groups.items()}
         record = {

@@ -10,11 +10,12 @@ from roadstill.agents import AgentConfig, FeatureCache, train_agent
 from roadstill.agents.networks import require_network
 from roadstill.errors import UserError
 from roadstill.evaluation.budget import set_bytes
-from roadstill.evaluation.compare import MIN_SEEDS, Comparison, compare
+from roadstill.evaluation.compare import Comparison, compare
 from roadstill.evaluation.ledger import LEDGER, note_outcome, open_dev, open_test
 from roadstill.evaluation.metrics import evaluate
 from roadstill.evaluation.run_files import arm_name, open_run
 from roadstill.evaluation.runs import refined_caveat, run_of
+from roadstill.evaluation.verdicts import MIN_SEEDS
 from roadstill.imagesets import ImageSet, open_imageset
 from roadstill.parallel import Workers
 from roadstill.runs import same_classes, scratch_folder

@@ -8,6 +8,7 @@ import numpy as np
 from roadstill.errors import UserError
 from roadstill.evaluation.operating import by_stratum, operating_point, weighted_cost
 from roadstill.evaluation.runs import Run
+from roadstill.runs import later
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,10 @@ class ArmSummary:
         sources: spread between sets and between trainings; None if every set was trained on once.
         strata: results by kind ("light") and name ("night").
         budget: images, bytes and steps, if the runs record them.
+        brake_recall: see `Evaluation`; None if the sets tell no braking classes.
+        brake_false_alarm_rate: the same.
+        mae: mean absolute error of agents that predict numbers, in the runs' unit; None for others.
+        rmse: root mean square error, the same.
         chosen: balanced accuracy at the step that evaluating during training would have chosen, if the runs record it.
     """
 
@@ -100,6 +105,10 @@ class ArmSummary:
     strata: dict[str, dict[str, Stratum]] = field(default_factory=dict)
     budget: Budget | None = None
     chosen: Spread | None = None
+    brake_recall: Spread | None = later(None)
+    brake_false_alarm_rate: Spread | None = later(None)
+    mae: Spread | None = later(None)
+    rmse: Spread | None = later(None)
 
 
 def summarise(arm: str, runs: Sequence[Run], miss_cost: float = 5.0) -> ArmSummary:
@@ -126,7 +135,16 @@ def summarise(arm: str, runs: Sequence[Run], miss_cost: float = 5.0) -> ArmSumma
         strata=_strata(runs),
         budget=_budget(runs),
         chosen=_chosen(runs),
+        brake_recall=_of_all([found.brake_recall for found in evaluations]),
+        brake_false_alarm_rate=_of_all([found.brake_false_alarm_rate for found in evaluations]),
+        mae=_of_all([found.errors.get("mae") for found in evaluations]),
+        rmse=_of_all([found.errors.get("rmse") for found in evaluations]),
     )
+
+
+def _of_all(values: Sequence[float | None]) -> Spread | None:
+    found = [value for value in values if value is not None]
+    return Spread.of(found) if found and len(found) == len(values) else None
 
 
 def _budget(runs: Sequence[Run]) -> Budget | None:

@@ -1,10 +1,9 @@
 """Frames: facts of camera frames as tables, without opening a picture."""
 
 from roadstill.frames.columns import COMMANDS, SCHEMA, leaves_folder
+from roadstill.frames.labels import CLASS_NAMES, BrakeLabel
 from roadstill.frames.table import (
-    CLASS_NAMES,
     PICTURE_FACTS,
-    BrakeLabel,
     FrameTable,
     FrameWriter,
     PictureFacts,

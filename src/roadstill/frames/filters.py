@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from roadstill.errors import UserError
 from roadstill.frames.columns import COMMANDS
-from roadstill.frames.table import CLASS_NAMES, FrameTable
+from roadstill.frames.labels import CLASS_NAMES
+from roadstill.frames.table import FrameTable
 from roadstill.runs import check_ranges, read_json, write_json
 from roadstill.runs.configs import COUNT
 

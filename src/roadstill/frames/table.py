@@ -1,14 +1,10 @@
-"""`FrameTable`: one row of facts per camera frame, made from logs alone (no picture is opened).
+"""`FrameTable`: one row of facts per camera frame, made from logs alone (no picture is opened)."""
 
-Labels: 0 = not_brake, 1 = brake.
-"""
-
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,62 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from roadstill.errors import UserError
 from roadstill.frames.columns import SCHEMA, check_values, filled
-from roadstill.runs import Record, atomic_path, check_ranges, parse_json, typed
+from roadstill.frames.labels import BrakeLabel
+from roadstill.runs import atomic_path
 
-CLASS_NAMES = ("not_brake", "brake")
 PICTURE_FACTS = ("token", "log", "drive", "timestamp_us", "image")  # what a hook on pictures receives
-_LABEL = b"roadstill.label"
-_WHERE, _AGAIN = "the frames' label rule", "run `roadstill index` again"
 _ROWS = 1 << 16  # rows that a reader holds at a time
-
-
-class _Rule(Record, kw_only=True, frozen=True):
-    """What `BrakeLabel.stored` writes."""
-
-    rule: str
-    version: int
-    threshold_mps2: float
-
-
-@dataclass(frozen=True)
-class BrakeLabel:
-    """How a frame gets its label: brake (1) where the longitudinal acceleration is below the threshold (thesis 4.2).
-
-    Attributes:
-        threshold_mps2: acceleration below which a frame is *brake*.
-        class_names: names of the labels, in their order.
-    """
-
-    class_names: ClassVar[tuple[str, ...]] = CLASS_NAMES
-    threshold_mps2: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
-
-    def of(self, accel_mps2: ArrayLike) -> NDArray[np.int64]:
-        """0 or 1 for each acceleration ``[n]``."""
-        return (np.asarray(accel_mps2) < self.threshold_mps2).astype(np.int64)
-
-    def __str__(self) -> str:
-        return f"accel_mps2 < {self.threshold_mps2:g}"
-
-    def stored(self) -> dict[bytes, bytes]:
-        """The rule as metadata of a Parquet file; ``version`` counts changes of the rule's meaning."""
-        return {_LABEL: json.dumps({"rule": "brake", "version": 1} | asdict(self)).encode()}
-
-    @classmethod
-    def restored(cls, metadata: Mapping[bytes, bytes] | None) -> "BrakeLabel":
-        """The rule that `stored` wrote; the default if there is none.
-
-        Raises:
-            UserError: another rule, or another version of it.
-        """
-        if not metadata or _LABEL not in metadata:
-            return cls()
-        known = typed(parse_json(metadata[_LABEL], _WHERE), _Rule, _WHERE, _AGAIN)
-        if (known.rule, known.version) != ("brake", 1):
-            raise UserError(f"{_WHERE}, {known.rule[:40]!r}, version {known.version}, is not of this version; {_AGAIN}")
-        return cls(known.threshold_mps2)
 
 
 @dataclass(frozen=True)
@@ -151,7 +96,7 @@ class FrameTable:
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """0 or 1 per frame, ``[n]``."""
+        """The label of each frame ``[n]``."""
         return self.label.of(self.column("accel_mps2"))
 
     def save(self, path: Path) -> Path:

@@ -72,6 +72,8 @@ class _Row(Record, kw_only=True, frozen=True):
     accel_mps2: _Number = None
     weight: _Number = None
     soft_label: list[float] | None = None
+    soft_value: list[float] | None = None
+    future: list[float] | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -112,6 +114,12 @@ class ImageSet:
     def num_classes(self) -> int:
         """Number of classes, including those without an image."""
         return len(self.class_names)
+
+    @property
+    def brakes(self) -> int:
+        """Number of classes, counted from the last, that brake; 0 if there are two, or if the set does not tell."""
+        found = self.about.get("brakes", 0)
+        return found if isinstance(found, int) and 0 <= found < self.num_classes else 0
 
     def counts(self) -> dict[str, int]:
         """Images per class, by class name."""

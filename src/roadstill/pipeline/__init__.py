@@ -92,3 +92,7 @@ def make_rest(road: Road, workers: Workers) -> None:
     finetune_arms(road, workers)
     make_small_sets(road, workers)
     train_agents(road, workers)
+    if road.recipe.drive is not None:
+        from roadstill.pipeline.driving import drive  # here alone: it needs the extra map
+
+        drive(road, workers)

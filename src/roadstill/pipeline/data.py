@@ -132,6 +132,11 @@ def make_sets(road: Road) -> None:
         known = open_index(road.folder / "index")
         hook = hook_of(recipe.hook, recipe.hook_settings, defaults=hook_defaults(known))
         config["hook"] = describe(hook)  # with its source: a hook that was mended makes other pictures
+    futures = any(
+        recipe.agent_for(name, other).target == "poses" for name in recipe.arms for other in (None, *recipe.others)
+    )
+    if futures:
+        config["futures"] = True
     stage = road.stage("sets", config, "index", product=["sets"])
     if stage.done:
         return
@@ -146,6 +151,7 @@ def make_sets(road: Road) -> None:
             road.folder / "sets",
             config=PictureConfig(recipe.image_px, hook=hook),
             max_per_class=recipe.max_per_class,
+            futures=futures,
             workers=road.workers,
             world=None if recipe.data else road.root,
             say=road.say,

@@ -9,7 +9,7 @@ from roadstill.generator.noising import draw_noising
 from roadstill.parallel import Workers
 from roadstill.pipeline.jobs import Job, do_all
 from roadstill.pipeline.road import Road
-from roadstill.pipeline.small_sets import needs_teacher
+from roadstill.pipeline.small_sets import asks_teacher, needs_teacher
 from roadstill.runs import digest_file, seed_of
 from roadstill.weights import shipped
 
@@ -51,7 +51,9 @@ def finetune_arms(road: Road, workers: Workers) -> None:
             settings = {"config": arm.finetune, "base": road.base_digest}
             stage = road.stage(f"finetune-{name}", settings, "encode", product=[f"finetune/{name}"], later=True)
             jobs += [] if stage.done else [(finetune_arm, name, stage)]
-    soft = any(road.recipe.agent_of(other).labels == "soft" for other in road.recipe.others)
+    agents = [(arm, road.recipe.agent_for(name, other)) for name, arm in road.recipe.arms.items()
+              for other in (None, *road.recipe.others)]  # fmt: skip
+    soft = any(asks_teacher(arm, agent) for arm, agent in agents)
     if soft or any(needs_teacher(arm, road.recipe.features) for arm in road.recipe.arms.values()):
         stage = road.stage("teacher", road.recipe.full_agent, "sets", product=["teacher"], later=True)
         jobs += [] if stage.done else [(train_teacher, stage)]

@@ -27,7 +27,7 @@ def judge(road: Road) -> list[Comparison]:
     """Compares all arms of each budget, for each kind of agent; the first is the recipe's own."""
     recipe, found = road.recipe, []
     agents = (None, *sorted(recipe.others))
-    bounds = [name for name, arm in recipe.arms.items() if arm.kind == "full"]
+    bounds = [name for name, arm in recipe.arms.items() if arm.whole]
     budgets = sorted({road.per_class(name) for name in recipe.arms if name not in bounds})
     written: set[Path] = set()
     _enter_runs(road)

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from roadstill.agents import soften, train_agent
+from roadstill.agents import AgentConfig, soften, train_agent
 from roadstill.evaluation import LEDGER, evaluate, note_outcome, open_test, run_of, set_bytes
 from roadstill.evaluation.leaks import check_leak
 from roadstill.imagesets import ImageSet, open_imageset
 from roadstill.parallel import Workers
 from roadstill.pipeline.jobs import do_all
 from roadstill.pipeline.road import Road, runs_folder
+from roadstill.pipeline.small_sets import asks_teacher
 from roadstill.protocols import PROTOCOLS
 from roadstill.runs import Stage
 
@@ -21,12 +22,12 @@ def train_agents(road: Road, workers: Workers) -> None:
     wanted: list[tuple[str, int, str | None, Stage]] = []
     for name, arm, seed in road.runs():
         for other in (None, *recipe.others):
-            agent = recipe.agent_of(other, full=arm.kind == "full")
+            agent = recipe.agent_for(name, other)
             config = {"agent": agent, "seed": seed, "protocol": recipe.protocol, "looks": recipe.looks}
             if recipe.judged_on == "dev":  # the same folder judged on test later lacks the runs on test
                 config["judged_on"] = "dev"
-            inputs = ["sets"] if arm.kind == "full" else ["sets", f"set-{name}-{seed}"]
-            inputs += ["teacher"] if agent.labels == "soft" else []
+            inputs = ["sets"] if arm.whole else ["sets", f"set-{name}-{seed}"]
+            inputs += ["teacher"] if asks_teacher(arm, agent) else []
             named = name if other is None else f"{name}+{other}"
             runs = [f"{runs_folder(other)}/{part}/{name}/seed{seed}" for part in names]
             stage = road.stage(f"agent-{named}-{seed}", config, *inputs, product=runs, later=True)
@@ -41,7 +42,7 @@ def train_agents(road: Road, workers: Workers) -> None:
     if "test" in parts:
         parts["test"] = open_test(parts["test"], ledger=ledger, config=recipe, what=what, allow_leak=road.allow_leak)
     # The longest jobs first, so that no worker waits for one at the end.
-    wanted.sort(key=lambda job: recipe.arms[job[0]].kind != "full")
+    wanted.sort(key=lambda job: not recipe.arms[job[0]].whole)
     jobs = [(train_one_agent, name, seed, other, parts, stage) for name, seed, other, stage in wanted]
     do_all(road, workers, jobs)
     if "test" in parts:
@@ -61,15 +62,19 @@ def require_apart(road: Road) -> None:
         check_leak(train, road.split("test"), f"recipe {road.recipe.name}", allow=road.allow_leak)
 
 
+def lesson_of(road: Road, name: str, seed: int, config: AgentConfig) -> ImageSet:
+    """The set that an arm's agent of a seed learns from, with what a teacher says if one is asked."""
+    arm = road.recipe.arms[name]
+    images = road.split("train") if arm.whole else open_imageset(road.folder / f"arms/{name}/seed{seed}")
+    return soften(images, road.teacher) if asks_teacher(arm, config) else images
+
+
 def train_one_agent(road: Road, name: str, seed: int, other: str | None, parts: dict[str, ImageSet]) -> None:
     """One agent, measured on all parts: after its last step, and at the step that its protocol would choose."""
     recipe, protocol = road.recipe, PROTOCOLS[road.recipe.protocol]
-    full = recipe.arms[name].kind == "full"
-    images = road.split("train") if full else open_imageset(road.folder / f"arms/{name}/seed{seed}")
-    config = recipe.agent_of(other, full=full)
+    config = recipe.agent_for(name, other)
+    images = lesson_of(road, name, seed, config)
     about: dict[str, Any] = {"set": images.digest, "num_images": len(images), "steps": config.num_steps(len(images))}
-    if config.labels == "soft":
-        images = soften(images, road.teacher)
     agent = train_agent(
         images,
         config=config,

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
+from roadstill.agents import AgentConfig
 from roadstill.generator.checkpoints import load_denoiser
 from roadstill.generator.generate import generate
 from roadstill.generator.refine import refine
@@ -19,7 +20,7 @@ def make_small_sets(road: Road, workers: Workers) -> None:
     recipe = road.recipe
     jobs: list[Job] = []
     for name, arm, seed in road.runs():
-        if arm.kind == "full":
+        if arm.whole:
             continue
         generated = arm.kind == "generated"
         tuned = name if arm.finetune else arm.of
@@ -132,3 +133,8 @@ def needs_teacher(arm: Arm, features: str) -> bool:
     """Whether a trained agent chooses or leads an arm's images; ``features`` names the recipe's feature network."""
     wanted = {need for name in arm.picks for need in needs(name)}
     return arm.guided or "predict" in wanted or (features == "agent" and "features" in wanted)
+
+
+def asks_teacher(arm: Arm, agent: AgentConfig) -> bool:
+    """Whether a teacher says what an agent learns: soft labels, or the numbers that generated pictures do not have."""
+    return agent.labels == "soft" or (agent.target != "class" and arm.kind == "generated")

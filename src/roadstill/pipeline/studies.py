@@ -13,11 +13,13 @@ from typing import Any
 from roadstill.errors import UserError
 from roadstill.evaluation import Comparison
 from roadstill.evaluation.networks import footnote, network_table
+from roadstill.evaluation.summary import Spread
 from roadstill.pipeline import run_recipe
 from roadstill.pipeline.changes import require_unchanged
 from roadstill.protocols import PROTOCOLS
 from roadstill.recipes import Recipe, read_recipe, shipped_recipes
 from roadstill.report import figures
+from roadstill.report.parts import in_order
 from roadstill.report.verdicts import comparisons
 from roadstill.runs import atomic_path, holding, write_json
 
@@ -39,6 +41,10 @@ class Row:
         balanced_accuracy: mean and standard deviation.
         classes: accuracy of each class by name, mean and standard deviation.
         chosen: balanced accuracy at the step that looking on the way would have chosen.
+        brakes: brake recall and share of false brakes, each mean and standard deviation; None of sets that tell no
+            braking classes.
+        errors: mean absolute and root mean square error of agents that predict numbers, each with its standard
+            deviation; None of others.
         accuracy: mean and standard deviation.
         auroc: mean and standard deviation.
         word: the verdict, empty for the baseline.
@@ -57,6 +63,8 @@ class Row:
     balanced_accuracy: tuple[float, float]
     classes: dict[str, tuple[float, float]]
     chosen: tuple[float, float] | None
+    brakes: tuple[tuple[float, float], tuple[float, float]] | None
+    errors: tuple[tuple[float, float], tuple[float, float]] | None
     accuracy: tuple[float, float]
     auroc: tuple[float, float]
     word: str
@@ -127,6 +135,8 @@ def _rows(recipe: Recipe, found: Comparison, shown: Mapping[str, Any]) -> list[R
                 budget=None if budget is None else (budget.images, budget.bytes, budget.steps),
                 balanced_accuracy=(arm.balanced_accuracy.mean, arm.balanced_accuracy.sd),
                 classes={each: (its.mean, its.sd) for each, its in arm.class_accuracy.items()},
+                brakes=_pair(arm.brake_recall, arm.brake_false_alarm_rate),
+                errors=_pair(arm.mae, arm.rmse),
                 chosen=None if arm.chosen is None else (arm.chosen.mean, arm.chosen.sd),
                 accuracy=(arm.accuracy.mean, arm.accuracy.sd),
                 auroc=(arm.auroc.mean, arm.auroc.sd),
@@ -151,6 +161,8 @@ def _rows(recipe: Recipe, found: Comparison, shown: Mapping[str, Any]) -> list[R
                 each: (float(each == found.majority_class), 0.0)
                 for each in next(iter(found.arms.values())).class_accuracy
             },
+            brakes=None,
+            errors=None,
             chosen=None,
             accuracy=(found.majority_accuracy, 0.0),
             auroc=(0.5, 0.0),
@@ -161,6 +173,10 @@ def _rows(recipe: Recipe, found: Comparison, shown: Mapping[str, Any]) -> list[R
         )
     )
     return rows
+
+
+def _pair(first: Spread | None, second: Spread | None) -> tuple[tuple[float, float], tuple[float, float]] | None:
+    return None if first is None or second is None else ((first.mean, first.sd), (second.mean, second.sd))
 
 
 def as_markdown(rows: Sequence[Row], recipes: Sequence[Recipe]) -> str:
@@ -202,7 +218,7 @@ def _table(rows: Sequence[Row], recipe: Recipe, agent: str, per_class: int) -> l
     source = recipe.pictures
     title = f"### {recipe.name}, {per_class} images per class" + (f", agent {agent}" if agent else "")
     scores = sorted({name for row in rows for name in row.ranking})
-    classes = sorted(rows[0].classes, key=lambda each: each != "brake")
+    classes = in_order(rows[0].classes)
     classes = classes if len(classes) < 4 else []  # of ten classes each would have a column of its own
     shown: dict[str, Callable[[Row], str]] = {
         "trained on": lambda row: row.label,
@@ -212,11 +228,18 @@ def _table(rows: Sequence[Row], recipe: Recipe, agent: str, per_class: int) -> l
         "steps": lambda row: f"{row.budget[2]:,}" if row.budget else "",
         "balanced accuracy": lambda row: _spread(row.balanced_accuracy),
         **{each.replace("_", " "): lambda row, each=each: _spread(row.classes[each]) for each in classes},  # type: ignore[misc]
+        "brake recall": lambda row: _spread(row.brakes[0]) if row.brakes else "",
+        "false brakes": lambda row: _spread(row.brakes[1]) if row.brakes else "",
+        "mean error": lambda row: _plainly(row.errors[0]) if row.errors else "",
+        "RMS error": lambda row: _plainly(row.errors[1]) if row.errors else "",
         "accuracy": lambda row: _spread(row.accuracy),
         "AUROC": lambda row: _spread(row.auroc),
         protocol.chosen: lambda row: _spread(row.chosen) if row.chosen else "",
         "against the baseline, balanced accuracy": _against,
     }
+    for given, columns in (("brakes", ("brake recall", "false brakes")), ("errors", ("mean error", "RMS error"))):
+        if not any(getattr(row, given) for row in rows):
+            shown = {name: tell for name, tell in shown.items() if name not in columns}
     shown |= {name: lambda row, name=name: f"{row.ranking[name]:.3f}" if name in row.ranking else "" for name in scores}  # type: ignore[misc]
     if any(row.thesis for row in rows):
         shown["thesis, accuracy"] = lambda row: row.thesis
@@ -229,6 +252,10 @@ def _table(rows: Sequence[Row], recipe: Recipe, agent: str, per_class: int) -> l
 
 def _spread(pair: tuple[float, float]) -> str:
     return f"{100 * pair[0]:.1f} ± {100 * pair[1]:.1f}" if pair[1] else f"{100 * pair[0]:.1f}"
+
+
+def _plainly(pair: tuple[float, float]) -> str:
+    return f"{pair[0]:.2f} ± {pair[1]:.2f}"
 
 
 def _against(row: Row) -> str:

@@ -6,10 +6,12 @@ A recipe file holds the fields of `Recipe` and a block ``sizes`` whose entries (
 """
 
 from roadstill.recipes.reading import Size, at_budgets, parse_recipe, read_recipe, recipe_sizes, shipped_recipes
-from roadstill.recipes.recipe import Arm, Recipe, World
+from roadstill.recipes.recipe import Arm, Recipe
+from roadstill.recipes.worlds import Drives, World
 
 __all__ = [
     "Arm",
+    "Drives",
     "Recipe",
     "Size",
     "World",

@@ -125,7 +125,7 @@ def at_budgets(recipe: Recipe) -> Recipe:
         return recipe
     first, arms = recipe.budgets[0], {}
     for name, arm in recipe.arms.items():
-        if arm.kind == "full":
+        if arm.whole:
             arms[name] = arm
             continue
         of = arm.of and f"{arm.of}@{first}"

@@ -17,39 +17,12 @@ from roadstill.generator.config import FinetuneConfig, require_trackers
 from roadstill.generator.refine import Refinement
 from roadstill.names import Settings
 from roadstill.protocols import PROTOCOLS, ProtocolName
-from roadstill.runs import Range, check_ranges, folder_name, later
+from roadstill.recipes.worlds import Drives, World
+from roadstill.runs import check_ranges, folder_name, later
 from roadstill.schedules import read_schedule
 from roadstill.selection.registry import check_settings, makes_pictures
-from roadstill.world.groups import require_kept
 
 FeatureNetwork = Literal["agent", "pixels", "dit"]
-
-
-@dataclass(frozen=True)
-class World:
-    """The built-in world as the source of frames.
-
-    Attributes:
-        drives: number of drives, several logs each.
-        seed: seed of the world; 9000 and above are reserved for confirmation.
-        group: "demo", "confirm" or "pretrain": towns, lights and weathers.
-        height_px: height of the pictures, which are 16:9.
-        reserved: whether this is the confirmation, on a reserved world; ``run --reserved SEED`` sets it.
-    """
-
-    drives: int = 24
-    seed: int = 1
-    group: str = "demo"
-    height_px: int = 144
-    reserved: bool = later(False)
-
-    def __post_init__(self) -> None:
-        check_ranges(self, "world.", seed=Range(0, 2**62, whole=True))
-        require_kept("world.seed", self.seed, self.group, reserved=self.reserved)
-
-    def confirming(self, seed: int) -> "World":
-        """The reserved world of a seed: where this one has the towns of development, it has two more that are new."""
-        return replace(self, seed=seed, group="confirm" if self.group == "demo" else self.group, reserved=True)
 
 
 @dataclass(frozen=True)
@@ -96,7 +69,7 @@ class Arm:
 
     def __post_init__(self) -> None:
         check_ranges(self, f"arm {self.label[:60]!r}: ")
-        if self.refine and self.kind == "full":
+        if self.refine and self.whole:
             raise UserError(f"the arm {self.label!r} takes all frames, which are not refined; leave refine out")
         for role, name, settings in self._roles:
             if name is not None:
@@ -108,6 +81,11 @@ class Arm:
                 raise UserError(f"{other!r} makes pictures, so it can be an arm's kind, but neither start nor choose")
 
     @property
+    def whole(self) -> bool:
+        """Whether its agents learn from all frames: a bound, not a competitor."""
+        return self.kind in ("full", "blind")
+
+    @property
     def picks(self) -> list[str]:
         """Names of the selectors that the arm uses."""
         return [name for _, name, _ in self._roles if name is not None]
@@ -116,7 +94,7 @@ class Arm:
     def _roles(self) -> list[tuple[str, str | None, dict[str, Any] | None]]:
         """The field of each selector's settings, the selector's name if it is used, and its settings."""
         return [
-            ("settings", None if self.kind in ("generated", "full") else self.kind, self.settings),
+            ("settings", None if self.kind == "generated" or self.whole else self.kind, self.settings),
             ("start_settings", self.start, self.start_settings),
             ("choose_settings", self.choose if self.candidates > 1 else None, self.choose_settings),
         ]
@@ -162,6 +140,7 @@ class Recipe:
             or "dit" (the base generator's middle block).
         baseline: the arm that verdicts compare with.
         cluster_by: unit that the interval resamples: "log" or "drive".
+        drive: drives in a closed loop, if there are any.
         thesis: the thesis' figures by ``arm@images per class``, by arm for all images, and for the ``majority`` line;
             tables print them too.
     """
@@ -197,6 +176,7 @@ class Recipe:
     baseline: str = "random"
     cluster_by: Literal["log", "drive"] = "log"
     thesis: dict[str, str] = field(default_factory=dict)
+    drive: Drives | None = later(None)
 
     def __post_init__(self) -> None:
         folder_name(self.name, "recipe name")
@@ -229,7 +209,35 @@ class Recipe:
             if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", other):
                 raise UserError(f"others: {other!r} becomes a folder's name; take small letters, digits and hyphens")
             self.agent_of(other), self.agent_of(other, full=True)
+        if any(self.agent_of(other).ego for other in (None, *self.others)):
+            self._require_blind()
+        if self.drive is not None:
+            self._check_drive(self.drive)
         self._require_code()
+
+    def _require_blind(self) -> None:
+        """Adds an arm of agents that see the vehicle's status alone: as good as the others, pictures added nothing."""
+        if made := [name for name, arm in self.arms.items() if arm.kind == "generated"]:
+            raise UserError(
+                f"arm {made[0]!r}: generated pictures have no speed and command, which agents with ego look at; leave "
+                "the arm or ego out"
+            )
+        if not any(arm.kind == "blind" for arm in self.arms.values()):
+            blind = Arm(kind="blind", label="status alone, all training frames, no picture", seeds=3)
+            object.__setattr__(self, "arms", {**self.arms, "blind": blind})
+
+    def _check_drive(self, drive: Drives) -> None:
+        if self.data is None and (drive.world.seed, drive.world.group) == (self.world.seed, self.world.group):
+            raise UserError(
+                f"drive.world.seed is {drive.world.seed}, the world that the agents learn from; take another"
+            )
+        if unknown := [name for name in drive.arms if name not in self.arms]:
+            raise UserError(f"drive.arms names {unknown[0]!r}, which is no arm; choose from {', '.join(self.arms)}")
+        if drive.arms and self.baseline not in drive.arms:
+            raise UserError(f"drive.arms lacks the baseline {self.baseline!r}")
+        if not 3 <= drive.seeds <= self.seeds:
+            raise UserError(f"drive.seeds is {drive.seeds}; take from 3, which a verdict needs, to {self.seeds}, all "
+                            "that there are")  # fmt: skip
 
     def _require_code(self) -> None:
         """Imports what is named by dotted path, so that a mistake is seen before any work is done.
@@ -272,6 +280,15 @@ class Recipe:
         """The networks that an arm is refined with; none if it is not refined."""
         refine = self.arms[name].refine
         return refine.all_networks(self.agent.network) if refine else ()
+
+    def agent_for(self, name: str, other: str | None = None) -> AgentConfig:
+        """The agent of an arm, as it is or as one of ``others``."""
+        arm = self.arms[name]
+        agent = self.agent_of(other, full=arm.whole)
+        if arm.kind != "blind":
+            return agent
+        return replace(agent, network="blind", weights=None, image_px=None, freeze=0, head_only=False, ego=True,
+                       augment="none", normalise="network")  # fmt: skip
 
     def agent_of(self, other: str | None = None, *, full: bool = False) -> AgentConfig:
         """The agent of a small arm or of the full one, as it is or as one of ``others``.

@@ -11,6 +11,7 @@ from pyarrow import ArrowException
 
 from roadstill.errors import UserError, one_line
 from roadstill.report import parts, sheets, verdicts
+from roadstill.report.drives import drives
 from roadstill.report.records import REMEDY, NoisingRecord
 from roadstill.runs import atomic_path, read_record, require_folder
 
@@ -42,7 +43,18 @@ def write_report(run: Path, *, say: Callable[[str], None] = lambda line: None) -
     return out
 
 
-_FROM_DISK = ("comparisons", "sheets", "funnels", "heatmap", "noising", "training", "recipe", "stages", "ledger")
+_FROM_DISK = (
+    "comparisons",
+    "drives",
+    "sheets",
+    "funnels",
+    "heatmap",
+    "noising",
+    "training",
+    "recipe",
+    "stages",
+    "ledger",
+)
 
 
 def gather(run: Path) -> dict[str, Any]:
@@ -65,6 +77,7 @@ def gather(run: Path) -> dict[str, Any]:
         "from_frames": part("source", lambda: parts.from_frames(run)),
         "synthetic": part("source", lambda: parts.is_synthetic(run)),
         "comparisons": compared,
+        "drives": part("drives", lambda: drives(run)),
         "sheets": part("pictures", lambda: sheets.contact_sheets(run, labels) or None),
         "funnels": part("funnel", lambda: parts.funnels(run)),
         "problems": part("problems", lambda: parts.problems(run)),
@@ -94,6 +107,7 @@ def _environment() -> Environment:
         "percent": percent,
         "spread": spread,
         "chance": chance,
+        "plainly": plainly,
         "drawing": Markup,
         "cell": cell,
     }
@@ -110,6 +124,11 @@ def spread(score: dict[str, float] | None) -> str:
     if not score or score.get("mean") is None:
         return "–"
     return percent(score["mean"]) + (f" ± {percent(score['sd'])}" if score.get("sd") is not None else "")
+
+
+def plainly(score: dict[str, float] | None) -> str:
+    """``0.74 ± 0.02``: numbers as they are, not in percent."""
+    return "–" if not score else f"{score['mean']:.2f} ± {score.get('sd', 0.0):.2f}"
 
 
 def chance(p: float) -> str:

@@ -50,8 +50,11 @@ def from_frames(run: Path) -> bool:
 
 
 def in_order(class_names: Iterable[str]) -> list[str]:
-    """The classes as tables show them: brake first, since a missed brake is the worse mistake."""
-    return sorted(class_names, key=lambda name: name != "brake")
+    """The classes as tables show them: the hardest brake first, since a missed brake is the worse mistake."""
+    names = list(class_names)
+    if names and names[-1].startswith("below_"):
+        return names[::-1]
+    return sorted(reversed(names), key=lambda name: name != "brake") if "brake" in names else names
 
 
 def funnels(run: Path) -> dict[str, list[dict[str, Any]]] | None:

@@ -50,6 +50,10 @@ class _Arm(Record, kw_only=True, frozen=True):
     strata: dict[_Name, dict[_Name, _Stratum]] = msgspec.field(default_factory=dict)
     budget: _Budget | None = None
     chosen: _ShareSpread | None = None
+    brake_recall: _ShareSpread | None = None
+    brake_false_alarm_rate: _ShareSpread | None = None
+    mae: _Spread | None = None
+    rmse: _Spread | None = None
 
     def __post_init__(self) -> None:
         for rate in self.miss_rate:
@@ -64,6 +68,11 @@ class _Verdict(Record, kw_only=True, frozen=True):
     low: _Signed
     high: _Signed
     p_holm: Share
+    sentence: _Text
+
+
+class _ErrorVerdict(Record, kw_only=True, frozen=True):
+    word: Literal["better", "worse", "cannot be told apart", "bound"]
     sentence: _Text
 
 
@@ -91,6 +100,7 @@ class ComparisonRecord(Record, kw_only=True, frozen=True):
     arms: Annotated[dict[_Name, _Arm], msgspec.Meta(min_length=1, max_length=200)]
     verdicts: dict[_Name, _Verdict]
     caveats: list[_Text] = msgspec.field(default_factory=list)
+    errors: dict[_Name, _ErrorVerdict] | None = None
     about: _About = msgspec.field(default_factory=_About)
 
     def __post_init__(self) -> None:
@@ -98,6 +108,29 @@ class ComparisonRecord(Record, kw_only=True, frozen=True):
             for arm in self.arms.values():
                 if set(arm.strata.get(kind, ())) != set(names):
                     raise ValueError(f"arms differ in their strata of {kind[:80]!a}")
+
+
+class _Drives(Record, kw_only=True, frozen=True):
+    seeds: _Seeds
+    score: _ShareSpread
+    low: Share | None = None
+    high: Share | None = None
+    progress: _ShareSpread
+    collisions: _ShareSpread
+    red_lights: _ShareSpread
+    off_lane: _ShareSpread
+    comfortable: _ShareSpread
+
+
+class DrivesRecord(Record, kw_only=True, frozen=True):
+    """``drives.json``: what drives came to."""
+
+    baseline: _Name | None = None
+    scenarios: Count
+    groups: Count
+    arms: Annotated[dict[_Name, _Drives], msgspec.Meta(min_length=1, max_length=200)]
+    verdicts: dict[_Name, _Verdict] = msgspec.field(default_factory=dict)
+    labels: dict[_Name, _Text] = msgspec.field(default_factory=dict)
 
 
 class StageRecord(Record, kw_only=True, frozen=True):

@@ -56,6 +56,8 @@ def _comparison(run: Path, path: Path) -> dict[str, Any]:
         "arms": arms,
         "class_names": shown,
         "classes": max(2, len(names)),
+        "errors": list((found.get("errors") or {}).values()),
+        "braking": all(arm["brake_recall"] and arm["brake_false_alarm_rate"] for arm in arms),
         "rates": list(arms[0].get("miss_rate") or {}) if arms else [],
         "strata": _strata(arms),
         "chance": chance,
@@ -84,7 +86,8 @@ def _arm(
     if name in budgets:
         per_class = budgets[name]
         words = ("all images" if per_class is None else f"{per_class} images a class") + ", " + words
-    return {"budget": None, "chosen": None, **arm, "name": name, "label": labels.get(name, name), "words": words}
+    empty = dict.fromkeys(("budget", "chosen", "brake_recall", "brake_false_alarm_rate", "mae", "rmse"))
+    return {**empty, **arm, "name": name, "label": labels.get(name, name), "words": words}
 
 
 def _strata(arms: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:

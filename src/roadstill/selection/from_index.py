@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadstill.errors import UserError
-from roadstill.frames import CLASS_NAMES, BrakeLabel, frame_writers, stream_frames
+from roadstill.frames import BrakeLabel, frame_writers, stream_frames
 from roadstill.frames.splits import open_index
 from roadstill.runs import atomic_path, digest_file, write_json
 from roadstill.selection.base import Method, describe, pick_rows
@@ -97,7 +97,8 @@ def select_from_index(
     known = open_index(index)
     source = index / "train.parquet"
     facts = read_facts(source)
-    chosen = pick_rows(facts, facts.labels, CLASS_NAMES, method, per_class=per_class, seed=seed, where=str(source))
+    names = facts.rule.class_names
+    chosen = pick_rows(facts, facts.labels, names, method, per_class=per_class, seed=seed, where=str(source))
     rows = np.sort(np.concatenate(chosen))
     with atomic_path(out) as folder:
         folder.mkdir(parents=True)

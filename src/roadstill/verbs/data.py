@@ -178,6 +178,7 @@ def prepare(
     from_archive: list[Path] | None = None,
     max_per_class: int | None = None,
     label: str = "brake",
+    futures: bool = False,
     source: str | None = None,
     source_settings: Settings | None = None,
     group: str | None = None,
@@ -199,6 +200,8 @@ def prepare(
         from_archive: archives (.tgz) to take the pictures from instead, without unpacking the rest; calls add up.
         max_per_class: largest number of pictures of a class in each part.
         label: label of the classes: brake (brake, not brake) or location; class folders have their own.
+        futures: whether pictures get the vehicle's poses in the next 4 s, for agents with target poses; frames without
+            are left out.
         source: cifar10, folder, or the dotted path of your own source of pictures; by default what index looks like.
         source_settings: settings of that source.
         group: for class folders, a regular expression with one group that finds in each path what is not to be cut, as
@@ -216,7 +219,7 @@ def prepare(
     if (found := product_in(index, "index.json")) is not None:
         way = "index it first" if found == "a world" else "the other verbs take it as it is"
         raise UserError(f"{index} holds {found}, which is neither an index nor folders of pictures: {way}")
-    for_index = bool(sensors or from_archive or shard or label != "brake")
+    for_index = bool(sensors or from_archive or shard or label != "brake" or futures)
     if source == "cifar10" and (size_px not in (None, 32) or decode != "fast" or hook or group or for_index):
         raise UserError(f"{index} is CIFAR-10, whose pictures stay as they are; only max_per_class and dev_images are "
                         "for it")  # fmt: skip
@@ -225,8 +228,8 @@ def prepare(
     size_px = 128 if size_px is None else size_px
     if source is not None:
         if for_index:
-            raise UserError(f"{index} is no index but holds pictures; sensors, from_archive, shard and label are for "
-                            "an index")  # fmt: skip
+            raise UserError(f"{index} is no index but holds pictures; sensors, from_archive, shard, label and "
+                            "futures are for an index")  # fmt: skip
         settings = {"group": group, "dev_images": dev_images}
         given = {key: value for key, value in settings.items() if value is not None} | (source_settings or {})
         config = PictureConfig(size_px, decode, _hook(hook, hook_settings, {}))
@@ -246,6 +249,7 @@ def prepare(
         shard=Shard.parse(shard) if shard else None,
         max_per_class=max_per_class,
         label=label,
+        futures=futures,
         workers=workers,
     )
 

@@ -111,6 +111,10 @@ def evaluate(
         run = run_of(name, int(trained.about["seed"]), found, pictures, dev=calm)
         run.save(out, book=out.absolute().parent / RECORDS)
     classes = ", ".join(f"{name} {100 * share:.1f}" for name, share in found.class_accuracy.items())
+    if (recall := found.brake_recall) is not None and (false := found.brake_false_alarm_rate) is not None:
+        classes += f", brake recall {100 * recall:.1f} with {100 * false:.1f} false"
+    if found.errors:
+        classes += f", mean absolute error {found.errors['mae']:.2f} {found.unit} (RMS {found.errors['rmse']:.2f})"
     return (
         f"balanced accuracy {100 * found.balanced_accuracy:.1f} %, accuracy {100 * found.accuracy:.1f} % "
         f"(always {found.majority_class}: {100 * found.majority_accuracy:.1f} %), {classes}, "

@@ -99,8 +99,7 @@ class Driver:
         Returns:
             The metres driven.
         """
-        self.seen.append((tuple(hazards), wary))
-        wish_mps2 = self._wish(s_m, *self.seen[0], cruise_mps)
+        wish_mps2 = self.wish(s_m, hazards, wary, cruise_mps)
         self.noise_mps2 += -self.noise_mps2 * DT_S / _NOISE_S + self.rng.gauss(0.0, _NOISE_MPS2)
         wish_mps2 = max(wish_mps2 + self.noise_mps2, -HARDEST_BRAKING_MPS2)
         at_the_brake = wish_mps2 < self.accel_mps2 or self.accel_mps2 < 0
@@ -111,8 +110,13 @@ class Driver:
         self.accel_mps2 = (self.speed_mps - before_mps) / DT_S
         return (before_mps + self.speed_mps) / 2 * DT_S
 
-    def _wish(self, s_m: float, hazards: Sequence[Hazard], wary: bool, cruise_mps: float) -> float:
-        """The acceleration that it wants, by what it believes to be there; notes what it brakes for."""
+    def wish(self, s_m: float, hazards: Sequence[Hazard], wary: bool, cruise_mps: float) -> float:
+        """The acceleration in m/s2 that it wants, by what it has seen its delay ago; arguments as `tick`.
+
+        Notes what it brakes for.
+        """
+        self.seen.append((tuple(hazards), wary))
+        hazards, wary = self.seen[0]
         wish_mps2 = self.max_accel_mps2 * (1.0 - min(2.0, self.speed_mps / cruise_mps) ** 4)
         wish_mps2 = max(wish_mps2, _GENTLY_MPS2)
         if wary:

@@ -315,6 +315,13 @@ class LogRun:
 
     def _drive(self, near: list[Episode]) -> None:
         """Moves the ego on, by what it can see now."""
+        driven_m = self.driver.tick(self.rear_axle_m, *self._ahead(near))
+        # arc length counts on the centre line: in a bend to the left the ego, right of it, has the longer way
+        stretch = 1.0 - self.route.curvature(self.rear_axle_m) * self.offset_m
+        self.rear_axle_m += driven_m / math.hypot(stretch, self._shift.slope(self.rear_axle_m))
+
+    def _ahead(self, near: list[Episode]) -> tuple[list[Hazard], bool, float]:
+        """What can be seen now: hazards, whether something may happen, and the speed for a free road."""
         hazards: list[Hazard] = []
         wary, cruise_mps = False, _FREE_CRUISE_MPS
         for episode in reversed(near):  # the nearest one decides about the speed
@@ -326,7 +333,4 @@ class LogRun:
             leaves = lead.accel_mps2 > _LEAVES_MPS2
             hazards.append(Hazard(lead.tail_m, lead.speed_mps, lead.cause, _LEAD_GAP_M, leaving=leaves))
             wary = wary or (lead.braking and lead.tail_m - self.front_m < _LIT_M)
-        driven_m = self.driver.tick(self.rear_axle_m, hazards, wary, cruise_mps)
-        # arc length counts on the centre line: in a bend to the left the ego, right of it, has the longer way
-        stretch = 1.0 - self.route.curvature(self.rear_axle_m) * self.offset_m
-        self.rear_axle_m += driven_m / math.hypot(stretch, self._shift.slope(self.rear_axle_m))
+        return hazards, wary, cruise_mps

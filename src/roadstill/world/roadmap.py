@@ -65,6 +65,11 @@ class RoadMap:
         x, y = x_m + float(self._shift_m[0]), y_m + float(self._shift_m[1])
         return (x, y, yaw_rad) if self._axis_m is None else (x, 2 * self._axis_m - y, -yaw_rad)
 
+    def place(self, x_m: float, y_m: float, yaw_rad: float) -> tuple[float, float, float]:
+        """Where a pose of the map is in the simulation: the way back from `pose`."""
+        y = y_m if self._axis_m is None else 2 * self._axis_m - y_m
+        return x_m - float(self._shift_m[0]), y - float(self._shift_m[1]), yaw_rad if self._axis_m is None else -yaw_rad
+
     def route(self, s_m: float) -> list[str]:
         """The blocks (alternately lane groups and connectors) from the one at ``s_m`` to the end of the road."""
         return self._blocks[max(bisect_right(self._starts_m, s_m) - 1, 0) :]

@@ -49,6 +49,7 @@ def test_what_is_near_is_found_and_nothing_else_is_read(path):
     assert [lane.id for lane in road.near(x, y + 20, 17)] == ["11"]
     assert road.blocks_near(*(MIDDLE + np.array([50.0, 0])), 0.5) == ["1", "2", "3", "4"]
     assert len(road.drivable(x, y, 5)) == 1
+    assert road.crossroads(x, y, 5) == []
     assert len(road._layers["lanes_polygons"]._kept._values) == 2
 
 

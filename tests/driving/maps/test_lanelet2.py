@@ -92,6 +92,10 @@ def test_lanes_of_a_map_in_osm(sheet, tmp_path):
     assert road.blocks_near(*(CORNER + np.array([52.0, 6])), 0.5) == ["3", "4"]
     assert [lane.id for lane in road.near(*(CORNER + np.array([10.0, -3])), 3.5)] == ["2"]
     assert len(road.drivable(*(CORNER + np.array([10.0, 4])), 1)) == 2
+    assert {area.wkb for area in road.crossroads(*CORNER, 500)} == {
+        lane.outline.wkb for lane in road.near(*CORNER, 500) if lane.connector
+    }
+    assert 0 < len(road.crossroads(*CORNER, 500)) < len(road.near(*CORNER, 500))
 
 
 def test_a_centerline_over_lanelets(sheet, tmp_path):

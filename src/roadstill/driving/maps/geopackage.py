@@ -27,7 +27,8 @@ _WHAT = "a map of nuPlan (map.gpkg)"
 _OUTLINES = ("lanes_polygons", "gen_lane_connectors_scaled_width_polygons")  # of lanes, of connectors
 _BASELINES = "baseline_paths"
 _BLOCKS = ("lane_groups_polygons", "lane_group_connectors")  # of lanes, of connectors
-_DRIVABLE = (*_BLOCKS, "intersections", "carpark_areas")
+_CROSSROADS = "intersections"
+_DRIVABLE = (_BLOCKS[0], _CROSSROADS, "carpark_areas")
 _MOST_KEPT = 4096  # lanes in memory with their shapes
 
 
@@ -58,7 +59,7 @@ class GeoPackageMap(LaneMap):
         self._path = require_file(path, _WHAT)
         self._tables = Tables(path, _WHAT)
         target = self._target()
-        self._layers = {name: self._layer(name, target) for name in (*_OUTLINES, _BASELINES, *_DRIVABLE)}
+        self._layers = {name: self._layer(name, target) for name in (*_OUTLINES, _BASELINES, *_BLOCKS, *_DRIVABLE)}
         self._entries = self._lanes() | self._connectors()
         self._kept: Kept[str, Lane] = Kept(self._read, _MOST_KEPT)
         self._lane_of = [
@@ -106,6 +107,10 @@ class GeoPackageMap(LaneMap):
     def drivable(self, x_m: float, y_m: float, radius_m: float) -> "list[BaseGeometry]":
         """See `LaneMap.drivable`."""
         return [area for layer in _DRIVABLE for area in self._layers[layer].near(x_m, y_m, radius_m).values()]
+
+    def crossroads(self, x_m: float, y_m: float, radius_m: float) -> "list[BaseGeometry]":
+        """See `LaneMap.crossroads`."""
+        return list(self._layers[_CROSSROADS].near(x_m, y_m, radius_m).values())
 
     def _read(self, lanes: list[str]) -> dict[str, Lane]:
         """Lanes with their shapes, by id."""

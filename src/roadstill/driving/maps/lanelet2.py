@@ -112,6 +112,10 @@ class Lanelet2Map(LaneMap):
         """See `LaneMap.drivable`."""
         return [lane.outline for lane in self.near(x_m, y_m, radius_m)]
 
+    def crossroads(self, x_m: float, y_m: float, radius_m: float) -> "list[BaseGeometry]":
+        """See `LaneMap.crossroads`; the connectors stand for them."""
+        return [lane.outline for lane in self.near(x_m, y_m, radius_m) if lane.connector]
+
     @cached_property
     def _tree(self) -> "STRtree":
         import shapely

@@ -90,7 +90,14 @@ class LaneMap(ABC):
 
     @abstractmethod
     def drivable(self, x_m: float, y_m: float, radius_m: float) -> "list[BaseGeometry]":
-        """Areas near a place that vehicles may be on: blocks, crossroads, car parks."""
+        """Areas near a place that vehicles may be on, as NAVSIM counts them: groups of lanes, crossroads, car parks.
+
+        Connectors are not among them where the map has crossroads; these hold them.
+        """
+
+    @abstractmethod
+    def crossroads(self, x_m: float, y_m: float, radius_m: float) -> "list[BaseGeometry]":
+        """Areas of crossroads near a place."""
 
 
 def arc_of(points_m: Floats) -> Floats:

@@ -29,6 +29,12 @@ def frame_of_velocities(
     return None
 
 
+def poses_of(entries: Sequence[Any]) -> NDArray[np.float64] | None:
+    """X and y in m and yaw in rad of all frames of a log, ``[n, 3]``; None unless each has them."""
+    poses = _from_quaternions(entries)
+    return _from_matrices(entries) if poses is None else poses
+
+
 def _compared(
     poses: NDArray[np.float64], time_us: NDArray[np.int64], velocity_mps: NDArray[np.float64]
 ) -> Literal["ego", "map"] | None:

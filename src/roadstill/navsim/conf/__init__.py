@@ -1,0 +1,1 @@
+"""Settings for hydra: `pkg://roadstill.navsim.conf` on its search path."""
