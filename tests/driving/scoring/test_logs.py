@@ -20,7 +20,7 @@ from roadstill.world.logs import write_world
 
 GOLDEN = load_file(Path(__file__).parents[2] / "golden" / "scores.safetensors")
 TERMS = ("no_collision", "drivable", "direction", "lights", "keeps_away", "lane_keeping", "comfort")
-TERMS_V1 = ("no_collision", "drivable", "direction_v1", "keeps_away", "comfort_v1")
+TERMS_V1 = ("no_collision", "drivable", "direction", "keeps_away", "comfort")
 START_M = CORNER_M + np.array([20.0, -1.75])
 
 
@@ -51,7 +51,7 @@ def found(tmp_path_factory):
         motion = driven(start, GOLDEN["plans"][row].astype(np.float64))
         scores = score(logs[log].scene(position), motion, reference_m=float(GOLDEN["reference_m"][row]))
         reference_m = float(GOLDEN["reference_v1_m"][row])
-        first = score(longer[log].scene(position), motion, reference_m=reference_m, from_begin=True)
+        first = score(longer[log].scene(position), motion, reference_m=reference_m, v1=True)
         rows.append(
             {
                 "start": [start.x_m[0], start.y_m[0], start.speed_mps[0]],
@@ -59,9 +59,9 @@ def found(tmp_path_factory):
                 "terms_v1": np.stack([getattr(first, name) for name in TERMS_V1], axis=-1),
                 "progress_m": scores.progress_m,
                 "progress": scores.progress,
-                "progress_v1": first.progress_v1,
+                "progress_v1": first.progress,
                 "score": scores.pdm_like,
-                "score_v1": first.pdm_like_v1,
+                "score_v1": first.pdm_like,
             }
         )
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
@@ -127,7 +127,7 @@ def test_a_scene_of_a_log(road):
     assert found.fde_m[0] < 0.2
     assert found.reference_m == pytest.approx(32, abs=1e-3)
     assert found.no_collision.tolist() == [1]
-    assert found.comfort.tolist() == found.comfort_v1.tolist() == found.lane_keeping.tolist() == [True]
+    assert found.comfort.tolist() == found.lane_keeping.tolist() == [True]
 
 
 def test_tracks_may_be_known_longer(road):

@@ -26,15 +26,16 @@ def moving(x_m, y_m, speed_mps=10.0):
 
 
 def test_a_drive_like_the_humans_has_everything():
-    found = score(scene(), drive())
-    terms = {field.name: np.asarray(getattr(found, field.name)).ravel().tolist() for field in fields(found)}
-    for name in ("ade_m", "fde_m", "speed_error_mps"):
-        assert terms.pop(name) == [0]
-    for name in ("progress_m", "reference_m"):
-        assert terms.pop(name) == [pytest.approx(40)]
-    assert terms == {name: [1] for name in terms}
-    for name in ("progress", "progress_v1", "pdm_like", "pdm_like_v1"):
-        assert getattr(found, name).tolist() == [pytest.approx(1)]
+    for v1 in (False, True):
+        found = score(scene(), drive(), v1=v1)
+        terms = {field.name: np.asarray(getattr(found, field.name)).ravel().tolist() for field in fields(found)}
+        assert terms.pop("v1") == [v1]
+        for name in ("ade_m", "fde_m", "speed_error_mps"):
+            assert terms.pop(name) == [0]
+        for name in ("progress_m", "reference_m"):
+            assert terms.pop(name) == [pytest.approx(40)]
+        assert terms == {name: [1] for name in terms}
+        assert found.progress.tolist() == found.pdm_like.tolist() == [pytest.approx(1)]
 
 
 def test_one_corner_off_the_road_is_enough():
@@ -64,9 +65,9 @@ def test_direction_when_it_comes_back():
 
 def test_on_a_crossroads_direction_is_free_but_in_v1():
     around = scene(route=("1", "3"))
-    found = score(around, both(drive(x_m=101, speed_mps=4), drive(x_m=60, speed_mps=4)))
-    assert found.direction.tolist() == [1, 1]
-    assert found.direction_v1.tolist() == [0.5, 1]
+    driven = both(drive(x_m=101, speed_mps=4), drive(x_m=60, speed_mps=4))
+    assert score(around, driven).direction.tolist() == [1, 1]
+    assert score(around, driven, v1=True).direction.tolist() == [0.5, 1]
 
 
 def test_red_lights_close_what_they_close_while_they_are_red():
@@ -107,36 +108,35 @@ def test_lane_keeping_waits_on_crossroads():
 
 
 @pytest.mark.parametrize(
-    ("speed_mps", "reference_m", "share", "share_v1"),
+    ("speed_mps", "reference_m", "share"),
     [
-        (10, None, 1, 1),
-        (5, None, 0.5, 0.5),
-        (15, None, 1, 1),
-        (5, 80, 0.25, 0.25),
-        (5, 10, 1, 1),
-        (1, 5, 1, 1),  # nobody comes farther than 5 m
-        (1, 5.1, 4 / 5.1, 4 / 5.1),
-        (-10, None, 0, 0),
+        (10, None, 1),
+        (5, None, 0.5),
+        (15, None, 1),
+        (5, 80, 0.25),
+        (5, 10, 1),
+        (1, 5, 1),  # nobody comes farther than 5 m
+        (1, 5.1, 4 / 5.1),
+        (-10, None, 0),
     ],
 )
-def test_progress_by_hand(speed_mps, reference_m, share, share_v1):
+@pytest.mark.parametrize("v1", [False, True])
+def test_progress_by_hand(speed_mps, reference_m, share, v1):
     motion = moving(10 + speed_mps * TIMES, 0, abs(speed_mps))
-    found = score(scene(), motion, reference_m=reference_m)
-    assert found.progress.tolist() == [pytest.approx(share)]
-    assert found.progress_v1.tolist() == [pytest.approx(share_v1)]
+    assert score(scene(), motion, reference_m=reference_m, v1=v1).progress.tolist() == [pytest.approx(share)]
 
 
 def test_progress_of_worthless_drives():
     # Off the road from the begin: no reference of its own, and in v1 nothing at all.
-    found = score(scene(), both(drive(y_m=-3, speed_mps=20), drive(speed_mps=20)), reference_m=40.0)
-    assert found.progress.tolist() == [1, 1]
-    assert found.progress_v1.tolist() == [0, 1]
-    assert score(scene(), drive(y_m=-3), reference_m=0.0).progress_v1.tolist() == [0]
+    pair = both(drive(y_m=-3, speed_mps=20), drive(speed_mps=20))
+    assert score(scene(), pair, reference_m=40.0).progress.tolist() == [1, 1]
+    assert score(scene(), pair, reference_m=40.0, v1=True).progress.tolist() == [0, 1]
+    assert score(scene(), drive(y_m=-3), reference_m=0.0, v1=True).progress.tolist() == [0]
     # Half a score: the share is of what it is worth.
-    found = score(scene(track(20, 0, agent=False)), drive(speed_mps=20), reference_m=20.0)
-    assert found.no_collision.tolist() == [0.5]
-    assert found.progress.tolist() == [1]
-    assert found.progress_v1.tolist() == [1]
+    for v1 in (False, True):
+        found = score(scene(track(20, 0, agent=False)), drive(speed_mps=20), reference_m=20.0, v1=v1)
+        assert found.no_collision.tolist() == [0.5]
+        assert found.progress.tolist() == [1]
 
 
 def test_distances_to_the_human():
@@ -162,13 +162,12 @@ def test_comfort_begins_where_it_is_told():
         (before(0.0, 1.0), (True, True)),
         (before(0.0, 26.0), (False, False)),  # all of it at first
     ):
-        found = score(around, drive())
-        assert (found.comfort_v1[0], found.comfort[0]) == expected
+        assert tuple(score(around, drive(), v1=v1).comfort[0] for v1 in (True, False)) == expected
 
 
 def test_comfort_of_v1_looks_at_four_seconds_at_once():
-    found = score(scene(), drive()._replace(accel_mps2=np.where((TIMES > 1.45) & (TIMES < 2.45), 3.0, 0.0)[None]))
-    assert (found.comfort[0], found.comfort_v1[0]) == (False, True)
+    motion = drive()._replace(accel_mps2=np.where((TIMES > 1.45) & (TIMES < 2.45), 3.0, 0.0)[None])
+    assert [score(scene(), motion, v1=v1).comfort[0] for v1 in (False, True)] == [False, True]
 
 
 def test_products_by_hand():
@@ -176,21 +175,17 @@ def test_products_by_hand():
         "no_collision": np.array([0.5, 1.0, 1.0]),
         "drivable": np.array([True, False, True]),
         "direction": np.array([1.0, 1.0, 0.5]),
-        "direction_v1": np.array([1.0, 1.0, 0.5]),
-        **{
-            name: np.array([True, True, True])
-            for name in ("lights", "keeps_away", "lane_keeping", "comfort", "comfort_v1")
-        },
+        **{name: np.array([True, True, True]) for name in ("lights", "keeps_away", "lane_keeping", "comfort")},
         "progress_m": np.array([30.0, 30.0, 30.0]),
         "reference_m": 60.0,
         **{name: np.zeros(3) for name in ("ade_m", "fde_m", "speed_error_mps")},
     }
     found = Scores(**terms)
     np.testing.assert_allclose(found.pdm_like, [0.5 * (2.5 + 9) / 14, 0, 0.5 * (2.5 + 9) / 14])
-    np.testing.assert_allclose(found.pdm_like_v1, [0.5 * (1.25 + 7) / 12, 0, (2.5 + 7) / 12])
-    none = Scores(**terms | {"keeps_away": np.zeros(3, bool), "comfort_v1": np.zeros(3, bool)})
-    np.testing.assert_allclose(none.pdm_like, [0.5 * (2.5 + 4) / 14, 0, 0.5 * (2.5 + 4) / 14])
-    np.testing.assert_allclose(none.pdm_like_v1, [0.5 * 1.25 / 12, 0, 2.5 / 12])
+    np.testing.assert_allclose(Scores(**terms, v1=True).pdm_like, [0.5 * (1.25 + 7) / 12, 0, (2.5 + 7) / 12])
+    terms |= {"keeps_away": np.zeros(3, bool), "comfort": np.zeros(3, bool)}
+    np.testing.assert_allclose(Scores(**terms).pdm_like, [0.5 * (2.5 + 2) / 14, 0, 0.5 * (2.5 + 2) / 14])
+    np.testing.assert_allclose(Scores(**terms, v1=True).pdm_like, [0.5 * 1.25 / 12, 0, 2.5 / 12])
     dark = Scores(**terms | {"lights": np.array([False, True, False])})
     assert dark.pdm_like.tolist() == [0, 0, 0]
 
@@ -206,7 +201,7 @@ def test_many_drives_are_judged_as_each_alone():
         alone = score(around, each)
         for field in fields(Scores):
             values = getattr(together, field.name)
-            mine = values if field.name == "reference_m" else values[row]
+            mine = values if field.name in ("reference_m", "v1") else values[row]
             assert mine == pytest.approx(np.asarray(getattr(alone, field.name)).item(), abs=1e-9), field.name
     assert ROUTE
 

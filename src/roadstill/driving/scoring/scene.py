@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ from roadstill.driving.centerline import Centerline
 from roadstill.driving.poses import Floats
 from roadstill.driving.scoring.ground import Ground
 from roadstill.driving.scoring.tracks import Tracks
-from roadstill.driving.vehicle import Motion
+from roadstill.driving.vehicle import MIDDLE_M, Motion
 from roadstill.errors import UserError
 
 if TYPE_CHECKING:
@@ -82,3 +83,15 @@ class Scene:
                 raise UserError(f"{name} is an array {value.shape}; finite numbers {shape} are needed")
         if self.red.closed.shape != (len(self.red.areas), STEPS):
             raise UserError(f"red lights: closed {self.red.closed.shape} for {len(self.red.areas)} areas")
+
+    @cached_property
+    def human_way_m(self) -> float:
+        """Way of the human along the centerline, of the middle of the car; not negative."""
+        ends = self.human[None, [0, -1]]
+        ahead = np.stack([np.cos(ends[..., 2]), np.sin(ends[..., 2])], axis=-1)
+        return float(self.ways_m(ends[..., :2] + MIDDLE_M * ahead)[0])
+
+    def ways_m(self, ends_m: Floats) -> Floats:
+        """Ways along the centerline ``[n]`` from first to last of points ``[n, 2, 2]``; not negative."""
+        arc = self.line.project(ends_m)
+        return np.maximum(arc[:, 1] - arc[:, 0], 0)

@@ -16,7 +16,7 @@ from roadstill.driving.scoring.collisions import keeps_away, no_collision
 from roadstill.driving.scoring.drives import Drives
 from roadstill.driving.scoring.ground import Flags, Places
 from roadstill.driving.scoring.scene import STEPS, Past, Red, Scene
-from roadstill.driving.vehicle import MIDDLE_M, STEP_S, Motion
+from roadstill.driving.vehicle import STEP_S, Motion
 from roadstill.errors import UserError
 
 _SECOND = round(1 / STEP_S)  # steps
@@ -33,45 +33,41 @@ class Scores:
     Attributes:
         no_collision: 1 without a collision that the drive is at fault for, 0.5 with one with a thing, else 0.
         drivable: whether all corners stay on what vehicles may use.
-        direction: 1, 0.5 or 0 by the metres that the middle goes off the route's lanes and crossroads in a second.
-        direction_v1: the same where crossroads are no exception, as in NAVSIM v1.
+        direction: 1, 0.5 or 0 by the metres that the middle goes off the route's lanes and crossroads in a second; in
+            NAVSIM v1 crossroads are no exception.
         lights: whether it enters nothing that a red light closes.
         keeps_away: whether it keeps away from collisions (NAVSIM's time to collision).
         lane_keeping: whether it is never more than 0.5 m beside the centerline for 2 s, crossroads left out.
-        comfort: whether it is comfortable, with what was before if that is known.
-        comfort_v1: whether it is from now on, smoothed as NAVSIM v1 does.
+        comfort: whether it is comfortable, with what was before if that is known; in NAVSIM v1 from now on.
         progress_m: way along the centerline, not negative.
         reference_m: way that it is compared with, one number: the logged human's if no other was given.
         ade_m: mean distance to where the human was, of the eight poses of a plan.
         fde_m: distance to where the human was in the end.
         speed_error_mps: mean difference to the human's speed, of the same poses, not negative.
+        v1: whether these are the rules of NAVSIM v1, and not of v2.
     """
 
     no_collision: Floats
     drivable: Flags
     direction: Floats
-    direction_v1: Floats
     lights: Flags
     keeps_away: Flags
     lane_keeping: Flags
     comfort: Flags
-    comfort_v1: Flags
     progress_m: Floats
     reference_m: float
     ade_m: Floats
     fde_m: Floats
     speed_error_mps: Floats
-
-    @property
-    def progress_v1(self) -> Floats:
-        """Progress as a share, 0 to 1, by the rule of NAVSIM v1: factors take their part of the way too."""
-        factor = self.no_collision * self.drivable
-        return self._share(self.progress_m * factor) * (factor > 0)
+    v1: bool = False
 
     @property
     def progress(self) -> Floats:
-        """Progress as a share, 0 to 1, by the rule of NAVSIM v2."""
-        return self._share(self.progress_m)
+        """Progress as a share, 0 to 1; in NAVSIM v1 factors take their part of the way too."""
+        if not self.v1:
+            return self._share(self.progress_m)
+        factor = self.no_collision * self.drivable
+        return self._share(self.progress_m * factor) * (factor > 0)
 
     def _share(self, way_m: Floats) -> Floats:
         """Ways as shares of the reference; who comes farther has come all the way.
@@ -83,30 +79,23 @@ class Scores:
         return np.minimum(way_m / self.reference_m, 1)
 
     @property
-    def pdm_like_v1(self) -> Floats:
-        """A PDM-like score ``[n]``, 0 to 1, with the factors and weights of NAVSIM v1."""
-        weighted = 5 * self.progress_v1 + 5 * self.keeps_away + 2 * self.comfort_v1
-        return np.asarray(self.no_collision * self.drivable * weighted / 12)
-
-    @property
     def pdm_like(self) -> Floats:
-        """A PDM-like score ``[n]``, 0 to 1, with the factors and weights of NAVSIM v2, without those of two plans."""
-        weighted = 5 * self.progress + 5 * self.keeps_away + 2 * self.lane_keeping + 2 * self.comfort
-        return self._factor * weighted / 14
+        """A PDM-like score ``[n]``, 0 to 1, with NAVSIM's factors and weights; of v2 without those of two plans."""
+        weighted = 5 * self.progress + 5 * self.keeps_away + 2 * self.comfort
+        if self.v1:
+            return np.asarray(self.no_collision * self.drivable * weighted / 12)
+        factor = self.no_collision * self.drivable * self.direction * self.lights
+        return np.asarray(factor * (weighted + 2 * self.lane_keeping) / 14)
 
-    @property
-    def _factor(self) -> Floats:
-        return np.asarray(self.no_collision * self.drivable * self.direction * self.lights)
 
-
-def score(scene: Scene, motion: Motion, *, reference_m: float | None = None, from_begin: bool = False) -> Scores:
+def score(scene: Scene, motion: Motion, *, reference_m: float | None = None, v1: bool = False) -> Scores:
     """Judges drives in a scene.
 
     Args:
         scene: the scene.
         motion: how the cars move, arrays ``[n, STEPS]``, as `roadstill.driving.vehicle.follow` gives them.
         reference_m: way along the centerline that progress is relative to; the logged human's if none is given.
-        from_begin: whether tracks that touch the car when the scene begins count, as in NAVSIM v1.
+        v1: whether to judge as NAVSIM v1 does, where also tracks count that touch the car when the scene begins.
 
     Raises:
         UserError: a drive of another length or not finite, or a reference below 0.
@@ -122,20 +111,19 @@ def score(scene: Scene, motion: Motion, *, reference_m: float | None = None, fro
     lateral_mps2 = _lateral(motion, scene.past)
     distance = np.hypot(*np.moveaxis(drives.poses[..., :2] - scene.human[:, :2], -1, 0))[:, _POSES]
     return Scores(
-        no_collision=no_collision(drives, scene.tracks, places, from_begin=from_begin),
+        no_collision=no_collision(drives, scene.tracks, places, from_begin=v1),
         drivable=np.logical_not(places.off_road.any(1)),
-        direction=_direction(np.where(places.crossing[:, 1:], 0.0, against_m)),
-        direction_v1=_direction(against_m),
+        direction=_direction(against_m if v1 else np.where(places.crossing[:, 1:], 0.0, against_m)),
         lights=_obeys(drives, scene.red),
-        keeps_away=keeps_away(drives, scene.tracks, places, from_begin=from_begin),
+        keeps_away=keeps_away(drives, scene.tracks, places, from_begin=v1),
         lane_keeping=_keeps_lane(scene.line.within(drives.middles_m, _BESIDE_M), places),
-        comfort=_all(comfort(*_with_past(motion, lateral_mps2, scene.past))),
-        comfort_v1=_all(comfort(motion, lateral_mps2, v1=True)),
-        progress_m=_progress(scene, drives.middles_m[:, [0, -1]]),
-        reference_m=_way_of_human(scene) if reference_m is None else reference_m,
+        comfort=_all(comfort(*((motion, lateral_mps2) if v1 else _with_past(motion, lateral_mps2, scene.past)), v1=v1)),
+        progress_m=scene.ways_m(drives.middles_m[:, [0, -1]]),
+        reference_m=scene.human_way_m if reference_m is None else reference_m,
         ade_m=distance.mean(1),
         fde_m=distance[:, -1],
         speed_error_mps=np.abs(motion.speed_mps - scene.human_mps)[:, _POSES].mean(1),
+        v1=v1,
     )
 
 
@@ -196,15 +184,3 @@ def _after(before: Floats, values: Floats) -> Floats:
 
 def _all(bounds: dict[str, NDArray[np.bool_]]) -> Flags:
     return np.asarray(np.logical_and.reduce(list(bounds.values())))
-
-
-def _progress(scene: Scene, ends_m: Floats) -> Floats:
-    """Ways along the centerline ``[n]`` from first to last of points ``[n, 2, 2]``."""
-    arc = scene.line.project(ends_m)
-    return np.maximum(arc[:, 1] - arc[:, 0], 0)
-
-
-def _way_of_human(scene: Scene) -> float:
-    ends = scene.human[None, [0, -1]]
-    ahead = np.stack([np.cos(ends[..., 2]), np.sin(ends[..., 2])], axis=-1)
-    return float(_progress(scene, ends[..., :2] + MIDDLE_M * ahead)[0])
