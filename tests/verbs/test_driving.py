@@ -4,6 +4,7 @@ import json
 
 import pytest
 from made import picture_set
+from made_maps import crossroads
 
 from roadstill.cli import main
 
@@ -60,3 +61,17 @@ def test_agents_drive_beside_logs(tmp_path, capsys):
     assert "PDM-like is not NAVSIM's score" in said
     assert json.loads((tmp_path / "out" / "replays.json").read_text())["scenes"] == 3
     assert len(list((tmp_path / "out").glob("*.png"))) == 3
+
+
+def test_a_car_drives_on_a_map_alone(tmp_path, capsys):
+    path = crossroads().write(tmp_path / "map.gpkg")
+    assert main(["drive", str(path), str(tmp_path / "out"), "--route", "1,5", "--seconds", "6"]) == 0
+    assert "m over 3 lanes in 6.0 s" in capsys.readouterr().out
+    rows = (tmp_path / "out" / "drive.csv").read_text().splitlines()
+    assert (rows[0].split(",")[:3], len(rows)) == (["time_s", "x_m", "y_m"], 62)
+    assert sorted(each.name for each in (tmp_path / "out").glob("*.png")) == ["000s.png", "005s.png"]
+    assert main(["drive", str(path), str(tmp_path / "other")]) == 2
+    assert "is a map; name the first and the last block of a way, as --route 1100,1104" in capsys.readouterr().err
+    assert main(["drive", str(tmp_path / "none.osm"), str(tmp_path / "other"), "--route", "1,5"]) == 2
+    assert "is not a file; it should be a map" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()

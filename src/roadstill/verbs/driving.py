@@ -7,7 +7,7 @@ from PIL import Image
 
 from roadstill.driving.plan import Driver
 from roadstill.errors import UserError
-from roadstill.runs import atomic_path, holding, plain, require_folder, require_own, write_json
+from roadstill.runs import atomic_path, holding, plain, require_file, require_folder, require_own, write_json
 
 if TYPE_CHECKING:
     from roadstill.driving.sessions import Entrant
@@ -28,6 +28,7 @@ def drive(
     every: int = 14,
     sensors: Path | None = None,
     maps: Path | None = None,
+    route: str | None = None,
     driver: Driver = Driver(brake_mps2=3.5, jerk_mps3=6.0),  # noqa: B008  frozen; the command line shows its fields
     workers: int = 2,
 ) -> str:
@@ -35,12 +36,14 @@ def drive(
 
     Beside them drive those who always brake, who never do, and an oracle that is told what the world's own driver
     wants; if the first two score well or the last one badly, the scenarios measure nothing. With replay agents drive
-    beside logs instead, as NAVSIM judges: nobody reacts. Needs the extra map.
+    beside logs instead, as NAVSIM judges: nobody reacts. On a map alone (.osm of Lanelet2, .gpkg of nuPlan) a car
+    drives along a route by itself. Needs the extra map.
 
     Args:
         world: built-in world, made by world with another seed than the agents' pictures; it needs no pictures. With
-            replay any folder of NAVSIM logs, with pictures and maps.
-        out: folder to make: drives.json, report.html and films; with replay replays.json and pictures of scenes.
+            replay any folder of NAVSIM logs, with pictures and maps. Or a map.
+        out: folder to make: drives.json, report.html and films; with replay replays.json and pictures of scenes; on a
+            map drive.csv and pictures from above.
         agents: agents made by train; or folders of several, one for each seed, which count as one arm.
         baseline: name of the arm that the others are compared with, of at least 3 seeds each.
         scenarios: number of logs that are driven; with replay number of scenes.
@@ -49,6 +52,8 @@ def drive(
         every: frames from one scene of a log to the next, with replay.
         sensors: folder of the pictures, if it is not beside the logs, with replay.
         maps: folder of nuPlan's maps, if it is not beside the logs, with replay.
+        route: ids of blocks (lanelets of Lanelet2's maps) with commas between, on a map: the first, the last, and any
+            of those between.
         driver: how decisions are carried out.
         workers: processes.
     """
@@ -59,6 +64,9 @@ def drive(
     from roadstill.driving.sessions import Entrant, drive_all
     from roadstill.report import write_report
 
+    if world.suffix in (".osm", ".gpkg"):
+        require_own(out, "drive.csv")
+        return _alone(world, out, (route or "").split(","), driver, seconds)
     require_folder(world, "a built-in world, made by roadstill world, or logs")
     entrants = [each for path in agents or [] for each in _entrants(path)]
     if twice := {each.arm for each in entrants if sum((each.arm, each.seed) == (o.arm, o.seed) for o in entrants) > 1}:
@@ -128,3 +136,28 @@ def _replayed(
     lines += [f"{who:<20} " + " ".join(f"{means[name]:12.3f}" for name in TERMS) for who, means in table.items()]
     lines += [f"{len(notes)} scenes or logs were skipped; the first: {notes[0]}"] if notes else []
     return "\n".join([*lines, f"{len(made)} scenes of 4 s, nobody reacts; PDM-like is not NAVSIM's score", str(out)])
+
+
+def _alone(path: Path, out: Path, route: list[str], driver: Driver, seconds: float) -> str:
+    import csv
+
+    from roadstill.driving.alone import drive_along, from_above, line_of
+    from roadstill.driving.maps import open_map
+
+    if len(route) < 2:
+        raise UserError(f"{path} is a map; name the first and the last block of a way, as --route 1100,1104")
+    road = open_map(require_file(path, "a map, of Lanelet2 (.osm) or nuPlan (.gpkg)"))
+    line = line_of(road, route)
+    motion = drive_along(line, driver, seconds=seconds)
+    count = len(motion.x_m)
+    out.mkdir(parents=True, exist_ok=True)
+    for at in range(0, count, 50):
+        with atomic_path(out / f"{at // 10:03d}s.png") as picture:
+            Image.fromarray(from_above(road, line, motion, at)).save(picture, "PNG")
+    with atomic_path(out / "drive.csv") as table, table.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["time_s", *motion._fields])
+        writer.writerows([f"{0.1 * at:.1f}", *(f"{value[at]:.4f}" for value in motion)] for at in range(count))
+    way_m, most_mps = float(line.project(motion.poses[-1, :2])), motion.speed_mps.max()
+    way = f"{way_m:.0f} m of {line.length_m:.0f} m over {len(line.lanes)} lanes"
+    return f"{out}: {way} in {(count - 1) / 10:.1f} s, at most {most_mps:.1f} m/s"
