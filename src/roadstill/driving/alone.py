@@ -42,7 +42,9 @@ def line_of(road: LaneMap, route: Sequence[str]) -> Centerline:
     if not lanes:
         raise UserError(f"the block {blocks[0] if blocks else ''!r} is not in the map, or has no lane")
     first = lanes[0]
-    line = Route(road, blocks).centerline(Pose(*first.points_m[0].tolist(), float(first.headings_rad[0])))
+    line = Route(road, blocks).centerline(
+        Pose(float(first.points_m[0, 0]), float(first.points_m[0, 1]), float(first.headings_rad[0]))
+    )
     reached = {lane.block for lane in road.lanes_of(blocks) if lane.id in line.lanes}
     if blocks[-1] not in reached:
         raise UserError(

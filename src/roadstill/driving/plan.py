@@ -39,7 +39,7 @@ class Driver:
     aside_m: float = 15.0
 
     def __post_init__(self) -> None:
-        check_ranges(self, **dict.fromkeys(vars(self), Range(0, 1000, above=True)))
+        check_ranges(self, "", **dict.fromkeys(vars(self), Range(0, 1000, above=True)))
 
     def profile(
         self, wish: ArrayLike, speed_mps: ArrayLike, accel_mps2: ArrayLike, *, limit_mps: ArrayLike | None = None,
