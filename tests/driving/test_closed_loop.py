@@ -7,7 +7,7 @@ import pytest
 
 from roadstill.agents import AgentConfig
 from roadstill.driving.deciding import GUARDS, Sight, decided_by, wish_of
-from roadstill.driving.plan import Driver
+from roadstill.driving.plan import IN_TRAFFIC
 from roadstill.errors import UserError
 from roadstill.world.logs import write_world
 
@@ -16,7 +16,7 @@ from roadstill.driving.closed_loop import drive_scenario, human_progress_m, scen
 from roadstill.driving.film import film_of, filmstrip, write_gif
 from roadstill.driving.sessions import Entrant, drive_all
 
-DRIVER = Driver(brake_mps2=3.5, jerk_mps3=6.0)
+DRIVER = IN_TRAFFIC
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from roadstill.driving.above import GOES, HOLDS, LINE, ROAD, View
 from roadstill.driving.centerline import Centerline, Route
 from roadstill.driving.maps import LaneMap
-from roadstill.driving.plan import POSE_S, POSES, Driver, filled
+from roadstill.driving.plan import EVERY, POSE_S, TIMES_S, Driver, filled
 from roadstill.driving.poses import Pose
-from roadstill.driving.vehicle import STEP_S, Motion, corners, follow
+from roadstill.driving.vehicle import Motion, corners, follow
 from roadstill.errors import UserError
 
-_TICKS = round(POSE_S / STEP_S)
 _SHOWN_PX = 768
 _LOOKS_M, _BEND_M = 100.0, 4.0  # how far ahead bends are looked for, and how long one is at least
 _ASIDE_MPS2 = 2.0  # lateral acceleration in bends
@@ -64,12 +63,10 @@ def drive_along(line: Centerline, driver: Driver, *, seconds: float, speed_mps: 
         pose = Pose(*(float(value[0]) for value in now[:3]))
         if float(line.project(np.array(pose[:2]))) >= line.length_m - 1.0:
             break
-        limit = [_bend_limit_mps(line, pose, driver)]
-        ways, _, _ = driver.profile([1.0], now.speed_mps, now.accel_mps2, limit_mps=limit)
-        poses = driver.along(line, pose, ways[0, ::_TICKS])
-        poses[0] = pose
-        driven = follow(filled(poses, np.arange(POSES + 1, dtype=np.float64) * POSE_S)[None], now, steps=_TICKS)
-        rows += [Motion(*(value[:, step] for value in driven)) for step in range(1, _TICKS + 1)]
+        speed, accel, limit = float(now.speed_mps[0]), float(now.accel_mps2[0]), _bend_limit_mps(line, pose, driver)
+        poses = driver.laid(1.0, line, pose, speed_mps=speed, accel_mps2=accel, limit_mps=limit)
+        driven = follow(filled(poses, TIMES_S)[None], now, steps=EVERY)
+        rows += [Motion(*(value[:, step] for value in driven)) for step in range(1, EVERY + 1)]
     return Motion(*(np.array([float(row[at][0]) for row in rows]) for at in range(len(start))))
 
 

@@ -17,7 +17,7 @@ from roadstill.driving.centerline import Centerline, Routes
 from roadstill.driving.comfort import comfort
 from roadstill.driving.deciding import Decide, Sight
 from roadstill.driving.maps import open_map
-from roadstill.driving.plan import POSE_S, POSES, Driver, filled
+from roadstill.driving.plan import EVERY, POSE_S, TIMES_S, Driver, filled
 from roadstill.driving.poses import Floats, Pose
 from roadstill.driving.vehicle import STEP_S, WIDTH_M, Motion, corners, follow
 from roadstill.frames import COMMANDS
@@ -33,8 +33,6 @@ from roadstill.world.roadmap import RoadMap
 from roadstill.world.spec import DriveSpec
 from roadstill.world.steered import Steered, SteeredRun
 
-TICKS = round(POSE_S / STEP_S)
-"""Steps of the simulation between two decisions."""
 _NEAR_M = 25.0  # boxes whose middle is farther away cannot be hit
 _STANDING_MPS = 0.05  # NAVSIM's bound: a car that is slower is never at fault
 _ROAD_LEFT_M = 170.0
@@ -151,7 +149,7 @@ def drive_scenario(
             if look is not None:
                 look(frame, pixels, run, wish)
             car.plan(run, wish)
-            for _ in range(TICKS):
+            for _ in range(EVERY):
                 run.tick()
                 car.check(run)
             if car.hit or _road_ends(run):
@@ -183,6 +181,7 @@ class _Car:
     def __init__(self, scenario: Scenario, driver: Driver) -> None:
         self.scenario, self.driver = scenario, driver
         self.hit, self.at_fault, self.red_lights, self.off_lane_s = "", False, 0, 0.0
+        self.front_m = np.inf
 
     def begin(self, run: SteeredRun) -> None:
         self.road = RoadMap(run.layout, place_of(self.scenario.drive, self.scenario.number))
@@ -200,13 +199,10 @@ class _Car:
             self.lane = run.change_to
             self.line = self._line(run)
         now = self.motion[-1]
-        pose, state = Pose(*(float(value[0]) for value in now[:3])), (now.speed_mps, now.accel_mps2)
-        every = round(POSE_S / STEP_S)
-        ways, _, _ = self.driver.profile([wish], *state)
-        poses = self.driver.along(self.line, pose, ways[0, ::every])
-        poses[0] = pose  # the plan begins where the car is, also when it is beside the line
-        driven = follow(filled(poses, np.arange(POSES + 1, dtype=np.float64) * POSE_S)[None], now, steps=TICKS)
-        self.ahead = [Motion(*(value[:, step] for value in driven)) for step in range(1, TICKS + 1)]
+        x, y, yaw, speed, accel, _ = (float(value[0]) for value in now)
+        poses = self.driver.laid(wish, self.line, Pose(x, y, yaw), speed_mps=speed, accel_mps2=accel)
+        driven = follow(filled(poses, TIMES_S)[None], now, steps=EVERY)
+        self.ahead = [Motion(*(value[:, step] for value in driven)) for step in range(1, EVERY + 1)]
 
     def step(self, run: SteeredRun) -> Steered:
         """Moves the car by one tick."""
@@ -232,8 +228,6 @@ class _Car:
         before_m = self.front_m
         self.front_m = run.front_m
         self.red_lights += sum(before_m <= line_m < self.front_m for line_m in run.red_m())
-
-    front_m = np.inf
 
     def _at_fault(self, run: SteeredRun, box: Floats) -> bool:
         if run.speed_mps <= _STANDING_MPS:

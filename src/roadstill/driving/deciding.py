@@ -1,6 +1,6 @@
 """Who decides in a closed loop: agents, and those that know what agents should not."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -52,7 +52,7 @@ def decided_by(agent: Agent, driver: Driver) -> Decide:
     if quantity is not None:
         return lambda sight: wish_of(float(quantity.accel_mps2(agent.values(*given(sight)))[0]), driver)
     commands = all(name in _WISHES for name in names)
-    table = np.array([_WISHES[name] for name in names] if commands else _middles_mps2(names))
+    table = np.array([_WISHES[name] if commands else _middle_mps2(name) for name in names])
 
     def decide(sight: Sight) -> float:
         (chances,) = agent.predict(*given(sight))
@@ -69,12 +69,8 @@ def wish_of(accel_mps2: float, driver: Driver) -> float:
     return max(-1.0, min(1.0, accel_mps2 / most))
 
 
-def _middles_mps2(names: Sequence[str]) -> list[float]:
-    """Middle accelerations of classes that are named by their ends, as `BrakeLabel` names them."""
-    return [_middle_mps2(name) for name in names]
-
-
 def _middle_mps2(name: str) -> float:
+    """Middle acceleration of a class that is named by its ends, as `BrakeLabel` names it."""
     try:
         if name.startswith("above_"):
             return float(name.removeprefix("above_")) + _OPEN_END_MPS2 / 2

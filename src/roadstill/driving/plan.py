@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 POSES, POSE_S = 8, 0.5
 """Number of a plan's poses and the time between two: NAVSIM's."""
+EVERY = round(POSE_S / STEP_S)
+"""Steps of the simulation from one pose to the next."""
+TIMES_S = np.arange(POSES + 1, dtype=np.float64) * POSE_S
+"""Times of a plan's poses, that of now before them, ``[9]``."""
 
 
 @dataclass(frozen=True)
@@ -98,11 +102,32 @@ class Driver:
         limit_mps: float | None = None,
     ) -> Floats:  # fmt: skip
         """NAVSIM's poses ``[8, 3]`` every 0.5 s as the car sees them: x ahead and y to the left in m, yaw in rad."""
-        ways, _, _ = self.profile(
-            [wish], [speed_mps], [accel_mps2], limit_mps=None if limit_mps is None else [limit_mps]
-        )
-        every = round(POSE_S / STEP_S)
-        return in_frame_of(self.along(line, pose, ways[0, every::every]), pose)
+        poses = self.laid(wish, line, pose, speed_mps=speed_mps, accel_mps2=accel_mps2, limit_mps=limit_mps)
+        return in_frame_of(poses[1:], pose)
+
+    def laid(
+        self, wish: float, line: "Centerline", pose: Pose, *, speed_mps: float, accel_mps2: float,
+        limit_mps: float | None = None,
+    ) -> Floats:  # fmt: skip
+        """A plan's poses on the map at `TIMES_S`, ``[9, 3]``: it begins where the car is, also if that is off the line.
+
+        Args:
+            wish: decision, as for `profile`.
+            line: line to drive along.
+            pose: where the car is.
+            speed_mps: its speed.
+            accel_mps2: its acceleration.
+            limit_mps: speed limit; without it ``Driver.limit_mps``.
+        """
+        limits = None if limit_mps is None else [limit_mps]
+        ways, _, _ = self.profile([wish], [speed_mps], [accel_mps2], limit_mps=limits)
+        poses = self.along(line, pose, ways[0, ::EVERY])
+        poses[0] = pose
+        return poses
+
+
+IN_TRAFFIC = Driver(brake_mps2=3.5, jerk_mps3=6.0)
+"""Brakes as hard and as fast as the built-in world's own drivers have to, who see and decide more often."""
 
 
 def filled(poses: Floats, times_s: Floats, step_s: float = STEP_S) -> Floats:

@@ -12,7 +12,7 @@ from roadstill.driving.above import AHEAD_M, BEHIND_M, GOES, HOLDS, OTHER, ROAD,
 from roadstill.driving.centerline import Routes
 from roadstill.driving.deciding import Decide, Sight
 from roadstill.driving.maps import map_in, open_map
-from roadstill.driving.plan import POSE_S, POSES, Driver, filled
+from roadstill.driving.plan import EVERY, TIMES_S, Driver, filled
 from roadstill.driving.poses import Floats, Pose
 from roadstill.driving.scoring import Scores, score
 from roadstill.driving.scoring.logs import LogScenes
@@ -28,8 +28,6 @@ TERMS = (
     "no_collision", "drivable", "direction", "lights", "keeps_away", "progress", "lane_keeping", "comfort", "pdm_like",
 )  # fmt: skip
 """Terms of `Scores` that are told, the product last."""
-BESIDE = ("human", "constant-speed")
-"""Drives that stand beside those of agents: the log's own, and one that goes straight on."""
 _SHOWN_PX = 384
 
 
@@ -123,20 +121,16 @@ def _replay(
     log, position, sensors = where
     scene, start, frame = scenes.scene(position), scenes.start(position), read_frame(entry)
     pose = Pose(*(float(value[0]) for value in start[:3]))
-    every = round(POSE_S * 10)
     speed, accel = float(start.speed_mps[0]), float(start.accel_mps2[0])
-    straight = np.stack([*(np.array(pose[:2])[:, None] + speed * np.arange(POSES + 1) * POSE_S
-                           * np.array([[np.cos(pose.yaw_rad)], [np.sin(pose.yaw_rad)]])),
-                         np.full(POSES + 1, pose.yaw_rad)], axis=-1)  # fmt: skip
-    plans: dict[str, Floats] = {"human": scene.human[::every], "constant-speed": straight}
+    ahead = (speed * TIMES_S)[:, None] * (np.cos(pose.yaw_rad), np.sin(pose.yaw_rad), 0.0)
+    # Beside the agents' drives stand the log's own, and one that goes straight on.
+    plans: dict[str, Floats] = {"human": scene.human[::EVERY], "constant-speed": np.array(pose) + ahead}
     picture = read_image(sensors / frame.image) if deciders or show else None
     for name, (decide, size_px) in deciders.items():
         assert picture is not None
         sight = Sight(np.array(centre_square(picture, size_px)), speed, 0.0, COMMANDS[frame.command])
-        ways, _, _ = driver.profile([decide(sight)], [speed], [accel])
-        plans[name] = driver.along(scene.line, pose, ways[0, ::every])
-        plans[name][0] = pose
-    whole = filled(np.stack(list(plans.values())), np.arange(POSES + 1, dtype=np.float64) * POSE_S)
+        plans[name] = driver.laid(decide(sight), scene.line, pose, speed_mps=speed, accel_mps2=accel)
+    whole = filled(np.stack(list(plans.values())), TIMES_S)
     begin = Motion(*(np.repeat(value, len(plans)) for value in start))
     motion = follow(whole, begin)
     shown = None

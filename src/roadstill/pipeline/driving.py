@@ -8,9 +8,8 @@ from roadstill.driving.judging import DrivingComparison, compare_drives
 from roadstill.driving.sessions import Entrant, drive_all
 from roadstill.parallel import Workers
 from roadstill.pipeline.jobs import do_all
-from roadstill.pipeline.measuring import lesson_of
+from roadstill.pipeline.measuring import lesson_inputs, lesson_of
 from roadstill.pipeline.road import Road
-from roadstill.pipeline.small_sets import asks_teacher
 from roadstill.runs import Stage, plain, write_json
 from roadstill.world.logs import write_world
 
@@ -26,22 +25,17 @@ def drive(road: Road, workers: Workers) -> DrivingComparison | None:
     stage = road.stage("drive-world", kind, product=[f"{FOLDER}/world"])
     if not stage.done:
         stage.begin()
-        write_world(
-            folder / "world", drives=kind.drives, seed=kind.seed, group=kind.group, height_px=kind.height_px,
-            reserved=kind.reserved,
-        )  # fmt: skip
+        write_world(folder / "world", **vars(kind))
         stage.finish()
     names = asked.arms or tuple(recipe.arms)
     entrants, wanted = [], list[tuple[str, int, Stage]]()
     for name, arm, seed in road.runs():
         if name in names and seed < asked.seeds:
-            config = {"agent": recipe.agent_for(name), "seed": seed}
-            inputs = ["sets"] if arm.whole else ["sets", f"set-{name}-{seed}"]
-            inputs += ["teacher"] if asks_teacher(arm, recipe.agent_for(name)) else []
-            agent = f"{FOLDER}/agents/{name}/seed{seed}"
-            job = road.stage(f"driver-{name}-{seed}", config, *inputs, product=[agent], later=True)
+            agent, product = recipe.agent_for(name), f"{FOLDER}/agents/{name}/seed{seed}"
+            inputs, config = lesson_inputs(arm, name, seed, agent), {"agent": agent, "seed": seed}
+            job = road.stage(f"driver-{name}-{seed}", config, *inputs, product=[product], later=True)
             wanted += [] if job.done else [(name, seed, job)]
-            entrants.append(Entrant(name, seed, road.folder / agent))
+            entrants.append(Entrant(name, seed, road.folder / product))
     do_all(road, workers, [(train_driver, *job) for job in wanted])
     entrants += [Entrant(name) for name in GUARDS]
     scenarios = scenarios_of(folder / "world", asked.scenarios, seconds=asked.seconds)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from roadstill.driving.plan import Driver
+from roadstill.driving.plan import IN_TRAFFIC, Driver
 from roadstill.runs import Range, check_ranges, later
 from roadstill.world.groups import require_kept
 
@@ -52,7 +52,7 @@ class Drives:
     seconds: float = 30.0
     seeds: int = 3
     arms: tuple[str, ...] = ()
-    driver: Driver = field(default_factory=lambda: Driver(brake_mps2=3.5, jerk_mps3=6.0))
+    driver: Driver = IN_TRAFFIC
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "arms", tuple(self.arms))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from roadstill.driving.plan import Driver
+from roadstill.driving.plan import IN_TRAFFIC, Driver
 from roadstill.errors import UserError
 from roadstill.runs import atomic_path, holding, plain, require_file, require_folder, require_own, write_json
 
@@ -29,7 +29,7 @@ def drive(
     sensors: Path | None = None,
     maps: Path | None = None,
     route: str | None = None,
-    driver: Driver = Driver(brake_mps2=3.5, jerk_mps3=6.0),  # noqa: B008  frozen; the command line shows its fields
+    driver: Driver = IN_TRAFFIC,
     workers: int = 2,
 ) -> str:
     """Lets agents drive in a built-in world, in a closed loop: what they decide changes what they see.
@@ -78,8 +78,7 @@ def drive(
     entrants += [Entrant(name) for name in GUARDS]
     chosen = scenarios_of(world, scenarios, seconds=seconds)
     found = drive_all(entrants, chosen, out / "outcomes", driver=driver, workers=workers)
-    bounds = list(GUARDS)
-    comparison = compare_drives(found, baseline=baseline, bounds=bounds)
+    comparison = compare_drives(found, baseline=baseline, bounds=list(GUARDS))
     write_films(
         [each for each in entrants if each.agent] or entrants[-1:], found, chosen, out / "drives", driver=driver
     )
@@ -112,15 +111,14 @@ def _replayed(
     data: Path, out: Path, entrants: "list[Entrant]", driver: Driver, *, every: int, most: int, sensors: Path | None,
     maps: Path | None,
 ) -> str:  # fmt: skip
-    from roadstill.driving.deciding import GUARDS
     from roadstill.driving.replays import TERMS, Logs, replays, table_of
-    from roadstill.driving.sessions import decide_of
+    from roadstill.driving.sessions import Entrant, decide_of
     from roadstill.sources.navsim.logs import find_data
 
     found = find_data(data)
     where = Logs(found.logs, sensors or found.sensors or found.logs, maps or data / "maps")
     deciders = {f"{each.arm}-{each.seed}": decide_of(each, driver) for each in entrants}
-    deciders |= {name: (GUARDS[name], 128) for name in ("always-brake", "never-brake")}
+    deciders |= {name: decide_of(Entrant(name), driver) for name in ("always-brake", "never-brake")}
     notes: list[str] = []
     made = list(replays(where, deciders, driver=driver, every=every, most=most, shows=_SHOWN, skipped=notes.append))
     table = table_of(made)

@@ -9,7 +9,7 @@ import numpy as np
 
 from roadstill.driving.centerline import Routes
 from roadstill.driving.maps.lanes import LaneMap
-from roadstill.driving.plan import POSE_S, POSES, filled
+from roadstill.driving.plan import EVERY, POSE_S, POSES, TIMES_S, filled
 from roadstill.driving.poses import Floats, Pose, wrapped
 from roadstill.driving.scoring.ground import RADIUS_M, Ground
 from roadstill.driving.scoring.scene import Past, Red, Scene
@@ -21,7 +21,6 @@ from roadstill.sources.navsim.situations import Situation, read_situation
 
 PAST = 3
 """Frames before a scene that its comfort begins with, where the log has them."""
-_EVERY = round(POSE_S / STEP_S)
 _STEP_US = round(1e6 * STEP_S)
 _TILE_M = 200.0
 _MOST_OFF_S = 0.05  # of the time between two frames
@@ -86,15 +85,14 @@ class LogScenes:
         route = self._routes.route(now.route, Pose(*now.pose))
         poses = np.stack([frame.pose for frame in ahead])
         speeds = np.array([frame.motion[0] for frame in ahead])
-        times = np.arange(POSES + 1, dtype=np.float64) * POSE_S
-        human = filled(poses, times)
+        human = filled(poses, TIMES_S)
         return Scene(
             tracks=Tracks.replayed([_seen(frame) for frame in known]),
             ground=self._ground(tuple(np.round(now.pose[:2] / _TILE_M).astype(int).tolist())),
             line=route.centerline(Pose(*now.pose)),
             route=frozenset(route.blocks),
             human=human,
-            human_mps=np.interp(np.arange(len(human)) * STEP_S, times, speeds),
+            human_mps=np.interp(np.arange(len(human)) * STEP_S, TIMES_S, speeds),
             red=self._red(ahead),
             past=self._past(position),
         )
@@ -108,7 +106,7 @@ class LogScenes:
         lanes = {lane.id: lane.outline for lane in self._road.lanes_of(dict.fromkeys(ahead[0].route))}
         closed = {lane: [lane in frame.red for frame in ahead] for frame in ahead for lane in frame.red & lanes.keys()}
         flags = np.array(list(closed.values()), bool).reshape(len(closed), len(ahead))
-        return Red(tuple(lanes[lane] for lane in closed), np.repeat(flags, _EVERY, axis=1)[:, : 1 - _EVERY])
+        return Red(tuple(lanes[lane] for lane in closed), np.repeat(flags, EVERY, axis=1)[:, : 1 - EVERY])
 
     def _past(self, position: int) -> Past | None:
         """Every 0.1 s from three frames before, but for the last step before now: NAVSIM leaves that out."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadstill.driving.comfort import comfort
-from roadstill.driving.plan import POSE_S
+from roadstill.driving.plan import EVERY
 from roadstill.driving.poses import Floats
 from roadstill.driving.scoring.collisions import keeps_away, no_collision
 from roadstill.driving.scoring.drives import Drives
@@ -23,7 +23,7 @@ _SECOND = round(1 / STEP_S)  # steps
 _AGAINST_M = (2.0, 6.0)  # driven off the route's lanes within a second: from here half, from here nothing
 _BESIDE_M, _BESIDE_STEPS = 0.5, 20
 _LEAST_M = 5.0  # where the reference comes no farther, all have come far enough
-_POSES = slice(round(POSE_S / STEP_S), None, round(POSE_S / STEP_S))
+_POSES = slice(EVERY, None, EVERY)
 
 
 @dataclass(frozen=True, eq=False)

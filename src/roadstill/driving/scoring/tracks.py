@@ -6,15 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from roadstill.driving.plan import POSE_S
+from roadstill.driving.plan import EVERY
 from roadstill.driving.poses import Floats, wrapped
-from roadstill.driving.vehicle import STEP_S
 from roadstill.errors import UserError
 
 AGENTS = frozenset({"vehicle", "pedestrian", "bicycle"})
 """Classes that move by themselves; to touch one counts more than to touch a thing."""
 STOPPED_MPS = 0.05
-_EVERY = round(POSE_S / STEP_S)  # steps between two frames
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +76,7 @@ class Tracks:
             raise UserError(f"{len(frames)} frames; a replay needs at least two")
         ids = {track: None for frame in frames for track in frame.ids}
         number = {track: row for row, track in enumerate(ids)}
-        steps = (len(frames) - 1) * _EVERY + 1
+        steps = (len(frames) - 1) * EVERY + 1
         known = np.zeros((len(ids), len(frames)), bool)
         boxes = np.zeros((len(ids), len(frames), 5))
         speeds = np.zeros((len(ids), len(frames)))
@@ -93,14 +91,14 @@ class Tracks:
         before = np.maximum.accumulate(np.where(known, every, first[:, None]), axis=1)
         after = np.minimum.accumulate(np.where(known, every, last[:, None])[:, ::-1], axis=1)[:, ::-1]
         step = np.arange(steps)
-        left = before[:, step // _EVERY]
-        right = after[:, -(-step // _EVERY)]
-        share = (step / _EVERY - left) / np.maximum(right - left, 1)
+        left = before[:, step // EVERY]
+        right = after[:, -(-step // EVERY)]
+        share = (step / EVERY - left) / np.maximum(right - left, 1)
         row = np.arange(len(ids))[:, None]
         change = boxes[row, right] - boxes[row, left]
         change[..., 4] = wrapped(change[..., 4])
         found = boxes[row, left] + np.clip(share, 0, 1)[..., None] * change
         found[..., 2:4] = boxes[np.arange(len(ids)), first, 2:4][:, None]
-        there = ((step >= first[:, None] * _EVERY) & (step <= last[:, None] * _EVERY)) | (first == last)[:, None]
+        there = ((step >= first[:, None] * EVERY) & (step <= last[:, None] * EVERY)) | (first == last)[:, None]
         still = speeds[np.arange(len(ids)), first] <= STOPPED_MPS
         return cls(found, there, agents, ~agents | still)
