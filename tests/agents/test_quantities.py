@@ -179,7 +179,7 @@ def test_poses_are_learnt_from_a_sets_futures(tmp_path):
             speed = np.array([8.0, 2.0][index % 2])
             future = np.stack([speed * np.arange(1, 9) * 0.5, np.zeros(8), np.zeros(8)], 1).ravel().tolist()
             picture = np.full((16, 16, 3), 60 + 100 * (index % 2), np.uint8)
-            writer.add(picture, index % 2, {"log": "a", "future": future})
+            writer.add(picture, index % 2, {"log": "a", "drive": "a", "future": future})
         writer.about.update(RULE)
     images = open_imageset(tmp_path / "set")
     config = AgentConfig(network="convnet", steps=60, image_px=16, learning_rate=1e-2, target="poses")
@@ -187,6 +187,8 @@ def test_poses_are_learnt_from_a_sets_futures(tmp_path):
     found = evaluate(agent, images)
     assert (found.misses.shape, found.unit) == ((16, 8), "m")
     assert found.errors["mae"] < 3
+    run = open_run(run_of("poses", 0, found, images).save(tmp_path / "run"))
+    np.testing.assert_array_equal(run.evaluation.misses, found.misses)
     assert open_agent(agent.save(tmp_path / "agent")).values(images.pixels([0])).shape == (1, 24)
     with pytest.raises(UserError, match="its future is not 24 finite numbers"):
         QUANTITIES["poses"].of(ImageSet(images.root, images.class_names, images.files, images.labels,

@@ -152,6 +152,8 @@ def drive_scenario(
             for _ in range(EVERY):
                 run.tick()
                 car.check(run)
+                if car.hit:
+                    break
             if car.hit or _road_ends(run):
                 break
     finally:

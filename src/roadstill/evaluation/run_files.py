@@ -1,5 +1,6 @@
 """Runs on disk: read within bounds, checked field by field, and held against their book of records."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from roadstill.runs import Count, Record, WithClasses, folder_name, read_json, r
 Fraction: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Seed: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
 _REMEDY = "evaluate again"
+_ERROR = re.compile(r"miss\d{1,3}")
 _MOST_ROWS, _MOST_BYTES = 10_000_000, 2**29
 
 
@@ -85,9 +87,8 @@ def open_run(folder: Path) -> Run:
     about = read_json(folder / "run.json").get("about", {})
     names = record.evaluation.class_names
     columns = ["label", *(f"p{label}" for label in range(len(names))), *record.clusters, *record.strata]
-    columns += ["miss0"] if record.evaluation.unit else []
     try:
-        table = _read_predictions(folder / "predictions.parquet", columns)
+        table = _read_predictions(folder / "predictions.parquet", columns, errors=bool(record.evaluation.unit))
         probabilities = np.stack([table[f"p{label}"].to_numpy() for label in range(len(names))], 1)
         labels = table["label"].to_numpy().astype(np.int64)
         if len(labels) and not 0 <= labels.min() <= labels.max() < len(names):
@@ -96,7 +97,7 @@ def open_run(folder: Path) -> Run:
         scores = record.evaluation
         evaluation = score(probabilities.astype(np.float32), labels, names, images=scores.images, brakes=scores.brakes)
         if scores.unit:
-            misses = np.stack([table[name].to_numpy() for name in table.column_names if name.startswith("miss")], 1)
+            misses = np.stack([table[name].to_numpy() for name in table.column_names if _ERROR.fullmatch(name)], 1)
             if not np.isfinite(misses).all():
                 raise UserError("an error is not finite")
             evaluation = replace(evaluation, misses=misses.astype(np.float32), unit=scores.unit)
@@ -107,16 +108,17 @@ def open_run(folder: Path) -> Run:
     return Run(record.arm, record.seed, evaluation, clusters, record.set_seed, strata, thresholds, about)
 
 
-def _read_predictions(path: Path, columns: Sequence[str]) -> pa.Table:
-    """The columns of a table, if it says that it is small enough to be read."""
+def _read_predictions(path: Path, columns: Sequence[str], *, errors: bool) -> pa.Table:
+    """The columns of a table, with all of errors if asked, if it says that it is small enough to be read."""
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
         meta = file.metadata
         size = sum(meta.row_group(group).total_byte_size for group in range(meta.num_row_groups))
         if meta.num_rows > _MOST_ROWS or size > _MOST_BYTES:
             raise UserError(f"it has {meta.num_rows:,} rows of {size:,} bytes, more than any set that can be judged")
-        if missing := [name for name in columns if name not in file.schema_arrow.names]:
+        there = file.schema_arrow.names
+        if missing := [name for name in (*columns, *["miss0"] * errors) if name not in there]:
             raise UserError(f"it has no column {missing[0]!r}")
-        return file.read(columns=list(columns))
+        return file.read(columns=[*columns, *(name for name in there if errors and _ERROR.fullmatch(name))])
 
 
 def _names(column: pa.ChunkedArray) -> NDArray[np.str_]:
