@@ -19,8 +19,9 @@ from roadstill.networks.dit import DiT, dit
 SIZES = ["DiT-S/2", "DiT-B/2", "DiT-L/2", "DiT-XL/2"]
 
 
-def small(**more) -> DiT:
-    return DiT(input_size=8, patch_size=2, in_channels=4, hidden_size=32, depth=4, num_heads=2, num_classes=2, **more)
+def small(depth=4, **more) -> DiT:
+    sizes = dict(input_size=8, patch_size=2, in_channels=4, hidden_size=32, num_heads=2, num_classes=2)
+    return DiT(depth=depth, **sizes, **more)
 
 
 def shaken(network: DiT, only_trainable: bool = False) -> DiT:
@@ -175,6 +176,16 @@ def test_loading_is_strict_and_names_every_fault():
     assert f"missing {gone}" in str(fault.value)
     assert "unexpected blocks.9.gamma1" in str(fault.value)
     assert f"{wrong} is [2, 2]" in str(fault.value)
+
+
+@pytest.mark.parametrize(("depth", "which", "scaled"), [
+    (2, "reference", 2), (7, "reference", 7), (16, "reference", 14), (7, "first_half", 3), (1, "first_half", 1),
+    (16, "all", 16),
+])  # fmt: skip
+def test_scales_of_networks_of_any_depth(depth, which, scaled):
+    network = small(depth=depth)
+    apply_adapters(network, [DiffFit(which)])
+    assert network.gammas == scaled
 
 
 def test_mistakes_are_named():

@@ -23,6 +23,19 @@ def test_betas_equal_the_reference(golden, name):
     values.check(f"{name}.alpha_bar", NoiseSchedule.of(NAMED[name]).alpha_bar)
 
 
+@pytest.mark.parametrize(("steps", "last"), [(400, 0.05), (2000, 0.01), (1000, 0.02), (21, 0.02 * 1000 / 21)])
+def test_chains_of_other_lengths_end_with_the_same_noise(steps, last):
+    betas = linear(steps)
+    assert (float(betas[0]), float(betas[-1])) == pytest.approx((last / 200, last))
+    same = NoiseSchedule.of(linear()).alpha_bar[-1].log()
+    if steps >= 400:
+        torch.testing.assert_close(NoiseSchedule.of(betas).alpha_bar[-1].log(), same, rtol=0.05, atol=0)
+        assert spoon_cosine(6, steps).le(betas).all()
+        assert torch.equal(Progressive(("linear",), steps).at(0).betas, betas)
+    with pytest.raises(UserError, match="strictly between 0 and 1"):
+        NoiseSchedule.of(linear(20))
+
+
 @pytest.mark.parametrize(("name", "steps", "spacing"), [
     ("50", 50, "even"), ("250", 250, "even"), ("21", 21, "even"), ("ddim50", 50, "stride"),
 ])  # fmt: skip

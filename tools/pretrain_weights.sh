@@ -25,7 +25,7 @@ roadstill pretrain codec "$work/sets/train" "$work/codec" \
 base() { # FOLDER ATTRIBUTES [more options]
   roadstill pretrain denoiser "$work/latents" "$1" --denoiser.attributes.names "$2" "${@:3}" \
     --denoiser.attributes.dropout_all 0.2 --denoiser.objective v_prediction --denoiser.network.learn_sigma false \
-    --denoiser.steps 12000 --denoiser.batch_size 32 --denoiser.optimiser muon --denoiser.learning_rate 1e-3 \
+    --denoiser.steps 10000 --denoiser.batch_size 32 --denoiser.optimiser muon --denoiser.learning_rate 1e-3 \
     --denoiser.warmup_steps 300 --denoiser.lr_decay cosine --denoiser.clip 1.0 --denoiser.ema.decay 0.999 \
     --denoiser.mixed_precision bf16 --denoiser.save_every 250
 }

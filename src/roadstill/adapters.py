@@ -51,20 +51,20 @@ class DiffFit:
     """Biases, norms, the label table and added scale vectors learn (Xie et al. 2023, as in Gu et al. 2024).
 
     Attributes:
-        gamma_blocks: ``first_half`` (the reference's 14 of 28) or ``all`` blocks get scales.
+        gamma_blocks: which blocks get scales: the first 14 (``reference``, of 28 there), ``first_half`` or ``all``.
         gamma_sites: ``reference`` (query-key-value, projection and both branches) or ``residual_only`` (the branches).
     """
 
-    gamma_blocks: str = "first_half"
+    gamma_blocks: str = "reference"
     gamma_sites: str = "reference"
 
     def apply(self, network: nn.Module) -> list[str]:
         """Adds the scales to a DiT that has none yet, and selects by name as the reference does."""
-        if self.gamma_blocks not in ("first_half", "all"):
-            raise UserError(f"gamma_blocks is {self.gamma_blocks!r}; choose first_half or all")
+        if self.gamma_blocks not in ("reference", "first_half", "all"):
+            raise UserError(f"gamma_blocks is {self.gamma_blocks!r}; choose reference, first_half or all")
         if isinstance(network, DiT) and not network.gammas:
-            blocks = network.depth if self.gamma_blocks == "all" else max(network.depth // 2, 1)
-            network.add_gammas(blocks, self.gamma_sites)
+            most = {"reference": 14, "first_half": max(network.depth // 2, 1), "all": network.depth}
+            network.add_gammas(min(most[self.gamma_blocks], network.depth), self.gamma_sites)
         return _train(network, lambda name: any(part in name for part in ("bias", "norm", "gamma", "y_embed")))
 
 

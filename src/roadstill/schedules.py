@@ -17,8 +17,12 @@ PRESETS = {"thesis": "6,5,4,3,2", "drivedit": "linear,6,5,4,3,2"}
 
 
 def linear(steps: int = 1000) -> Tensor:
-    """Betas rising linearly from 1e-4 to 0.02 (Ho et al. 2020; DiT's pretraining schedule)."""
-    return torch.linspace(1e-4, 0.02, steps, dtype=torch.float64)
+    """Betas rising linearly from 1e-4 to 0.02 (Ho et al. 2020; DiT's pretraining schedule), both times 1000 / steps.
+
+    The factor, as in the reference, keeps the noise at the end of chains of another length; 21 steps are the fewest.
+    """
+    scale = 1000 / steps
+    return torch.linspace(scale * 1e-4, scale * 0.02, steps, dtype=torch.float64)
 
 
 def cosine(power: float = 2, steps: int = 1000) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from made import picture_set, unsealed
 from safetensors.torch import save_file
 from torch import nn
+from torch.nn import functional as F
 
 from roadstill.agents import AgentConfig, open_agent, train_agent
 from roadstill.agents.training import build_network
@@ -70,6 +71,21 @@ def test_average_pooling_takes_the_place_of_strides():
         x = stage(x)
         sides.append(x.shape[2])
     assert sides == [56, 56, 28, 14, 7]
+
+
+@pytest.mark.parametrize(("px", "kernel"), [(64, 3), (65, 3), (96, 3), (128, 3), (129, 7)])
+@pytest.mark.parametrize("name", ["resnet-ap10", "resnet18-instance"])
+def test_the_stem_of_each_size_by_hand(name, px, kernel):
+    """Kim et al.: small up to 64 px, mid up to 128 px with one pooling by two, large above."""
+    network, x = build(name, px), torch.randn(1, 3, px, px, generator=torch.Generator().manual_seed(px))
+    weight = next(module.weight for module in network.stages[0].modules() if isinstance(module, nn.Conv2d))
+    stride = 2 if kernel == 7 and name == "resnet18-instance" else 1
+    wanted = F.relu(F.instance_norm(F.conv2d(x, weight, stride=stride, padding=kernel // 2)))
+    if px > 64 and name == "resnet-ap10":
+        wanted = F.avg_pool2d(wanted, 4 if px > 128 else 2)
+    elif px > 64:
+        wanted = F.max_pool2d(wanted, 3, 2, 1)
+    torch.testing.assert_close(network.stages[0](x), wanted, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["convnet-3", "resnet-ap10", "resnet18-instance"])

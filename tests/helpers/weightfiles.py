@@ -31,7 +31,7 @@ def tiny_dit(**changes):
 
 def tiny_base(path: Path, names=("not_brake", "brake")):
     """A base file of a DiT of one block."""
-    denoiser = DiTDenoiser(tiny_dit(), linear(20), guided_channels=None)
+    denoiser = DiTDenoiser(tiny_dit(), linear(40), guided_channels=None)
     denoiser.origin = replace(denoiser.origin, class_names=tuple(names))
     return write_base(denoiser, path)
 
@@ -44,7 +44,7 @@ def tiny_codec(path: Path):
 
 def tiny_diffusers(folder: Path):
     facts = {"objective": "noise", "class_names": ("not_brake", "brake"), "label_dropout": 0.1}
-    return save_diffusers(tiny_dit(), linear(20), folder, facts)
+    return save_diffusers(tiny_dit(), linear(40), folder, facts)
 
 
 def tiny_original(path: Path):

@@ -39,7 +39,7 @@ def shaken(**sizes):
 def test_an_export_comes_back_as_it_was(tmp_path, layout, rows, kind):
     network = shaken(num_classes=2 if rows is None else 5, in_channels=3)
     settings = {"label_rows": rows, "guided_channels": 2, "label_dropout": 0.2}
-    denoiser = kind.of(network, linear(20), settings)
+    denoiser = kind.of(network, linear(40), settings)
     denoiser.origin = Origin(class_names=NAMES, codec="pixels")
     whole = write_base(denoiser, tmp_path / "whole.safetensors", torch.float32)
     out = tmp_path / ("out" if layout == "diffusers" else "out.safetensors")
@@ -97,7 +97,7 @@ ATTRIBUTES = {"cause": ("red_light",), "light": ("day", "night")}
 
 
 def with_attributes(path):
-    denoiser = DiTDenoiser(shaken(attributes=3), linear(20), guided_channels=None)
+    denoiser = DiTDenoiser(shaken(attributes=3), linear(40), guided_channels=None)
     denoiser.origin = Origin(class_names=NAMES, attributes=ATTRIBUTES)
     return write_base(denoiser, path, torch.float32)
 

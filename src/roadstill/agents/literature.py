@@ -16,7 +16,7 @@ from roadstill.agents.staged import StagedNetwork
 from roadstill.errors import UserError
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_LARGE_PX = 128  # larger pictures get the stem of ImageNet networks
+_SMALL_PX, _LARGE_PX = 64, 128  # larger pictures are halved after the stem, or get the stem of ImageNet networks
 _WIDTHS = (64, 128, 256, 512)
 _PIXELS_AT_ONCE = 20 * 32 * 32  # twenty CIFAR pictures: 10 MB after a convolution of 128 channels
 
@@ -50,8 +50,8 @@ def convnet_d(num_classes: int, size_px: int, *, depth: int, width: int = 128) -
 def resnet_ap10(num_classes: int, size_px: int, *, widths: tuple[int, ...] = _WIDTHS) -> StagedNetwork:
     """ResNetAP-10: four basic blocks (64 to 512 channels) that reduce the size by average pooling, not by stride.
 
-    Kim et al., "Dataset condensation via efficient synthetic-data parameterization" (ICML 2022). Above 128 px the stem
-    is a convolution 7 x 7 and average pooling by four, else a convolution 3 x 3.
+    Kim et al., "Dataset condensation via efficient synthetic-data parameterization" (ICML 2022). The stem is a
+    convolution 3 x 3, above 64 px with average pooling by two; above 128 px a convolution 7 x 7 with pooling by four.
 
     Args:
         num_classes: number of logits.
@@ -62,8 +62,8 @@ def resnet_ap10(num_classes: int, size_px: int, *, widths: tuple[int, ...] = _WI
         UserError: pictures below 16 px.
     """
     _check_size("resnet-ap10", size_px, 16)
-    large = size_px > _LARGE_PX
-    stem = _convolution(3, widths[0], 7 if large else 3, pool=4 if large else 1)
+    pool = 4 if size_px > _LARGE_PX else 2 if size_px > _SMALL_PX else 1
+    stem = _convolution(3, widths[0], 7 if pool == 4 else 3, pool=pool)
     blocks = [_Block(before, after, pool=2 if before != after else 1) for before, after in _steps((1, 1, 1, 1), widths)]
     return _from_scratch([stem, *blocks, _mean_over_places()], widths[-1], num_classes)
 
@@ -71,7 +71,7 @@ def resnet_ap10(num_classes: int, size_px: int, *, widths: tuple[int, ...] = _WI
 def resnet18_instance(num_classes: int, size_px: int) -> StagedNetwork:
     """ResNet-18 (He et al., CVPR 2016) with instance norm, eight basic blocks that reduce the size by stride.
 
-    Above 128 px the stem is ImageNet's (convolution 7 x 7 of stride 2, max pooling), else a convolution 3 x 3.
+    The stem is a convolution 3 x 3, above 128 px ImageNet's 7 x 7 of stride 2; above 64 px max pooling follows.
 
     Args:
         num_classes: number of logits.
@@ -81,9 +81,9 @@ def resnet18_instance(num_classes: int, size_px: int) -> StagedNetwork:
         UserError: pictures below 16 px.
     """
     _check_size("resnet18-instance", size_px, 16)
-    stem = _convolution(3, 64, 3)
-    if size_px > _LARGE_PX:
-        stem = nn.Sequential(_convolution(3, 64, 7, stride=2), nn.MaxPool2d(3, stride=2, padding=1))
+    stem = _convolution(3, 64, 7, stride=2) if size_px > _LARGE_PX else _convolution(3, 64, 3)
+    if size_px > _SMALL_PX:
+        stem = nn.Sequential(stem, nn.MaxPool2d(3, stride=2, padding=1))
     blocks = [
         _Block(before, after, stride=2 if before != after else 1) for before, after in _steps((2, 2, 2, 2), _WIDTHS)
     ]

@@ -84,11 +84,10 @@ def from_above(road: LaneMap, line: Centerline, motion: Motion, at: int) -> NDAr
     pose = motion.poses[at]
     view = View(pose, side_px=_SHOWN_PX)
     for lane in road.near(float(pose[0]), float(pose[1]), 60.0):
-        outline = (
-            np.asarray(lane.outline.exterior.coords)[:, :2] if lane.outline.geom_type == "Polygon" else lane.points_m
-        )
-        view.area(outline, ROAD)
-        view.line(outline, LINE, 2)
+        for part in getattr(lane.outline, "geoms", [lane.outline]):
+            outline = np.asarray(part.exterior.coords)[:, :2]
+            view.area(outline, ROAD)
+            view.line(outline, LINE, 2)
     view.line(line.points_m, HOLDS, 2)
     view.area(corners(pose), GOES)
     if at:
