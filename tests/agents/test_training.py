@@ -51,9 +51,9 @@ def test_rates_fall_at_their_shares():
     assert steps == 8000
     rates = [author.learning_rate_at(step, steps) for step in (0, 5333, 5334, 6666, 6667, 7999)]
     assert rates == pytest.approx([1e-3, 1e-3, 2e-4, 2e-4, 4e-5, 4e-5])
-    dc = protocol("dc-200")
-    assert dc.num_steps(500) == 400
-    assert [dc.learning_rate_at(step, 400) for step in (199, 200)] == pytest.approx([1e-2, 1e-3])
+    dsa = protocol("dsa-200")
+    assert dsa.num_steps(500) == 400
+    assert [dsa.learning_rate_at(step, 400) for step in (199, 200)] == pytest.approx([1e-2, 1e-3])
     assert AgentConfig().learning_rate_at(99, 100) == 1e-4
 
 
@@ -76,7 +76,7 @@ def test_an_epoch_sees_every_image_once(images, steps):
         ({"epochs": 5, "steps": 7}, "both set the length"),
         ({"momentum": 0.5}, "only with optimiser sgd"),
         ({"decay": 0.5}, "only with decay_at"),
-        ({"cutmix_probability": 0.5}, "only with augment cutmix"),
+        ({"cutmix_probability": 0.5}, "only with augment cutmix or dsa_cutmix"),
         ({"optimiser": "sgd", "momentum": 1.0}, "momentum is 1.0; it must be at least 0 and below 1"),
         ({"decay_at": (0.5, 0.2)}, "rising shares"),
         ({"decay_at": (1.0,)}, r"decay_at is \[1.0\]; it must be above 0 and below 1"),
@@ -91,10 +91,12 @@ def test_settings_that_cannot_be_or_that_nothing_obeys(changes, match):
 def test_protocols_by_name():
     assert protocol("dc", network="resnet-ap10").network == "resnet-ap10"
     assert {name: protocol(name).epochs for name in PROTOCOLS} == {
-        "dc": 1000, "author": 2000, "dc-200": 200, "author-200": 200, "head": None
+        "dc": 300, "dsa": 1000, "mtt": 1000, "idc": 1000, "datm": 1000, "ncfm": 2000, "author": 2000, "dsa-200": 200,
+        "author-200": 200, "head": None,
     }  # fmt: skip
-    with pytest.raises(UserError, match="take dc, author"):
-        protocol("mtt")
+    assert protocol("dc").augment == "none"
+    with pytest.raises(UserError, match="take dc, dsa"):
+        protocol("mt")
 
 
 def test_the_command_line_takes_a_protocol_and_changes_to_it(pictures, tmp_path):

@@ -10,6 +10,7 @@ from roadstill.agents import AgentConfig, train_agent
 from roadstill.bench import (
     Row,
     bench_agent,
+    bench_distil,
     bench_edm,
     bench_finetune,
     bench_index,
@@ -24,8 +25,16 @@ from roadstill.bench import (
 from roadstill.bench.agent import _pictures, _plainly
 from roadstill.bench.generator import _epochs_table
 from roadstill.bench.timing import flops_of, in_turns
+from roadstill.distil import METHODS
 from roadstill.networks.dit import SIZES
 from roadstill.networks.kinds import SongUNetConfig
+
+
+def test_every_method_of_distillation_is_timed():
+    text = bench_distil(rounds=1, small=True)
+    assert all(re.search(rf"^{name}$", text, re.MULTILINE) for name in METHODS)
+    assert text.count("plain loop") == 4
+    assert text.count("share of the convolutions' own rate") == 3
 
 
 def test_works_take_turns_after_one_untimed_round():

@@ -109,7 +109,8 @@ def test_a_misspelt_option_in_a_file_is_put_right(capsys, tmp_path):
             "--tuning.network.patch_size is x; it must be a whole number",
         ),
         (["train", "a", "b", "--agent", "dcc"],
-         "--agent is dcc; it must be dc, author, dc-200, author-200, head or a YAML or JSON file"),
+         "--agent is dcc; it must be dc, dsa, mtt, idc, datm, ncfm, author, dsa-200, author-200, head or a YAML or "
+         "JSON file"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_answered_in_plain_words(typed, said, capsys):

@@ -11,7 +11,7 @@ def test_head_gradients_are_those_of_the_cross_entropy():
     generator = torch.Generator().manual_seed(0)
     features, labels = torch.randn(7, 5, generator=generator), torch.tensor([0, 1, 2, 2, 1, 0, 0])
     heads = torch.randn(2, 3, 5, generator=generator)
-    found = head_gradients(features, labels, heads)
+    found = head_gradients(features, F.one_hot(labels, 3), heads)
     for index in range(2):
         weight, bias = heads[index].clone().requires_grad_(True), torch.zeros(3, requires_grad=True)
         F.cross_entropy(features @ weight.T + bias, labels).backward()
@@ -34,7 +34,7 @@ def test_the_ridge_error_is_that_of_the_normal_equations():
 def test_the_ridge_fit_of_many_examples_says_their_class():
     features = torch.randn(200, 5, generator=torch.Generator().manual_seed(0))
     labels = (features[:, 0] > 0).long() + (features[:, 0] > 1).long()
-    found = ridge_fit(features[:100], labels[:100], features[100:], features, 3, 0.01)
+    found = ridge_fit(features[:100], F.one_hot(labels[:100], 3), features[100:], features, 0.01)
     assert found.shape == (100, 3)
     assert (found[:, 0] > found[:, 2]).eq(labels[100:] < 2)[labels[100:] != 1].float().mean() > 0.9
 

@@ -188,7 +188,7 @@ def test_without_new_settings_it_is_one_backward_pass_through_network_and_codec(
     adam = torch.optim.Adam([latents], lr=config.learning_rate)
     for _ in range(config.steps):
         chosen = torch.randint(40, (16,), generator=generator)
-        heads = random_heads(known, 2, config, generator)
+        heads = random_heads(known, 2, config.heads, config.head_scale, generator)
         adam.zero_grad()
         ours, labels = seen((codec.decode(latents) + 1) / 2), torch.from_numpy(few.labels.copy())
         objective_of(ours, labels, known[chosen], torch.from_numpy(real.labels[rows])[chosen], heads, config).backward()

@@ -1,6 +1,12 @@
 """The agent for NAVSIM, with a stand-in for the development kit; `pytest -m genuine` runs the kit itself."""
 
+import csv
+import importlib.util
+import os
+import pickle
+import subprocess
 import sys
+from pathlib import Path
 
 import devkit
 import numpy as np
@@ -10,6 +16,8 @@ from made_maps import CORNER_M, WIDTH_M, crossroads
 
 from roadstill.agents import AgentConfig, train_agent
 from roadstill.errors import UserError
+from roadstill.world.logs import write_world
+from roadstill.world.pictures import draw_pictures
 
 pytest.importorskip("shapely")
 PICTURE = np.zeros((72, 128, 3), np.uint8)
@@ -90,3 +98,54 @@ def test_it_is_imported_without_the_kit_but_not_made(trained, monkeypatch):
 
     with pytest.raises(UserError, match="NAVSIM's development kit cannot be imported"):
         BrakeAgent(str(trained))
+
+
+@pytest.mark.genuine
+def test_genuine_navsim_scores_every_scene(trained, tmp_path):
+    kit = Path(os.environ.get("NAVSIM_DEVKIT_ROOT", "nowhere"))
+    lost = [name for name in ("navsim", "nuplan", "hydra") if importlib.util.find_spec(name) is None]
+    if lost or not (kit / "navsim").is_dir():
+        pytest.skip(
+            "set NAVSIM_DEVKIT_ROOT to a checkout of navsim, and put it, nuplan-devkit and what they need on PYTHONPATH"
+            f" (not found: {', '.join(lost) or kit})"
+        )
+    world = write_world(tmp_path / "world", drives=2, seed=77)
+    logs = [pickle.loads(path.read_bytes()) for path in (world / "navsim_logs" / "mini").glob("*.pkl")]
+    bend = max(([each for each in frames if not each["driving_command"][1]] for frames in logs), key=len)
+    frames = bend[len(bend) // 2 :][:4]
+    draw_pictures(world, [each["cams"]["CAM_F0"]["data_path"] for each in frames])
+    scripts = kit / "navsim" / "planning" / "script"
+    both = (scripts / "run_pdm_score_one_stage.py").exists()  # version 2, whose run_pdm_score.py needs other data
+    cache = tmp_path / "cache"
+    environment = {
+        "OPENSCENE_DATA_ROOT": str(world), "NUPLAN_MAPS_ROOT": str(world / "maps"),
+        "NUPLAN_MAP_VERSION": "nuplan-maps-v1.0", "NAVSIM_EXP_ROOT": str(tmp_path),
+    }  # fmt: skip
+
+    def run(script, *options):
+        chosen = "train_test_split.scene_filter"
+        scenes = [f"{chosen}.frame_interval=1", f"{chosen}.tokens=[{','.join(each['token'] for each in frames)}]"]
+        command = [sys.executable, scripts / script, "train_test_split=mini", "worker=sequential", *scenes, *options]
+        subprocess.run(command, check=True, env=os.environ | environment)  # pytest shows what it said
+
+    def scored(name, *agent):
+        path = "hydra.searchpath=[pkg://navsim.planning.script.config.common,pkg://roadstill.navsim.conf]"
+        places = [f"experiment_name={name}", f"output_dir={tmp_path / name}", f"metric_cache_path={cache}"]
+        run("run_pdm_score_one_stage.py" if both else "run_pdm_score.py", path, *agent, *places)
+        (table,) = (tmp_path / name).glob("*.csv")
+        *rows, _average = csv.DictReader(table.read_text().splitlines())
+        assert [row["valid"] for row in rows] == ["True"] * len(frames)
+        terms = ["score", "drivable_area_compliance", *["lane_keeping"] * both]
+        scores, *terms = (np.array([float(row[term]) for row in rows]) for term in terms)
+        assert ((scores >= 0) & (scores <= 1)).all()
+        return scores.mean(), *terms
+
+    run("run_metric_caching.py", f"{'metric_cache_path' if both else 'cache.cache_path'}={cache}")
+    _, on_the_road, *_ = scored("constant", "agent=constant_velocity_agent")
+    assert not on_the_road.any()  # there is a bend
+    human, *_ = scored("human", "agent=human_agent")
+    brakes = ("agent=brake_agent", f"agent.agent={trained}")
+    _, *kept = scored("brakes", *brakes)
+    assert np.all(kept)  # road and lane, whatever it decides
+    stopped, *_ = scored("stopped", *brakes, "agent.driver={limit_mps:0.1,brake_mps2:8,jerk_mps3:80}")
+    assert human > stopped + 0.1

@@ -13,11 +13,22 @@ from roadstill.cli import VERBS, verb_function
 from roadstill.codecs import CodecConfig
 from roadstill.codecs.config import CodecTraining
 from roadstill.denoisers.base import Sampling, SolverNoise, TeacherGuidance
+from roadstill.distil.experts import ExpertTraining
 from roadstill.driving.plan import Driver
 from roadstill.errors import UserError
 from roadstill.frames.filters import FrameFilter, SceneFilter
 from roadstill.frames.labels import BrakeLabel
-from roadstill.generator.config import Attributes, Consistency, EDMTraining, Ema, FinetuneConfig, Labels, Minimax, Term
+from roadstill.generator.config import (
+    Alignment,
+    Attributes,
+    Consistency,
+    EDMTraining,
+    Ema,
+    FinetuneConfig,
+    Labels,
+    Minimax,
+    Term,
+)
 from roadstill.generator.refine import Refinement
 from roadstill.names import dataclasses_within
 from roadstill.networks.kinds import NetworkConfig, SongUNetConfig, UNet2DConfig
@@ -29,7 +40,8 @@ CONFIGS = [
     Driver(),
     FrameFilter(),
     SceneFilter(),
-    AgentConfig(), Attributes(), CodecConfig(), CodecTraining(), Consistency(), EDMTraining(), Ema(), FinetuneConfig(),
+    AgentConfig(), Alignment(), Attributes(), CodecConfig(), CodecTraining(), Consistency(), EDMTraining(), Ema(),
+    ExpertTraining(), FinetuneConfig(),
     Labels(), LoRA(), Minimax(), NetworkConfig(), Refinement(), Sampling(), SolverNoise(), SongUNetConfig(),
     TeacherGuidance(), Term(1.0), UNet2DConfig(),
 ]  # fmt: skip
@@ -66,7 +78,7 @@ def test_no_setting_is_nan_infinite_or_beyond_all_bounds(config, name, value):
 @pytest.mark.parametrize(("config", "name", "value"), list(numbers()))
 def test_no_setting_is_negative_but_a_seed_or_a_weight(config, name, value):
     given = (-1, *value[1:]) if isinstance(value, tuple) else -1
-    if name in ("seed", "weight", "threshold_mps2"):
+    if name in ("seed", "threshold_mps2") or isinstance(config, Term):
         replace(config, **{name: given})
     else:
         with pytest.raises(UserError, match=rf"{name} is .*; it must be"):

@@ -249,13 +249,17 @@ def _network_of(path: Path, where: Path, config: AgentConfig, record: _AgentReco
     if reading.quantity is not None and len(reading.edges_mps2) != classes - 1:
         raise UserError(f"{where} does not tell where its {classes} classes end; {_REMEDY}")
     size_px, made_from = config.image_px or record.size_px, record.made_from or {}  # never None: that would download
+    whitened = config.normalise == "whitened"
     with located(where):
-        check_sizes(config.network, width, size_px, made_from, file.shapes, path, ego=config.ego)
+        check_sizes(config.network, width, size_px, made_from, file.shapes, path, ego=config.ego,
+                    whitened=whitened)  # fmt: skip
         network = make_network(
             config.network, width, size_px=size_px, trained=False, made_from=made_from, features=head[1] - more
         )
         if config.ego:
             network.with_status(WIDTH)
+    if whitened:
+        network.whiten(torch.zeros(3 * size_px**2), torch.zeros(3 * size_px**2, 3 * size_px**2))
     require_shapes(file.shapes, shapes_of(network.state_dict()), path, _REMEDY)
     network.load_state_dict(file.tensors())
     return network

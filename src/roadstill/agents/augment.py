@@ -35,15 +35,16 @@ def draws(seed: int) -> Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def dsa(pictures: Tensor, generator: Generator) -> Tensor:
+def dsa(pictures: Tensor, generator: Generator, *, cuts: bool = True) -> Tensor:
     """One of six changes, drawn for the whole batch, as Zhao and Bilen train on distilled sets.
 
     Args:
         pictures: batch ``[b, 3, s, s]``.
         generator: source of all random numbers.
+        cuts: whether the cutout is one of them.
     """
-    which = int(torch.randint(len(_DSA), (), generator=generator))
-    return _DSA[which](pictures, generator)
+    changes = _DSA if cuts else tuple(change for change in _DSA if change is not cutout)
+    return changes[int(torch.randint(len(changes), (), generator=generator))](pictures, generator)
 
 
 def siamese(pictures: Tensor, seed: int, *, mirrors: bool = True) -> Tensor:

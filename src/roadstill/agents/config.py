@@ -11,10 +11,11 @@ from roadstill.errors import UserError
 from roadstill.runs import Range, check_ranges, later
 
 Optimiser = Literal["adamw", "sgd"]
-Augment = Literal["none", "dsa", "cutmix", "flip_crop"]
-Normalise = Literal["network", "cifar10", "unit"]
+Augment = Literal["none", "dsa", "cutmix", "dsa_cutmix", "flip_crop"]
+Normalise = Literal["network", "cifar10", "unit", "whitened"]
 Precision = Literal["no", "bf16"]
 Target = Literal["class", "accel", "poses"]
+Followed = Literal["require", "apply", "ignore"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class AgentConfig:
         network: "efficientnet-lite0" to "efficientnet-lite2" (ImageNet weights from packages), "resnet18" (the
             thesis' agent; give its weights), "convnet" (small, from scratch); from the literature and from scratch:
             "convnet-3" to "convnet-6", "resnet-ap10", "resnet18-instance"; "timm:<name>", "transformers:<folder or hub
-            name>", or the dotted path of your own function ``(size_px) -> nn.Module``; "blind" sees no picture.
+            name>", or the dotted path of your own function ``(size_px) -> nn.Module``; "kernel" is kernel regression,
+            in closed form; "blind" sees no picture.
         weights: initial weights; the network's own if not given.
         image_px: side to which pictures are resized for the network; as stored if not given.
         steps: optimiser steps, the same for every arm.
@@ -48,10 +50,11 @@ class AgentConfig:
         decay_at: shares of the training after which the learning rate is multiplied by ``decay``, such as 0.5.
         decay: factor for the learning rate at ``decay_at``.
         augment: random change of every batch: "none"; "dsa", one of colour, crop, cutout, flip, scale and rotation
-            (see `roadstill.agents.augment`); "cutmix"; "flip_crop", a flip and a shift.
+            (see `roadstill.agents.augment`); "cutmix"; "dsa_cutmix", both, without the cutout (IDC); "flip_crop", a
+            flip and a shift.
         cutmix_probability: share of the steps that CutMix mixes.
-        normalise: normalisation of pixels: by mean and deviation of the "network" or of "cifar10", or "unit": only to
-            [0, 1].
+        normalise: normalisation of pixels: by mean and deviation of the "network" or of "cifar10", "unit": only to
+            [0, 1], or "whitened" by the matrix that the training set carries.
         head_only: whether only the last layer is trained, on features of the initial weights: a logistic regression.
             All stages are frozen, whatever their number.
         target: what is learnt: the "class"; or by regression the acceleration ("accel") or the next eight poses
@@ -59,6 +62,8 @@ class AgentConfig:
         ego: whether the vehicle's own speed and driving command are an input besides the picture.
         mixed_precision: "no", or "bf16": convolutions compute in half precision, about twice as fast where the
             processor supports it; elsewhere in single precision.
+        recipe: what becomes of the recipe that a distilled set carries: "require" refuses other settings, "apply" takes
+            what it needs, "ignore" trains without.
     """
 
     NAMED: ClassVar[Mapping[str, Mapping[str, Any]]] = PROTOCOLS  # names that the command line accepts for --agent
@@ -87,6 +92,7 @@ class AgentConfig:
     head_only: bool = later(False)
     target: Target = later("class")
     ego: bool = later(False)
+    recipe: Followed = later("require")
 
     def __post_init__(self) -> None:
         check_name(self.network)
@@ -99,6 +105,7 @@ class AgentConfig:
             "normalise": get_args(Normalise),
             "mixed_precision": get_args(Precision),
             "target": get_args(Target),
+            "recipe": get_args(Followed),
         }
         for name, allowed in choices.items():
             if (value := getattr(self, name)) not in allowed:
@@ -125,7 +132,7 @@ class AgentConfig:
         for name, obeyed, by in (
             ("momentum", self.optimiser == "sgd", "optimiser sgd"),
             ("decay", bool(self.decay_at), "decay_at"),
-            ("cutmix_probability", self.augment == "cutmix", "augment cutmix"),
+            ("cutmix_probability", "cutmix" in self.augment, "augment cutmix or dsa_cutmix"),
         ):
             if not obeyed and getattr(self, name) != own[name]:
                 raise UserError(
@@ -135,7 +142,7 @@ class AgentConfig:
             raise UserError(
                 "the network blind sees no picture, and ego is false; set ego true, or take another network"
             )
-        if self.target != "class" and (self.augment == "cutmix" or self.temperature != 1):
+        if self.target != "class" and ("cutmix" in self.augment or self.temperature != 1):
             raise UserError(
                 f"augment cutmix and a temperature are for classes; leave them out with target {self.target}"
             )

@@ -56,25 +56,32 @@ class Inputs:
         key = (images.digest, network.trunk_digest(), str(image_px))
         held = cache.find(key)
         if held is None and len(images):
-            row = self._rows(images.pixels([0]))
+            row = self._rows(np.arange(1))
             if row.nbytes * len(images) <= cache.limit_bytes:
                 held = torch.empty((len(images), *row.shape[1:]), dtype=row.dtype)
-                for indices, pixels in images.batches(_CHUNK):
-                    held[indices[0] : indices[0] + len(indices)] = self._rows(pixels)
+                for start in range(0, len(images), _CHUNK):
+                    indices = np.arange(start, min(start + _CHUNK, len(images)))
+                    held[indices[0] : indices[0] + len(indices)] = self._rows(indices)
                 cache.keep(key, held)
         self._held = held
         self._status = None if network.status is None else torch.from_numpy(status_of(images))
 
     @torch.no_grad()
-    def _rows(self, pixels: NDArray[np.uint8]) -> Tensor:
-        """Uint8 pictures as they are, or trunk features, both with channels last ``[n, h, w, c]`` (or ``[n, c]``)."""
+    def _rows(self, indices: NDArray[np.int64]) -> Tensor:
+        """Pictures as they are (uint8 or a distilled set's floats), or trunk features: ``[n, h, w, c]``, ``[n, c]``."""
+        pictures = self.pictures(indices)
         if not self.network.frozen:
-            return torch.from_numpy(pixels)
+            return pictures
         device = self.network.head.weight.device
-        features = self.network.trunk(
-            prepare_pixels(self.network, torch.from_numpy(pixels).to(device), self.image_px)
-        ).cpu()
+        features = self.network.trunk(prepare_pixels(self.network, pictures.to(device), self.image_px)).cpu()
         return features.permute(0, 2, 3, 1).contiguous() if features.ndim == 4 else features
+
+    def pictures(self, indices: NDArray[np.int64] | None = None) -> Tensor:
+        """Pictures as they are, all if no indices are given: uint8, or a distilled set's floats, ``[n, s, s, 3]``."""
+        values, rows = self.images.values, np.arange(len(self.images)) if indices is None else indices
+        if values is None:
+            return torch.from_numpy(self.images.pixels(rows))
+        return values.pictures(rows).permute(0, 2, 3, 1).contiguous()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -87,7 +94,7 @@ class Inputs:
 
     def batch(self, indices: NDArray[np.int64]) -> Tensor:
         """Rows ready for the tail, on the network's device."""
-        rows = self._rows(self.images.pixels(indices)) if self._held is None else self._held[torch.from_numpy(indices)]
+        rows = self._rows(indices) if self._held is None else self._held[torch.from_numpy(indices)]
         rows = rows.to(self.network.head.weight.device)
         if not self.network.frozen:
             return prepare_pixels(self.network, rows, self.image_px)
@@ -99,9 +106,11 @@ def prepare_pixels(network: StagedNetwork, pixels: Tensor, image_px: int | None)
 
     Args:
         network: network with mean and standard deviation of its pictures.
-        pixels: pictures, uint8 ``[n, s, s, 3]`` or float in [0, 1] ``[n, 3, s, s]``.
+        pixels: pictures, uint8 or float ``[n, s, s, 3]``, or float ``[n, 3, s, s]``; floats are 0 to 1, or beyond.
         image_px: side of the result; unchanged if not given.
     """
+    if pixels.dtype != torch.uint8 and pixels.shape[1] != 3:
+        pixels = pixels.permute(0, 3, 1, 2)
     if image_px is None or pixels.shape[2] == image_px:
         return network.prepare(pixels)
     floats = pixels.permute(0, 3, 1, 2).float() / 255 if pixels.dtype == torch.uint8 else pixels

@@ -6,8 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from roadstill.agents.backbones import find_network, own_network
 from roadstill.agents.convnet import convnet
+from roadstill.agents.kernel import NAME as KERNEL
+from roadstill.agents.kernel import kernel_network
 from roadstill.agents.lite0 import efficientnet_lite, require_lite
 from roadstill.agents.literature import FROM_SCRATCH
 from roadstill.agents.resnet import resnet18
@@ -43,9 +47,9 @@ def check_name(name: str) -> None:
     """
     kind, _, which = name.partition(":")
     named = kind == "transformers" or (kind == "timm" and re.fullmatch(r"\w[\w.-]*", which) is not None)
-    if not (name in NETWORKS or name in FROM_SCRATCH or (named and which) or _is_dotted(name)):
+    if not (name in NETWORKS or name in FROM_SCRATCH or name == KERNEL or (named and which) or _is_dotted(name)):
         raise UserError(
-            f"agent network {name!r} is unknown; take {', '.join([*NETWORKS, *FROM_SCRATCH])}, timm:<name>, "
+            f"agent network {name!r} is unknown; take {', '.join([*NETWORKS, *FROM_SCRATCH, KERNEL])}, timm:<name>, "
             "transformers:<folder or hub name> or the dotted path of your own"
         )
 
@@ -109,6 +113,8 @@ def make_network(
         if weights is not None:
             raise UserError(f"the agent network {name} starts from random weights; leave out weights ({weights})")
         return FROM_SCRATCH[name](num_classes, size_px)
+    if name == KERNEL:
+        return kernel_network(num_classes, size_px, int((made_from or {}).get("support", 1)))
     if _is_dotted(name):
         return own_network(name, num_classes, size_px, weights, trained=trained, features=features)
     kind, _, which = name.partition(":")
@@ -121,7 +127,7 @@ def make_network(
 
 def check_sizes(
     name: str, num_classes: int, size_px: int, made_from: Mapping[str, Any], held: Shapes, path: Path, *,
-    ego: bool = False,
+    ego: bool = False, whitened: bool = False,
 ) -> None:  # fmt: skip
     """Holds the network of a name against the tensors of a file, without making it.
 
@@ -136,6 +142,7 @@ def check_sizes(
         held: shapes of the tensors.
         path: file that holds them.
         ego: whether the network looks at the vehicle's own status.
+        whitened: whether it whitens pixels.
 
     Raises:
         UserError: a network that is larger than the file, or other tensors than it has.
@@ -146,12 +153,15 @@ def check_sizes(
         like = make_network(name, num_classes, size_px=size_px, trained=False, made_from=made_from)
         if ego:
             like.with_status(WIDTH)
+        if whitened:
+            width = 3 * size_px**2
+            like.whiten(torch.empty(width), torch.empty(width, width))
     require_shapes(held, shapes_of(like.state_dict()), path)
 
 
 def normalise(network: StagedNetwork, name: str) -> None:
     """Makes a network normalise pixels by another mean and deviation than its own ("network")."""
-    if name != "network":
+    if name not in ("network", "whitened"):
         network.mean, network.std = _PIXELS[name]
 
 

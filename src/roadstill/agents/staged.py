@@ -56,6 +56,8 @@ class StagedNetwork(nn.Module):
         self.mean, self.std = tuple(mean), tuple(std)
         self.origin, self.pretrained = origin, pretrained
         self.pixels_at_once, self.mixed_precision = pixels_at_once, "no"
+        self.white_mean: Tensor | None = None
+        self.white_matrix: Tensor | None = None
         self.made_from: Mapping[str, Any] = {}
         self.frozen = 0
         self.fixed_batch_norm = False
@@ -69,6 +71,13 @@ class StagedNetwork(nn.Module):
             nn.Linear(width, STATUS_WIDTH), nn.GELU(), nn.Linear(STATUS_WIDTH, STATUS_WIDTH), nn.GELU()
         )
         self.head = nn.Linear(self.head.in_features + STATUS_WIDTH, self.head.out_features)
+        return self
+
+    def whiten(self, mean: Tensor, matrix: Tensor) -> "StagedNetwork":
+        """Takes whitened pixels, ``(x - mean) @ matrix`` of flattened pictures in [0, 1], not normalised ones."""
+        del self.white_mean, self.white_matrix
+        self.register_buffer("white_mean", mean.clone())
+        self.register_buffer("white_matrix", matrix.clone())
         return self
 
     def freeze(self, stages: int) -> None:
@@ -102,6 +111,9 @@ class StagedNetwork(nn.Module):
         """Pixels uint8 ``[b, s, s, 3]`` or float in [0, 1] ``[b, 3, s, s]`` as the first stage takes them."""
         if pixels.dtype == torch.uint8:
             pixels = pixels.permute(0, 3, 1, 2).float() / 255
+        if self.white_mean is not None and self.white_matrix is not None:
+            white = ((pixels.flatten(1) - self.white_mean) @ self.white_matrix).view_as(pixels)
+            return white.contiguous(memory_format=torch.channels_last)
         mean, std = (torch.tensor(value, device=pixels.device).view(1, 3, 1, 1) for value in (self.mean, self.std))
         return ((pixels - mean) / std).contiguous(memory_format=torch.channels_last)
 

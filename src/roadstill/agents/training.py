@@ -9,13 +9,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from roadstill.agents.agent import Agent
 from roadstill.agents.augment import Mixed, cutmix, draws, dsa, flip_crop
 from roadstill.agents.config import AgentConfig
-from roadstill.agents.features import FeatureCache, Inputs
+from roadstill.agents.features import FeatureCache, Inputs, prepare_pixels
+from roadstill.agents.kernel import NAME as KERNEL
+from roadstill.agents.kernel import fit_kernel, require_few
 from roadstill.agents.networks import make_network, normalise
 from roadstill.agents.quantities import reading_of
+from roadstill.agents.recipes import following
 from roadstill.agents.staged import StagedNetwork
 from roadstill.agents.status import WIDTH
 from roadstill.agents.targets import Targets, read_targets
@@ -28,7 +32,9 @@ from roadstill.runs import same_classes, seed_of
 Watch: TypeAlias = Callable[[NDArray[np.int64], Tensor], None]
 
 
-def build_network(config: AgentConfig, width: int, seed: int, size_px: int | None = None) -> StagedNetwork:
+def build_network(
+    config: AgentConfig, width: int, seed: int, size_px: int | None = None, *, images: int = 1
+) -> StagedNetwork:
     """The untrained agent; everything random in it comes from the seed alone.
 
     Args:
@@ -36,13 +42,17 @@ def build_network(config: AgentConfig, width: int, seed: int, size_px: int | Non
         width: number of outputs.
         seed: seed of its random weights.
         size_px: side of the pictures as stored, for networks that depend on it where ``image_px`` is not set.
+        images: number of pictures that it will learn from, for kernel regression.
 
     Raises:
         UserError: see `make_network` and `StagedNetwork.freeze`.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of("agent weights", seed))
-        network = make_network(config.network, width, size_px=config.image_px or size_px, weights=config.weights)
+        network = make_network(
+            config.network, width, size_px=config.image_px or size_px, weights=config.weights,
+            made_from={"support": images} if config.network == KERNEL else None,
+        )  # fmt: skip
         if config.ego:
             network.with_status(WIDTH)
     if config.head_init == "zero":
@@ -108,7 +118,9 @@ def train_agent(
         UserError: an empty class, missing weights or extras, a loss that is not finite, a test part as dev; pictures
             without the numbers that are to be learnt, or without the vehicle's own status where it is an input.
     """
+    config = following(config, images)
     digest = images.digest
+    images = images.unfolded()
     images, targets, targets_digest = read_targets(images, config)
     empty = [name for name, count in images.counts().items() if not count]
     if empty:
@@ -117,7 +129,12 @@ def train_agent(
         )
     cache = cache or FeatureCache()
     reading = reading_of(config.target, images)
-    network = build_network(config, reading.width(images.num_classes), seed, images.size_px).to(device).train()
+    if config.network == KERNEL:
+        require_few(len(images))
+    network = build_network(config, reading.width(images.num_classes), seed, images.size_px, images=len(images))
+    if config.normalise == "whitened":
+        network.whiten(*_whitening_of(images, config))
+    network = network.to(device).train()
     if reading.quantity is not None:
         with torch.no_grad():  # an agent that has learnt nothing says the mean
             network.head.bias.copy_(targets.wanted.mean(0))
@@ -133,7 +150,10 @@ def train_agent(
     if plateau and (dev is None or config.decay_at):
         raise UserError("plateau lowers the learning rate by the loss on dev alone; give dev and leave out decay_at")
     inputs = Inputs(images, network, config.image_px, cache)
-    last_loss = _fit(network, inputs, targets, config, seed, watch, best, plateau)
+    if config.network == KERNEL:
+        last_loss = _fit_at_once(network, inputs, targets, images, reading.quantity is None)
+    else:
+        last_loss = _fit(network, inputs, targets, config, seed, watch, best, plateau)
     about = {
         "seed": seed,
         "images": digest,
@@ -153,6 +173,26 @@ def train_agent(
         agent.chosen = replace(agent, network=best.chosen(), about=about)
         agent.known = {dev.digest: best.found}  # the last evaluation is after the last step
     return agent
+
+
+def _fit_at_once(network: StagedNetwork, inputs: Inputs, targets: Targets, images: ImageSet, classes: bool) -> float:
+    """Learns a set by kernel regression; labels that were learnt as numbers count as such."""
+    own = None if images.values is None else images.values.targets()
+    wanted = targets.wanted if own is None else torch.from_numpy(own)
+    if wanted.ndim == 1:
+        wanted = F.one_hot(wanted, images.num_classes)
+    pictures = prepare_pixels(network, inputs.pictures(), None)
+    fit_kernel(network, pictures, wanted.float().to(pictures.device), classes=classes)
+    return 0.0
+
+
+def _whitening_of(images: ImageSet, config: AgentConfig) -> tuple[Tensor, Tensor]:
+    found = None if images.values is None else images.values.whitening()
+    if found is None:
+        raise UserError(f"{images.root} carries no whitening, and normalise is whitened; take another normalise")
+    if config.image_px not in (None, images.size_px):
+        raise UserError(f"whitened pictures cannot be resized to {config.image_px} px; leave image_px out")
+    return found
 
 
 def _fit(
@@ -212,7 +252,9 @@ def augmented(batch: Tensor, config: AgentConfig, *, seed: int, step: int) -> tu
     if config.augment == "none":
         return batch, None
     generator = draws(seed_of("agent augment", seed, step))
-    if config.augment == "cutmix":
+    if "cutmix" in config.augment:
+        if config.augment == "dsa_cutmix":
+            batch = dsa(batch, generator, cuts=False).contiguous(memory_format=torch.channels_last)
         mixed = cutmix(batch, generator, config.cutmix_probability)
         return (batch, None) if mixed is None else (mixed.pictures, mixed)
     changed = (dsa if config.augment == "dsa" else flip_crop)(batch, generator)

@@ -35,13 +35,18 @@ VERBS: dict[str, tuple[str, str]] = {
     "index": ("data", "Reads driving logs into a table of frames, filters them and splits them by drive."),
     "prepare": ("data", "Crops and resizes the wanted pictures: one image set each for train, dev and test."),
     "encode": ("generator", "Encodes an image set into latents."),
-    "pretrain": ("generator", "Trains a codec or a base generator from scratch."),
+    "pretrain": ("generator", "Trains a codec or a base generator from scratch, or goes on with a base."),
     "finetune": (
         "generator",
         "Fine-tunes a generator on latents with adapters and minimax criteria, or trains one from scratch.",
     ),
     "generate": ("generator", "Generates an image set from a checkpoint: a few images per class."),
     "refine": ("generator", "Optimises a small set's latents so that training on it matches training on all frames."),
+    "distil": ("distilling", "Distils an image set into a few images of each class by a published method."),
+    "experts": (
+        "distilling",
+        "Trains agents on a whole image set and keeps their weights after every epoch, for methods that follow them.",
+    ),
     "export": (
         "generator",
         "Writes a generator for other programs: a diffusers folder, or one safetensors file in the original layout.",
@@ -105,13 +110,19 @@ def _run(given: list[str]) -> int:
     if count is not None and count > 1:
         return run_in_processes(verb, rest, count)
     try:
-        message = _call(verb, rest)
+        message = _list(verb) if rest == ["--list"] and verb == "distil" else _call(verb, rest)
     except PartlyDone as done:
         _say(str(done))
         return _fail(f"{done.first}; the rest is on disk", code=3)
     if message:
         _say(message)
     return 0
+
+
+def _list(verb: str) -> str:
+    """What there is to choose from, by ``--list``."""
+    listed: Callable[[], str] = importlib.import_module(f"roadstill.verbs.{VERBS[verb][0]}").listed
+    return listed()
 
 
 def _leave_group() -> None:

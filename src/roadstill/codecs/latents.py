@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -33,6 +33,21 @@ from roadstill.runs import (
 )
 from roadstill.weights.tensors import is_finite, open_tensors, require_digest, require_shapes
 
+
+class Features(Protocol):
+    """Features of pictures in another network.
+
+    Attributes:
+        digest: digest of that network.
+    """
+
+    digest: str
+
+    def of(self, pixels: NDArray[np.uint8]) -> Tensor:
+        """Features ``[b, c, h, w]`` of pictures ``[b, s, s, 3]``."""
+        ...
+
+
 SHARD_BYTES = 64 * 2**20
 
 
@@ -54,6 +69,7 @@ class LatentStore:
         attributes: values of the attributes that were kept, by name.
         codes: place of each row's value among those of each attribute, -1 where it has none, int64 ``[n, a]``; columns
             are the attributes by name.
+        features: channels, height and width of the features of another network that are kept, if they are.
     """
 
     root: Path
@@ -68,6 +84,7 @@ class LatentStore:
     shards: tuple[str, ...] | None = None
     attributes: Vocabulary = field(default_factory=dict)
     codes: NDArray[np.int64] | None = None
+    features: tuple[int, int, int] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -90,7 +107,20 @@ class LatentStore:
         Raises:
             UserError: a row that is not there, or a shard that is damaged.
         """
-        out = torch.empty((len(indices), *self.shape))
+        return self._rows(name, indices, self.shape)
+
+    def kept_features(self, indices: Sequence[int] | NDArray[np.int64]) -> Tensor:
+        """The kept features of the named rows, float32 ``[len(indices), c, h, w]``.
+
+        Raises:
+            UserError: as `moment`, or no features.
+        """
+        if self.features is None:
+            raise UserError(f"{self.root} holds no features; encode the set with --align")
+        return self._rows("features", indices, self.features)
+
+    def _rows(self, name: str, indices: Sequence[int] | NDArray[np.int64], shape: tuple[int, int, int]) -> Tensor:
+        out = torch.empty((len(indices), *shape))
         for row, index in enumerate(indices):
             if not 0 <= index < len(self):
                 raise UserError(f"{self.root}: row {index} is not in 0..{len(self) - 1}")
@@ -133,7 +163,9 @@ class LatentStore:
 
     def _shapes(self, number: int) -> dict[str, tuple[int, ...]]:
         rows = min(self.shard_rows, len(self) - number * self.shard_rows)
-        return dict.fromkeys(("mean",) if self.std is not None else ("mean", "std"), (rows, *self.shape))
+        moments, shape = ("mean",) if self.std is not None else ("mean", "std"), (rows, *self.shape)
+        found: dict[str, tuple[int, ...]] = dict.fromkeys(moments, shape)
+        return found | ({} if self.features is None else {"features": (rows, *self.features)})
 
     @cached_property
     def _maps(self) -> dict[int, dict[str, Tensor]]:
@@ -155,6 +187,7 @@ def encode_imageset(
     batch_size: int = 32,
     shard_bytes: int = SHARD_BYTES,
     attributes: Sequence[str] = (),
+    align: "Features | None" = None,
 ) -> LatentStore:
     """Encodes all pictures, one batch in memory at a time (and one shard of latents), and opens the result.
 
@@ -165,6 +198,7 @@ def encode_imageset(
         batch_size: pictures per pass.
         shard_bytes: rough size of a shard.
         attributes: columns of the set that are kept beside the labels, as light and weather, for a generator to learn.
+        align: features of another network that are kept, for a generator to be aligned with.
 
     Raises:
         UserError: a column that cannot be an attribute, or a latent that is not finite.
@@ -177,9 +211,11 @@ def encode_imageset(
     def shards() -> Iterator[tuple[dict[str, Tensor], float | None]]:
         for start in range(0, len(images), shard_rows):
             rows = np.arange(start, min(start + shard_rows, len(images)))
-            yield _encode_rows(images, rows, codec, shape, batch_size)
+            yield _encode_rows(images, rows, codec, shape, batch_size, align)
 
     about = {"images": images.digest, "codec": codec.digest, "size_px": images.size_px}
+    if align is not None:
+        about["features"] = align.digest
     with atomic_path(out) as folder:
         write_latents(
             folder,
@@ -201,19 +237,26 @@ def _encode_rows(
     codec: Codec,
     shape: tuple[int, int, int],
     batch_size: int,
+    align: "Features | None",
 ) -> tuple[dict[str, Tensor], float | None]:
     """One shard's tensors, and the standard deviation where it is the same for all cells."""
     tensors = {"mean": torch.empty((len(rows), *shape), dtype=torch.float16)}
     constant: float | None = None
     for start in range(0, len(rows), batch_size):
         chosen = rows[start : start + batch_size]
-        moments = codec.encode(from_pixels(torch.from_numpy(images.pixels(chosen))).to(codec.device))
+        pixels = images.pixels(chosen)
+        moments = codec.encode(from_pixels(torch.from_numpy(pixels)).to(codec.device))
         part = slice(start, start + len(chosen))
         tensors["mean"][part] = moments.mean.to("cpu", torch.float16)
         if moments.std.numel() == 1:
             constant = float(moments.std)
         else:
             tensors.setdefault("std", torch.empty_like(tensors["mean"]))[part] = moments.std.to("cpu", torch.float16)
+        if align is not None:
+            found = align.of(pixels).to("cpu", torch.float16)
+            tensors.setdefault("features", torch.empty((len(rows), *found.shape[1:]), dtype=torch.float16))[part] = (
+                found
+            )
         if not all(is_finite(tensor[part]) for tensor in tensors.values()):
             wrong = next(at for at in range(len(rows)) if not all(is_finite(each[at]) for each in tensors.values()))
             raise UserError(
@@ -264,4 +307,5 @@ def open_latents(path: Path | str) -> LatentStore:
         shards=record.shards,
         attributes=vocabulary,
         codes=None if codes is None else codes.numpy().copy(),
+        features=record.features,
     )

@@ -37,6 +37,7 @@ class LatentsRecord(WithClasses, kw_only=True, frozen=True):
     shards: tuple[Digest, ...] | None = None
     labels: Digest | None = None
     attributes: VocabularyRecord = msgspec.field(default_factory=dict)
+    features: tuple[Pixels, Pixels, Pixels] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -78,7 +79,8 @@ def write_latents(
 
     Args:
         folder: folder to make.
-        shards: tensors ``mean [n, c, h, w]`` and perhaps ``std`` of each shard, and the deviation if it is one number.
+        shards: tensors ``mean [n, c, h, w]`` and perhaps ``std`` and ``features`` of each shard, and the deviation if
+            it is one number.
         labels: labels ``[n]`` of all rows.
         class_names: one name per label.
         shard_rows: rows in every shard but the last.
@@ -89,6 +91,7 @@ def write_latents(
     folder.mkdir(parents=True)
     digests: list[str] = []
     shape: tuple[int, ...] = ()
+    features: tuple[int, ...] | None = None
     constant: float | None = None
     for tensors, std in shards:
         constant = std
@@ -96,20 +99,25 @@ def write_latents(
         write_tensors(path, tensors)
         digests.append(digest_file(path))
         shape = tuple(tensors["mean"].shape[1:])
+        features = tuple(tensors["features"].shape[1:]) if "features" in tensors else None
     kept = {"labels": labels.copy()} | ({} if codes is None or not attributes else {"attributes": codes.copy()})
     write_tensors(folder / LABELS, {name: torch.from_numpy(values) for name, values in kept.items()})
     of_labels = digest_file(folder / LABELS)
-    record = {
-        "format": FORMAT,
-        "class_names": class_names,
-        "shape": shape,
-        "std": constant,
-        "num_rows": len(labels),
-        "shard_rows": shard_rows,
-        "num_shards": len(digests),
-        "digest": _digest(about, digests, of_labels, attributes or {}),
-        "about": about,
-        "shards": digests,
-        "labels": of_labels,
-    } | ({"attributes": attributes} if attributes else {})
+    record = (
+        {
+            "format": FORMAT,
+            "class_names": class_names,
+            "shape": shape,
+            "std": constant,
+            "num_rows": len(labels),
+            "shard_rows": shard_rows,
+            "num_shards": len(digests),
+            "digest": _digest(about, digests, of_labels, attributes or {}),
+            "about": about,
+            "shards": digests,
+            "labels": of_labels,
+        }
+        | ({"attributes": attributes} if attributes else {})
+        | ({} if features is None else {"features": features})
+    )
     write_json(folder / "latents.json", record)

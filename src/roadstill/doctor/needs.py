@@ -31,6 +31,8 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "finetune": (*_TUNE, _BASE),
     "generate": (*_TUNE, "pillow", _BASE, _CODEC),
     "refine": (*_TUNE, *_AGENT, _CODEC),
+    "distil": (*_NET, "pillow"),
+    "experts": (*_NET, "pillow"),
     "export": (*_TUNE, _BASE),
     "params": ("torch", "peft"),
     "bench": _TUNE,

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from roadstill.errors import UserError
 from roadstill.generator.matching import Matched, ridge_fit, spread_rows
@@ -58,7 +59,8 @@ class Choice:
 
         matched, labels = self.networks[name], torch.from_numpy(self.labels.copy())
         ours = matched.in_batches(pixels, self.config.batch_size).cpu()
-        fit = ridge_fit(ours, labels, self.known[name], matched.known, self.num_classes, self.config.ridge)
+        targets = F.one_hot(labels, self.num_classes)
+        fit = ridge_fit(ours, targets, self.known[name], matched.known, self.config.ridge)
         return float(balanced_accuracy_score(self.dev_labels, fit.argmax(1).numpy()))
 
     def record(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from roadstill.errors import UserError
 from roadstill.imagesets.attributes import check_names
 from roadstill.names import Settings, require_trust
 from roadstill.networks.kinds import NetworkConfig, SongUNetConfig, UNet2DConfig
-from roadstill.runs import check_groups, check_ranges, group, later
+from roadstill.runs import Range, check_groups, check_ranges, group, later
 
 _LOCAL_TRACKERS = {"tensorboard"}
 
@@ -149,6 +149,22 @@ class Consistency:
 
 
 @dataclass(frozen=True)
+class Alignment:
+    """Alignment of a DiT's tokens with features of a trained network; see `roadstill.generator.alignment`.
+
+    Attributes:
+        weight: weight of the term; 0 leaves it out.
+        block: block whose tokens are aligned, 1 the first.
+    """
+
+    weight: float = later(0.0)
+    block: int = later(4)
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "alignment.", weight=Range(0), block=Range(1, 1000, whole=True))
+
+
+@dataclass(frozen=True)
 class EDMTraining:
     """Settings that only EDM has.
 
@@ -196,6 +212,7 @@ class FinetuneConfig:
         labels: order of the classes, and the rows of the label table.
         attributes: attributes that are learned beside the classes; only by a DiT.
         consistency: distillation to few steps, of a base that predicts v or velocity.
+        alignment: alignment with features of a trained network that the latents hold.
         edm: settings that only EDM has.
         guided_channels: number of leading latent channels that guidance moves (reference: 3 of 4); not given, all.
         mixed_precision: ``no``, or ``bf16`` where the machine computes in it.
@@ -232,6 +249,7 @@ class FinetuneConfig:
         Attributes(), names="attribute_names", dropout="attribute_dropout", dropout_all="attribute_dropout_all"
     )
     consistency: Consistency = group(Consistency(), steps="consistency_steps", guidance="consistency_guidance")
+    alignment: Alignment = group(Alignment(), weight="alignment_weight", block="alignment_block")
     edm: EDMTraining = group(EDMTraining())
     guided_channels: int | None = None
     mixed_precision: str = "no"

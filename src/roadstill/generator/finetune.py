@@ -159,9 +159,10 @@ class _State:
         tensors: dict[str, Tensor] = {
             f"weight/{name}": weight for name, weight in zip(run.names, run.weights, strict=True)
         }
+        tensors |= {f"weight/{name}": weight for name, weight in run.helpers.items()}
         tensors |= {f"average/{name}": tensor for name, tensor in run.averaged.items()}
         tensors |= {f"criterion/{name}": tensor for name, tensor in run.criteria.state_dict().items()}
-        tensors |= optimizer_tensors(run.optimizer.optimizer, run.names)
+        tensors |= optimizer_tensors(run.optimizer.optimizer, (*run.names, *run.helpers))
         require_finite(tensors, step=step - 1)
         tensors |= run.meter.tensors()
         if run.accelerator.num_processes > 1 and self.path.exists():
@@ -196,6 +197,7 @@ class _State:
         wanted: dict[str, Tensor] = {
             f"weight/{name}": weight for name, weight in zip(run.names, run.weights, strict=True)
         }
+        wanted |= {f"weight/{name}": weight for name, weight in run.helpers.items()}
         wanted |= {f"average/{name}": average for name, average in run.averaged.items()}
         saved = {name: tensor for name, tensor in tensors.items() if name.startswith(("weight/", "average/"))}
         require_shapes(shapes_of(saved), shapes_of(wanted), self.path, _ANEW)
@@ -205,7 +207,7 @@ class _State:
         memories = {n.removeprefix("criterion/"): t for n, t in tensors.items() if n.startswith("criterion/")}
         try:
             run.criteria.load_state_dict(memories)
-            restore_optimizer(run.optimizer.optimizer, run.names, tensors)
+            restore_optimizer(run.optimizer.optimizer, (*run.names, *run.helpers), tensors)
             run.meter.restore(
                 {name: tensor.to(run.accelerator.device) for name, tensor in tensors.items() if "meter/" in name}
             )

@@ -133,23 +133,24 @@ def objective_of(
     """Weighted sum of both objectives, a scalar; arguments as for `head_gradients` and `ridge_error`."""
     loss = ours.new_zeros(())
     if config.gradients:
-        small, large = head_gradients(ours, labels, heads), head_gradients(theirs, their_labels, heads)
+        pairs = ((ours, labels), (theirs, their_labels))
+        small, large = (head_gradients(each, F.one_hot(its, heads.shape[1]), heads) for each, its in pairs)
         loss = loss + config.gradients * (1 - F.cosine_similarity(small, large, dim=1)).mean()
     if config.regression:
         loss = loss + config.regression * ridge_error(ours, labels, theirs, their_labels, config.ridge)
     return loss
 
 
-def head_gradients(features: Tensor, labels: Tensor, heads: Tensor) -> Tensor:
+def head_gradients(features: Tensor, targets: Tensor, heads: Tensor) -> Tensor:
     """Gradients of the mean cross-entropy with respect to linear heads, ``[h, k * (d + 1)]``.
 
     Args:
         features: ``[n, d]``.
-        labels: ``[n]``.
+        targets: probabilities ``[n, k]``.
         heads: ``[h, k, d]``; their biases are zero.
     """
     logits = torch.einsum("nd,hkd->hnk", features, heads)
-    wrong = logits.softmax(2) - F.one_hot(labels, heads.shape[1])
+    wrong = logits.softmax(2) - targets
     weight = torch.einsum("hnk,nd->hkd", wrong, features) / len(features)
     # A bias counts as a feature of usual size, else it would drown among the others.
     bias = wrong.mean(1) * features.detach().norm(dim=1).mean()
@@ -168,18 +169,17 @@ def ridge_error(ours: Tensor, labels: Tensor, theirs: Tensor, their_labels: Tens
     """
     k = int(torch.maximum(labels.max(), their_labels.max())) + 1
     wanted = 2.0 * F.one_hot(their_labels, k) - 1
-    return (ridge_fit(ours, labels, theirs, theirs, k, ridge) - wanted).square().mean()
+    return (ridge_fit(ours, F.one_hot(labels, k), theirs, theirs, ridge) - wanted).square().mean()
 
 
-def ridge_fit(ours: Tensor, labels: Tensor, theirs: Tensor, usual: Tensor, k: int, ridge: float) -> Tensor:
+def ridge_fit(ours: Tensor, targets: Tensor, theirs: Tensor, usual: Tensor, ridge: float) -> Tensor:
     """Predictions on ``theirs`` of the ridge regression that ``ours`` determine, ``[m, k]``, near +1 for the class.
 
     Args:
         ours: features of the small set, ``[n, d]``.
-        labels: labels of the small set, ``[n]``.
+        targets: probabilities of the small set, ``[n, k]``.
         theirs: features that predictions are for, ``[m, d]``.
         usual: features of real images, whose mean and spread normalise all, ``[r, d]``.
-        k: number of classes.
         ridge: share of the kernel's mean diagonal.
     """
     middle = usual.mean(0)
@@ -188,14 +188,14 @@ def ridge_fit(ours: Tensor, labels: Tensor, theirs: Tensor, usual: Tensor, k: in
     a, b = (F.pad((part - middle) / spread, (0, 1), value=1.0) for part in (ours, theirs))
     kernel = a @ a.T
     loaded = kernel + ridge * kernel.diagonal().mean() * torch.eye(len(a), device=a.device)
-    return b @ (a.T @ torch.linalg.solve(loaded, 2.0 * F.one_hot(labels, k) - 1))
+    return b @ (a.T @ torch.linalg.solve(loaded, 2.0 * targets - 1))
 
 
-def random_heads(known: Tensor, num_classes: int, config: Refinement, generator: torch.Generator) -> Tensor:
-    """Heads ``[h, k, d]`` of all strengths, from none to logits that spread by ``head_scale``."""
-    shape = (config.heads, num_classes, known.shape[1])
-    strength = config.head_scale * torch.rand((config.heads, 1, 1), generator=generator)
-    return strength * torch.randn(shape, generator=generator) / known.square().sum(1).mean().sqrt()
+def random_heads(known: Tensor, num_classes: int, count: int, scale: float, generator: torch.Generator) -> Tensor:
+    """Heads ``[count, k, d]`` of all strengths, from none to logits that spread by ``scale``."""
+    strength = scale * torch.rand((count, 1, 1), generator=generator)
+    drawn = torch.randn((count, num_classes, known.shape[1]), generator=generator)
+    return (strength * drawn).to(known.device) / known.square().sum(1).mean().sqrt()
 
 
 def spread_rows(real: ImageSet, limit: int) -> NDArray[np.int64]:

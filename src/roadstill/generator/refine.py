@@ -206,7 +206,9 @@ class _Task:
             change = Change(seed_of("refine dsa", self.seed, step), config.mirrors)
             shown = torch.from_numpy(self.real.pixels(rows))
         for name, matched in self.matched.items():
-            heads = random_heads(matched.known, self.real.num_classes, config, self.generator).to(device)
+            heads = random_heads(
+                matched.known, self.real.num_classes, config.heads, config.head_scale, self.generator
+            ).to(device)
             if change is None:
                 theirs = matched.known[chosen].to(device)
             else:

@@ -15,6 +15,7 @@ from roadstill.denoisers.base import Estimate
 from roadstill.denoisers.dit import DiTDenoiser
 from roadstill.denoisers.labelled import LabelledDenoiser
 from roadstill.errors import UserError
+from roadstill.generator.alignment import Alignment
 from roadstill.generator.assembly import criteria_of, weight_of
 from roadstill.generator.attributes import dropped, rows_told
 from roadstill.generator.config import Ema, FinetuneConfig
@@ -38,6 +39,8 @@ class Training:
         names: names of the parameters that learn.
         weights: the same parameters.
         averaged: their moving average by name; empty if it is off.
+        alignment: alignment with features of a trained network, if it is wanted.
+        helpers: what learns beside the network and is no part of it, by name.
         criteria: criteria with their memories.
         optimizer: AdamW or Muon, as accelerate wraps it.
         meter: sums for the next line of the log.
@@ -65,15 +68,22 @@ class Training:
                 f"batch_size {config.batch_size} does not divide into {self.shares} parts over all processes"
             )
         network = denoiser.network
+        self.alignment = Alignment(network, latents, config, seed) if config.alignment.weight else None
         learning = {name: weight for name, weight in network.named_parameters() if weight.requires_grad}
         self.names, self.weights = tuple(learning), tuple(learning.values())
+        self.helpers = {}
+        if self.alignment is not None:
+            self.alignment.projector = accelerator.prepare(self.alignment.projector)
+            parameters = self.alignment.projector.named_parameters()
+            self.helpers = {f"alignment/{name.removeprefix('module.')}": weight for name, weight in parameters}
+        moved = (*self.weights, *self.helpers.values())
         self.criteria = criteria_of(config).to(accelerator.device)
         rate, decay = config.learning_rate, config.weight_decay
         optimizer: torch.optim.Optimizer
         if config.optimiser == "muon":
-            optimizer = Muon(self.weights, matrices_of(network), lr=rate, weight_decay=decay)
+            optimizer = Muon(moved, matrices_of(network), lr=rate, weight_decay=decay)
         else:
-            optimizer = torch.optim.AdamW(self.weights, lr=rate, weight_decay=decay, fused=True)
+            optimizer = torch.optim.AdamW(moved, lr=rate, weight_decay=decay, fused=True)
         denoiser.network, self.optimizer = accelerator.prepare(network.train(), optimizer)
         averages = config.ema.mode != "off"
         self.averaged = {name: weight.detach().clone() for name, weight in learning.items()} if averages else {}
@@ -106,10 +116,12 @@ class Training:
                 else:
                     estimate = self.teacher.estimate(scheduled, clean, asked, generator=generator)
                 terms = _terms(estimate, clean, label, scheduled, self.criteria, config)
+                if self.alignment is not None:
+                    terms["alignment"] = self.alignment.term(rows)
                 accelerator.backward(finite_sum(terms, step=step, rows=rows) / config.gradient_accumulation)
             self.meter.add(terms, estimate, rate)
         if config.clip is not None:
-            accelerator.clip_grad_norm_(self.weights, config.clip)
+            accelerator.clip_grad_norm_((*self.weights, *self.helpers.values()), config.clip)
         self.optimizer.step()
         _average(self.averaged, self.names, self.weights, step, config.ema)
 

@@ -8,7 +8,7 @@ The number before the class name keeps the label order in loaders that sort fold
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from roadstill.errors import UserError
 from roadstill.imagesets.footprints import Footprint, footprint_of
 from roadstill.imagesets.pictures import REMEDY, check_digest, check_folder, check_sum, decoded, read_bytes
+from roadstill.imagesets.values import FILE, Values
 from roadstill.imagesets.writing import FORMAT, ImageSetWriter, class_folder, digest_rows
 from roadstill.runs import (
     Count,
@@ -35,6 +36,7 @@ from roadstill.runs import (
     typed,
 )
 
+MOST_PATCHES = 16
 _Side = Annotated[int, msgspec.Meta(ge=1, le=4096)]  # no picture of more than 2^24 pixels is read
 _Name = Annotated[str, msgspec.Meta(max_length=1000)] | int | float | None
 _Number = int | float | None
@@ -47,6 +49,7 @@ class _SetRecord(WithClasses, kw_only=True, frozen=True):
     num_images: Count
     digest: Digest
     metadata: Digest | None = None
+    values: Digest | None = None
     about: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
@@ -94,8 +97,9 @@ class ImageSet:
         labels: int64 ``[n]``.
         facts: one mapping per image (token, log, drive, speed_mps, accel_mps2, seed, ...).
         size_px: side length in pixels.
-        about: further contents of ``set.json``: source, crop, method, licences.
         digest: digest of the file names, labels and image bytes' digests.
+        about: further contents of ``set.json``: source, crop, method, licences.
+        values: numbers behind the pictures, which agents then see in their place; None for most sets.
     """
 
     root: Path
@@ -106,6 +110,7 @@ class ImageSet:
     size_px: int
     digest: str
     about: Mapping[str, Any] = field(default_factory=dict)
+    values: Values | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.files)
@@ -166,12 +171,15 @@ class ImageSet:
         """
         for row, facts in enumerate(self.facts):
             check_digest(read_bytes(self.root, self.files[row], self.size_px), facts, self._path(row))
+        if self.values is not None:
+            self.values.check()
 
     def missing(self) -> list[str]:
         """Files of the set that are not there; only the class folders are listed, no picture is opened."""
         folders = {file.partition("/")[0] for file in self.files}
         there = {f"{name}/{file.name}" for name in folders for file in (self.root / name).glob("*")}
-        return [file for file in self.files if file not in there]
+        missing = [file for file in self.files if file not in there]
+        return missing + ([FILE] if self.values is not None and not self.values.path.is_file() else [])
 
     def _path(self, index: int) -> Path:
         return self.root / self.files[index]
@@ -220,7 +228,23 @@ class ImageSet:
             size_px=self.size_px,
             digest=digest_of([self.digest, rows]),
             about={**self.about, **about},
+            values=None if self.values is None else self.values.subset(rows),
         )
+
+    def unfolded(self) -> "ImageSet":
+        """The set in which each patch of a picture is a picture of its own, where its recipe has them (IDC)."""
+        recipe = self.about.get("recipe")
+        patches = recipe.get("patches", 1) if isinstance(recipe, Mapping) else 1
+        if (
+            self.values is None
+            or type(patches) is not int
+            or not 1 < patches <= MOST_PATCHES
+            or self.values.patches > 1
+        ):
+            return self
+        rows = np.repeat(np.arange(len(self)), patches**2)
+        made = self.subset(rows)
+        return replace(made, values=self.values.unfolded(patches))
 
     def save(self, folder: Path) -> "ImageSet":
         """Copies the pictures into a folder of their own, atomically, and opens it."""
@@ -228,6 +252,7 @@ class ImageSet:
             for index, label in enumerate(self.labels):
                 writer.add_bytes(self.picture_bytes(index), int(label), self.facts[index])
             writer.about.update(self.about)
+            writer.values = None if self.values is None else self.values.kept()
         return open_imageset(folder)
 
 
@@ -265,8 +290,11 @@ def open_imageset(folder: Path | str) -> ImageSet:
     if len(rows) != record.num_images:
         raise UserError(f"{root}: set.json counts {record.num_images} images, metadata.jsonl {len(rows)}; {REMEDY}")
     is_as_written = record.metadata in (None, digest_file(root / "metadata.jsonl"))
-    if digest_rows(record.class_names, rows) != record.digest or not is_as_written:
+    if digest_rows(record.class_names, rows, record.values) != record.digest or not is_as_written:
         raise UserError(f"{root}: metadata.jsonl is not what set.json was written with; {REMEDY}")
+    values = None
+    if record.values is not None:
+        values = Values(root / FILE, record.values, record.size_px, np.arange(len(rows)))
     return ImageSet(
         root=root,
         class_names=record.class_names,
@@ -276,4 +304,5 @@ def open_imageset(folder: Path | str) -> ImageSet:
         size_px=record.size_px,
         digest=record.digest,
         about=record.about,
+        values=values,
     )

@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from roadstill.errors import UserError
 from roadstill.images import encode_png
 from roadstill.imagesets.pictures import picture_digest
+from roadstill.imagesets.values import FILE
 from roadstill.runs import atomic_path, digest_file, digest_of, folder_name, write_json
+from roadstill.weights.tensors import write_tensors
 
 FORMAT = "roadstill-imageset-1"
 
@@ -27,6 +30,10 @@ def class_folder(label: int, name: str) -> str:
 class ImageSetWriter:
     """Writes an `ImageSet` folder; ``folder`` appears only when the block ends without an error.
 
+    Attributes:
+        about: further contents of ``set.json``.
+        values: numbers behind the pictures, see `roadstill.imagesets.values`; None for most sets.
+
     Raises:
         UserError: a class name that cannot name a folder; at the end of the block, if nothing was added.
     """
@@ -35,6 +42,7 @@ class ImageSetWriter:
         self.folder, self.size_px = folder, size_px
         self.class_names = tuple(folder_name(name, "class name") for name in class_names)
         self.about: dict[str, Any] = {}
+        self.values: Mapping[str, Tensor] | None = None
         self._rows: list[dict[str, Any]] = []
         self._counts = [0] * len(self.class_names)
 
@@ -76,23 +84,30 @@ class ImageSetWriter:
         if error[0] is None:
             lines = "".join(json.dumps(row) + "\n" for row in self._rows)
             (self._path / "metadata.jsonl").write_text(lines, encoding="utf-8")
+            values = None
+            if self.values is not None:
+                write_tensors(self._path / FILE, self.values)
+                values = digest_file(self._path / FILE)
             record = {
                 "format": FORMAT,
                 "class_names": self.class_names,
                 "size_px": self.size_px,
                 "num_images": len(self._rows),
-                "digest": digest_rows(self.class_names, self._rows),
+                "digest": digest_rows(self.class_names, self._rows, values),
                 "metadata": digest_file(self._path / "metadata.jsonl"),
                 "about": self.about,
             }
+            if values is not None:
+                record["values"] = values
             write_json(self._path / "set.json", record)
             (self._path / "README.md").write_text(_card(self.class_names, self._counts, self.about), encoding="utf-8")
         self._context.__exit__(*error)
 
 
-def digest_rows(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
-    """A set's digest: of its class names and of each picture's file, label and digest."""
-    return digest_of([list(names), [[row["file_name"], row["label"], row["digest"]] for row in rows]])
+def digest_rows(names: Sequence[str], rows: Sequence[Mapping[str, Any]], values: str | None = None) -> str:
+    """A set's digest: of its class names, of each picture's file, label and digest, and of the file of values."""
+    parts = [list(names), [[row["file_name"], row["label"], row["digest"]] for row in rows]]
+    return digest_of(parts if values is None else [*parts, values])
 
 
 def _card(names: Sequence[str], counts: Sequence[int], about: Mapping[str, Any]) -> str:

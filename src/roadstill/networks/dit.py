@@ -265,10 +265,7 @@ class DiT(nn.Module):
 
 def initialise(network: DiT, generator: torch.Generator) -> None:
     """DiT's initial weights: Xavier in linear layers, N(0, 0.02) in label and time layers, zero in gates and output."""
-    for module in network.modules():
-        if isinstance(module, nn.Linear):
-            nn.init.xavier_uniform_(module.weight, generator=generator)
-            nn.init.zeros_(module.bias)
+    initialise_linear(network, generator)
     patch = network.x_embedder.proj
     nn.init.xavier_uniform_(patch.weight.data.flatten(1), generator=generator)
     assert patch.bias is not None
@@ -278,3 +275,11 @@ def initialise(network: DiT, generator: torch.Generator) -> None:
             nn.init.normal_(parameter, std=0.02, generator=generator)
         if "adaLN_modulation" in name or name == "final_layer.linear.weight":
             nn.init.zeros_(parameter)
+
+
+def initialise_linear(network: nn.Module, generator: torch.Generator) -> None:
+    """Xavier's weights and biases of zero in all linear layers."""
+    for module in network.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight, generator=generator)
+            nn.init.zeros_(module.bias)

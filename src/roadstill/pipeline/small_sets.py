@@ -9,9 +9,11 @@ from roadstill.generator.generate import generate
 from roadstill.generator.refine import refine
 from roadstill.imagesets import ImageSet
 from roadstill.parallel import Workers
+from roadstill.pipeline.distilled import distil_set, distilled_with, experts_of
 from roadstill.pipeline.jobs import Job, do_all
 from roadstill.pipeline.road import Road
 from roadstill.recipes import Arm
+from roadstill.recipes.arms import MADE
 from roadstill.selection import Picker, make_selector, needs, pick
 
 
@@ -28,6 +30,9 @@ def make_small_sets(road: Road, workers: Workers) -> None:
         inputs += ["teacher"] if needs_teacher(arm, recipe.features) else []
         config: dict[str, Any] = {"kind": arm.kind, "per_class": road.per_class(name), "seed": seed}
         config |= looked_at(road, arm) | picked_with(arm)
+        if arm.distil:
+            config |= distilled_with(road, name)
+            inputs += experts_of(road, name)
         if arm.refine:
             config |= {"refine": arm.refine, "agent": recipe.agent}
             config |= {"codec": recipe.codec, "decoder": recipe.decoder}
@@ -52,7 +57,9 @@ def make_small_set(road: Road, name: str, seed: int) -> None:
     recipe, arm, train = road.recipe, road.recipe.arms[name], road.split("train")
     out, per_class = road.folder / "arms" / name / f"seed{seed}", road.per_class(name)
     drawn = road.folder / "candidates" / name / f"seed{seed}" if arm.candidates > 1 or arm.refine else out
-    if arm.kind != "generated":
+    if arm.distil:
+        made = distil_set(road, name, seed, drawn, lambda which: _selector(road, which, None))
+    elif arm.kind != "generated":
         made = pick(train, _selector(road, arm.kind, arm.settings), per_class=per_class, seed=seed, out=drawn)
     else:
         made = _generate_set(road, name, seed, drawn)
@@ -137,4 +144,4 @@ def needs_teacher(arm: Arm, features: str) -> bool:
 
 def asks_teacher(arm: Arm, agent: AgentConfig) -> bool:
     """Whether a teacher says what an agent learns: soft labels, or the numbers that generated pictures do not have."""
-    return agent.labels == "soft" or (agent.target != "class" and arm.kind == "generated")
+    return agent.labels == "soft" or (agent.target != "class" and arm.kind in MADE)

@@ -5,12 +5,14 @@ A recipe file holds the fields of `Recipe` and a block ``sizes`` whose entries (
 ``finetune`` holds what all arms' fine-tunings share.
 """
 
+from roadstill.recipes.arms import Arm, Distilled
 from roadstill.recipes.reading import Size, at_budgets, parse_recipe, read_recipe, recipe_sizes, shipped_recipes
-from roadstill.recipes.recipe import Arm, Recipe
+from roadstill.recipes.recipe import Recipe
 from roadstill.recipes.worlds import Drives, World
 
 __all__ = [
     "Arm",
+    "Distilled",
     "Drives",
     "Recipe",
     "Size",

@@ -12,92 +12,17 @@ from roadstill.data.indexing import IndexConfig
 from roadstill.data.privacy import find_hook
 from roadstill.data.sources import NAVSIM, find_source
 from roadstill.denoisers.base import Sampling
+from roadstill.distil.experts import ExpertTraining
 from roadstill.errors import UserError
 from roadstill.generator.config import FinetuneConfig, require_trackers
-from roadstill.generator.refine import Refinement
 from roadstill.names import Settings
 from roadstill.protocols import PROTOCOLS, ProtocolName
+from roadstill.recipes.arms import MADE, Arm
 from roadstill.recipes.worlds import Drives, World
 from roadstill.runs import check_ranges, folder_name, later
 from roadstill.schedules import read_schedule
-from roadstill.selection.registry import check_settings, makes_pictures
 
 FeatureNetwork = Literal["agent", "pixels", "dit"]
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One column of the comparison: a way to get a small set.
-
-    Attributes:
-        kind: a name of `roadstill.selection.SELECTORS` picks real frames ("random", "per_drive", "medoids", ...), and
-            so does the dotted path of your own selector; "generated" draws from a generator, "full" takes all frames.
-        label: name of the arm in tables.
-        finetune: adapters and criteria; without it, a generated arm draws from the base as it was shipped.
-        of: another generated arm whose checkpoint this one draws from, instead of a fine-tuning of its own.
-        start: selector of the real frames that a generated arm's images start from, noised by the sampling's strength;
-            without it they start from pure noise.
-        guided: whether a teacher trained on the train part leads a generated arm's images to their classes.
-        sampling: sampling of a generated arm; the recipe's if not given.
-        candidates: number of images that are made for each one kept; a teacher trained on the train part chooses.
-        choose: selector among the candidates: "confident" keeps those of whose class the teacher is surest, "medoids"
-            those nearest to the clusters of the real frames; any other selector works, too.
-        refine: optimisation of the images, however they were made, so that training on them matches training on all
-            frames.
-        seeds: number of agents; the recipe's number if not given.
-        per_class: images per class; the recipe's if not given.
-        settings: settings of the selector that ``kind`` names, by name; ``{"memory_size": 32}`` for "minimax".
-        start_settings: settings of the selector that ``start`` names.
-        choose_settings: settings of the selector that ``choose`` names.
-    """
-
-    kind: str
-    label: str
-    finetune: FinetuneConfig | None = None
-    of: str | None = None
-    start: str | None = None
-    guided: bool = False
-    sampling: Sampling | None = None
-    candidates: int = 1
-    choose: str = "confident"
-    refine: Refinement | None = None
-    seeds: int | None = None
-    per_class: int | None = None
-    settings: Settings | None = later(None)
-    start_settings: Settings | None = later(None)
-    choose_settings: Settings | None = later(None)
-
-    def __post_init__(self) -> None:
-        check_ranges(self, f"arm {self.label[:60]!r}: ")
-        if self.refine and self.whole:
-            raise UserError(f"the arm {self.label!r} takes all frames, which are not refined; leave refine out")
-        for role, name, settings in self._roles:
-            if name is not None:
-                check_settings(name, settings)
-            elif settings:
-                raise UserError(f"{role} are for a selector, but the arm {self.label!r} has none there; leave them out")
-        for other in (self.start, self.choose):
-            if other is not None and makes_pictures(other):
-                raise UserError(f"{other!r} makes pictures, so it can be an arm's kind, but neither start nor choose")
-
-    @property
-    def whole(self) -> bool:
-        """Whether its agents learn from all frames: a bound, not a competitor."""
-        return self.kind in ("full", "blind")
-
-    @property
-    def picks(self) -> list[str]:
-        """Names of the selectors that the arm uses."""
-        return [name for _, name, _ in self._roles if name is not None]
-
-    @property
-    def _roles(self) -> list[tuple[str, str | None, dict[str, Any] | None]]:
-        """The field of each selector's settings, the selector's name if it is used, and its settings."""
-        return [
-            ("settings", None if self.kind == "generated" or self.whole else self.kind, self.settings),
-            ("start_settings", self.start, self.start_settings),
-            ("choose_settings", self.choose if self.candidates > 1 else None, self.choose_settings),
-        ]
 
 
 @dataclass(frozen=True)
@@ -130,6 +55,7 @@ class Recipe:
         decoder: a second diffusers autoencoder that decodes what the first one encodes.
         base: a base generator, as ``roadstill/edm-cifar10``; the shipped one for driving if not given.
         pretrain: training of the base from scratch on the train part, instead.
+        experts: training of the experts that some methods of distillation follow; their folder is the run's own.
         agent: agent of the small arms.
         full_agent: agent of the full arm, also the teacher of some arms and the agent whose forgetting is counted.
         others: further agents by name, each with tables of its own: the fields in which they differ from the two above
@@ -167,6 +93,7 @@ class Recipe:
     decoder: str | None = None
     base: str | None = None
     pretrain: FinetuneConfig | None = None
+    experts: ExpertTraining | None = later(None)
     agent: AgentConfig = field(default_factory=AgentConfig)
     full_agent: AgentConfig = field(default_factory=AgentConfig)
     others: dict[str, Settings] = field(default_factory=dict)
@@ -217,7 +144,7 @@ class Recipe:
 
     def _require_blind(self) -> None:
         """Adds an arm of agents that see the vehicle's status alone: as good as the others, pictures added nothing."""
-        if made := [name for name, arm in self.arms.items() if arm.kind == "generated"]:
+        if made := [name for name, arm in self.arms.items() if arm.kind in MADE]:
             raise UserError(
                 f"arm {made[0]!r}: generated pictures have no speed and command, which agents with ego look at; leave "
                 "the arm or ego out"

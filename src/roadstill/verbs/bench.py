@@ -5,7 +5,9 @@ from typing import Literal
 
 
 def bench(
-    what: Literal["finetune", "sample", "encode", "memory", "index", "prepare", "select", "agent", "edm", "world"],
+    what: Literal[
+        "finetune", "sample", "encode", "memory", "index", "prepare", "select", "agent", "distil", "edm", "world"
+    ],
     *,
     backbone: str = "DiT-S/2",
     memory_size: int = 64,
@@ -16,8 +18,8 @@ def bench(
 
     Args:
         what: part to time: the fine-tuning step, sampling, encoding, the memory of fine-tuning, reading logs, cropping
-            and resizing pictures, selecting images by their features, training agents, training and sampling EDM, or
-            the built-in world.
+            and resizing pictures, selecting images by their features, training agents, a step of each method of
+            distillation, training and sampling EDM, or the built-in world.
         backbone: name of the backbone, such as DiT-S/2 or DiT-B/2; its weights are random.
         memory_size: entries per class in the criteria's memories.
         frames: largest number of frames that index is timed with.
@@ -35,6 +37,7 @@ def bench(
         "prepare": lambda: benches.bench_prepare(rounds=some),
         "select": lambda: benches.bench_select(rounds=some),
         "agent": lambda: benches.bench_agent(rounds=some),
+        "distil": lambda: benches.bench_distil(rounds=some),
         "edm": lambda: benches.bench_edm(rounds=some, memory_size=memory_size),
         "world": lambda: benches.bench_world(rounds=some),
     }

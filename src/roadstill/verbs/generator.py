@@ -18,7 +18,13 @@ from roadstill.runs import holding, require_own_file
 
 
 def encode(
-    images: Path, out: Path, *, codec: Path | None = None, batch_size: int = 32, attributes: tuple[str, ...] = ()
+    images: Path,
+    out: Path,
+    *,
+    codec: Path | None = None,
+    batch_size: int = 32,
+    attributes: tuple[str, ...] = (),
+    align: Path | None = None,
 ) -> str:
     """Encodes an image set into latents.
 
@@ -30,12 +36,19 @@ def encode(
         batch_size: number of pictures at a time.
         attributes: columns of the set that are kept with the latents, such as light,weather, for a generator to learn
             beside the classes (tuning.attributes.names).
+        align: agent made by train, whose features are kept with the latents, for a generator to be aligned with
+            (tuning.alignment.weight).
     """
+    from roadstill.agents import open_agent
+    from roadstill.agents.grids import GridFeatures
     from roadstill.codecs import load_codec
     from roadstill.codecs.latents import encode_imageset
     from roadstill.imagesets import open_imageset
 
-    store = encode_imageset(open_imageset(images), load_codec(codec), out, batch_size=batch_size, attributes=attributes)
+    store = encode_imageset(
+        open_imageset(images), load_codec(codec), out, batch_size=batch_size, attributes=attributes,
+        align=None if align is None else GridFeatures(open_agent(align)),
+    )  # fmt: skip
     shape = " x ".join(str(side) for side in store.shape)
     kept = f"; {described(store.attributes)}" if attributes else ""
     return f"{out}: {len(store):,} latents of {shape}{kept}"
@@ -49,9 +62,10 @@ def pretrain(
     *,
     codec: CodecTraining = CodecTraining(),  # noqa: B008  frozen; the command line shows its fields
     denoiser: FinetuneConfig = FinetuneConfig(),  # noqa: B008
+    base: Path | None = None,
     seed: int = 0,
 ) -> str:
-    """Trains a codec or a base generator from scratch.
+    """Trains a codec or a base generator from scratch, or goes on with a base.
 
     Args:
         part: part to train: codec (from an image set) or denoiser (from latents).
@@ -59,6 +73,7 @@ def pretrain(
         out: folder to make; a second call resumes a training that was stopped.
         codec: settings of the codec.
         denoiser: settings of the base generator; all its parameters are trained.
+        base: base generator to go on with, as finetune takes it; from scratch if not given.
         seed: seed of the initial weights, the order and the noise.
     """
     from roadstill.adapters import Full
@@ -69,11 +84,14 @@ def pretrain(
     from roadstill.imagesets import open_imageset
 
     if part == "codec":
+        if base is not None:
+            raise UserError("base is for a denoiser; leave it out")
         return str(pretrain_codec(open_imageset(data), out, codec, seed))
-    network = denoiser.network or NetworkConfig()
-    scratch = replace(denoiser, adapters=(Full(),), network=network)
-    checkpoint = train_all(open_latents(data), base=None, out=out, config=scratch, seed=seed)
-    return str(export_base(checkpoint, out / f"{name_of(network)}.safetensors"))
+    network = denoiser.network if base is not None else denoiser.network or NetworkConfig()
+    whole = replace(denoiser, adapters=(Full(),), network=network)
+    checkpoint = train_all(open_latents(data), base=base, out=out, config=whole, seed=seed)
+    name = "base" if network is None else name_of(network)
+    return str(export_base(checkpoint, out / f"{name}.safetensors"))
 
 
 def finetune(

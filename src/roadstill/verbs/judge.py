@@ -33,8 +33,8 @@ def train(
     Args:
         images: image set to train on.
         out: folder to make.
-        agent: network and optimiser; or a protocol by name: dc, author, dc-200 or author-200 of the literature,
-            or head, which trains the last layer alone.
+        agent: network and optimiser; or a protocol of the literature by name, such as dc, dsa or author (docs/
+            evaluation.md), or head, which trains the last layer alone.
         seed: seed of the initial weights and the order of the images.
         dev: image set to evaluate on during training; the agent with the best result is written to the subfolder
             chosen, beside the agent of the last step.

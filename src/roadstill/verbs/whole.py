@@ -1,11 +1,11 @@
 """Verbs that run the whole pipeline: demo, run, study, report."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from roadstill.errors import PartlyDone, UserError
+from roadstill.verbs.progress import progress
 
 
 def demo(
@@ -64,7 +64,7 @@ def run(
             raise UserError("--reserved names a built-in world, and --data other data; leave one out")
         chosen = replace(chosen, world=chosen.world.confirming(reserved))
     folder = _folder(out, chosen.name if reserved is None else f"{chosen.name}-{reserved}", size)
-    found = run_recipe(chosen, folder, say=_progress, workers=workers, allow_leak=allow_leak)
+    found = run_recipe(chosen, folder, say=progress, workers=workers, allow_leak=allow_leak)
     titles = [shown["title"] for shown in comparisons(folder) or []]
     source = chosen.pictures
     tables = "\n\n".join(
@@ -103,7 +103,7 @@ def study(
 
     recipes = recipes_of(name, size, **_given(seeds=seeds, data=data))
     folder = _folder(out, Path(name).stem if Path(name).is_file() else name, size)
-    run_study(recipes, folder, say=_progress, workers=workers, allow_leak=allow_leak)
+    run_study(recipes, folder, say=progress, workers=workers, allow_leak=allow_leak)
     return f"{(folder / 'study.md').read_text(encoding='utf-8')}{folder / 'study.md'}"
 
 
@@ -143,8 +143,3 @@ def _folder(out: Path | None, name: str, size: str | None) -> Path:
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file; name a folder with --out")
     return folder
-
-
-def _progress(line: str) -> None:
-    sys.stderr.write(f"· {line}\n")
-    sys.stderr.flush()
