@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from roadstill.data.privacy import BlurBoxes
     from roadstill.data.sources import PictureSource, SetRequest
     from roadstill.denoisers.base import Denoiser, Estimate, Origin, Sampling, SolverNoise, TeacherGuidance
+    from roadstill.distil.refine import Refinement, refine
     from roadstill.errors import UserError
     from roadstill.evaluation import (
         Comparison,
@@ -54,7 +55,6 @@ if TYPE_CHECKING:
     from roadstill.generator.config import Attributes, EDMTraining, Ema, FinetuneConfig, Labels, Minimax, Term
     from roadstill.generator.finetune import finetune
     from roadstill.generator.generate import generate
-    from roadstill.generator.refine import Refinement, refine
     from roadstill.images import BrokenImage
     from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
     from roadstill.names import trusting
@@ -197,7 +197,7 @@ _PUBLIC = {
     "generator.config": ("Attributes", "EDMTraining", "Ema", "FinetuneConfig", "Labels", "Minimax", "Term"),
     "generator.finetune": ("finetune",),
     "generator.generate": ("generate",),
-    "generator.refine": ("Refinement", "refine"),
+    "distil.refine": ("Refinement", "refine"),
     "images": ("BrokenImage",),
     "imagesets": ("ImageSet", "ImageSetWriter", "open_imageset"),
     "names": ("trusting",),

@@ -43,7 +43,7 @@ MOVED = {
         "presets": "generator.published",
         "pretrain": "codecs.training",
         "privacy": "data.privacy",
-        "refine": "generator.refine",
+        "refine": "distil.refine",
         "sources.boxes": "sources.navsim.boxes",
         "sources.cifar10_batch": "sources.cifar10.batch",
         "sources.cifar10_files": "sources.cifar10.files",

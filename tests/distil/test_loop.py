@@ -96,12 +96,12 @@ def test_a_method_moves_pictures_and_gives_the_same_bytes_again(name, real, expe
 def test_what_was_stopped_goes_on_to_the_same_bytes(name, real, experts, tmp_path, monkeypatch):
     steps = settings_of(name, experts)["steps"]
     whole = make(name, real, experts, tmp_path / "whole", save_every=1)
-    import roadstill.distil.loop as loop
+    import roadstill.distil.state as loop
 
     class Stopped(Exception):
         pass
 
-    save, calls = loop._State.save, []
+    save, calls = loop.State.save, []
 
     def stopping(self, step):
         save(self, step)
@@ -109,10 +109,10 @@ def test_what_was_stopped_goes_on_to_the_same_bytes(name, real, experts, tmp_pat
         if len(calls) == max(1, steps // 2):
             raise Stopped
 
-    monkeypatch.setattr(loop._State, "save", stopping)
+    monkeypatch.setattr(loop.State, "save", stopping)
     with pytest.raises(Stopped):
         make(name, real, experts, tmp_path / "parts", save_every=1)
-    monkeypatch.setattr(loop._State, "save", save)
+    monkeypatch.setattr(loop.State, "save", save)
     assert not (tmp_path / "parts").exists()
     again = make(name, real, experts, tmp_path / "parts", save_every=1)
     assert again.digest == whole.digest

@@ -75,7 +75,7 @@ def test_latents_move_coarse_to_fine():
     moving = MovingLatents(pictures, SPACE, PixelCodec(), levels=3)
     assert [value.shape[2] for value in moving.parameters.values()] == [2, 4, 8]
     torch.testing.assert_close(moving.stored(), pictures, rtol=0, atol=1e-5)
-    assert moving.active(0.0) == {"level0"}
-    assert moving.active(0.4) == {"level0", "level1"}
-    assert moving.active(1.0) == set(moving.parameters)
+    assert moving.active(0, 10) == {"level0"}
+    assert moving.active(4, 10) == {"level0", "level1"}
+    assert moving.active(10, 10) == set(moving.parameters)
     assert list(moving.rates.values()) == [1.0, 0.5, 0.25]

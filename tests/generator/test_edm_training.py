@@ -16,13 +16,13 @@ from roadstill.agents import AgentConfig
 from roadstill.codecs import load_codec
 from roadstill.codecs.latents import encode_imageset
 from roadstill.denoisers.base import Sampling, SolverNoise
+from roadstill.distil.refine import Refinement, refine
 from roadstill.errors import UserError
 from roadstill.generator import finetune as loop
 from roadstill.generator.checkpoints import export_base, load_denoiser
 from roadstill.generator.config import EDMTraining, Ema, FinetuneConfig, Labels, Minimax
 from roadstill.generator.finetune import finetune
 from roadstill.generator.generate import generate
-from roadstill.generator.refine import Refinement, refine
 from roadstill.networks.kinds import NetworkConfig, SongUNetConfig, UNet2DConfig
 from roadstill.networks.songunet import SongUNet
 from roadstill.runs import digest_of, plain, read_metrics

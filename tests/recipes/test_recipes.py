@@ -207,7 +207,7 @@ def test_code_that_a_recipe_names_is_imported_with_trust_only(place, write, iner
     [
         ("os.system", "is not one of roadstill's own"),
         ("roadstill.cli.main", "is not one of roadstill's own"),
-        ("roadstill.generator.refine.refine", "is not one of roadstill's own"),
+        ("roadstill.distil.refine.refine", "is not one of roadstill's own"),
         ("roadstill.recipes.reading.read_yaml", "is not one of roadstill's own"),
         ("roadstill.runs.files.os.system", "No module named"),
     ],

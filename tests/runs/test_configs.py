@@ -14,6 +14,7 @@ from roadstill.codecs import CodecConfig
 from roadstill.codecs.config import CodecTraining
 from roadstill.denoisers.base import Sampling, SolverNoise, TeacherGuidance
 from roadstill.distil.experts import ExpertTraining
+from roadstill.distil.refine import Refinement
 from roadstill.driving.plan import Driver
 from roadstill.errors import UserError
 from roadstill.frames.filters import FrameFilter, SceneFilter
@@ -29,7 +30,6 @@ from roadstill.generator.config import (
     Minimax,
     Term,
 )
-from roadstill.generator.refine import Refinement
 from roadstill.names import dataclasses_within
 from roadstill.networks.kinds import NetworkConfig, SongUNetConfig, UNet2DConfig
 from roadstill.runs import Range, check_ranges, config_of, group, plain

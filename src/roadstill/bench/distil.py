@@ -17,8 +17,8 @@ from roadstill.agents.instance_norm import InstanceNorm
 from roadstill.agents.training import build_network
 from roadstill.bench.timing import in_turns, table_of
 from roadstill.distil import METHODS, Distillation, method_of
+from roadstill.distil.beginning import Tools, space_of, task_of
 from roadstill.distil.experts import ExpertTraining, make_experts
-from roadstill.distil.loop import Tools, space_of, task_of
 from roadstill.distil.task import Task, real_of
 from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
 
@@ -83,7 +83,7 @@ def _config(name: str, store: Path, per_class: int, real_batch: int) -> Distilla
 
 def _task(name: str, real: ImageSet, store: Path, per_class: int, real_batch: int) -> tuple[Task, Distillation]:
     config = _config(name, store, per_class, real_batch)
-    return task_of(real, _AGENT, config, space_of(real, _AGENT, "none"), Tools(), per_class, 0, "cpu"), config
+    return task_of(real, _AGENT, config, Tools(), per_class=per_class, seed=0)[0], config
 
 
 def _steps_of(name: str, real: ImageSet, store: Path, per_class: int, real_batch: int) -> Iterator[None]:

@@ -1,7 +1,7 @@
 """`Distillation`: an objective, what moves, and the labels; and the published methods as such."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from roadstill.distil.objectives import (
@@ -17,6 +17,7 @@ from roadstill.distil.objectives import (
     TrajectoryMatching,
     Unrolled,
 )
+from roadstill.distil.priors import Priors
 from roadstill.errors import UserError
 from roadstill.names import dotted
 from roadstill.runs import Range, check_ranges, config_of
@@ -54,6 +55,11 @@ class Distillation:
             travels with the set.
         ema: decay of a moving average of the pictures, which is kept in place of the last ones; 0 keeps these.
         protocol: protocol by which agents are to be trained on the set, see `roadstill.agents.named`.
+        priors: what keeps pictures pictures.
+        looks: number of states on the way, the last one included, of which with the start the best on dev is kept: the
+            one whose worst network is best; for objectives on frozen networks. 0 keeps the last one and needs no dev.
+        batch_size: stored pictures that are differentiated at once; larger sets take a second forward pass, not more
+            memory.
         save_every: steps between two saved states.
     """
 
@@ -77,12 +83,15 @@ class Distillation:
     whitening: Literal["none", "absolute", "relative"] = "none"
     ema: float = 0.0
     protocol: str = "dsa"
+    priors: Priors = field(default_factory=Priors)
+    looks: int = 0
+    batch_size: int = 64
     save_every: int = 50
 
     def __post_init__(self) -> None:
         check_ranges(
             self, patches=Range(1, 16, whole=True), levels=Range(1, 12, whole=True), label_rate=Range(0),
-            noise_steps=Range(1, 1000, whole=True), ema=Range(0, 1, below=True),
+            noise_steps=Range(1, 1000, whole=True), ema=Range(0, 1, below=True), looks=Range(0, 1000, whole=True),
         )  # fmt: skip
         choices = {"parametrisation": Parametrisation, "labels": Labels}
         for name, kind in choices.items():
@@ -100,6 +109,15 @@ class Distillation:
             raise UserError(f"levels is {self.levels}, but has an effect only on latents; leave it out")
         if self.patches > 1 and self.parametrisation not in ("pixels", "unit"):
             raise UserError(f"patches is {self.patches}, but {self.parametrisation} have none; take pixels or unit")
+        if self.priors.score and self.parametrisation != "latents":
+            raise UserError(f"priors.score is of latents, but {self.parametrisation} move; leave it out")
+        if self.priors.variation and self.whitening != "none":
+            raise UserError("priors.variation is of pixels as they are seen, not of whitened ones; leave one out")
+        if self.looks and not isinstance(self.objective, LinearGradients):
+            raise UserError("looks are judged by an objective's frozen networks, which this one has not; set looks 0")
+        if max(self.levels, self.looks) > self.steps:
+            name = "levels" if self.levels > self.steps else "looks"
+            raise UserError(f"{name} is {getattr(self, name)}, more than the {self.steps} steps; lower it")
         if self.start == "noise" and self.parametrisation in ("latents", "noise"):
             raise UserError(f"{self.parametrisation} start from pictures; take start real, or give a set")
 
@@ -246,6 +264,8 @@ def method_of(name: str, per_class: int, settings: Mapping[str, Any] | None = No
             raise UserError(f"objective kind {str(other)[:80]!r} is unknown; take {', '.join(OBJECTIVES)}")
         objective = OBJECTIVES[other]()
     settings_now = {each.name: getattr(objective, each.name) for each in fields(objective) if each.init}  # type: ignore[arg-type]
+    if isinstance(priors := changes.get("priors"), Mapping):
+        changes["priors"] = config_of(Priors, dict(priors), f"method {name}, priors", "change it")
     objective = config_of(type(objective), {**settings_now, **own}, f"method {name}, objective", "change it")
     known = {each.name: getattr(made, each.name) for each in fields(made) if each.name != "objective"}
     if unknown := sorted(set(changes) - set(known)):

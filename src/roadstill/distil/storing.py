@@ -1,69 +1,81 @@
 """A distilled set on disk: pictures that anybody opens, the numbers that they were, and the recipe that they need."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from roadstill.agents import Agent, AgentConfig
 from roadstill.agents.quantities import SOFT_VALUE
 from roadstill.agents.targets import SOFT_LABEL
-from roadstill.distil.config import Distillation
-from roadstill.distil.task import Task
+from roadstill.distil.beginning import Start, Tools
+from roadstill.distil.state import State
 from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
 from roadstill.runs import plain
 
 
-def store(
-    out: Path, task: Task, real: ImageSet, *, pictures: Tensor, config: Distillation, agent: AgentConfig,
-    method: "str | Distillation", seed: int, patches: int, start: ImageSet | None, teacher: Agent | None,
-    told: Mapping[str, float],
-) -> ImageSet:  # fmt: skip
+def store(out: Path, state: State, start: Start, tools: Tools, *, method: str) -> ImageSet:
     """Writes a distilled set.
 
     Args:
         out: folder.
-        task: the distillation at its end.
-        real: set that it stands for.
-        pictures: pictures ``[n, 3, s, s]``, pixels in [0, 1] or beyond.
-        config: settings.
-        agent: network.
-        method: name, or the settings again.
-        seed: seed.
-        patches: patches along a side of each picture.
-        start: set that it began with, if one was given.
-        teacher: teacher of its labels, if there is one.
-        told: what else has to travel with it.
+        state: the distillation at its end.
+        start: what it began with, whose facts tell from which frames pictures come.
+        tools: what it was given.
+        method: name of the method.
     """
-    synthetic = task.synthetic
-    values = pictures.detach().cpu().float()
-    pixels = (values.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
-    targets = synthetic.targets(range(len(synthetic))).detach().cpu()
-    hard = config.labels == "hard" and agent.target == "class"
+    task, config, values = state.task, state.config, state.kept().detach().cpu().float()
+    real, agent = task.real.images, task.agent
+    targets = task.synthetic.targets(range(len(task.synthetic))).detach().cpu()
     probabilities = agent.target == "class" and config.labels in ("soft", "teacher")
-    recipe: dict[str, Any] = {"protocol": config.protocol, "labels": "soft" if probabilities else "hard", **told}
-    if patches > 1:
-        recipe["patches"] = patches
-    whitening = task.real.space.whitening
+    recipe: dict[str, Any] = {"protocol": config.protocol, "labels": "soft" if probabilities else "hard"}
+    recipe |= state.running.told()
+    if config.patches > 1:
+        recipe["patches"] = config.patches
+    whitening, pixels = task.real.space.whitening, to_uint8(values)
     with ImageSetWriter(out, real.class_names, real.size_px) as writer:
-        for row, label in enumerate(synthetic.classes.tolist()):
-            facts: dict[str, Any] = {"method": method if isinstance(method, str) else "own", "seed": seed}
+        for row, label in enumerate(task.synthetic.classes.tolist()):
+            facts: dict[str, Any] = {**start.facts[row], "method": method, "seed": task.seed}
             if probabilities:
                 facts[SOFT_LABEL] = targets[row].double().div(targets[row].double().sum()).tolist()
-            elif not hard and agent.target != "class":
+            elif agent.target != "class":
                 facts[SOFT_VALUE] = targets[row].tolist()
             writer.add(pixels[row], label, facts)
         kept = {"pictures": values}
         if config.labels == "values":
             kept["targets"] = targets
-        writer.values = kept if whitening is None else kept | {"mean": whitening.mean, "matrix": whitening.matrix}
-        writer.about.update({
-            **real.about,
-            "distilled": {"config": plain(config), "agent": plain(agent), "real": real.digest, "seed": seed,
-                          **({} if start is None else {"from": start.digest}),
-                          **({} if teacher is None else {"teacher": teacher.digest})},
-            "recipe": recipe,
-        })  # fmt: skip
+        if whitening is not None:
+            kept |= {"mean": whitening.mean, "matrix": whitening.matrix}
+        # Decoded pictures are pictures; of what moved as pixels, 8 bits keep too little.
+        if config.parametrisation in ("pixels", "unit") or len(kept) > 1:
+            writer.values = kept
+        writer.about.update({**real.about, "distilled": record_of(state, tools), "recipe": recipe})
     return open_imageset(out)
+
+
+def record_of(state: State, tools: Tools) -> dict[str, Any]:
+    """How a set was made, as its record tells it."""
+    task, more = state.task, getattr(state.config.objective, "networks", ())
+    more = () if isinstance(more, int) else more  # of random features their number
+    record: dict[str, Any] = {
+        "config": plain(state.config), "agent": plain(task.agent), "real": task.real.images.digest, "seed": task.seed,
+        "networks": list(dict.fromkeys([task.agent.network, *more])),
+    }  # fmt: skip
+    for name, each in (("from", tools.start), ("dev", tools.dev), ("teacher", tools.teacher)):
+        if each is not None:
+            record[name] = each.digest
+    if tools.base is not None:
+        record["base"] = tools.base.origin.digest
+    if state.choice is not None:
+        record["chosen"] = state.choice.record()
+    return record
+
+
+def to_uint8(pictures: Tensor) -> NDArray[np.uint8]:
+    """Pictures ``[n, 3, s, s]`` as uint8 ``[n, s, s, 3]``."""
+    found: NDArray[np.uint8] = (
+        (pictures.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    )
+    return found

@@ -1,9 +1,10 @@
 """The pictures that move: their parameters are a parametrisation's matter, what pulls on them is an objective's."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -27,20 +28,35 @@ class Moving(ABC):
 
     factor: int = 1
 
-    def __init__(self, parameters: Mapping[str, Tensor], rates: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self, space: Space, parameters: Mapping[str, Tensor], rates: Mapping[str, float] | None = None
+    ) -> None:
+        self.space = space
         self.parameters = {name: value.detach().clone().requires_grad_(True) for name, value in parameters.items()}
         self.rates = dict(rates or {})
 
     @abstractmethod
+    def codes(self, rows: Sequence[int]) -> Tensor:
+        """What stands for the stored pictures ``rows``, ``[len(rows), ...]``, with gradient to the parameters."""
+
+    @abstractmethod
+    def show(self, codes: Tensor, rows: Sequence[int]) -> Tensor:
+        """What networks take for these codes, ``[len(rows) * factor, 3, s, s]``, with gradient to them."""
+
     def pictures(self, rows: Sequence[int]) -> Tensor:
-        """What networks take for the stored pictures ``rows``, ``[len(rows) * factor, 3, s, s]``, with gradient."""
+        """What networks take for the stored pictures ``rows``, ``[len(rows) * factor, 3, s, s]``."""
+        return self.show(self.codes(rows), rows)
+
+    def unit(self, prepared: Tensor) -> Tensor:
+        """Pictures in [0, 1] of what networks take, with gradient."""
+        return self.space.leave(prepared)
 
     @abstractmethod
     def stored(self) -> Tensor:
         """Pictures to be kept, ``[n, 3, s, s]`` with pixels in [0, 1] or beyond."""
 
-    def active(self, done: float) -> set[str]:
-        """Names of the parameters that move when this share of the steps is done."""
+    def active(self, step: int, steps: int) -> set[str]:
+        """Names of the parameters that move in a 0-based step of so many."""
         return set(self.parameters)
 
     def settle(self) -> None:  # noqa: B027  most have nothing to do
@@ -58,23 +74,27 @@ class MovingPixels(Moving):
     """
 
     def __init__(self, start: Tensor, space: Space, *, unit: bool, patches: int = 1) -> None:
-        self.space, self.unit, self.patches, self.factor = space, unit, patches, patches**2
-        super().__init__({"pixels": start if unit else space.enter(start)})
+        self.in_unit, self.patches, self.factor = unit, patches, patches**2
+        super().__init__(space, {"pixels": start if unit else space.enter(start)})
 
-    def pictures(self, rows: Sequence[int]) -> Tensor:
+    def codes(self, rows: Sequence[int]) -> Tensor:
         """See `Moving`."""
-        found = unfolded(self.parameters["pixels"][list(rows)], self.patches)
-        return self.space.enter(found) if self.unit else found
+        return self.parameters["pixels"][list(rows)]
+
+    def show(self, codes: Tensor, rows: Sequence[int]) -> Tensor:
+        """See `Moving`."""
+        found = unfolded(codes, self.patches)
+        return self.space.enter(found) if self.in_unit else found
 
     def stored(self) -> Tensor:
         """See `Moving`."""
         found = self.parameters["pixels"].detach()
-        return found if self.unit else self.space.leave(found)
+        return found if self.in_unit else self.space.leave(found)
 
     @torch.no_grad()
     def settle(self) -> None:
         """Keeps pixels in [0, 1] that are meant to be there."""
-        if self.unit:
+        if self.in_unit:
             self.parameters["pixels"].clamp_(0, 1)
 
 
@@ -110,39 +130,40 @@ class MovingLatents(Moving):
         codec: codec of the latents.
         levels: resolutions of the changes, each half of the next; the coarsest moves first, the others join one after
             the other, each with half the learning rate of the one before. 1 moves the latents themselves.
+        batch_size: pictures that are encoded at once.
     """
 
-    def __init__(self, start: Tensor, space: Space, codec: Codec, *, levels: int = 1) -> None:
-        self.space, self.codec = space, codec
+    def __init__(self, start: Tensor, space: Space, codec: Codec, *, levels: int = 1, batch_size: int = 64) -> None:
+        self.codec = codec
         with torch.no_grad():
-            latents = torch.cat([codec.encode(2 * part - 1).mean for part in codec.parts(start, start.shape[2])])
+            latents = torch.cat([codec.encode(2 * part - 1).mean for part in start.to(codec.device).split(batch_size)])
         sides = [[max(1, side // 2**level) for side in latents.shape[2:]] for level in range(levels - 1, 0, -1)]
         coarse = {f"level{at}": latents.new_zeros(*latents.shape[:2], *each) for at, each in enumerate(sides)}
         named = coarse | {f"level{levels - 1}": latents}
-        super().__init__(named, {name: 0.5**at for at, name in enumerate(named)})
+        super().__init__(space, named, {name: 0.5**at for at, name in enumerate(named)})
 
-    def latents(self, rows: Sequence[int]) -> Tensor:
+    def codes(self, rows: Sequence[int]) -> Tensor:
         """Latents of the stored pictures ``rows``."""
         *coarse, whole = (value[list(rows)] for value in self.parameters.values())
         for part in coarse:
             whole = whole + F.interpolate(part, whole.shape[2:], mode="bilinear")
         return whole
 
-    def pictures(self, rows: Sequence[int]) -> Tensor:
+    def show(self, codes: Tensor, rows: Sequence[int]) -> Tensor:
         """See `Moving`."""
-        return self.space.enter((self.codec.decode(self.latents(rows)) + 1) / 2)
+        return self.space.enter((self.codec.decode(codes) + 1) / 2)
 
     @torch.no_grad()
     def stored(self) -> Tensor:
         """See `Moving`."""
-        whole = self.latents(range(len(next(iter(self.parameters.values())))))
+        whole = self.codes(range(len(next(iter(self.parameters.values())))))
         side = whole.shape[2] * self.codec.downsampling
         return torch.cat([(self.codec.decode(part) + 1) / 2 for part in self.codec.parts(whole, side)])
 
-    def active(self, done: float) -> set[str]:
+    def active(self, step: int, steps: int) -> set[str]:
         """See `Moving`."""
         names = list(self.parameters)
-        return set(names[: 1 + min(int(done * len(names)), len(names) - 1)])
+        return set(names[: 1 + min(step * len(names) // steps, len(names) - 1)])
 
 
 class MovingNoise(Moving):
@@ -160,14 +181,14 @@ class MovingNoise(Moving):
     def __init__(
         self, start: Tensor, labels: Tensor, space: Space, codec: Codec, base: LabelledDenoiser, *, steps: int
     ) -> None:
-        self.space, self.codec, self.base, self.labels = space, codec, base, labels
+        self.codec, self.base, self.labels = codec, base, labels
         self.base.network.eval().requires_grad_(False)
         self.chain = base.chain(steps)
         with torch.no_grad():
             latents = torch.cat([codec.encode(2 * part - 1).mean for part in codec.parts(start, start.shape[2])])
             found = torch.cat([self._back(part, its) for part, its in zip(latents.split(16), labels.split(16),
                                                                           strict=True)])  # fmt: skip
-        super().__init__({"noise": found})
+        super().__init__(space, {"noise": found})
 
     def _clean(self, x: Tensor, labels: Tensor, at: int) -> tuple[Tensor, Tensor]:
         """Clean latents and noise in noisy ones at a level of the chain."""
@@ -188,9 +209,13 @@ class MovingNoise(Moving):
             x = self._level(clean, noise, at + 1)
         return x
 
-    def latents(self, rows: Sequence[int]) -> Tensor:
-        """Clean latents of the stored pictures ``rows``; each step's graph is made again on the way back."""
-        x, labels = self.parameters["noise"][list(rows)], self.labels[list(rows)]
+    def codes(self, rows: Sequence[int]) -> Tensor:
+        """See `Moving`."""
+        return self.parameters["noise"][list(rows)]
+
+    def latents(self, noise: Tensor, rows: Sequence[int]) -> Tensor:
+        """Clean latents of some noise; each step's graph is made again on the way back."""
+        x, labels = noise, self.labels[list(rows)]
         for at in range(len(self.chain.times) - 1, 0, -1):
             x = torch.utils.checkpoint.checkpoint(self._down, x, labels, at, use_reentrant=False)
         clean: Tensor = torch.utils.checkpoint.checkpoint(self._last, x, labels, use_reentrant=False)
@@ -203,15 +228,19 @@ class MovingNoise(Moving):
     def _last(self, x: Tensor, labels: Tensor) -> Tensor:
         return self._clean(x, labels, 0)[0]
 
-    def pictures(self, rows: Sequence[int]) -> Tensor:
+    def show(self, codes: Tensor, rows: Sequence[int]) -> Tensor:
         """See `Moving`."""
-        return self.space.enter((self.codec.decode(self.latents(rows)) + 1) / 2)
+        return self.space.enter((self.codec.decode(self.latents(codes, rows)) + 1) / 2)
 
     @torch.no_grad()
     def stored(self) -> Tensor:
         """See `Moving`."""
         rows = torch.arange(len(self.labels)).split(16)
-        return torch.cat([(self.codec.decode(self.latents(part.tolist())) + 1) / 2 for part in rows])
+        parts = [self.latents(self.codes(part.tolist()), part.tolist()) for part in rows]
+        return torch.cat([(self.codec.decode(part) + 1) / 2 for part in parts])
+
+
+More: TypeAlias = Callable[[Tensor, Tensor, Sequence[int]], Tensor]
 
 
 @dataclass
@@ -224,6 +253,7 @@ class Pull:
         rows: stored pictures that it is of; None for all.
         terms: terms of the loss by name.
         settings: gradients of the objective's own settings that move, by name.
+        looked: rows of the real images that were looked at, for messages.
     """
 
     pictures: Tensor
@@ -231,6 +261,7 @@ class Pull:
     rows: Sequence[int] | None = None
     terms: dict[str, Tensor] = field(default_factory=dict)
     settings: dict[str, Tensor] = field(default_factory=dict)
+    looked: Sequence[int] = ()
 
 
 @dataclass
@@ -282,19 +313,32 @@ class Synthetic:
         pictures = torch.cat([self.moving.pictures(part).detach() for part in parts])
         return pictures, self.targets(chosen).repeat_interleave(self.factor, 0)
 
-    def pull_back(self, pull: Pull) -> None:
+    def pull_back(self, pull: Pull, more: More | None = None) -> None:
         """Adds the gradient of the parameters that a pull on pictures and targets means, one batch's graph at a time.
+
+        Args:
+            pull: gradients of pictures and targets.
+            more: what is added to the gradient of the codes; takes codes, gradient and stored pictures' rows.
 
         Raises:
             UserError: a gradient that is not finite.
         """
-        chosen = list(range(len(self)) if pull.rows is None else pull.rows)
-        for start in range(0, len(chosen), self.batch_size):
-            rows = chosen[start : start + self.batch_size]
-            its = pull.pictures[start * self.factor : (start + len(rows)) * self.factor]
-            if bool(its.any()):
-                self.moving.pictures(rows).backward(its)
-        if pull.targets is not None and self.learnt:
-            self.targets(chosen).repeat_interleave(self.factor, 0).backward(pull.targets)
         if not bool(pull.pictures.isfinite().all()):
             raise UserError("the gradient of the pictures is not finite; lower the learning rate")
+        chosen = list(range(len(self)) if pull.rows is None else pull.rows)
+        batches = [chosen[start : start + self.batch_size] for start in range(0, len(chosen), self.batch_size)]
+        codes, gradients = list[Tensor](), list[Tensor]()
+        for number, rows in enumerate(batches):
+            leaf = self.moving.codes(rows).detach().requires_grad_(True)
+            first = number * self.batch_size * self.factor
+            its = pull.pictures[first : first + len(rows) * self.factor]
+            gradients.append(torch.autograd.grad(self.moving.show(leaf, rows), leaf, its)[0])
+            codes.append(leaf.detach())
+        gradient = torch.cat(gradients)
+        if more is not None:
+            gradient = more(torch.cat(codes), gradient, chosen)
+        for rows, its in zip(batches, gradient.split(self.batch_size), strict=True):
+            if bool(its.any()):
+                self.moving.codes(rows).backward(its)
+        if pull.targets is not None and self.learnt:
+            self.targets(chosen).repeat_interleave(self.factor, 0).backward(pull.targets)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from roadstill.agents import AgentConfig
+from roadstill.agents import AgentConfig, FeatureCache
 from roadstill.agents.augment import draws, dsa, siamese
 from roadstill.agents.quantities import QUANTITIES
 from roadstill.agents.staged import StagedNetwork
@@ -99,7 +99,7 @@ def real_of(images: ImageSet, space: Space, target: str, seed: int) -> Real:
     """
     groups = [np.flatnonzero(images.labels == label) for label in range(images.num_classes)]
     if empty := [name for name, rows in zip(images.class_names, groups, strict=True) if not len(rows)]:
-        raise UserError(f"{images.root}: no image of class {empty[0]!r}; distillation needs images of each")
+        raise UserError(f"{images.root}: a class has no image ({empty[0]}); real images of each are needed")
     if target == "class":
         targets = F.one_hot(torch.from_numpy(images.labels), images.num_classes).float()
     else:
@@ -120,6 +120,7 @@ class Task:
         mirrors: whether that may mirror.
         steps: steps of the whole distillation.
         seed: seed of everything.
+        cache: output of frozen stages on whole sets.
     """
 
     real: Real
@@ -129,6 +130,7 @@ class Task:
     mirrors: bool
     steps: int
     seed: int
+    cache: FeatureCache = field(default_factory=FeatureCache, repr=False)
 
     @property
     def width(self) -> int:
@@ -183,6 +185,33 @@ class Task:
         its = grads[1] if learnt else None
         more = dict(zip(settings or {}, grads[1 + learnt :], strict=True))
         return Pull(grads[0], its, rows, {name: term.detach() for name, term in terms.items()}, more)
+
+    def pull_of_features(
+        self, features: Callable[[Tensor], Tensor], loss_of: Callable[[Tensor, Tensor], Tensor], name: str = "loss"
+    ) -> Pull:
+        """The gradients of a loss of the small set's features, never holding more than one batch's graph.
+
+        Args:
+            features: features ``[b, d]`` of some pictures; called twice if there are several batches.
+            loss_of: the loss; takes the features ``[m, d]`` and targets ``[m, k]`` of all.
+            name: name of the term.
+        """
+        pictures, targets = self.synthetic.shown()
+        if self.synthetic.learnt:
+            targets.requires_grad_(True)
+        size = self.synthetic.batch_size * self.synthetic.factor
+        parts = [part.detach().requires_grad_(True) for part in pictures.split(size)]
+        with torch.set_grad_enabled(len(parts) == 1):
+            kept = [features(part) for part in parts]
+        ours = torch.cat([each.detach() for each in kept]).requires_grad_(True)
+        leaves = [ours, *([targets] if self.synthetic.learnt else [])]
+        loss = loss_of(ours, targets)
+        wanted, *its = torch.autograd.grad(loss, leaves)
+        found = [
+            torch.autograd.grad(kept[0] if len(parts) == 1 else features(part), part, back)[0]
+            for part, back in zip(parts, wanted.split(size), strict=True)
+        ]
+        return Pull(torch.cat(found), its[0] if its else None, None, {name: loss.detach()})
 
     def pull_by_class(self, loss_of: Callable[[int, Tensor], Terms]) -> Pull:
         """The gradients of a sum over classes of losses of their pictures ``[m, 3, s, s]``, class by class."""

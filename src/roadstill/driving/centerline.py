@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from roadstill.driving.maps.lanes import Lane, LaneMap, arc_of, headings_of, without_repeats
 from roadstill.driving.poses import Floats, Pose, wrapped
 from roadstill.driving.route import Repair
-from roadstill.driving.vehicle import MIDDLE_M
+from roadstill.driving.vehicle import MIDDLE_M, corners
 from roadstill.errors import UserError
 
 _WINDOW = 30  # blocks of the route that are searched at most, as in PDM
@@ -102,7 +102,7 @@ class Route:
     def start(self, pose: Pose) -> Lane:
         """The lane of the route that the vehicle is on: of those below its rear axle the one that points its way most.
 
-        Where none is, the lane below the middle of the vehicle, or the nearest to it.
+        Where none is, the first lane below the middle of the vehicle, or the first of those that are nearest to it.
         """
         import shapely
 
@@ -111,8 +111,9 @@ class Route:
         if len(below):
             return min((lanes[at] for at in below), key=lambda lane: lane.beside(pose)[1])
         ahead = MIDDLE_M * np.array([np.cos(pose.yaw_rad), np.sin(pose.yaw_rad)])
-        middle = shapely.Point(np.array(pose[:2]) + ahead)
-        return lanes[int(np.argmin(shapely.distance(self._outlines, middle)))]
+        below = np.flatnonzero(shapely.intersects_xy(self._outlines, *(np.array(pose[:2]) + ahead)))
+        car = shapely.Polygon(corners(np.array(pose)))
+        return lanes[int(below[0] if len(below) else np.argmin(shapely.distance(self._outlines, car)))]
 
     def _from(self, start: str) -> Centerline:
         first = self.blocks.index(self.lanes[start].block)

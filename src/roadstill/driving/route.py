@@ -90,9 +90,7 @@ def _without_loops(road: LaneMap, blocks: list[str]) -> tuple[str, ...]:
 
 def _standing_on(road: LaneMap, pose: Pose, route: Collection[str]) -> tuple[str, list[str]]:
     """The block that the vehicle is on, and all that it may be on: of the route if there are any."""
-    near: list[str] = []
-    for radius in (_ON_M, *_NEAREST_M):
-        near = near or road.blocks_near(pose.x_m, pose.y_m, radius)
+    near = road.blocks_near(pose.x_m, pose.y_m, _ON_M) or _nearest(road, pose)
     if not near:
         raise UserError(
             f"no road is within {_NEAREST_M[-1]:.0f} m of x {pose.x_m:.0f} m, y {pose.y_m:.0f} m of the map"
@@ -107,6 +105,17 @@ def _standing_on(road: LaneMap, pose: Pose, route: Collection[str]) -> tuple[str
     on_route = {block: distance for block, distance in fitting.items() if block in route}
     found = on_route or fitting or away
     return min(found, key=lambda block: found[block]), list(found)
+
+
+def _nearest(road: LaneMap, pose: Pose) -> list[str]:
+    """The nearest block: those behind it would pass for where the vehicle is."""
+    import shapely
+
+    place = shapely.Point(pose[:2])
+    for radius in _NEAREST_M:
+        if areas := road.areas_of(road.blocks_near(pose.x_m, pose.y_m, radius)):
+            return [min(areas, key=lambda block: float(areas[block].distance(place)))]
+    return []
 
 
 def _path(following: Mapping[str, Sequence[str]], start: str, goals: Collection[str], most: int) -> list[str]:

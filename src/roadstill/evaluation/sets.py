@@ -172,8 +172,8 @@ def compare_networks(
 
 
 def refiners_of(images: ImageSet) -> tuple[str, ...]:
-    """The networks that a set was refined with; none for a set that was not refined."""
-    refined = images.about.get("refined")
+    """The networks that a set was refined or distilled with; none for a set of frames or of a generator."""
+    refined = images.about.get("refined", images.about.get("distilled"))
     if not isinstance(refined, Mapping):
         return ()
     several = refined.get("networks")

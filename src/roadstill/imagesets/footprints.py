@@ -39,7 +39,7 @@ class Footprint:
     """What a set is made of.
 
     Attributes:
-        sets: digests of the set and of those that it was picked from, refined from, refined towards and chosen on.
+        sets: digests of the set and of those that it was picked from, made from, made towards and chosen on.
         pictures: hashes of the pictures, ascending, ``[p]``.
         tokens: hashes of the frames' tokens, also of those that generation started from, ascending, ``[t]``.
         logs: hashes of the logs, ascending, ``[l]``; none where every picture is a log of its own.
@@ -61,9 +61,9 @@ class Footprint:
 
 def footprint_of(digest: str, facts: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> Footprint:
     """The footprint of a set, from its digest, the facts of its pictures and what else its record says."""
-    refined = about.get("refined")
     origins = [about.get("selected_from")]
-    origins += [refined.get(role) for role in ("from", "real", "dev")] if isinstance(refined, Mapping) else []
+    for made in (about.get("refined"), about.get("distilled")):
+        origins += [made.get(role) for role in ("from", "real", "dev")] if isinstance(made, Mapping) else []
     starts = [fact["start"] for fact in facts if isinstance(fact.get("start"), str)]
     # Where a picture's own path is its log, it tells nothing apart: another folder may use the same names.
     recorded = [fact for fact in facts if fact.get("log") is not None and fact["log"] != fact.get("image")]

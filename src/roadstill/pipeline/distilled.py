@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from roadstill.distil import Tools, distil, method_of
+from roadstill.distil.beginning import space_of
 from roadstill.distil.experts import make_experts
-from roadstill.distil.loop import space_of
 from roadstill.distil.task import real_of
 from roadstill.errors import UserError
 from roadstill.generator.checkpoints import load_denoiser

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from roadstill.agents import AgentConfig
+from roadstill.distil.refine import refine
 from roadstill.generator.checkpoints import load_denoiser
 from roadstill.generator.generate import generate
-from roadstill.generator.refine import refine
 from roadstill.imagesets import ImageSet
 from roadstill.parallel import Workers
 from roadstill.pipeline.distilled import distil_set, distilled_with, experts_of

@@ -6,9 +6,9 @@ from typing import Any
 from roadstill.denoisers.base import Sampling
 from roadstill.distil import method_of
 from roadstill.distil.objectives import CharacteristicMatching, TrajectoryMatching
+from roadstill.distil.refine import Refinement
 from roadstill.errors import UserError
 from roadstill.generator.config import FinetuneConfig
-from roadstill.generator.refine import Refinement
 from roadstill.names import Settings
 from roadstill.runs import check_ranges, later
 from roadstill.selection.registry import check_settings, makes_pictures
@@ -40,6 +40,11 @@ class Distilled:
         if isinstance(objective, CharacteristicMatching):
             return objective.experts == EXPERTS
         return isinstance(objective, TrajectoryMatching) and objective.experts == EXPERTS
+
+    def networks(self, network: str) -> tuple[str, ...]:
+        """Every network that takes part in making a set, the agent's first."""
+        more = getattr(method_of(self.method, 1, self.settings).objective, "networks", ())
+        return tuple(dict.fromkeys([network, *more])) if not isinstance(more, int) else (network,)
 
     def whitening(self, per_class: int) -> str:
         """How it whitens pixels at a number of images per class."""

@@ -204,9 +204,11 @@ class Recipe:
         return {NAVSIM: "genuine driving data", "cifar10": "CIFAR-10"}.get(self.source, self.data)
 
     def refiners(self, name: str) -> tuple[str, ...]:
-        """The networks that an arm is refined with; none if it is not refined."""
-        refine = self.arms[name].refine
-        return refine.all_networks(self.agent.network) if refine else ()
+        """The networks that an arm is refined or distilled with; none if it is neither."""
+        refine, distil = self.arms[name].refine, self.arms[name].distil
+        if refine is not None:
+            return refine.all_networks(self.agent.network)
+        return distil.networks(self.agent.network) if distil is not None else ()
 
     def agent_for(self, name: str, other: str | None = None) -> AgentConfig:
         """The agent of an arm, as it is or as one of ``others``."""

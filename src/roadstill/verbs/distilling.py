@@ -118,8 +118,8 @@ def experts(
         workers: number of processes; each trains an expert at a time.
         seed: seed of everything random.
     """
+    from roadstill.distil.beginning import space_of
     from roadstill.distil.experts import make_experts
-    from roadstill.distil.loop import space_of
     from roadstill.distil.task import real_of
     from roadstill.imagesets import open_imageset
 

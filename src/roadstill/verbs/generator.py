@@ -9,9 +9,9 @@ from typing import Literal
 from roadstill.agents import AgentConfig
 from roadstill.codecs.config import CodecTraining
 from roadstill.denoisers.base import Sampling
+from roadstill.distil.refine import Refinement
 from roadstill.errors import UserError
 from roadstill.generator.config import FinetuneConfig
-from roadstill.generator.refine import Refinement
 from roadstill.imagesets.attributes import described, rows_of
 from roadstill.networks.kinds import NetworkConfig, name_of
 from roadstill.runs import holding, require_own_file
@@ -217,8 +217,8 @@ def refine(
         seed: seed of the random heads, the real batches, the augmentation and the score's noise.
     """
     from roadstill.codecs import load_codec
+    from roadstill.distil.refine import refine as move
     from roadstill.generator.checkpoints import load_denoiser
-    from roadstill.generator.refine import refine as move
     from roadstill.imagesets import open_imageset
 
     made = move(

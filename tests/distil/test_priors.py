@@ -1,42 +1,14 @@
-"""What holds refined pictures back: coarse changes first, no new grain, and a generator's score."""
+"""What holds refined pictures back: no new grain, and a generator's score."""
 
 import torch
 
 from roadstill.denoisers.dit import DiTDenoiser
-from roadstill.generator.priors import Pyramid, excess_variation, score_direction, total_variation
+from roadstill.distil.priors import excess_variation, score_direction, total_variation
 from roadstill.schedules import NoiseSchedule, linear
 
 
 def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
-
-
-def test_a_pyramid_moves_coarse_to_fine():
-    start = torch.randn(2, 3, 8, 8, generator=seeded())
-    pyramid = Pyramid(start, 3, 6, 0.1)
-    pull = torch.randn(start.shape, generator=seeded(1))
-    smooth = []
-    for step in range(6):
-        latents = pyramid.latents(step)
-        pyramid.move(latents, pull)
-        moved = pyramid.latents(step).detach() - start
-        smooth.append(float((moved[..., 1:] - moved[..., :-1]).abs().mean() / moved.abs().mean()))
-    assert smooth[1] < 0.7 * smooth[5], smooth
-    assert len(pyramid.optimizer.param_groups) == 3
-    assert [part.shape[2] for part in pyramid.parts] == [2, 4, 8]
-    assert [group["lr"] for group in pyramid.optimizer.param_groups] == [0.1, 0.05, 0.025]
-
-
-def test_a_pyramid_of_one_level_is_adam_on_the_latents():
-    start = torch.randn(2, 3, 4, 4, generator=seeded())
-    plain, pyramid = start.clone().requires_grad_(True), Pyramid(start, 1, 5, 0.1)
-    adam = torch.optim.Adam([plain], lr=0.1)
-    for step in range(5):
-        plain.grad = plain.detach().sin()
-        adam.step()
-        latents = pyramid.latents(step)
-        pyramid.move(latents, latents.detach().sin())
-    assert torch.equal(pyramid.latents(5), plain)
 
 
 def test_total_variation_counts_edges():

@@ -1,10 +1,10 @@
-"""What refinement matches: the objectives against their definitions, gradients in batches, networks alike."""
+"""What refinement matches: the objectives against their definitions, networks alike."""
 
-import pytest
 import torch
 from torch.nn import functional as F
 
-from roadstill.generator.matching import balanced, head_gradients, picture_gradient, ridge_error, ridge_fit
+from roadstill.distil.objectives.linear import LinearGradients, balanced, head_gradients, objective_of
+from roadstill.distil.seeing import ridge_fit
 
 
 def test_head_gradients_are_those_of_the_cross_entropy():
@@ -23,7 +23,9 @@ def test_the_ridge_error_is_that_of_the_normal_equations():
     generator = torch.Generator().manual_seed(0)
     ours, theirs = torch.randn(6, 3, generator=generator), torch.randn(50, 3, generator=generator)
     labels, their_labels = torch.arange(6) % 2, (theirs[:, 0] > 0).long()
-    found = ridge_error(ours, labels, theirs, their_labels, ridge=0.1)
+    config = LinearGradients(gradients=0.0, regression=1.0, ridge=0.1)
+    targets, wanted = F.one_hot(labels, 2), F.one_hot(their_labels, 2)
+    found = objective_of(ours, targets, theirs, wanted, torch.zeros(1, 2, 3), config)
     spread = (theirs - theirs.mean(0)).square().sum(1).mean().sqrt()
     a, b = (torch.cat([(x - theirs.mean(0)) / spread, torch.ones(len(x), 1)], 1) for x in (ours, theirs))
     penalty = 0.1 * float((a * a).sum(1).mean())
@@ -37,24 +39,6 @@ def test_the_ridge_fit_of_many_examples_says_their_class():
     found = ridge_fit(features[:100], F.one_hot(labels[:100], 3), features[100:], features, 0.01)
     assert found.shape == (100, 3)
     assert (found[:, 0] > found[:, 2]).eq(labels[100:] < 2)[labels[100:] != 1].float().mean() > 0.9
-
-
-@pytest.mark.parametrize("batch_size", [2, 3, 8])
-def test_the_gradient_of_pictures_is_the_same_in_batches(batch_size):
-    pictures = torch.randn(7, 3, 4, 4, generator=torch.Generator().manual_seed(0))
-
-    def features(part):
-        return part.flatten(1)[:, ::3].sin()
-
-    def objective(ours):
-        return (ours.T @ ours).square().sum()
-
-    whole = pictures.clone().requires_grad_(True)
-    wanted = objective(features(whole))
-    wanted.backward()
-    loss, gradient = picture_gradient(pictures, features, objective, batch_size)
-    torch.testing.assert_close(loss, wanted.detach())
-    torch.testing.assert_close(gradient, whole.grad)
 
 
 def test_no_network_outweighs_the_others():

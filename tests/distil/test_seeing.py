@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from roadstill.distil.seeing import Choice
 from roadstill.errors import UserError
-from roadstill.generator.choosing import Choice
-from roadstill.generator.refinement import Refinement
 from roadstill.imagesets import ImageSetWriter, open_imageset
 
 
@@ -43,13 +42,18 @@ RIGHT, WRONG = (50, 150), (150, 50)
 
 
 def state(red, green):
-    return painted([(r, g, 0) for r, g in zip(red, green, strict=True)])
+    return torch.from_numpy(painted([(r, g, 0) for r, g in zip(red, green, strict=True)]))
+
+
+def chosen(dev, images, networks):
+    targets = torch.nn.functional.one_hot(torch.from_numpy(images.labels), 2)
+    return Choice(dev, targets, torch.from_numpy(images.pixels()), networks, limit=4096, ridge=0.1)
 
 
 def test_the_worst_network_chooses(tmp_path):
     dev = stored(tmp_path / "dev", DEV)
     images = stored(tmp_path / "few", [(50, 150, 0), (150, 50, 0)])  # right for red, wrong for green
-    choice = Choice(dev, images, {"red": Sees(0), "green": Sees(1)}, Refinement())
+    choice = chosen(dev, images, {"red": Sees(0), "green": Sees(1)})
     assert choice.looks == [(0, {"red": 1.0, "green": 0.0})]
     choice.look(1, state((220, 250), RIGHT))  # all dev is class a for red: the mean gains less than the worst
     assert choice.step == 1
@@ -57,7 +61,7 @@ def test_the_worst_network_chooses(tmp_path):
     choice.look(3, state(RIGHT, RIGHT))  # no better: the first of equals stays
     choice.look(4, state(WRONG, RIGHT))
     assert choice.step == 2
-    assert np.array_equal(choice.pixels, state(RIGHT, RIGHT))
+    assert torch.equal(choice.pictures, state(RIGHT, RIGHT))
     found = choice.record()
     assert found["step"] == 2
     assert [min(each["balanced_accuracy"].values()) for each in found["from"]] == [0, 0.5, 1, 1, 0]
@@ -66,7 +70,7 @@ def test_the_worst_network_chooses(tmp_path):
 def test_the_test_part_and_other_classes_choose_nothing(tmp_path):
     images = stored(tmp_path / "few", DEV[:2])
     with pytest.raises(UserError, match="is the test part, which chooses nothing; give the dev part"):
-        Choice(stored(tmp_path / "test", DEV, {"split": "test"}), images, {"red": Sees(0)}, Refinement())
+        chosen(stored(tmp_path / "test", DEV, {"split": "test"}), images, {"red": Sees(0)})
     one_class = stored(tmp_path / "half", DEV).subset(np.arange(0, 20, 2))
     with pytest.raises(UserError, match="a class has no image"):
-        Choice(one_class, images, {"red": Sees(0)}, Refinement())
+        chosen(one_class, images, {"red": Sees(0)})
