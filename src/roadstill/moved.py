@@ -31,6 +31,7 @@ MOVED = {
         "folders": "data.folders",
         "framestore": "frames.store",
         "generate": "generator.generate",
+        "generator.refine": "distil.refine",
         "guides": "generator.guidance",
         "hub": "weights",
         "indexing": "data.indexing",
