@@ -87,7 +87,7 @@ def test_no_file_imports_itself_through_others():
 
 def test_lazy_imports_and_those_for_the_type_checker_count():
     files = module_files()
-    assert "roadstill.distil.refine" in imported(files["roadstill.verbs.generator"], set(files))
+    assert "roadstill.distil.refine" in imported(files["roadstill.verbs.distilling"], set(files))
     code = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from roadstill.frames import store, FrameTable\n"
     path = type("File", (), {"read_text": lambda self, encoding: code})()
     assert imported(path, set(files)) == {"roadstill.frames", "roadstill.frames.store"}

@@ -6,11 +6,11 @@ from torch.nn import functional as F
 
 from roadstill.agents import AgentConfig
 from roadstill.agents.training import build_network
-from roadstill.distil.learner import Learner, differentiable_twice, roll_out, soft_cross_entropy
+from roadstill.distil.learner import Learner, differentiable_twice, loss_for, roll_out
 
 
 def learner(px=16):
-    return Learner(build_network(AgentConfig(network="convnet-3", image_px=px), 3, 0).train(), soft_cross_entropy)
+    return Learner(build_network(AgentConfig(network="convnet-3", image_px=px), 3, 0).train(), loss_for("class"))
 
 
 def data(count=4, px=16, seed=0):

@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from roadstill.codecs.pixels import PixelCodec
+from roadstill.distil.moving import MovingLatents, MovingPixels
 from roadstill.distil.spaces import Space
-from roadstill.distil.synthetic import MovingLatents, MovingPixels, Pull, Synthetic, folded
+from roadstill.distil.synthetic import Pull, Synthetic
 from roadstill.errors import UserError
-from roadstill.imagesets.values import unfolded
+from roadstill.imagesets.values import folded, unfolded
 
 SPACE = Space((0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
 
-from roadstill.agents.config import AgentConfig
+from roadstill.agents.config import AgentConfig, recorded_config
 from roadstill.agents.features import FeatureCache, Inputs, prepare_pixels
 from roadstill.agents.networks import check_sizes, make_network, normalise
 from roadstill.agents.quantities import Reading
@@ -24,7 +24,6 @@ from roadstill.runs import (
     WithClasses,
     atomic_path,
     beside,
-    config_of,
     digest_file,
     digest_of,
     plain,
@@ -221,11 +220,8 @@ def open_agent(folder: Path, *, cache: FeatureCache | None = None) -> Agent:
 def _open(folder: Path, cache: FeatureCache) -> Agent:
     where, path = folder / "agent.json", folder / WEIGHTS
     record = read_record(where, _AgentRecord, _REMEDY, format=FORMAT)
-    values = dict(record.config)
-    if isinstance(values.get("weights"), str):
-        values["weights"] = Path(values["weights"])
     with located(where):  # a dotted path that is not trusted
-        config = config_of(AgentConfig, values, "config", _REMEDY)
+        config = recorded_config(record.config, "config", _REMEDY)
     with beside(lambda: require_digest(path, record.network, _REMEDY)) as checked:
         try:
             network = _network_of(path, where, config, record)

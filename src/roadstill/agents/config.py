@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, get_args
 from roadstill.agents.named import PROTOCOLS
 from roadstill.agents.networks import check_name
 from roadstill.errors import UserError
-from roadstill.runs import Range, check_ranges, later
+from roadstill.runs import Range, check_ranges, config_of, later
 
 Optimiser = Literal["adamw", "sgd"]
 Augment = Literal["none", "dsa", "cutmix", "dsa_cutmix", "flip_crop"]
@@ -179,3 +179,11 @@ def protocol(name: str, **changes: Any) -> AgentConfig:
     if name not in PROTOCOLS:
         raise UserError(f"agent protocol {name!r} is unknown; take {', '.join(PROTOCOLS)}")
     return AgentConfig(**(PROTOCOLS[name] | changes))
+
+
+def recorded_config(values: Mapping[str, Any], where: str, remedy: str) -> AgentConfig:
+    """The settings of an agent from a record; errors as `config_of`."""
+    known = dict(values)
+    if isinstance(known.get("weights"), str):
+        known["weights"] = Path(known["weights"])
+    return config_of(AgentConfig, known, where, remedy)

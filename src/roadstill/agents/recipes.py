@@ -14,6 +14,7 @@ import msgspec
 from roadstill.agents.config import AgentConfig
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
+from roadstill.imagesets.sets import MOST_PATCHES
 from roadstill.runs import Record, typed
 
 _CLOSE = 0.02  # learning rates that differ by less are taken for the same
@@ -25,7 +26,7 @@ class _RecipeRecord(Record, kw_only=True, frozen=True):
     protocol: Annotated[str, msgspec.Meta(max_length=100)]
     labels: Literal["hard", "soft"] = "hard"
     learning_rate: Annotated[float, msgspec.Meta(gt=0, lt=1e6)] | None = None
-    patches: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
+    patches: Annotated[int, msgspec.Meta(ge=1, le=MOST_PATCHES)] = 1
 
 
 @dataclass(frozen=True)

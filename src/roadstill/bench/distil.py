@@ -124,6 +124,8 @@ def _convolution_rate() -> float:
 
 def _plain(name: str, real: ImageSet, per_class: int, real_batch: int) -> Callable[[], object] | None:
     """A plainly written step, for some methods."""
+    if name not in ("dm", "dc", "dsa", "mtt"):
+        return None
     classes = real.num_classes
     known = torch.from_numpy(real.pixels()).permute(0, 3, 1, 2).float() / 255
     labels = torch.from_numpy(real.labels)
@@ -179,7 +181,7 @@ def _plain(name: str, real: ImageSet, per_class: int, real_batch: int) -> Callab
             at = {key: value - 0.01 * grad for (key, value), grad in zip(at.items(), grads, strict=True)}
         torch.stack([(value - start[key]).square().sum() for key, value in at.items()]).sum().backward()
 
-    return {"dm": dm, "dc": lambda: dsa(False), "dsa": lambda: dsa(True), "mtt": mtt}.get(name)
+    return {"dm": dm, "dc": lambda: dsa(False), "dsa": lambda: dsa(True), "mtt": mtt}[name]
 
 
 def _pictures(folder: Path, classes: int, each: int) -> ImageSet:

@@ -41,7 +41,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "Fine-tunes a generator on latents with adapters and minimax criteria, or trains one from scratch.",
     ),
     "generate": ("generator", "Generates an image set from a checkpoint: a few images per class."),
-    "refine": ("generator", "Optimises a small set's latents so that training on it matches training on all frames."),
+    "refine": ("distilling", "Optimises a small set's latents so that training on it matches training on all frames."),
     "distil": ("distilling", "Distils an image set into a few images of each class by a published method."),
     "experts": (
         "distilling",

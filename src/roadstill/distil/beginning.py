@@ -16,12 +16,14 @@ from roadstill.agents.training import build_network
 from roadstill.codecs import Codec
 from roadstill.denoisers.labelled import LabelledDenoiser
 from roadstill.distil.config import Distillation
-from roadstill.distil.representatives import clustered
+from roadstill.distil.moving import Moving, MovingLatents, MovingNoise, MovingPixels
+from roadstill.distil.representatives import Clustered
 from roadstill.distil.spaces import Space, whitening_of
-from roadstill.distil.synthetic import Moving, MovingLatents, MovingNoise, MovingPixels, Synthetic, folded
+from roadstill.distil.synthetic import Synthetic
 from roadstill.distil.task import Real, Task, real_of
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
+from roadstill.imagesets.values import folded
 from roadstill.learning.loops import generator_of, rows_of_step
 
 _BATCH = 256
@@ -100,7 +102,7 @@ def task_of(
     known = real_of(real, space_of(real, agent, config.whitening), agent.target, seed)
     known.device = torch.device(device)
     if config.real == "clusters":
-        known.chooser = clustered(agent, seed)
+        known.chooser = Clustered(agent, seed)
     start = _start(known, config, tools, per_class, agent.target)
     raw, logits = _labels(known, config, tools, start)
     synthetic = Synthetic(_moving(start, known.space, config, tools), start.classes, raw, logits, config.batch_size)
@@ -109,21 +111,18 @@ def task_of(
 
 
 def _start(real: Real, config: Distillation, tools: Tools, per_class: int | None, target: str) -> Start:
-    many = config.patches**2
     if tools.start is not None:
         order = np.argsort(tools.start.labels, kind="stable")
-        found = _of_set(tools.start, order, target)
-        return (
-            _folded(found, many, config.patches, real)
-            if per_class and len(order) > per_class * real.num_classes
-            else found
-        )
+        found = _of_set(tools.start, order, target, real.device)
+        wanted = len(order) if per_class is None else per_class * real.num_classes
+        return found if len(order) == wanted else _folded(found, config.patches)
     assert per_class is not None
     if config.start == "real":
-        rows = np.concatenate([
-            own[rows_of_step(len(own), per_class * many, seed=real.seed, step=0, name="start")] for own in real.groups
-        ])  # fmt: skip
-        return _folded(_of_set(real.images, rows, target), many, config.patches, real)
+        count = per_class * config.patches**2
+        rows = np.concatenate(
+            [own[rows_of_step(len(own), count, seed=real.seed, step=0, name="start")] for own in real.groups]
+        )
+        return _folded(_of_set(real.images, rows, target, real.device), config.patches)
     classes = torch.arange(real.num_classes).repeat_interleave(per_class)
     side = real.images.size_px
     drawn = torch.randn((len(classes), 3, side, side), generator=generator_of("start", real.seed))
@@ -133,7 +132,7 @@ def _start(real: Real, config: Distillation, tools: Tools, per_class: int | None
     return Start(real.space.leave(drawn).to(real.device), classes.to(real.device), numbers, [{} for _ in classes])
 
 
-def _of_set(images: ImageSet, rows: NDArray[np.int64], target: str) -> Start:
+def _of_set(images: ImageSet, rows: NDArray[np.int64], target: str, device: torch.device) -> Start:
     """The pictures of a set, its exact ones if it has some."""
     if images.values is not None:
         pictures = images.values.pictures(rows)
@@ -145,16 +144,14 @@ def _of_set(images: ImageSet, rows: NDArray[np.int64], target: str) -> Start:
         found = quantity.of(images.subset(rows)) / np.array(quantity.scale, np.float32)
         numbers = torch.from_numpy(found).float()
     facts = [images.facts[int(row)] for row in rows]
-    return Start(pictures, torch.from_numpy(images.labels[rows]), numbers, facts)
+    return Start(pictures.to(device), torch.from_numpy(images.labels[rows]).to(device), numbers, facts)
 
 
-def _folded(start: Start, many: int, patches: int, real: Real) -> Start:
+def _folded(start: Start, patches: int) -> Start:
     """Several pictures as the patches of one, which keeps the facts of the first."""
+    many = patches**2
     numbers = None if start.numbers is None else start.numbers.view(-1, many, start.numbers.shape[1]).mean(1)
-    return Start(
-        folded(start.pictures, patches).to(real.device), start.classes[::many].to(real.device), numbers,
-        start.facts[::many],
-    )  # fmt: skip
+    return Start(folded(start.pictures, patches), start.classes[::many], numbers, start.facts[::many])
 
 
 def _moving(start: Start, space: Space, config: Distillation, tools: Tools) -> Moving:

@@ -19,6 +19,7 @@ from roadstill.distil.objectives import (
 )
 from roadstill.distil.priors import Priors
 from roadstill.errors import UserError
+from roadstill.imagesets.sets import MOST_PATCHES
 from roadstill.names import dotted
 from roadstill.runs import Range, check_ranges, config_of
 
@@ -90,7 +91,7 @@ class Distillation:
 
     def __post_init__(self) -> None:
         check_ranges(
-            self, patches=Range(1, 16, whole=True), levels=Range(1, 12, whole=True), label_rate=Range(0),
+            self, patches=Range(1, MOST_PATCHES, whole=True), levels=Range(1, 12, whole=True), label_rate=Range(0),
             noise_steps=Range(1, 1000, whole=True), ema=Range(0, 1, below=True), looks=Range(0, 1000, whole=True),
         )  # fmt: skip
         choices = {"parametrisation": Parametrisation, "labels": Labels}
@@ -263,7 +264,7 @@ def method_of(name: str, per_class: int, settings: Mapping[str, Any] | None = No
         if other not in OBJECTIVES:
             raise UserError(f"objective kind {str(other)[:80]!r} is unknown; take {', '.join(OBJECTIVES)}")
         objective = OBJECTIVES[other]()
-    settings_now = {each.name: getattr(objective, each.name) for each in fields(objective) if each.init}  # type: ignore[arg-type]
+    settings_now = {each.name: getattr(objective, each.name) for each in fields(objective)}  # type: ignore[arg-type]
     if isinstance(priors := changes.get("priors"), Mapping):
         changes["priors"] = config_of(Priors, dict(priors), f"method {name}, priors", "change it")
     objective = config_of(type(objective), {**settings_now, **own}, f"method {name}, objective", "change it")

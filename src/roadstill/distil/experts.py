@@ -7,19 +7,21 @@ and read by memory mapping, so that a store of any size takes no memory.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from roadstill.agents import AgentConfig
 from roadstill.agents.augment import draws, dsa
-from roadstill.agents.training import batch_at, build_network, make_optimiser
-from roadstill.distil.learner import Learner, huber, soft_cross_entropy
+from roadstill.agents.config import recorded_config
+from roadstill.agents.training import batch_at, build_network, make_optimiser, steps_per_epoch
+from roadstill.distil.learner import Learner, loss_for
 from roadstill.distil.task import Real
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
@@ -165,11 +167,8 @@ def open_experts(folder: Path) -> Experts:
         UserError: no store, a damaged record, or no complete expert.
     """
     record = read_record(folder / "experts.json", _Record, _REMEDY, format=FORMAT)
-    values = dict(record.agent)
-    if isinstance(values.get("weights"), str):
-        values["weights"] = Path(values["weights"])
     training = config_of(ExpertTraining, dict(record.training), f"{folder / 'experts.json'}, training", _REMEDY)
-    agent = config_of(AgentConfig, values, f"{folder / 'experts.json'}, agent", _REMEDY)
+    agent = recorded_config(record.agent, f"{folder / 'experts.json'}, agent", _REMEDY)
     numbers = sorted(int(each.name) for each in folder.iterdir() if re.fullmatch(r"\d{4,9}", each.name)
                      and _path(folder, int(each.name), training.epochs).is_file())  # fmt: skip
     if not numbers:
@@ -186,18 +185,17 @@ class _Apprentice:
     out: Path
     config: ExpertTraining
     seed: int
-    _said: list[str] = field(default_factory=list, repr=False)
 
     @property
     def steps_per_epoch(self) -> int:
-        return -(-len(self.real.images) // min(self.config.batch_size, len(self.real.images)))
+        return steps_per_epoch(len(self.real.images), self.config.batch_size)
 
     def learner(self, number: int) -> Learner:
         """An expert at its start."""
         seed = seed_of("expert", self.seed, number)
         network = build_network(self.agent, self.real.targets.shape[1], seed, self.real.images.size_px)
         network = network.to(self.real.device).train()
-        return Learner(network, soft_cross_entropy if self.agent.target == "class" else huber)
+        return Learner(network, loss_for(self.agent.target))
 
     def train(self, number: int) -> None:
         """Trains one expert from its last epoch on disk."""
@@ -218,19 +216,16 @@ class _Apprentice:
                     step, num_images=len(self.real.images), batch_size=config.batch_size,
                     seed=seed_of("expert order", self.seed, number),
                 )  # fmt: skip
-                self._step(learner, optimiser, np.asarray(rows), number, step)
+                self._step(learner, optimiser, rows, number, step)
             self._keep(learner, number, epoch + 1)
 
-    def _step(self, learner: Learner, optimiser: torch.optim.Optimizer, rows: Any, number: int, step: int) -> None:
+    def _step(
+        self, learner: Learner, optimiser: torch.optim.Optimizer, rows: NDArray[np.int64], number: int, step: int
+    ) -> None:
         pictures, targets = self.real.batch(rows)
         if self.config.augment == "dsa":
             pictures = dsa(pictures, draws(seed_of("expert augment", self.seed, number, step)))
-            pictures = pictures.contiguous(memory_format=torch.channels_last)
-        optimiser.zero_grad()
-        for part in learner.network.parts(pictures):
-            share = len(pictures[part]) / len(pictures)
-            (learner.loss(learner.network(pictures[part]), targets[part]) * share).backward()
-        optimiser.step()
+        learner.learn(optimiser, pictures, targets)
 
     def _keep(self, learner: Learner, number: int, epoch: int) -> None:
         weights = learner.flat()

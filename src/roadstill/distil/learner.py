@@ -64,6 +64,15 @@ class Learner:
         found: Tensor = functional_call(self.network, self.weights(flat), (pictures,))
         return found
 
+    def learn(self, optimiser: torch.optim.Optimizer, pictures: Tensor, targets: Tensor) -> None:
+        """One step of an optimiser of the network's own weights on prepared pictures ``[b, 3, s, s]``, in parts."""
+        pictures = pictures.contiguous(memory_format=torch.channels_last)
+        optimiser.zero_grad()
+        for rows in self.network.parts(pictures):
+            share = len(pictures[rows]) / len(pictures)
+            (self.loss(self.network(pictures[rows]), targets[rows]) * share).backward()
+        optimiser.step()
+
     def gradient(self, flat: Tensor, pictures: Tensor, targets: Tensor, *, twice: bool) -> Tensor:
         """Gradient ``[p]`` of the mean loss with respect to the weights.
 
@@ -99,14 +108,9 @@ def differentiable_twice(network: torch.nn.Module) -> Iterator[None]:
             norm.plain = False
 
 
-def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross-entropy of logits ``[b, k]`` and probabilities ``[b, k]``."""
-    return F.cross_entropy(logits, targets)
-
-
-def huber(values: Tensor, targets: Tensor) -> Tensor:
-    """Mean of Huber's loss of numbers ``[b, d]``, as agents of numbers are trained."""
-    return F.smooth_l1_loss(values, targets)
+def loss_for(target: str) -> Loss:
+    """The loss that agents of a target are trained with: cross-entropy of probabilities, or Huber's loss of numbers."""
+    return F.cross_entropy if target == "class" else F.smooth_l1_loss
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,21 @@ class Moved:
     state: tuple[Tensor, ...]
     inputs: list[tuple[Tensor, ...]]
     settings: tuple[Tensor, ...]
+
+
+def gathered(batches: Sequence[Tensor], gradients: Sequence[Sequence[Tensor]], whole: Sequence[Tensor]) -> list[Tensor]:
+    """Gradients of the steps' inputs as those of what the steps drew them from.
+
+    Args:
+        batches: rows of each step.
+        gradients: of each step, with respect to what it was given, in the order of ``whole``.
+        whole: pictures and targets that rows were drawn from.
+    """
+    sums = [torch.zeros_like(each) for each in whole]
+    for rows, given in zip(batches, gradients, strict=True):
+        for total, part in zip(sums, given, strict=False):
+            total.index_add_(0, rows, part)
+    return sums
 
 
 Step: TypeAlias = Callable[[tuple[Tensor, ...], tuple[Tensor, ...], tuple[Tensor, ...]], tuple[Tensor, ...]]

@@ -51,17 +51,15 @@ class Held:
         self.usual = torch.zeros(0)
         if priors.variation:
             shown, _ = synthetic.shown()
-            self.usual = total_variation(synthetic.moving.unit(shown))
+            self.usual = total_variation(synthetic.moving.space.leave(shown))
 
     def of_pictures(self, pictures: Tensor, rows: Sequence[int]) -> tuple[dict[str, Tensor], Tensor]:
-        """Terms of pictures as networks take them, and their gradient with respect to these."""
-        if not self.priors.variation:
-            return {}, torch.zeros_like(pictures)
+        """The excess of variation of pictures as networks take them ``[m, 3, s, s]``, and its gradient."""
         factor = self.synthetic.factor
         usual = self.usual.view(-1, factor)[list(rows)].flatten()
         leaf = pictures.detach().requires_grad_(True)
         share = len(rows) / len(self.synthetic)
-        term = self.priors.variation * share * excess_variation(self.synthetic.moving.unit(leaf), usual)
+        term = self.priors.variation * share * excess_variation(self.synthetic.moving.space.leave(leaf), usual)
         return {"variation": term.detach()}, torch.autograd.grad(term, leaf)[0]
 
     def of_codes(

@@ -1,8 +1,5 @@
 """Real images that stand for their class: those nearest to the centres of its clusters (DREAM; Liu et al. 2023)."""
 
-from collections.abc import Callable
-from functools import lru_cache
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -16,7 +13,7 @@ _RENEWED = 10  # steps after which clusters are made anew, as published
 _CANDIDATES = 16  # images that clusters are made of, for each that is wanted
 
 
-def clustered(agent: AgentConfig, seed: int) -> Callable[[Real, int, int, int], NDArray[np.int64]]:
+class Clustered:
     """A way of choosing real images of a class: k-means of features, and the image nearest to each centre.
 
     Args:
@@ -24,30 +21,31 @@ def clustered(agent: AgentConfig, seed: int) -> Callable[[Real, int, int, int], 
         seed: seed of the weights and of k-means.
     """
 
-    @lru_cache(maxsize=256)
-    def chosen(label: int, count: int, round_: int, key: int) -> NDArray[np.int64]:
+    def __init__(self, agent: AgentConfig, seed: int) -> None:
+        self.agent, self.seed = agent, seed
+        self._kept: dict[int, tuple[tuple[int, int], NDArray[np.int64]]] = {}  # of each class those of the last steps
+
+    def __call__(self, real: Real, label: int, count: int, step: int) -> NDArray[np.int64]:
+        """At most ``count`` rows of a class for a step."""
+        key = count, step // _RENEWED
+        known, rows = self._kept.get(label, (None, np.empty(0, np.int64)))
+        if known != key:
+            rows = self._chosen(real, label, *key)
+            self._kept[label] = key, rows
+        return rows
+
+    def _chosen(self, real: Real, label: int, count: int, age: int) -> NDArray[np.int64]:
         from sklearn.cluster import MiniBatchKMeans
 
-        real = known[key]
-        own = real.groups[label]
-        rng = np.random.default_rng(seed_of("clusters", seed, label, round_))
-        rows = np.sort(rng.permutation(own)[: count * _CANDIDATES])
+        rng = np.random.default_rng(seed_of("clusters", self.seed, label, age))
+        rows = np.sort(rng.permutation(real.groups[label])[: count * _CANDIDATES])
         if len(rows) <= count:
             return rows
-        network = build_network(agent, real.num_classes, seed_of("clusters", seed, round_), real.images.size_px)
-        network = network.to(real.device).eval()
+        seed = seed_of("clusters", self.seed, age)
+        network = build_network(self.agent, real.num_classes, seed, real.images.size_px).to(real.device).eval()
         with torch.no_grad():
             parts = [network.features(network.trunk(real.pictures(part))).flatten(1).cpu().numpy()
                      for part in np.array_split(rows, -(-len(rows) // 64))]  # fmt: skip
         features = np.concatenate(parts)
         found = MiniBatchKMeans(count, n_init=1, random_state=int(rng.integers(2**31))).fit(features)
-        nearest = np.unique(found.transform(features).argmin(0))
-        return rows[nearest]
-
-    known: dict[int, Real] = {}
-
-    def choose(real: Real, label: int, count: int, step: int) -> NDArray[np.int64]:
-        known[id(real)] = real
-        return chosen(label, count, step // _RENEWED, id(real))
-
-    return choose
+        return rows[np.unique(found.transform(features).argmin(0))]

@@ -29,9 +29,7 @@ FILE = "state.safetensors"
 
 def looks_of(config: Distillation) -> set[int]:
     """Numbers of steps after which a state is looked at on dev."""
-    return (
-        {-(-config.steps * number // config.looks) for number in range(1, config.looks + 1)} if config.looks else set()
-    )
+    return {-(-config.steps * number // config.looks) for number in range(1, config.looks + 1)}
 
 
 @dataclass
@@ -87,11 +85,10 @@ class State:
         config, synthetic = self.config, self.task.synthetic
         terms = dict(pull.terms)
         rows = range(len(synthetic)) if pull.rows is None else pull.rows
-        more, gradient = (
-            self.held.of_pictures(synthetic.shown(rows)[0], rows) if config.priors.variation else ({}, None)
-        )
-        pull.pictures = pull.pictures if gradient is None else pull.pictures + gradient
-        terms |= more
+        if config.priors.variation:
+            more, gradient = self.held.of_pictures(synthetic.shown(rows)[0], rows)
+            pull.pictures = pull.pictures + gradient
+            terms |= more
 
         def held(codes: Tensor, gradient: Tensor, rows: Sequence[int]) -> Tensor:
             more, found = self.held.of_codes(codes, gradient, rows, step)

@@ -16,7 +16,7 @@ from roadstill.agents.augment import draws, dsa, siamese
 from roadstill.agents.quantities import QUANTITIES
 from roadstill.agents.staged import StagedNetwork
 from roadstill.agents.training import build_network
-from roadstill.distil.learner import Learner, huber, soft_cross_entropy
+from roadstill.distil.learner import Learner, loss_for
 from roadstill.distil.spaces import Space
 from roadstill.distil.synthetic import Pull, Synthetic
 from roadstill.errors import UserError
@@ -144,11 +144,7 @@ class Task:
 
     def learner(self, *of: object) -> Learner:
         """The same as a function of its weights, with the loss that agents are trained with."""
-        return self.learner_of(self.network(*of))
-
-    def learner_of(self, network: StagedNetwork) -> Learner:
-        """A network as a function of its weights, with the loss that agents are trained with."""
-        return Learner(network, soft_cross_entropy if self.agent.target == "class" else huber)
+        return Learner(self.network(*of), loss_for(self.agent.target))
 
     def alike(self, *of: object) -> Callable[[Tensor], Tensor]:
         """A change that is the same for every picture of every batch; none if nothing is to be changed."""
@@ -229,9 +225,6 @@ def joined(pulls: Sequence[Pull]) -> Pull:
         for name, term in pull.terms.items():
             terms[name] = terms[name] + term if name in terms else term
     rows = [row for pull in pulls for row in pull.rows or ()]
-    targets = (
-        None if pulls[0].targets is None else torch.cat([pull.targets for pull in pulls if pull.targets is not None])
-    )
-    return replace(
-        pulls[0], pictures=torch.cat([pull.pictures for pull in pulls]), targets=targets, rows=rows, terms=terms
-    )
+    found = [pull.targets for pull in pulls if pull.targets is not None]
+    pictures = torch.cat([pull.pictures for pull in pulls])
+    return replace(pulls[0], pictures=pictures, targets=torch.cat(found) if found else None, rows=rows, terms=terms)

@@ -6,7 +6,8 @@ A generator has to learn what objects there are before it can draw them; a class
 
 from typing import Any
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -49,7 +50,7 @@ class Alignment:
         width = latents.features[0]
         self.projector: Any = nn.Sequential(nn.Linear(network.hidden_size, _WIDTH), nn.SiLU(), nn.Linear(_WIDTH, width))
         initialise_linear(self.projector, generator_of("alignment", seed))
-        seen = latents.kept_features(evenly(torch.arange(len(latents)).numpy(), _SEEN)).transpose(0, 1).flatten(1)
+        seen = latents.kept_features(evenly(np.arange(len(latents)), _SEEN)).transpose(0, 1).flatten(1)
         self.mean, self.std = seen.mean(1).view(-1, 1, 1), seen.std(1).clamp_min(1e-6).view(-1, 1, 1)
         self._tokens: Tensor | None = None
         network.blocks[block - 1].register_forward_hook(self._note)
@@ -57,8 +58,8 @@ class Alignment:
     def _note(self, module: nn.Module, given: Any, tokens: Tensor) -> None:
         self._tokens = tokens
 
-    def term(self, rows: Any) -> Tensor:
-        """Weighted 1 - cosine of the features of these rows and what their tokens tell, mean over all places."""
+    def term(self, rows: NDArray[np.int64]) -> Tensor:
+        """Weighted 1 - cosine of the features of rows ``[b]`` and what their tokens tell, a mean over places."""
         tokens = self._tokens
         assert tokens is not None
         features = (self.latents.kept_features(rows) - self.mean) / self.std

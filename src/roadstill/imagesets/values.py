@@ -125,10 +125,36 @@ def unfolded(pictures: Tensor, patches: int) -> Tensor:
     if patches == 1:
         return pictures
     side = pictures.shape[2]
-    ends = [side * index // patches for index in range(patches + 1)]
+    cuts = _cuts(side, patches)
     parts = [
         F.interpolate(pictures[:, :, top:bottom, left:right], (side, side), mode="bilinear")
-        for top, bottom in pairwise(ends)
-        for left, right in pairwise(ends)
+        for top, bottom in cuts
+        for left, right in cuts
     ]
     return torch.stack(parts, 1).flatten(0, 1)
+
+
+def folded(pictures: Tensor, patches: int) -> Tensor:
+    """The inverse of `unfolded` but for the loss of size, ``[n / patches^2, 3, s, s]``.
+
+    Args:
+        pictures: whole pictures ``[n, 3, s, s]``.
+        patches: number along a side.
+    """
+    if patches == 1:
+        return pictures
+    sides = [end - start for start, end in _cuts(pictures.shape[2], patches)]
+    grid = pictures.view(-1, patches**2, *pictures.shape[1:])
+    lines = [
+        torch.cat([
+            F.interpolate(grid[:, row * patches + column], (sides[row], sides[column]), mode="bilinear", antialias=True)
+            for column in range(patches)
+        ], 3)
+        for row in range(patches)
+    ]  # fmt: skip
+    return torch.cat(lines, 2)
+
+
+def _cuts(side: int, patches: int) -> list[tuple[int, int]]:
+    """First and last pixel, this one left out, of each patch along a side."""
+    return list(pairwise(side * index // patches for index in range(patches + 1)))

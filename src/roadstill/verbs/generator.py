@@ -1,4 +1,4 @@
-"""Verbs of the generator: encode, pretrain, finetune, generate, refine, export, params."""
+"""Verbs of the generator: encode, pretrain, finetune, generate, export, params."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -6,10 +6,8 @@ from json import dumps
 from pathlib import Path
 from typing import Literal
 
-from roadstill.agents import AgentConfig
 from roadstill.codecs.config import CodecTraining
 from roadstill.denoisers.base import Sampling
-from roadstill.distil.refine import Refinement
 from roadstill.errors import UserError
 from roadstill.generator.config import FinetuneConfig
 from roadstill.imagesets.attributes import described, rows_of
@@ -182,52 +180,6 @@ def generate(
         fill=None if fill is None else open_imageset(fill),
     )
     return f"{out}: {len(made)} generated images, {per_class} per class"
-
-
-def refine(
-    images: Path,
-    real: Path,
-    out: Path,
-    *,
-    codec: Path | None = None,
-    decoder: Path | None = None,
-    agent: AgentConfig = AgentConfig(),  # noqa: B008
-    refinement: Refinement = Refinement(),  # noqa: B008
-    base: Path | None = None,
-    dev: Path | None = None,
-    seed: int = 0,
-) -> str:
-    """Optimises a small set's latents so that training on it matches training on all frames.
-
-    The result serves the network of --agent and no other so far; `roadstill study refined-elsewhere` measures that.
-    With refinement.networks it is made for several at once, and with refinement.looks the worst of them chooses.
-
-    Args:
-        images: small image set, made by generate or select.
-        real: image set that it stands for: the train part made by prepare.
-        out: folder to make.
-        codec: codec file, diffusers autoencoder (folder or hub name), or "pixels" to work on the pictures themselves;
-            the shipped codec if not given.
-        decoder: second diffusers autoencoder, which decodes what the first one encodes.
-        agent: agent whose features are matched; it is not trained.
-        refinement: steps and objectives, priors, further networks.
-        base: generator whose score holds the pictures back, for refinement.score: whatever finetune takes as base, or a
-            folder made by it; the shipped one if not given.
-        dev: image set that chooses among the states on the way, for refinement.looks: the dev part made by prepare.
-        seed: seed of the random heads, the real batches, the augmentation and the score's noise.
-    """
-    from roadstill.codecs import load_codec
-    from roadstill.distil.refine import refine as move
-    from roadstill.generator.checkpoints import load_denoiser
-    from roadstill.imagesets import open_imageset
-
-    made = move(
-        open_imageset(images), open_imageset(real), load_codec(codec, decoder=decoder), agent=agent, config=refinement,
-        seed=seed, out=out, base=load_denoiser(base) if refinement.score or base is not None else None,
-        dev=None if dev is None else open_imageset(dev),
-    )  # fmt: skip
-    chosen = f", those of step {made.about['refined']['chosen']['step']}, chosen on {dev}" if dev else ""
-    return f"{out}: {len(made)} refined images{chosen}"
 
 
 @holding()

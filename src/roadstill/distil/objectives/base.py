@@ -1,17 +1,20 @@
 """`Objective`: what a small set should have in common with the whole one."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Generic, TypeVar
 
+import torch
 from torch import Tensor
 
 from roadstill.distil.synthetic import Pull
 from roadstill.distil.task import Task
 
 
-class Objective(ABC):
-    """An objective of distillation; a subclass is a frozen dataclass of its settings."""
+class Objective:
+    """An objective of distillation; a subclass is a frozen dataclass of its settings.
+
+    It has `pulls`, or, if it keeps something from step to step, `begin` with a `Running` of its own.
+    """
 
     def begin(self, task: Task) -> "Running":
         """What runs for a task, before the first step.
@@ -21,13 +24,12 @@ class Objective(ABC):
         """
         return Running(self, task)
 
-    @abstractmethod
     def pulls(self, task: Task, step: int) -> Iterator[Pull]:
         """The pulls of one step, a 0-based number; after each that is yielded, the small set moves.
 
-        Everything random must depend on the task's seed and the step alone. An objective that keeps something from step
-        to step has a `Running` of its own.
+        Everything random must depend on the task's seed and the step alone.
         """
+        raise NotImplementedError(f"{type(self).__name__} has neither pulls nor a begin of its own")
 
 
 Kind = TypeVar("Kind", bound=Objective)
@@ -65,3 +67,27 @@ class Running(Generic[Kind]):
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Puts back what `state` gave."""
+
+
+class Pooled(Running[Kind]):
+    """An objective with networks in training: weights, moments and age of each stand in its state by name."""
+
+    def __init__(self, objective: Kind, task: Task) -> None:
+        super().__init__(objective, task)
+        self.pool: dict[str, Tensor] = {}
+
+    def renew(self, number: int, life: int) -> None:
+        """Begins a network anew, for the ``life``-th time."""
+        weights = self.task.learner("pool", number, life).flat()
+        zero = torch.zeros_like(weights)
+        self.pool |= {f"{number}/weights": weights, f"{number}/first": zero, f"{number}/second": zero.clone(),
+                      f"{number}/steps": torch.tensor(0.0), f"{number}/age": torch.tensor(0),
+                      f"{number}/life": torch.tensor(life)}  # fmt: skip
+
+    def state(self) -> Mapping[str, Tensor]:
+        """See `Running`."""
+        return dict(self.pool)
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """See `Running`."""
+        self.pool = dict(state)

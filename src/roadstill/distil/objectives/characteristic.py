@@ -69,10 +69,6 @@ class CharacteristicMatching(Objective):
         """See `Objective`."""
         return _Matching(self, task)
 
-    def pulls(self, task: Task, step: int) -> Iterator[Pull]:
-        """See `Objective`; without what is learnt from step to step."""
-        return self.begin(task).pulls(step)
-
 
 class _Matching(Running[CharacteristicMatching]):
     """Characteristic matching with its networks and the spread of frequencies."""

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from roadstill.agents.augment import cutmix, draws
-from roadstill.agents.staged import StagedNetwork
 from roadstill.distil.learner import Learner, differentiable_twice
 from roadstill.distil.objectives.base import Objective
 from roadstill.distil.synthetic import Pull
@@ -143,7 +142,7 @@ class GradientMatching(Objective):
                 np.random.default_rng(seed_of("inner", task.seed, at, epoch)).permutation(len(pictures))
             )
             for number, rows in enumerate(order.split(256)):
-                _learn(learner, optimiser, task.changed(pictures[rows], at, epoch, number), targets[rows])
+                learner.learn(optimiser, task.changed(pictures[rows], at, epoch, number), targets[rows])
 
     def _learn_real(self, task: Task, learner: Learner, optimiser: torch.optim.Optimizer, at: int) -> None:
         """Trains the network on real images, with CutMix in half of the steps."""
@@ -154,14 +153,4 @@ class GradientMatching(Objective):
             if mixed is not None:
                 pictures = mixed.pictures
                 targets = mixed.share * targets + (1 - mixed.share) * targets[mixed.partner]
-            _learn(learner, optimiser, pictures, targets)
-
-
-def _learn(learner: Learner, optimiser: torch.optim.Optimizer, pictures: Tensor, targets: Tensor) -> None:
-    network: StagedNetwork = learner.network
-    optimiser.zero_grad()
-    pictures = pictures.contiguous(memory_format=torch.channels_last)
-    for rows in network.parts(pictures):
-        share = len(pictures[rows]) / len(pictures)
-        (learner.loss(network(pictures[rows]), targets[rows]) * share).backward()
-    optimiser.step()
+            learner.learn(optimiser, pictures, targets)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from roadstill.distil.objectives.base import Objective, Running
+from roadstill.distil.objectives.base import Objective, Pooled, Running
 from roadstill.distil.synthetic import Pull
 from roadstill.distil.task import Task
 from roadstill.learning.kernels import regress, tangent_kernel
@@ -98,10 +98,6 @@ class RandomFeatures(Objective):
         """See `Objective`."""
         return _Scaling(self, task)
 
-    def pulls(self, task: Task, step: int) -> Iterator[Pull]:
-        """See `Objective`; without the scale that is learnt."""
-        return self.begin(task).pulls(step)
-
     def network(self, seed: int) -> nn.Module:
         """A random network without norms, weights of variance 2 / fan-in."""
         generator = torch.Generator().manual_seed(seed)
@@ -188,35 +184,16 @@ class FeatureRegression(Objective):
         """See `Objective`."""
         return _Learning(self, task)
 
-    def pulls(self, task: Task, step: int) -> Iterator[Pull]:
-        """See `Objective`; with networks that begin anew."""
-        return self.begin(task).pulls(step)
 
-
-class _Learning(Running[FeatureRegression]):
+class _Learning(Pooled[FeatureRegression]):
     """Regression on features with its pool of networks, which are of all ages."""
 
     def __init__(self, objective: FeatureRegression, task: Task) -> None:
         super().__init__(objective, task)
-        self.pool: dict[str, Tensor] = {}
         for number in range(objective.pool):
-            self._renew(number, 0)
+            self.renew(number, 0)
             for at in range(number * objective.most_steps // objective.pool):
                 self._learn(number, -1 - at)
-
-    def _renew(self, number: int, life: int) -> None:
-        weights = self.task.learner("pool", number, life).flat()
-        zero = torch.zeros_like(weights)
-        self.pool |= {f"{number}/weights": weights, f"{number}/first": zero, f"{number}/second": zero.clone(),
-                      f"{number}/age": torch.tensor(0), f"{number}/life": torch.tensor(life)}  # fmt: skip
-
-    def state(self) -> Mapping[str, Tensor]:
-        """See `Running`."""
-        return dict(self.pool)
-
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """See `Running`."""
-        self.pool = dict(state)
 
     def pulls(self, step: int) -> Iterator[Pull]:
         """See `Objective`."""
@@ -249,7 +226,7 @@ class _Learning(Running[FeatureRegression]):
 
         yield task.pull(loss_of)
         if int(self.pool[f"{number}/age"]) >= own.most_steps:
-            self._renew(number, int(self.pool[f"{number}/life"]) + 1)
+            self.renew(number, int(self.pool[f"{number}/life"]) + 1)
         self._learn(number, step)
 
     def _learn(self, number: int, step: int) -> None:

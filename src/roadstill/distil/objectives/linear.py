@@ -55,10 +55,6 @@ class LinearGradients(Objective):
         """See `Objective`."""
         return Looking(self, task)
 
-    def pulls(self, task: Task, step: int) -> Iterator[Pull]:
-        """See `Objective`."""
-        return self.begin(task).pulls(step)
-
 
 class Looking(Running[LinearGradients]):
     """Linear gradient matching with its networks, frozen and in evaluation mode.

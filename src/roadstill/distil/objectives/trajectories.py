@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from roadstill.distil.experts import open_experts
-from roadstill.distil.learner import Learner, roll_out
+from roadstill.distil.learner import Learner, gathered, roll_out
 from roadstill.distil.objectives.base import Objective, Running
 from roadstill.distil.synthetic import Pull
 from roadstill.distil.task import Task
@@ -70,10 +70,6 @@ class TrajectoryMatching(Objective):
     def begin(self, task: Task) -> "Running[TrajectoryMatching]":
         """See `Objective`."""
         return _Matching(self, task)
-
-    def pulls(self, task: Task, step: int) -> Iterator[Pull]:
-        """See `Objective`; without what is learnt from step to step."""
-        return self.begin(task).pulls(step)
 
 
 class _Matching(Running[TrajectoryMatching]):
@@ -134,12 +130,9 @@ class _Matching(Running[TrajectoryMatching]):
             found, moved_inputs, moved_rate = _tesla(steps, start, inputs, rate, pulled)
         else:
             (found,), moved = roll_out(steps, (start,), inputs, (rate,), pulled)
-            moved_inputs, moved_rate = [(each[0], each[1]) for each in moved.inputs], moved.settings[0]
+            moved_inputs, moved_rate = moved.inputs, moved.settings[0]
         loss = (found - end).square().sum() / whole
-        its, their = torch.zeros_like(pictures), torch.zeros_like(targets)
-        for rows, (of_pictures, of_targets) in zip(batches, moved_inputs, strict=True):
-            its.index_add_(0, rows, of_pictures)
-            their.index_add_(0, rows, of_targets)
+        its, their = gathered(batches, moved_inputs, (pictures, targets))
         if own.skip_above is not None and float(loss) > own.skip_above:
             its, their, moved_rate = torch.zeros_like(its), torch.zeros_like(their), torch.zeros_like(moved_rate)
         settings = {"learning_rate": moved_rate} if own.rate_of_rate else {}
@@ -185,21 +178,20 @@ def _tesla(
     inputs: Sequence[tuple[Tensor, ...]],
     rate: Tensor,
     pulled: Callable[[tuple[Tensor, ...]], tuple[Tensor, ...]],
-) -> tuple[Tensor, list[tuple[Tensor, Tensor]], Tensor]:
+) -> tuple[Tensor, list[tuple[Tensor, ...]], Tensor]:
     """The end, the gradients of each step's pictures and targets, and of the rate; later weights are constants."""
-    at, visited = start, []
+    at, visited, found = start, list[Tensor](), list[tuple[Tensor, ...]]()
     for given in inputs:
         visited.append(at)
         at = at - rate * steps.gradient(at, given, twice=False)
     back = pulled((at,))[0]
     moved_rate = (back * (at - start)).sum() / rate
-    found = []
     for where, (pictures, targets, place) in zip(visited, inputs, strict=True):
         leaves = [pictures.detach().requires_grad_(True), targets.detach().requires_grad_(True)]
         with torch.enable_grad():
             gradient = steps.gradient(where.detach().requires_grad_(True), (*leaves, place), twice=True)
             its = torch.autograd.grad(gradient, leaves, -rate * back, allow_unused=True, materialize_grads=True)
-        found.append((its[0], its[1]))
+        found.append(its)
     return at, found, moved_rate
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from roadstill.distil.learner import Learner, roll_out
-from roadstill.distil.objectives.base import Objective, Running
+from roadstill.distil.learner import Learner, gathered, roll_out
+from roadstill.distil.objectives.base import Objective, Pooled, Running
 from roadstill.distil.synthetic import Pull
 from roadstill.distil.task import Task
 from roadstill.errors import UserError
@@ -61,31 +61,19 @@ class Unrolled(Objective):
         """See `Objective`."""
         return _Unrolling(self, task)
 
-    def pulls(self, task: Task, step: int) -> Iterator[Pull]:
-        """See `Objective`; without what is learnt from step to step."""
-        return self.begin(task).pulls(step)
-
 
 _PARTS = ("weights", "first", "second", "steps")  # of an agent's state, as its optimiser has it
 
 
-class _Unrolling(Running[Unrolled]):
+class _Unrolling(Pooled[Unrolled]):
     """Unrolled training with its agents, which are of all ages, and the learning rate that moves."""
 
     def __init__(self, objective: Unrolled, task: Task) -> None:
         super().__init__(objective, task)
         self.log_rate = torch.tensor(math.log(objective.learning_rate), requires_grad=True)
-        self.pool: dict[str, Tensor] = {}
         for number in range(objective.agents):
-            self._renew(number, 0)
+            self.renew(number, 0)
             self.pool[f"{number}/age"] = torch.tensor(number * objective.most_steps // objective.agents)
-
-    def _renew(self, number: int, life: int) -> None:
-        weights = self.task.learner("agent", number, life).flat()
-        zero = torch.zeros_like(weights)
-        self.pool |= {f"{number}/weights": weights, f"{number}/first": zero, f"{number}/second": zero.clone(),
-                      f"{number}/steps": torch.tensor(0.0), f"{number}/age": torch.tensor(0),
-                      f"{number}/life": torch.tensor(life)}  # fmt: skip
 
     def settings(self) -> Mapping[str, Tensor]:
         """Logarithm of the agents' learning rate."""
@@ -98,14 +86,6 @@ class _Unrolling(Running[Unrolled]):
     def told(self) -> Mapping[str, float]:
         """See `Running`."""
         return {"learning_rate": float(self.log_rate.detach().exp())} if self.objective.rate_of_rate else {}
-
-    def state(self) -> Mapping[str, Tensor]:
-        """See `Running`."""
-        return dict(self.pool)
-
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """See `Running`."""
-        self.pool = dict(state)
 
     def pulls(self, step: int) -> Iterator[Pull]:
         """See `Objective`."""
@@ -134,10 +114,7 @@ class _Unrolling(Running[Unrolled]):
 
         stepping = _Optimiser(own, task, learner, step)
         end, moved = roll_out(stepping, state, inputs, (self.log_rate.detach(),), pulled)
-        its, their = torch.zeros_like(pictures), torch.zeros_like(targets)
-        for rows, each in zip(batches, moved.inputs, strict=True):
-            its.index_add_(0, rows, each[0])
-            their.index_add_(0, rows, each[1])
+        its, their = gathered(batches, moved.inputs, (pictures, targets))
         settings = {"log_rate": moved.settings[0]} if own.rate_of_rate else {}
         yield Pull(its, their if task.synthetic.learnt else None, None, {"loss": loss}, settings)
         self._go_on(number, end)
@@ -148,7 +125,7 @@ class _Unrolling(Running[Unrolled]):
         self.pool |= {f"{number}/{part}": value for part, value in zip(_PARTS, end, strict=True)}
         self.pool[f"{number}/age"] = torch.tensor(age)
         if age + self.objective.window > self.objective.most_steps:
-            self._renew(number, int(self.pool[f"{number}/life"]) + 1)
+            self.renew(number, int(self.pool[f"{number}/life"]) + 1)
 
 
 @dataclass
