@@ -3,10 +3,12 @@
 import pytest
 from made import picture_set
 
+from roadstill.agents import AgentConfig
 from roadstill.errors import UserError
 from roadstill.imagesets import open_imageset
 from roadstill.pipeline import Road
 from roadstill.pipeline.jobs import workers_of
+from roadstill.pipeline.measuring import lesson_inputs, lesson_of
 from roadstill.pipeline.small_sets import make_small_sets
 from roadstill.recipes import Arm, Recipe
 from roadstill.runs import read_json
@@ -38,6 +40,16 @@ def test_another_arm_makes_its_sets_alone_and_other_settings_of_one_are_refused(
     again = made(arms | {"s3-4": Arm("s3", "y", settings={"groups": 4})})
     assert sorted(again) == [f"set-s3-4-{seed}" for seed in range(3)]
     assert open_imageset(tmp_path / "arms" / "s3-4" / "seed1").about["method"]["groups"] == 4
+
+
+def test_agents_take_the_sets_of_an_arm_in_turn_where_it_has_fewer(made, tmp_path):
+    arms = {"random": Arm("random", "x"), "costly": Arm("random", "y", sets=2)}
+    assert sorted(made(arms)) == ["set-costly-0", "set-costly-1", *(f"set-random-{seed}" for seed in range(3))]
+    road = Road(Recipe("r", arms, per_class=2), tmp_path)
+    assert [road.set_of("costly", seed) for seed in range(4)] == [0, 1, 0, 1]
+    assert lesson_inputs(road, "costly", 2, AgentConfig()) == ["sets", "set-costly-0"]
+    taken = lesson_of(road, "costly", 2, AgentConfig())
+    assert taken.digest == open_imageset(tmp_path / "arms" / "costly" / "seed0").digest
 
 
 def test_a_stage_without_settings_has_the_key_that_it_had_before_there_were_any(made, tmp_path):

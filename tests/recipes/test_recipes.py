@@ -96,6 +96,13 @@ def test_budgets_multiply_small_arms_and_keep_their_settings():
     assert recipe.arms["few@5"].settings == {"groups": 9}
 
 
+def test_an_arm_with_images_per_class_of_its_own_is_made_at_that_budget_alone():
+    arms = {"all": Arm("random", "x"), "one": Arm("s3", "y", per_class=5)}
+    assert list(at_budgets(Recipe("r", arms, budgets=(1, 5), baseline="all")).arms) == ["all@1", "all@5", "one@5"]
+    with pytest.raises(UserError, match=r"arm 'one': per_class is 5, and budgets are \[1\]; take one of them"):
+        at_budgets(Recipe("r", arms, budgets=(1,), baseline="all"))
+
+
 def test_settings_leave_the_digests_of_arms_without_any_as_they_were():
     assert digest_of(Arm("random", "x")) == "2c78d6f0e91ddaf4"
     assert plain(Arm("s3", "x", settings={"groups": 9}))["settings"] == {"groups": 9}

@@ -32,7 +32,7 @@ def drive(road: Road, workers: Workers) -> DrivingComparison | None:
     for name, arm, seed in road.runs():
         if name in names and seed < asked.seeds:
             agent, product = recipe.agent_for(name), f"{FOLDER}/agents/{name}/seed{seed}"
-            inputs, config = lesson_inputs(arm, name, seed, agent), {"agent": agent, "seed": seed}
+            inputs, config = lesson_inputs(road, name, seed, agent), {"agent": agent, "seed": seed}
             job = road.stage(f"driver-{name}-{seed}", config, *inputs, product=[product], later=True)
             wanted += [] if job.done else [(name, seed, job)]
             entrants.append(Entrant(name, seed, road.folder / product))

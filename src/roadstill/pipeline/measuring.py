@@ -11,7 +11,6 @@ from roadstill.pipeline.jobs import do_all
 from roadstill.pipeline.road import Road, runs_folder
 from roadstill.pipeline.small_sets import asks_teacher
 from roadstill.protocols import PROTOCOLS
-from roadstill.recipes import Arm
 from roadstill.runs import Stage
 
 
@@ -27,7 +26,7 @@ def train_agents(road: Road, workers: Workers) -> None:
             config = {"agent": agent, "seed": seed, "protocol": recipe.protocol, "looks": recipe.looks}
             if recipe.judged_on == "dev":  # the same folder judged on test later lacks the runs on test
                 config["judged_on"] = "dev"
-            inputs = lesson_inputs(arm, name, seed, agent)
+            inputs = lesson_inputs(road, name, seed, agent)
             named = name if other is None else f"{name}+{other}"
             runs = [f"{runs_folder(other)}/{part}/{name}/seed{seed}" for part in names]
             stage = road.stage(f"agent-{named}-{seed}", config, *inputs, product=runs, later=True)
@@ -62,16 +61,18 @@ def require_apart(road: Road) -> None:
         check_leak(train, road.split("test"), f"recipe {road.recipe.name}", allow=road.allow_leak)
 
 
-def lesson_inputs(arm: Arm, name: str, seed: int, agent: AgentConfig) -> list[str]:
+def lesson_inputs(road: Road, name: str, seed: int, agent: AgentConfig) -> list[str]:
     """Names of the stages that what `lesson_of` gives depends on."""
-    inputs = ["sets"] if arm.whole else ["sets", f"set-{name}-{seed}"]
+    arm = road.recipe.arms[name]
+    inputs = ["sets"] if arm.whole else ["sets", f"set-{name}-{road.set_of(name, seed)}"]
     return [*inputs, "teacher"] if asks_teacher(arm, agent) else inputs
 
 
 def lesson_of(road: Road, name: str, seed: int, config: AgentConfig) -> ImageSet:
     """The set that an arm's agent of a seed learns from, with what a teacher says if one is asked."""
     arm = road.recipe.arms[name]
-    images = road.split("train") if arm.whole else open_imageset(road.folder / f"arms/{name}/seed{seed}")
+    small = road.folder / f"arms/{name}/seed{road.set_of(name, seed)}"
+    images = road.split("train") if arm.whole else open_imageset(small)
     return soften(images, road.teacher) if asks_teacher(arm, config) else images
 
 

@@ -114,6 +114,10 @@ class Road:
         """Images per class of a small arm."""
         return self.recipe.arms[name].per_class or self.recipe.per_class
 
+    def set_of(self, name: str, seed: int) -> int:
+        """Number of the set that a small arm's agent of this seed learns from."""
+        return seed % (self.recipe.arms[name].sets or seed + 1)
+
     def runs(self) -> Iterator[tuple[str, Arm, int]]:
         """Name, arm and seed of every agent, seed by seed."""
         most = max(arm.seeds or self.recipe.seeds for arm in self.recipe.arms.values())

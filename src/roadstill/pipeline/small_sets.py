@@ -18,11 +18,11 @@ from roadstill.selection import Picker, make_selector, needs, pick
 
 
 def make_small_sets(road: Road, workers: Workers) -> None:
-    """Every arm's set for every seed: a fresh draw or a fresh generation each."""
+    """Every arm's set for every seed, a fresh draw or a fresh generation each; fewer where an arm says so."""
     recipe = road.recipe
     jobs: list[Job] = []
     for name, arm, seed in road.runs():
-        if arm.whole:
+        if arm.whole or road.set_of(name, seed) != seed:
             continue
         generated = arm.kind == "generated"
         tuned = name if arm.finetune else arm.of

@@ -77,7 +77,10 @@ class Arm:
         refine: optimisation of the images, however they were made, so that training on them matches training on all
             frames.
         seeds: number of agents; the recipe's number if not given.
-        per_class: images per class; the recipe's if not given.
+        sets: number of different sets, which the agents take in turn; one for each agent if not given. For methods that
+            take hours: verdicts then speak of these sets, not of the method.
+        per_class: images per class; the recipe's if not given. Where the recipe has several budgets, the one at which
+            the arm is made.
         settings: settings of the selector that ``kind`` names, by name; ``{"memory_size": 32}`` for "minimax".
         start_settings: settings of the selector that ``start`` names.
         choose_settings: settings of the selector that ``choose`` names.
@@ -95,6 +98,7 @@ class Arm:
     refine: Refinement | None = None
     distil: Distilled | None = later(None)
     seeds: int | None = None
+    sets: int | None = later(None)
     per_class: int | None = None
     settings: Settings | None = later(None)
     start_settings: Settings | None = later(None)

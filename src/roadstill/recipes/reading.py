@@ -120,16 +120,28 @@ def _completed(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def at_budgets(recipe: Recipe) -> Recipe:
-    """The recipe with every small arm at each of its budgets."""
+    """The recipe with every small arm at each of its budgets; an arm that has ``per_class`` at that budget alone.
+
+    Raises:
+        UserError: an arm's ``per_class`` is none of the budgets, so that nothing would be compared with it.
+    """
     if not recipe.budgets:
         return recipe
-    first, arms = recipe.budgets[0], {}
+
+    def budgets_of(name: str) -> tuple[int, ...]:
+        own = recipe.arms[name].per_class if name in recipe.arms else None
+        if own not in (None, *recipe.budgets):
+            raise UserError(f"arm {name!r}: per_class is {own}, and budgets are {list(recipe.budgets)}; take one of them")
+        return recipe.budgets if own is None else (own,)
+
+    arms = {}
     for name, arm in recipe.arms.items():
         if arm.whole:
             arms[name] = arm
             continue
-        of = arm.of and f"{arm.of}@{first}"
-        for budget in recipe.budgets:
+        first, *_ = budgets = budgets_of(name)
+        of = arm.of and f"{arm.of}@{budgets_of(arm.of)[0]}"
+        for budget in budgets:
             again = replace(arm, finetune=None, of=f"{name}@{first}") if arm.finetune else replace(arm, of=of)
             arms[f"{name}@{budget}"] = replace(arm if arm.finetune and budget == first else again, per_class=budget)
     return replace(recipe, arms=arms, budgets=())

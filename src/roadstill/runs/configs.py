@@ -90,7 +90,7 @@ RANGES: Mapping[str, Range] = {
     ),
     **dict.fromkeys(("freeze", "guided_channels", "augment_dim", "attention"), SIZE_OR_NONE),
     **dict.fromkeys(("max_per_class", "per_class", "budgets", "dev_images", "frames", "rounds"), COUNT),
-    **dict.fromkeys(("seeds", "candidates"), Range(1, 10_000, whole=True)),
+    **dict.fromkeys(("seeds", "sets", "candidates"), Range(1, 10_000, whole=True)),
     **dict.fromkeys(("image_px", "size_px", "crop_px"), Range(8, 4096, whole=True)),
     "label_rows": COUNT_OR_NONE,
     "shares": SHARE,
