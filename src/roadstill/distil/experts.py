@@ -34,6 +34,7 @@ from roadstill.runs import (
     Record,
     check_ranges,
     config_of,
+    later,
     plain,
     read_record,
     seed_of,
@@ -62,12 +63,17 @@ class _Record(Record, kw_only=True, frozen=True):
 class ExpertTraining:
     """How experts are trained; the defaults are those of Cazenavette et al. 2022 (MTT).
 
+    FTD and DATM follow experts that seek flat minima (``rho`` 0.01, ``alpha`` 0.3, 100 epochs): trajectories that a
+    student's errors disturb less.
+
     Attributes:
         experts: number of them.
         epochs: epochs of each.
         learning_rate: learning rate of SGD without momentum, constant.
         batch_size: images per step.
         augment: change of every batch: "dsa" or "none".
+        rho: radius at which the gradient is taken (SAM, Foret et al. 2021); 0 takes it where the weights are.
+        alpha: share of the gradient across it that is taken off (GSAM, Zhuang et al. 2022).
     """
 
     experts: int = 100
@@ -75,9 +81,13 @@ class ExpertTraining:
     learning_rate: float = 0.01
     batch_size: int = 256
     augment: str = "dsa"
+    rho: float = later(0.0)
+    alpha: float = later(0.0)
 
     def __post_init__(self) -> None:
-        check_ranges(self, experts=Range(1, 10_000, whole=True))
+        check_ranges(self, experts=Range(1, 10_000, whole=True), rho=Range(0), alpha=Range(0))
+        if self.alpha and not self.rho:
+            raise UserError(f"alpha is {self.alpha}, but has an effect only with rho above 0; set rho")
         if self.augment not in ("dsa", "none"):
             raise UserError(f"augment is {self.augment!r}; take 'dsa' or 'none'")
 
@@ -225,7 +235,19 @@ class _Apprentice:
         pictures, targets = self.real.batch(rows)
         if self.config.augment == "dsa":
             pictures = dsa(pictures, draws(seed_of("expert augment", self.seed, number, step)))
-        learner.learn(optimiser, pictures, targets)
+        if self.config.rho:
+            weights = learner.flat()
+            learner.put(weights - self.config.learning_rate * self._to_flat_minima(learner, weights, pictures, targets))
+        else:
+            learner.learn(optimiser, pictures, targets)
+
+    def _to_flat_minima(self, learner: Learner, weights: Tensor, pictures: Tensor, targets: Tensor) -> Tensor:
+        """GSAM's direction ``[p]``, algorithm 1 of Zhuang et al. 2022."""
+        here = learner.gradient(weights, pictures, targets, twice=False)
+        uphill = weights + self.config.rho * here / here.norm().clamp(min=1e-12)
+        there = learner.gradient(uphill, pictures, targets, twice=False)
+        across = here - (here @ there) / (there @ there).clamp(min=1e-24) * there
+        return there - self.config.alpha * across
 
     def _keep(self, learner: Learner, number: int, epoch: int) -> None:
         weights = learner.flat()

@@ -29,7 +29,7 @@ def drive(road: Road, workers: Workers) -> DrivingComparison | None:
         stage.finish()
     names = asked.arms or tuple(recipe.arms)
     entrants, wanted = [], list[tuple[str, int, Stage]]()
-    for name, arm, seed in road.runs():
+    for name, _, seed in road.runs():
         if name in names and seed < asked.seeds:
             agent, product = recipe.agent_for(name), f"{FOLDER}/agents/{name}/seed{seed}"
             inputs, config = lesson_inputs(road, name, seed, agent), {"agent": agent, "seed": seed}

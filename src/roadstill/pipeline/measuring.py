@@ -20,7 +20,7 @@ def train_agents(road: Road, workers: Workers) -> None:
     names = ["dev"] if "dev" in PROTOCOLS[recipe.protocol].shares(recipe.index.shares) else []
     names += ["test"] if recipe.judged_on == "test" else []
     wanted: list[tuple[str, int, str | None, Stage]] = []
-    for name, arm, seed in road.runs():
+    for name, _, seed in road.runs():
         for other in (None, *recipe.others):
             agent = recipe.agent_for(name, other)
             config = {"agent": agent, "seed": seed, "protocol": recipe.protocol, "looks": recipe.looks}

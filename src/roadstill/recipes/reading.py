@@ -131,7 +131,8 @@ def at_budgets(recipe: Recipe) -> Recipe:
     def budgets_of(name: str) -> tuple[int, ...]:
         own = recipe.arms[name].per_class if name in recipe.arms else None
         if own not in (None, *recipe.budgets):
-            raise UserError(f"arm {name!r}: per_class is {own}, and budgets are {list(recipe.budgets)}; take one of them")
+            budgets = list(recipe.budgets)
+            raise UserError(f"arm {name!r}: per_class is {own}, and budgets are {budgets}; take one of them")
         return recipe.budgets if own is None else (own,)
 
     arms = {}
