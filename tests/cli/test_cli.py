@@ -203,7 +203,7 @@ def test_the_help_says_all_that_its_docstring_says(capsys):
     with pytest.raises(SystemExit):
         main(["refine", "--help"])
     said = " ".join(capsys.readouterr().out.split())
-    assert "The result serves the network of --agent and no other so far; roadstill study refined-elsewhere" in said
+    assert "The result serves the network of --agent and no other so far; roadstill study frozen-features" in said
 
 
 @pytest.mark.parametrize("words", ["--help", "report --help"])

@@ -328,10 +328,11 @@ def test_no_module_is_looked_for_beside_the_recipe(write, inert, tmp_path, monke
 
 def test_frozen_features_trains_nothing_but_a_head_on_three_networks():
     recipe = read_recipe("frozen-features")
-    agents = [recipe.agent_of(other, full=full) for other in (None, *recipe.others) for full in (False, True)]
+    assert list(recipe.others) == ["lite1", "lite2", "convnet"]
+    agents = [recipe.agent_of(other, full=full) for other in (None, "lite1", "lite2") for full in (False, True)]
     assert all(agent.head_only and not agent.freeze and agent.head_init == "zero" for agent in agents)
     assert [agent.network for agent in agents[::2]] == [f"efficientnet-lite{number}" for number in range(3)]
-    assert [arm.kind for name, arm in recipe.arms.items() if name != "full"] == ["random", "generated", "generated"]
+    assert recipe.refiners("medoids-refined") == tuple(agent.network for agent in agents[::2])
 
 
 def test_an_arm_names_all_networks_that_it_is_refined_with(write):

@@ -143,7 +143,7 @@ def refine(
 ) -> str:
     """Optimises a small set's latents so that training on it matches training on all frames.
 
-    The result serves the network of --agent and no other so far; `roadstill study refined-elsewhere` measures that.
+    The result serves the network of --agent and no other so far; `roadstill study frozen-features` measures that.
     With refinement.networks it is made for several at once, and with refinement.looks the worst of them chooses.
 
     Args:
