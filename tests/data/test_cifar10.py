@@ -20,7 +20,7 @@ def copy(tmp_path_factory):
 
 
 def images_of(images):
-    return set(images.column("image"))
+    return set(images.column("source_image"))
 
 
 def test_dev_is_a_balanced_share_of_the_training_part(copy, tmp_path):
@@ -43,7 +43,7 @@ def test_every_pixel_and_where_it_came_from(copy, tmp_path):
         record = made.rows(fact["batch"], 40)[fact["index"]]
         assert train.labels[row] == record[0]
         np.testing.assert_array_equal(train.pixels([row])[0], made.picture(record))
-        assert fact["log"] == fact["drive"] == fact["image"] == f"{fact['batch']}/{fact['index']:05d}"
+        assert fact["log"] == fact["drive"] == fact["source_image"] == f"{fact['batch']}/{fact['index']:05d}"
 
 
 def test_equal_copies_give_equal_sets(copy, tmp_path):

@@ -93,7 +93,7 @@ def test_groups_that_share_a_picture_keep_it_in_the_part_that_measures(tmp_path)
             picture(root / name / f"d{drive:02d}_same.png", [place, 99])  # a black picture in every drive
     made = prepare_folder(root, tmp_path / "out", config=PictureConfig(16), group=r"(d\d+)_").sets
     check_apart(tmp_path / "out")
-    kept = {part: sum("same" in image for image in images.column("image")) for part, images in made.items()}
+    kept = {part: sum("same" in image for image in images.column("source_image")) for part, images in made.items()}
     assert kept["train"] == kept["dev"] == 0
     assert kept["test"] > 0
     assert sum(map(len, made.values())) == 120 + kept["test"]

@@ -121,7 +121,7 @@ def test_a_picture_without_boxes_stops_all_and_nothing_is_half_written(tmp_path,
     assert "1 pictures missing, see missing.txt" in capsys.readouterr().out
     train = open_imageset(tmp_path / "others" / "train")
     assert train.about["missing"] == 1
-    assert image not in train.column("image")
+    assert image not in train.column("source_image")
     lines = (tmp_path / "others" / "train" / "missing.txt").read_text().splitlines()
     assert lines == [f"{image}: its boxes cannot be found (anns: missing)"]
 

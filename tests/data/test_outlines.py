@@ -55,7 +55,7 @@ def test_boxes_are_where_the_camera_sees_them_in_the_centre_square(tmp_path):
 
 
 def test_pictures_without_a_log_are_named(tmp_path):
-    with pytest.raises(UserError, match="pictures without the fact image have no boxes; take a prepared set"):
+    with pytest.raises(UserError, match="pictures without the fact log have no boxes; take a prepared set"):
         region_masks(images(tmp_path / "a"), 0, tmp_path)
     with pytest.raises(UserError, match=r"0\.jpg: its boxes cannot be found"):
         region_masks(images(tmp_path / "b", log=LOG, token="t", image=IMAGE), 0, tmp_path)

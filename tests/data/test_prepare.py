@@ -54,7 +54,7 @@ def test_pictures_labels_and_facts(tmp_path):
         "accel_mps2": -2.0,
         "location": "us-ma-boston",
         "command": "straight",
-        "image": "day1_car_1/CAM_F0/0001.jpg",
+        "source_image": "day1_car_1/CAM_F0/0001.jpg",
     }
     assert images.about["missing"] == 0
     assert images.about["source"] == "test"
@@ -142,7 +142,7 @@ def test_prepare_opens_exactly_the_wanted_images(tmp_path):
     draw(frames.take(np.isin(frames.column("image").astype(str), wanted)), tmp_path / "sensors")
     images = prepare(frames, tmp_path / "sensors", tmp_path / "out", config=PictureConfig(9), max_per_class=3, seed=1)
     assert images.about["missing"] == 0
-    assert sorted(images.column("image")) == sorted(wanted)
+    assert sorted(images.column("source_image")) == sorted(wanted)
     assert images.counts() == {"not_brake": 3, "brake": 3}
 
 

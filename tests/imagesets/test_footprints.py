@@ -11,8 +11,8 @@ A, B = "00112233445566aa", "ffeeddccbbaa9900"
 
 def test_what_a_footprint_holds():
     facts = [
-        {"digest": B, "token": "t1", "log": "l1", "drive": "d", "timestamp_us": 5, "image": "l1/a.jpg"},
-        {"digest": A, "token": "t2", "log": "l1", "drive": "d", "timestamp_us": 9, "image": "l1/b.jpg"},
+        {"digest": B, "token": "t1", "log": "l1", "drive": "d", "timestamp_us": 5, "source_image": "l1/a.jpg"},
+        {"digest": A, "token": "t2", "log": "l1", "drive": "d", "timestamp_us": 9, "source_image": "l1/b.jpg"},
         {"digest": A, "token": None, "log": "l2", "drive": "d", "timestamp_us": 20},
     ]
     found = footprint_of(B, facts, {"selected_from": A, "refined": {"real": "1" * 16, "from": "no digest"}})
@@ -24,7 +24,9 @@ def test_what_a_footprint_holds():
 
 
 def test_a_picture_that_is_its_own_log_leaves_only_its_digest():
-    facts = [{"digest": A, "log": "brake/1.png", "drive": "brake/1.png", "image": "brake/1.png", "timestamp_us": 3}]
+    facts = [
+        {"digest": A, "log": "brake/1.png", "drive": "brake/1.png", "source_image": "brake/1.png", "timestamp_us": 3}
+    ]
     found = footprint_of(B, facts, {})
     assert (len(found.pictures), len(found.tokens), len(found.logs), found.drives) == (1, 0, 0, {})
 

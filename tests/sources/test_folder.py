@@ -67,8 +67,8 @@ def test_groups_are_split_whole_and_facts_name_them(tmp_path):
         assert images.column("log") == images.column("drive")
         for row in range(len(images)):
             fact = images.facts[row]
-            assert fact["image"].startswith(f"{images.class_names[images.labels[row]]}/{fact['drive']}_")
-            expected = centre_square(Image.open(root / fact["image"]), 8)
+            assert fact["source_image"].startswith(f"{images.class_names[images.labels[row]]}/{fact['drive']}_")
+            expected = centre_square(Image.open(root / fact["source_image"]), 8)
             np.testing.assert_array_equal(images.pixels([row])[0], np.asarray(expected))
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["dev", "test", "train"]
 
@@ -80,7 +80,7 @@ def test_without_groups_pictures_are_dealt_singly_with_a_warning(tmp_path, capsy
     assert "near-duplicates (neighbouring frames of a video) may be in both train and test" in told
     assert f"{tmp_path / 'out' / 'train'}: 14 brake, 14 go" in told
     images = open_imageset(tmp_path / "out" / "test")
-    assert images.column("drive") == images.column("image")
+    assert images.column("drive") == images.column("source_image")
 
 
 def test_rare_classes_are_spread_too(tmp_path):
@@ -133,7 +133,7 @@ def test_parts_stay_as_they_are(tmp_path, dev):
         recording(tmp_path / "data", drives=drives, below=f"{name}/")
     made = prepare_folder(tmp_path / "data", tmp_path / "out", config=SMALL, group=r"/(\w+/drive\d+)_")
     assert {name: len(images) for name, images in made.sets.items()} == {"train": 30, "dev": 12, "test": 18}
-    assert {image.split("/")[0] for image in made.sets["dev"].column("image")} == {dev}
+    assert {image.split("/")[0] for image in made.sets["dev"].column("source_image")} == {dev}
     # Drives 0 and 1 of both classes stand in all three folders, drive 2 in two.
     assert made.notes == ["10 groups are in more than one of the folders train, dev, test"]
 
@@ -143,7 +143,7 @@ def test_a_missing_dev_part_is_cut_from_train(tmp_path):
     recording(tmp_path / "data", drives=4, below="test/")
     made = prepare_folder(tmp_path / "data", tmp_path / "out", config=SMALL, group=r"(drive\d+)_")
     assert {name: len(images) for name, images in made.sets.items()} == {"train": 84, "dev": 18, "test": 24}
-    train, dev = (set(made.sets[name].column("image")) for name in ("train", "dev"))
+    train, dev = (set(made.sets[name].column("source_image")) for name in ("train", "dev"))
     assert not train & dev
     assert {image.split("/")[0] for image in train | dev} == {"train"}
 
@@ -363,7 +363,7 @@ def test_a_foreign_set_is_taken_as_it_is(tmp_path):
     made = import_folder(root, tmp_path / "set", SMALL, class_names=("go", "brake"), about={"method": "theirs"})
     assert made.class_names == ("go", "brake")
     assert made.labels.tolist() == [0, 1, 1]
-    assert made.column("image") == ["go/1.png", "brake/10.png", "brake/9.png"]
+    assert made.column("source_image") == ["go/1.png", "brake/10.png", "brake/9.png"]
     for row, seed in enumerate((1, 3, 2)):
         np.testing.assert_array_equal(made.pixels([row])[0], np.asarray(picture(seed, (8, 8))))
     assert made.about["method"] == "theirs"

@@ -25,7 +25,10 @@ MOST_ATTRIBUTES, MOST_VALUES = 16, 256
 UNKNOWN = -1
 """Code of a picture that lacks the attribute: it adds nothing to what a generator is told."""
 # Facts that tell which picture it is or how it was made: as attributes they would be copied onto generated pictures.
-_OTHERS = ("file_name", "digest", "token", "log", "drive", "image", "start", "checkpoint", "solver", "betas", "teacher")
+_OTHERS = (
+    "file_name", "digest", "token", "log", "drive", "image", "source_image", "start", "checkpoint", "solver", "betas",
+    "teacher",
+)  # fmt: skip
 
 
 def check_names(names: Sequence[str], where: str) -> None:

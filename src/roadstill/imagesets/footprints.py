@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadstill.errors import UserError
+from roadstill.imagesets.records import SOURCE_IMAGE
 from roadstill.runs import Digest, Record, typed
 
 _BYTES = 6  # of a hash: among a million images and a hundred thousand, one in 3,000 pairs of sets meets by chance
@@ -66,7 +67,7 @@ def footprint_of(digest: str, facts: Sequence[Mapping[str, Any]], about: Mapping
         origins += [made.get(role) for role in ("from", "real", "dev")] if isinstance(made, Mapping) else []
     starts = [fact["start"] for fact in facts if isinstance(fact.get("start"), str)]
     # Where a picture's own path is its log, it tells nothing apart: another folder may use the same names.
-    recorded = [fact for fact in facts if fact.get("log") is not None and fact["log"] != fact.get("image")]
+    recorded = [fact for fact in facts if fact.get("log") is not None and fact["log"] != fact.get(SOURCE_IMAGE)]
     spans: dict[tuple[str, str], tuple[int, int]] = {}
     for fact in recorded:
         time = fact.get("timestamp_us")

@@ -11,79 +11,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from roadstill.errors import UserError
 from roadstill.imagesets.footprints import Footprint, footprint_of
-from roadstill.imagesets.pictures import REMEDY, check_digest, check_folder, check_sum, decoded, read_bytes
+from roadstill.imagesets.pictures import REMEDY, check_digest, check_sum, decoded, read_bytes
+from roadstill.imagesets.records import METADATA, read_facts, read_set
 from roadstill.imagesets.values import FILE, Values
-from roadstill.imagesets.writing import FORMAT, ImageSetWriter, class_folder, digest_rows
-from roadstill.runs import (
-    Count,
-    Digest,
-    Record,
-    WithClasses,
-    digest_file,
-    digest_of,
-    folder_name,
-    read_record,
-    read_rows,
-    require_folder,
-    typed,
-)
+from roadstill.imagesets.writing import ImageSetWriter, digest_rows
+from roadstill.runs import digest_file, digest_of
 
 MOST_PATCHES = 16
-_Side = Annotated[int, msgspec.Meta(ge=1, le=4096)]  # no picture of more than 2^24 pixels is read
-_Name = Annotated[str, msgspec.Meta(max_length=1000)] | int | float | None
-_Number = int | float | None
-
-
-class _SetRecord(WithClasses, kw_only=True, frozen=True):
-    """``set.json``."""
-
-    size_px: _Side
-    num_images: Count
-    digest: Digest
-    metadata: Digest | None = None
-    values: Digest | None = None
-    about: dict[str, Any] = msgspec.field(default_factory=dict)
-
-
-class _Row(Record, kw_only=True, frozen=True):
-    """A line of ``metadata.jsonl``: a picture and its facts, of which sets may hold more than stand here."""
-
-    file_name: str
-    label: Count
-    digest: Digest
-    crc32: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] | msgspec.UnsetType = msgspec.UNSET
-    token: _Name = None
-    log: _Name = None
-    drive: _Name = None
-    image: _Name = None
-    command: _Name = None
-    location: _Name = None
-    town: _Name = None
-    light: _Name = None
-    weather: _Name = None
-    cause: _Name = None
-    timestamp_us: _Number = None
-    speed_mps: _Number = None
-    accel_mps2: _Number = None
-    weight: _Number = None
-    soft_label: list[float] | None = None
-    soft_value: list[float] | None = None
-    future: list[float] | None = None
-
-    def __post_init__(self) -> None:
-        try:
-            for part in self.file_name.split("/"):
-                folder_name(part, "part")
-        except UserError:
-            raise ValueError(f"{self.file_name[:200]!a} leaves the folder") from None
 
 
 @dataclass(frozen=True)
@@ -267,29 +208,16 @@ def open_imageset(folder: Path | str) -> ImageSet:
         UserError: missing or empty folder, foreign or damaged ``set.json`` / ``metadata.jsonl``, labels out of range,
             a file name that leaves the folder, a class folder that is a link out of it.
     """
-    root = require_folder(Path(folder), "an image set (a folder with set.json, made by prepare, select or generate)")
-    record = read_record(root / "set.json", _SetRecord, REMEDY, format=FORMAT)
-    folders = [class_folder(label, name) for label, name in enumerate(record.class_names)]
-    for name in folders:
-        check_folder(root, name)
+    root = Path(folder)
+    record = read_set(root)
     rows: list[dict[str, Any]] = []
     seen: dict[str, int] = {}
-    for facts in read_rows(root / "metadata.jsonl", dict[str, Any], REMEDY):
-        where = f"{root / 'metadata.jsonl'}, line {len(rows) + 1}"
-        row = typed(facts, _Row, where, REMEDY)
-        if row.label >= len(folders):
-            raise UserError(f"{where}: label {row.label} is not in 0..{len(folders) - 1}; {REMEDY}")
-        if row.file_name.rpartition("/")[0] != folders[row.label]:
-            raise UserError(
-                f"{where}: label {row.label} is {record.class_names[row.label]!r}, but {row.file_name!r} does not lie "
-                f"in the folder {folders[row.label]}; {REMEDY}"
-            )
-        if (first := seen.setdefault(row.file_name, len(rows) + 1)) <= len(rows):
-            raise UserError(f"{where}: {row.file_name!r} is the file of line {first}, too; {REMEDY}")
+    for facts in read_facts(root, record):
+        if (first := seen.setdefault(facts["file_name"], len(rows) + 1)) <= len(rows):
+            where = f"{root / METADATA}, line {len(rows) + 1}"
+            raise UserError(f"{where}: {facts['file_name']!r} is the file of line {first}, too; {REMEDY}")
         rows.append(facts)
-    if len(rows) != record.num_images:
-        raise UserError(f"{root}: set.json counts {record.num_images} images, metadata.jsonl {len(rows)}; {REMEDY}")
-    is_as_written = record.metadata in (None, digest_file(root / "metadata.jsonl"))
+    is_as_written = record.metadata in (None, digest_file(root / METADATA))
     if digest_rows(record.class_names, rows, record.values) != record.digest or not is_as_written:
         raise UserError(f"{root}: metadata.jsonl is not what set.json was written with; {REMEDY}")
     values = None

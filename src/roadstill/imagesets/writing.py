@@ -14,17 +14,13 @@ from torch import Tensor
 
 from roadstill.errors import UserError
 from roadstill.images import encode_png
+from roadstill.imagesets.card import Portrait, card_of
 from roadstill.imagesets.pictures import picture_digest
+from roadstill.imagesets.records import FORMAT, METADATA, class_folder, renamed
+from roadstill.imagesets.tally import Tally
 from roadstill.imagesets.values import FILE
 from roadstill.runs import atomic_path, digest_file, digest_of, folder_name, write_json
 from roadstill.weights.tensors import write_tensors
-
-FORMAT = "roadstill-imageset-1"
-
-
-def class_folder(label: int, name: str) -> str:
-    """``0_not_brake``: the number keeps label order in loaders that sort names."""
-    return f"{label}_{name}"
 
 
 class ImageSetWriter:
@@ -44,7 +40,7 @@ class ImageSetWriter:
         self.about: dict[str, Any] = {}
         self.values: Mapping[str, Tensor] | None = None
         self._rows: list[dict[str, Any]] = []
-        self._counts = [0] * len(self.class_names)
+        self._tally = Tally(self.class_names)
 
     def __enter__(self) -> "ImageSetWriter":
         self._context = atomic_path(self.folder)
@@ -70,10 +66,11 @@ class ImageSetWriter:
             shutil.copyfile(png, target)
 
     def _note(self, png: bytes, label: int, facts: Mapping[str, Any]) -> str:
-        name = f"{class_folder(label, self.class_names[label])}/{self._counts[label]:06d}.png"
-        self._counts[label] += 1
+        name = f"{class_folder(label, self.class_names[label])}/{self._tally.counts[label]:06d}.png"
         own = {"file_name": name, "label": label, "digest": picture_digest(png), "crc32": zlib.crc32(png)}
-        self._rows.append(own | {key: value for key, value in facts.items() if key not in own})
+        row = own | {key: value for key, value in renamed(dict(facts)).items() if key not in own}
+        self._rows.append(row)
+        self._tally.add(row)
         return name
 
     def __exit__(self, *error: Any) -> None:
@@ -83,7 +80,7 @@ class ImageSetWriter:
             raise empty
         if error[0] is None:
             lines = "".join(json.dumps(row) + "\n" for row in self._rows)
-            (self._path / "metadata.jsonl").write_text(lines, encoding="utf-8")
+            (self._path / METADATA).write_text(lines, encoding="utf-8")
             values = None
             if self.values is not None:
                 write_tensors(self._path / FILE, self.values)
@@ -94,13 +91,14 @@ class ImageSetWriter:
                 "size_px": self.size_px,
                 "num_images": len(self._rows),
                 "digest": digest_rows(self.class_names, self._rows, values),
-                "metadata": digest_file(self._path / "metadata.jsonl"),
+                "metadata": digest_file(self._path / METADATA),
                 "about": self.about,
             }
             if values is not None:
                 record["values"] = values
             write_json(self._path / "set.json", record)
-            (self._path / "README.md").write_text(_card(self.class_names, self._counts, self.about), encoding="utf-8")
+            card = card_of(Portrait(self._tally, self.about, self.size_px))
+            (self._path / "README.md").write_text(card, encoding="utf-8")
         self._context.__exit__(*error)
 
 
@@ -108,15 +106,3 @@ def digest_rows(names: Sequence[str], rows: Sequence[Mapping[str, Any]], values:
     """A set's digest: of its class names, of each picture's file, label and digest, and of the file of values."""
     parts = [list(names), [[row["file_name"], row["label"], row["digest"]] for row in rows]]
     return digest_of(parts if values is None else [*parts, values])
-
-
-def _card(names: Sequence[str], counts: Sequence[int], about: Mapping[str, Any]) -> str:
-    rows = "\n".join(
-        f"| {label} | {name} | {count} |" for label, (name, count) in enumerate(zip(names, counts, strict=True))
-    )
-    facts = "\n".join(f"- {key}: `{json.dumps(value)}`" for key, value in about.items() if key != "config")
-    return (
-        "---\ntask_categories:\n- image-classification\ntags:\n- roadstill\n---\n"
-        f"# Image set\n\nWritten by roadstill. Labels are in `metadata.jsonl`.\n\n"
-        f"| label | class | images |\n|---|---|---|\n{rows}\n\n{facts}\n"
-    )
