@@ -78,6 +78,8 @@ NEEDED: dict[str, list[str]] = {
     "compare": ["PATH"],
     "describe": ["PATH"],
     "drive": ["PATH", "OUT"],
+    "share": ["PATH", "OUT"],
+    "verify": ["PATH"],
     "doctor": [],
 }
 WRONG_TYPE = {
@@ -104,6 +106,8 @@ WRONG_TYPE = {
     "compare": ["--cluster_by", "colour"],
     "describe": ["--pairs", "few"],
     "drive": ["--scenarios", "many"],
+    "share": ["--format", "pickle"],
+    "verify": ["--kay", "x"],
     "doctor": ["--json", "perhaps"],
 }
 

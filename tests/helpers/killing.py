@@ -91,10 +91,12 @@ def import_all() -> None:
     import torch
 
     import roadstill.pipeline
+    import roadstill.sharing
     import roadstill.verbs.data
     import roadstill.verbs.generator
     import roadstill.verbs.judge
     import roadstill.verbs.picking
+    import roadstill.verbs.sharing
     import roadstill.verbs.whole
 
     for name in roadstill.__all__:

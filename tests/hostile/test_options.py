@@ -16,6 +16,7 @@ VERBS = {
     "select": ("select", "set", "out"),
     "train": ("train", "set", "out", "--agent.network", "convnet", "--dev", "other"),
     "compare": ("compare", "set", "other", "--test", "judged"),
+    "share": ("share", "set", "out"),
     "run": ("run", "demo", "--size", "toy", "--out", "out"),
 }
 
@@ -116,6 +117,7 @@ CASES = [
     *number("train", "looks", "-1"),
     *number("train", "seed", HUGE),
     *number("compare", "seeds", "1000000"),
+    *number("share", "shard_mb", "0"),
     *number("run", "workers", HUGE),
     elsewhere("bashrc", "out: ../../.bashrc", "select", "set", "mine", "--per_class", 1),
     elsewhere("absolute", "out: /tmp/roadstill-esc", "world"),

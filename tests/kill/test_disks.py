@@ -30,6 +30,7 @@ VERBS = {
     "evaluate": (("evaluate", "agent", "other", "--out", "{out}"), ("--arm", "x")),
     "compare": (("compare", "set", "other", "--test", "sets/test", *AGENT, "--agent.image_px", 16, "--seeds", 3,
                  "--workers", 1, "--out", "{out}"), ("--seeds", 4)),
+    "share": (("share", "set", "{out}", "--format", "parquet"), ("--format", "webdataset")),
     "export diffusers": (("export", "{out}"), ("--checkpoint", "tuned")),
     "export original": (("export", "{out}", "--layout", "original"), ("--checkpoint", "tuned")),
     "run": (("run", "demo", "--size", "toy", "--workers", 1, "--out", "{out}"), None),

@@ -61,6 +61,14 @@ VERBS: dict[str, tuple[str, str]] = {
         "describing",
         "Describes sets of pictures, such as generated ones, against real frames: FID, KID, overlap, copies.",
     ),
+    "share": (
+        "sharing",
+        "Copies a set into a layout that other programs open, with a card, licences, and digests of all files.",
+    ),
+    "verify": (
+        "sharing",
+        "Checks a shared set: every file is held against its digest, and what is changed, missing or extra is named.",
+    ),
     "drive": (
         "driving",
         "Lets agents drive in a built-in world, in a closed loop: what they decide changes what they see.",

@@ -1,8 +1,8 @@
 """A set read picture by picture, for work on sets of any size: neither pictures nor facts stay in memory."""
 
 import struct
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,12 @@ class SetStream:
     Attributes:
         root: folder of the set.
         record: what its ``set.json`` holds.
+        watch: function that `pictures` calls with the number of pictures so far, and of all.
     """
 
     root: Path
     record: SetRecord
+    watch: Callable[[int, int], None] = field(default=lambda done, total: None, repr=False)
 
     @cached_property
     def tally(self) -> Tally:
@@ -40,6 +42,12 @@ class SetStream:
     def facts(self) -> Iterator[dict[str, Any]]:
         """The facts of every picture, ``file_name`` and ``label`` among them; errors as `open_imageset`."""
         return read_facts(self.root, self.record)
+
+    def pictures(self) -> Iterator[tuple[dict[str, Any], bytes]]:
+        """Facts and file of every picture; errors as `facts` and `png`."""
+        for number, facts in enumerate(self.facts(), 1):
+            yield facts, self.png(facts)
+            self.watch(number, self.record.num_images)
 
     def png(self, facts: Mapping[str, Any]) -> bytes:
         """The file of one picture, held against its digest.

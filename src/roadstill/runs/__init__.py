@@ -2,7 +2,7 @@
 
 from roadstill.runs.classes import same_classes, same_rows
 from roadstill.runs.configs import Range, check_ranges, config_of, require_mappings
-from roadstill.runs.digests import beside, digest_code, digest_file, digest_of, seed_of
+from roadstill.runs.digests import beside, digest_code, digest_file, digest_of, seed_of, sha256_file
 from roadstill.runs.files import (
     append_line,
     atomic_path,
@@ -82,6 +82,7 @@ __all__ = [
     "same_rows",
     "scratch_folder",
     "seed_of",
+    "sha256_file",
     "share",
     "state_beside",
     "typed",

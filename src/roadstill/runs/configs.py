@@ -97,6 +97,7 @@ RANGES: Mapping[str, Range] = {
     "looks": Range(1, 100_000, whole=True),  # the last step is one of them
     "drives": Range(1, 100_000, whole=True),
     "height_px": Range(16, 2160, whole=True),
+    "shard_mb": Range(1, 100_000, whole=True),
     "workers": Range(1, 1024, whole=True),
     "split_seed": Range(0, 2**62, whole=True),
     **dict.fromkeys(("temperature", "clip", "min_snr", "alpha", "head_scale", "ridge"), POSITIVE),

@@ -33,13 +33,18 @@ def digest_of(value: Any) -> str:
 
 def digest_file(path: Path) -> str:
     """SHA-256 (first 16 hex digits) of a file's bytes, read in blocks."""
+    return sha256_file(path)[:16]
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's bytes in full, as other programs tell it, read in blocks."""
     sha = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
         # Large blocks: beside other Python code, each costs a wait for its turn.
         block = memoryview(bytearray(min(_BLOCK_BYTES, os.fstat(file.fileno()).st_size + 1)))
         while count := file.readinto(block):
             sha.update(block[:count])
-    return sha.hexdigest()[:16]
+    return sha.hexdigest()
 
 
 @contextmanager

@@ -131,6 +131,7 @@ _OF_PRODUCTS = re.compile(
     r"[0-9]+_.+|.+\.safetensors|.+\.parquet|(metadata|metrics)\.jsonl|README\.md"
     r"|(missing|left_out|problems|lacking|images)\.txt"
     r"|(set|latents|config|agent|_source|run|stage|index|funnel|motion|model_index|source|pictures)\.json"
+    r"|(croissant|labels|_info)\.json|manifest\.intoto\.jsonl(\.minisig)?|data"
     r"|chosen|frames|log=.+|transformer|scheduler|\..*"
 )
 

@@ -15,6 +15,7 @@ PRODUCTS: dict[str, tuple[str, str]] = {
     "world.json": ("a world", "world"),
     "recipe.yaml": ("a run", "run"),
     "train/set.json": ("several image sets", "prepare"),
+    "manifest.intoto.jsonl": ("a shared set", "share"),
 }
 """What a folder is by a file in it: in words, and the verbs that make it."""
 _KINDS: dict[str, tuple[str, str]] = {  # name: pattern, way out
