@@ -284,5 +284,6 @@ def test_a_hub_name_is_fetched_without_anything_that_runs_code(tmp_path, monkeyp
 
 def test_names_of_the_package_are_not_asked_of_the_hub():
     assert load_codec(Path("roadstill/codec")).digest == load_codec().digest
+    assert load_codec().sources == ("roadstill-weights",)
     with pytest.raises(UserError, match=r"roadstill/coder does not come with the package; it has roadstill/codec, "):
         load_codec(Path("roadstill/coder"))

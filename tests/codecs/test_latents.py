@@ -181,7 +181,7 @@ class Halves(Codec):
 
 class Frames:
     '''Stands for a million pictures: each is one grey that its number decides.'''
-    size_px, class_names, digest = 8, ("not_brake", "brake"), "frames"
+    size_px, class_names, digest, about = 8, ("not_brake", "brake"), "frames", {}
     labels = np.arange(1_000_000) % 2
     def __len__(self):
         return len(self.labels)

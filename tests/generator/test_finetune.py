@@ -37,14 +37,14 @@ TINY = NetworkConfig(hidden_size=16, depth=2, num_heads=2)
 SCRATCH = {"network": TINY, "adapters": (Full(),), "batch_size": 8, "log_every": 2, "save_every": 2}
 
 
-def store_at(folder, num=24, classes=("not_brake", "brake"), std=0.1, codec="codec0") -> LatentStore:
+def store_at(folder, num=24, classes=("not_brake", "brake"), std=0.1, codec="codec0", sources=()) -> LatentStore:
     """A latent store without pictures: two kinds of latents, one class twice as frequent."""
     rng = np.random.default_rng(0)
     labels = np.sort(np.arange(num) % 3 % len(classes)).astype(np.int64)
     mean = rng.normal(size=(num, 4, 4, 4)).astype(np.float16) * 0.3 + (2 * labels[:, None, None, None] - 1)
     shard = {"mean": torch.from_numpy(mean).half()}
     about = {"codec": codec, "classes": classes}
-    write_latents(folder, [(shard, std)], labels, class_names=classes, shard_rows=num, about=about)
+    write_latents(folder, [(shard, std)], labels, class_names=classes, shard_rows=num, about=about, sources=sources)
     return open_latents(folder)
 
 
@@ -60,6 +60,22 @@ def base(latents, tmp_path):
         latents, base=None, out=tmp_path / "scratch", config=FinetuneConfig(**SCRATCH, steps=4), seed=0
     )
     return export_base(checkpoint, tmp_path / "base.safetensors")
+
+
+def test_what_a_generator_stems_from_travels_with_it(tmp_path):
+    config = FinetuneConfig(**SCRATCH, steps=2)
+    real = store_at(tmp_path / "real", sources=("navsim",))
+    assert real.sources == ("navsim",)
+    scratch = finetune(real, base=None, out=tmp_path / "scratch", config=config, seed=0)
+    base = export_base(scratch, tmp_path / "base.safetensors")
+    assert load_denoiser(scratch).origin.sources == load_denoiser(base).origin.sources == ("navsim",)
+    tuning = FinetuneConfig(steps=2, batch_size=8, adapters=(DiffFit(),))
+    for name, sources, expected in (("world", ("world",), ("navsim", "world")), ("old", (), ("navsim", "unrecorded"))):
+        store = store_at(tmp_path / name, sources=sources)
+        tuned = finetune(store, base=base, out=tmp_path / f"{name}-tuned", config=tuning, seed=0)
+        assert load_denoiser(tuned).origin.sources == expected
+    assert load_denoiser().origin.sources == ("roadstill-weights",)
+    assert "sources" not in (tmp_path / "old" / "latents.json").read_text()
 
 
 FULL_OF_STATE = {

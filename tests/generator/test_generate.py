@@ -49,6 +49,20 @@ def draw(denoiser, codec, out, **changes):
     return generate(denoiser, codec, out=out, config=Sampling(**sampling), **settings)
 
 
+def test_what_pictures_stem_from_is_recorded(denoiser, codec, tmp_path):
+    assert draw(denoiser, codec, tmp_path / "memory").about["sources"] == ["unrecorded"]
+    denoiser.origin = dataclasses.replace(denoiser.origin, sources=("navsim", "dit-weights"))
+    codec.sources = ("autoencoder-weights",)
+    made = draw(denoiser, codec, tmp_path / "made")
+    assert made.about["sources"] == ["autoencoder-weights", "dit-weights", "navsim"]
+    with ImageSetWriter(tmp_path / "start", ("not_brake", "brake"), 32) as writer:
+        for label in range(2):
+            writer.add(np.zeros((32, 32, 3), np.uint8), label, {})
+        writer.about["synthetic"] = True
+    begun = draw(denoiser, codec, tmp_path / "begun", start=open_imageset(tmp_path / "start"))
+    assert begun.about["sources"] == ["autoencoder-weights", "dit-weights", "navsim", "world"]
+
+
 @pytest.mark.parametrize("solver", ["ddpm", "ddim", "dpm"])
 def test_a_picture_does_not_depend_on_its_batch(denoiser, codec, tmp_path, solver):
     sets = [draw(denoiser, codec, tmp_path / str(size), batch_size=size, solver=solver) for size in (1, 4, 16)]

@@ -38,11 +38,13 @@ class Codec(nn.Module, ABC):
         decoder_digest: digest of another autoencoder's file, if that one decodes; else ``None``.
         channels: number of channels of a latent.
         downsampling: pixels per latent cell, along one side.
+        sources: names of what it learned from, see `roadstill.imagesets.sources`; none for one that learned nothing.
         cpu_pixels: pixels that a processor encodes or decodes at once, if pictures are not larger; see `parts`.
     """
 
     digest: str = "untrained"
     decoder_digest: str | None = None
+    sources: tuple[str, ...] = ()
     cpu_pixels: int = 2**16
     channels: int
     downsampling: int

@@ -20,6 +20,7 @@ from roadstill.codecs.shards import FORMAT, LABELS, REMEDY, LatentsRecord, shard
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
 from roadstill.imagesets.attributes import UNKNOWN, Vocabulary, codes_of
+from roadstill.imagesets.sources import sources_of
 from roadstill.learning.loops import evenly
 from roadstill.runs import (
     atomic_path,
@@ -70,6 +71,7 @@ class LatentStore:
         codes: place of each row's value among those of each attribute, -1 where it has none, int64 ``[n, a]``; columns
             are the attributes by name.
         features: channels, height and width of the features of another network that are kept, if they are.
+        sources: names of what the pictures stem from, see `roadstill.imagesets.sources`.
     """
 
     root: Path
@@ -85,6 +87,7 @@ class LatentStore:
     attributes: Vocabulary = field(default_factory=dict)
     codes: NDArray[np.int64] | None = None
     features: tuple[int, int, int] | None = None
+    sources: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -226,6 +229,7 @@ def encode_imageset(
             about=about,
             attributes=vocabulary,
             codes=codes,
+            sources=sources_of(images.about),
         )
     return open_latents(out)
 
@@ -308,4 +312,5 @@ def open_latents(path: Path | str) -> LatentStore:
         attributes=vocabulary,
         codes=None if codes is None else codes.numpy().copy(),
         features=record.features,
+        sources=record.sources,
     )

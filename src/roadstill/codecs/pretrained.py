@@ -94,4 +94,5 @@ def load_pretrained(folder: Path, decoder: Path | None = None) -> PretrainedCode
     codec = PretrainedCodec(*networks)
     codec.digest = digest_file(folder / WEIGHTS)
     codec.decoder_digest = None if decoder is None else digest_file(decoder / WEIGHTS)
+    codec.sources = ("autoencoder-weights",)
     return codec.eval().requires_grad_(False)

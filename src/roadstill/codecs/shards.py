@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from roadstill.imagesets.attributes import Vocabulary, VocabularyRecord, check_vocabulary
+from roadstill.imagesets.sources import SourceNames
 from roadstill.runs import Digest, Pixels, WithClasses, digest_file, digest_of, write_json
 from roadstill.weights.tensors import write_tensors
 
@@ -38,6 +39,7 @@ class LatentsRecord(WithClasses, kw_only=True, frozen=True):
     labels: Digest | None = None
     attributes: VocabularyRecord = msgspec.field(default_factory=dict)
     features: tuple[Pixels, Pixels, Pixels] | None = None
+    sources: SourceNames = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -74,6 +76,7 @@ def write_latents(
     about: Mapping[str, Any],
     attributes: Vocabulary | None = None,
     codes: NDArray[np.int64] | None = None,
+    sources: Sequence[str] = (),
 ) -> None:
     """Writes a latent store.
 
@@ -87,6 +90,7 @@ def write_latents(
         about: digests of image set and codec, size of the pictures.
         attributes: values of the attributes that are kept, if any.
         codes: place of each row's value of each attribute, -1 where it has none, ``[n, a]``; columns by name.
+        sources: names of what the pictures stem from, see `roadstill.imagesets.sources`.
     """
     folder.mkdir(parents=True)
     digests: list[str] = []
@@ -119,5 +123,6 @@ def write_latents(
         }
         | ({"attributes": attributes} if attributes else {})
         | ({} if features is None else {"features": features})
+        | ({"sources": sources} if sources else {})
     )
     write_json(folder / "latents.json", record)

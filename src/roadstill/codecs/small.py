@@ -22,8 +22,10 @@ from torch.nn import functional as F
 from roadstill.codecs.base import Codec, Moments
 from roadstill.codecs.convolutions import Decoder, Encoder, LappedPatches
 from roadstill.errors import UserError
+from roadstill.imagesets.sources import OF_PACKAGE, UNRECORDED
 from roadstill.learning.loops import channels_last
 from roadstill.runs import check_ranges, config_of, digest_file, later
+from roadstill.weights import shipped
 from roadstill.weights.sizes import without_weights
 from roadstill.weights.tensors import is_finite, open_tensors, require_shapes, shapes_of, write_tensors
 
@@ -164,4 +166,5 @@ def load_small(path: Path) -> SmallCodec:
     tensors, codec = file.tensors(), SmallCodec(config)
     codec.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     codec.digest = digest_file(path)
+    codec.sources = (OF_PACKAGE if path.parent == shipped("") else UNRECORDED,)
     return codec.eval().requires_grad_(False)

@@ -12,6 +12,7 @@ from roadstill.data.choosing import choose_frames
 from roadstill.data.copies import left_out
 from roadstill.data.picture_store import PictureConfig, PictureStore, fill_from_archive, fill_from_folder
 from roadstill.data.set_writing import label_frames, write_set
+from roadstill.data.sources import NAVSIM
 from roadstill.data.verify import none_there
 from roadstill.errors import UserError
 from roadstill.frames import FrameTable, PictureFacts, open_frames
@@ -160,7 +161,8 @@ def prepare_splits(
             return Incomplete(ready, len(wanted), problems)
         if not ready:
             raise UserError(f"{index}: {none_there(sensors, wanted[0], len(wanted), _other_sensors(index))}")
-        about = {"max_per_class": max_per_class, "seed": 0, "synthetic": world is not None}
+        about: dict[str, Any] = {"max_per_class": max_per_class, "seed": 0, "synthetic": world is not None}
+        about |= {} if world is not None else _source_of(index)
         known: dict[str, dict[str, Any]] = {} if world is None else dict(_scenes_of(world))
         known |= {token: {**known.get(token, {}), "future": poses} for token, poses in ahead.items()}
         unwanted = left_out({name: _classes(part, label) for name, part in parts.items()}, store)
@@ -228,6 +230,13 @@ def _other_sensors(index: Path) -> list[Path]:
     """Sensor folders near the logs of an index."""
     logs = open_index(index).get("logs") if (index / "index.json").is_file() else None
     return sensors_beside(Path(logs)) if logs else []
+
+
+def _source_of(index: Path) -> dict[str, str]:
+    """What the frames of an index were read from, for the sets' records; nothing where it does not tell."""
+    known = open_index(index) if (index / "index.json").is_file() else {"source": None}
+    source = known.get("source", NAVSIM)
+    return {"source": source} if isinstance(source, str) else {}
 
 
 def _parts_of(index: Path) -> list[str]:

@@ -59,6 +59,7 @@ class Origin:
         schedule_assumed: whether its file does not record the noise schedule.
         attributes: values of the attributes that it can be asked for, by name.
         distilled: guidance of the teacher from which it learned to give clean latents in few steps, if it did.
+        sources: names of the data and weights that it stems from, see `roadstill.imagesets.sources`.
     """
 
     digest: str = IN_MEMORY
@@ -70,6 +71,7 @@ class Origin:
     schedule_assumed: bool = False
     attributes: Vocabulary = field(default_factory=dict)
     distilled: float | None = None
+    sources: tuple[str, ...] = ()
 
 
 class Chain(NamedTuple):

@@ -19,6 +19,7 @@ from roadstill.distil.priors import Priors
 from roadstill.distil.storing import record_of, to_uint8
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
+from roadstill.imagesets.sources import SOURCES, recorded, sources_of
 from roadstill.runs import Range, check_ranges, digest_of, holding, later, plain, remove, require_own, same_classes
 
 __all__ = ["Refinement", "refine"]
@@ -173,5 +174,6 @@ def refine(
             writer.add(picture, label, {**facts, **refined})
         writer.about.update(images.about)
         writer.about["refined"] = record
+        writer.about[SOURCES] = recorded(sources_of(images.about), sources_of(real.about))
     remove(state.folder)
     return open_imageset(out)

@@ -13,6 +13,7 @@ from roadstill.agents.targets import SOFT_LABEL
 from roadstill.distil.beginning import Start, Tools
 from roadstill.distil.state import State
 from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
+from roadstill.imagesets.sources import SOURCES, recorded, sources_of
 from roadstill.runs import plain
 
 
@@ -52,6 +53,10 @@ def store(out: Path, state: State, start: Start, tools: Tools, *, method: str) -
         if config.parametrisation in ("pixels", "unit") or len(kept) > 1:
             writer.values = kept
         writer.about.update({**real.about, "distilled": record_of(state, tools), "recipe": recipe})
+        begun = [] if tools.start is None else [sources_of(tools.start.about)]
+        drawn = [] if tools.base is None else [tools.base.origin.sources]
+        if begun or drawn:  # else it stems from what the record of the whole set tells
+            writer.about[SOURCES] = recorded(sources_of(real.about), *begun, *drawn)
     return open_imageset(out)
 
 

@@ -20,6 +20,7 @@ from roadstill.generator.attributes import learn_attributes, renew_attributes, v
 from roadstill.generator.config import FinetuneConfig, Term
 from roadstill.generator.consistency import distilled
 from roadstill.imagesets.attributes import rows_of
+from roadstill.imagesets.sources import recorded
 from roadstill.names import dotted, path_of
 from roadstill.networks.kinds import Network, class_of, fresh_network
 from roadstill.runs import same_rows, seed_of
@@ -90,7 +91,8 @@ def assemble(latents: LatentStore, base: LabelledDenoiser | None, config: Finetu
     told_rows = learn_attributes(network, known, vocabulary) if config.attributes.names else None
     network.save_memory = config.gradient_checkpointing
     denoiser = kind.of(network, schedule_of(config) if kind.needs_schedule else None, settings)
-    denoiser.origin = replace(denoiser.origin, attributes=vocabulary)
+    sources = recorded(latents.sources, *([] if base is None else [base.origin.sources]))
+    denoiser.origin = replace(denoiser.origin, attributes=vocabulary, sources=sources)
     denoiser = distilled(denoiser, base, config)
     return Assembly(denoiser, plain, fresh, told_rows)
 
@@ -206,6 +208,7 @@ def opened(
         schedule_assumed=bool(about.get("schedule_assumed")),
         attributes=attributes,
         distilled=about.get("distilled"),
+        sources=tuple(about.get("sources") or ()),
     )
     return denoiser
 

@@ -34,6 +34,7 @@ from roadstill.generator.records import (
     told_later,
 )
 from roadstill.generator.step import Training
+from roadstill.imagesets.sources import OF_PACKAGE
 from roadstill.networks.kinds import Network, network_of, outline, sizes_of
 from roadstill.runs import atomic_path, beside, digest_file, read_record, require_folder, typed, write_json
 from roadstill.schedules import NoiseSchedule
@@ -107,7 +108,8 @@ def _load_base(path: Path) -> LabelledDenoiser:
         network, tensors = network_of(sizes), read()
     schedule = _schedule(tensors, like, record.objective, path)
     network.load_state_dict({name: tensors[name].float() for name in wanted}, strict=False)
-    return opened(network, schedule, facts_in(record), digest(), path)
+    ours = {"sources": (OF_PACKAGE,)} if path.parent == shipped("") else {}  # their files tell nothing of it
+    return opened(network, schedule, facts_in(record) | ours, digest(), path)
 
 
 def _load_checkpoint(folder: Path, which: str, base: Path | None, above: tuple[Path, ...]) -> LabelledDenoiser:

@@ -10,6 +10,7 @@ from roadstill.denoisers.labelled import LabelledDenoiser
 from roadstill.errors import UserError, located
 from roadstill.generator.assembly import opened
 from roadstill.generator.edm_weights import CODEC, load_edm
+from roadstill.imagesets.sources import UNRECORDED
 from roadstill.networks.exported import SchedulerRecord
 from roadstill.networks.interchange import (
     DIFFUSERS_KIND,
@@ -55,6 +56,7 @@ def load_foreign(path: Path, objective: str | None) -> LabelledDenoiser:
 def _load_edm(path: Path) -> LabelledDenoiser:
     network, facts = load_edm(path)
     about = {"network": network.config, "guided_channels": None, "label_rows": None, "codec": CODEC} | facts
+    about["sources"] = ("edm-weights",)
     return opened(network, None, about, digest_file(path), path)
 
 
@@ -71,6 +73,8 @@ def _load_dit(path: Path, objective: str | None) -> LabelledDenoiser:
     }
     if facts is not None and facts.objective is not None:
         about |= asdict(facts)
+    # What this package exported tells no more of what it stems from than that it is a DiT.
+    about["sources"] = ("dit-weights",) if facts is None else ("dit-weights", UNRECORDED)
     weights = transformer_folder(path) / WEIGHTS if path.is_dir() else path
     betas = scheduler.trained_betas
     about["schedule_assumed"] = betas is None

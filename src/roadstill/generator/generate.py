@@ -14,6 +14,7 @@ from roadstill.generator.asking import asked_of, read_where
 from roadstill.generator.drawing import Drawing, begin, draw, gather
 from roadstill.generator.guidance import Teacher
 from roadstill.imagesets import ImageSet, open_imageset
+from roadstill.imagesets.sources import SOURCES, recorded, sources_of, union
 from roadstill.parallel import launched
 from roadstill.runs import (
     folder_name,
@@ -130,6 +131,9 @@ def _plan(
         "latents": denoiser.origin.latents,
         "start": None if start is None else start.digest,
         "teacher": None if teacher is None else teacher.digest,
+        SOURCES: union(
+            recorded(denoiser.origin.sources, *([] if start is None else [sources_of(start.about)])), codec.sources
+        ),
     } | ({} if fill is None else {"fill": fill.digest})
     begin = None if start is None else _starts(start, names, per_class)
     return Drawing(denoiser, codec, names, rows, per_class, seed, config, begin, teacher, record, asked)

@@ -10,6 +10,7 @@ from roadstill.adapters import Adapter, BitFit, DiffFit, Full, LoRA
 from roadstill.denoisers.base import Origin
 from roadstill.errors import UserError
 from roadstill.imagesets.attributes import VocabularyRecord, check_vocabulary, rows_of
+from roadstill.imagesets.sources import SourceNames
 from roadstill.runs import ClassNames, Count, Digest, Record, WithClasses, config_of
 
 _Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -41,6 +42,7 @@ class GeneratorRecord(Record, kw_only=True, frozen=True):
     augment: _Share | msgspec.UnsetType = msgspec.UNSET
     attributes: VocabularyRecord = msgspec.field(default_factory=dict)
     distilled: Annotated[float, msgspec.Meta(ge=0, le=1_000)] | msgspec.UnsetType = msgspec.UNSET
+    sources: SourceNames = ()
 
     def __post_init__(self) -> None:
         check_vocabulary(self.attributes)
@@ -72,8 +74,9 @@ def facts_in(record: GeneratorRecord) -> dict[str, Any]:
 
 
 def told_later(origin: Origin, fresh: int | None = None) -> dict[str, Any]:
-    """What a record tells of attributes and few steps: nothing if there are none, as before there were any."""
+    """What a record tells of attributes, few steps and sources: nothing if there are none, as before there were any."""
     told: dict[str, Any] = {} if origin.distilled is None else {"distilled": origin.distilled}
+    told |= {"sources": origin.sources} if origin.sources else {}
     if origin.attributes:
         told |= {"attributes": origin.attributes} | ({"fresh_attributes": fresh} if fresh else {})
     return told

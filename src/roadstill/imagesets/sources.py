@@ -2,14 +2,22 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, TypeAlias
+
+import msgspec
 
 from roadstill.errors import UserError
 
 UNKNOWN = "unknown"
+OF_PACKAGE = "roadstill-weights"
+UNRECORDED = "unrecorded"
+"""Stands for data or weights of which nothing was recorded."""
 SOURCES = "sources"
 """Key of ``set.json``'s ``about``: names of the data and weights that generated pictures stem from."""
 MOST_SOURCES = 32
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+SourceNames: TypeAlias = Annotated[tuple[_Name, ...], msgspec.Meta(max_length=MOST_SOURCES)]
+"""Names of sources in a record."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,8 @@ KNOWN: dict[str, Source] = {
     ),
     "csv": Source("a table of camera frames", UNKNOWN, "Its owner's; not recorded."),
     "folder": Source("a folder of pictures", UNKNOWN, "Its owner's; not recorded."),
-    "roadstill-weights": Source(
+    UNRECORDED: Source("something that was not recorded", UNKNOWN, "Ask whoever made it."),
+    OF_PACKAGE: Source(
         "weights that come with roadstill", "apache-2.0", "Learned from the built-in world or CIFAR-10 alone.", _APACHE
     ),
     "dit-weights": Source(
@@ -86,6 +95,11 @@ def sources_of(about: Mapping[str, Any]) -> tuple[str, ...]:
 def licences_of(names: Sequence[str]) -> list[str]:
     """All licences whose conditions hold, in order; "unknown" is one of them where one is not known."""
     return sorted({source_of(name).licence for name in names} or {UNKNOWN})
+
+
+def recorded(*names: Iterable[str]) -> tuple[str, ...]:
+    """All that several things stem from; where one does not tell it, that is said, too."""
+    return union(*(tuple(each) or (UNRECORDED,) for each in names))
 
 
 def union(*names: Iterable[str]) -> tuple[str, ...]:
