@@ -87,12 +87,20 @@ def test_layouts_and_results_of_others():
 
 
 def test_texts_of_strangers_stay_within_their_line():
-    about = {"method": "a`\n# b", "x\n# y": 1, "sources": ["m|n\n# o"], "labels": "l`\nm", "long": "z" * 9000}
+    about = {"method": "a`\n# b", "x\n# y": 1, "sources": ["m|n\n# o<b>"], "labels": "l`\nm", "long": "z" * 9000}
     front, body = parts(card_of(portrait(about, name="name\n# p")))
     assert front["pretty_name"] == "name\\n# p"
     headings = [line for line in body.splitlines() if line.startswith("#")]
     assert [line for line in headings if "b" == line[-1] or line[-1] in "yop"] == ["# name\\n# p"]
+    assert "<b>" not in body
     assert len(card_of(portrait(about))) < 8000
+
+
+def test_the_hubs_own_library_reads_it():
+    hub = pytest.importorskip("huggingface_hub")
+    data = hub.DatasetCard(card_of(portrait(GENERATED | {"sources": ["navsim", "world"]}))).data
+    assert data.license == ["apache-2.0", "cc-by-nc-sa-4.0"]
+    assert data.task_categories == ["image-classification"]
 
 
 def test_a_saved_set_has_a_card_and_the_same_one_each_time(tmp_path):

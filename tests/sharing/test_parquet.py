@@ -1,14 +1,11 @@
 """Parquet files: pictures and facts as they were, in files of about one size, in flat memory."""
 
 import json
-import random
-import tracemalloc
 
 import pyarrow.parquet as pq
+from endless import endless, peak_mib
 from made import picture_set
 
-from roadstill.imagesets.records import SetRecord
-from roadstill.imagesets.streams import SetStream
 from roadstill.sharing import parquet, share
 
 
@@ -25,30 +22,6 @@ def test_pictures_and_facts(tmp_path):
     told = json.loads(pq.read_schema(path).metadata[b"huggingface"])["info"]["features"]
     assert told["label"] == {"names": ["not_brake", "brake"], "_type": "ClassLabel"}
     assert told["speed_mps"] == {"dtype": "float64", "_type": "Value"}
-
-
-class Endless(SetStream):
-    """A set of as many pictures as are asked for, none of which is on disk."""
-
-    def facts(self):
-        for number in range(self.record.num_images):
-            yield {"file_name": f"0_a/{number}.png", "label": 0, "token": f"{number:016x}", "speed_mps": number / 2}
-
-    def png(self, facts):
-        return random.Random(facts["token"]).randbytes(2**12)
-
-
-def endless(tmp_path, count):
-    return Endless(tmp_path, SetRecord(class_names=("a",), size_px=32, num_images=count, digest="0" * 16))
-
-
-def peak_mib(write, *arguments):
-    tracemalloc.start()
-    try:
-        write(*arguments)
-        return tracemalloc.get_traced_memory()[1] / 2**20
-    finally:
-        tracemalloc.stop()
 
 
 def test_many_pictures_are_written_in_flat_memory_and_files_of_one_size(tmp_path, monkeypatch):

@@ -5,9 +5,10 @@ import tarfile
 
 import numpy as np
 import pytest
+from endless import endless, peak_mib
 from made import picture_set
 
-from roadstill.sharing import share
+from roadstill.sharing import share, webdataset
 
 
 @pytest.fixture
@@ -36,12 +37,22 @@ def test_members_of_a_sample_follow_each_other(shared):
         assert json.loads(facts) == images.facts[row]
 
 
+def test_many_pictures_are_written_in_flat_memory(tmp_path):
+    peaks = []
+    for count in (500, 5000):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        peaks.append(peak_mib(webdataset.write, endless(tmp_path, count), folder, "train", 2**20))
+    assert peaks[1] < peaks[0] + 1
+    assert sum(json.loads((folder / "_info.json").read_text())["splits"]["train"]["shard_lengths"]) == 5000
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_the_webdataset_library_opens_it(shared):
-    webdataset = pytest.importorskip("webdataset", reason="needs webdataset")
+    library = pytest.importorskip("webdataset", reason="needs webdataset")
     images, out = shared
     files = sorted(map(str, (out / "data").iterdir()))
-    data = webdataset.WebDataset(files, shardshuffle=False).decode("rgb8").to_tuple("png", "cls", "json")
+    data = library.WebDataset(files, shardshuffle=False).decode("rgb8").to_tuple("png", "cls", "json")
     for row, (pixels, label, facts) in enumerate(data):
         np.testing.assert_array_equal(pixels, images.pixels([row])[0])
         assert label == images.labels[row]

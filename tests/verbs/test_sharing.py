@@ -1,9 +1,14 @@
 """What the verbs share and verify say."""
 
+from typing import get_args, get_type_hints
+
 import pytest
 from made import picture_set
 
 from roadstill.cli import main
+from roadstill.imagesets.sources import KNOWN, UNRECORDED
+from roadstill.sharing import FORMATS
+from roadstill.verbs.sharing import share as verb_share
 
 
 @pytest.fixture
@@ -45,6 +50,12 @@ def test_a_set_that_was_not_shared_and_a_signature_that_is_not_there(folder, cap
     capsys.readouterr()
     assert main(["verify", "out"]) == 0
     assert "its signature was not checked: name the key" in capsys.readouterr().out
+
+
+def test_the_help_names_all_formats_and_sources():
+    assert get_args(get_type_hints(verb_share)["format"]) == FORMATS
+    for name in set(KNOWN) - {UNRECORDED}:
+        assert name in verb_share.__doc__, name
 
 
 def test_a_signed_set(folder, capsys):

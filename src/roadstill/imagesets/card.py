@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any, TypeAlias
 
 import yaml
@@ -68,7 +69,7 @@ class Portrait:
     @property
     def title(self) -> str:
         """The set's name, or words for one without."""
-        return one_line(self.name) or f"{len(self.tally):,} pictures of {len(self.tally.class_names)} classes"
+        return said(self.name) or f"{len(self.tally):,} pictures of {len(self.tally.class_names)} classes"
 
     @property
     def nature(self) -> str:
@@ -107,6 +108,11 @@ def card_of(portrait: Portrait) -> str:
         _limits(portrait),
     ]
     return f"---\n{front}---\n" + "\n\n".join(parts) + "\n"
+
+
+def said(text: str) -> str:
+    """A text that may be anybody's as it can stand in a line, or a cell, of a card: it is no markup of any kind."""
+    return escape(one_line(text), quote=False).replace("|", "/")
 
 
 def hub_split(about: Mapping[str, Any]) -> str:
@@ -167,7 +173,7 @@ def _made(portrait: Portrait) -> str:
     shared = portrait.tally.shared
     facts = {name: value for name, value in portrait.about.items() if name not in _NOT_SHOWN and value is not None}
     facts |= {f"{name} of every picture": shared[name] for name in _OF_PICTURES if name in shared and name not in facts}
-    lines = [f"- {one_line(name)}: `{_value(value)}`" for name, value in facts.items()]
+    lines = [f"- {said(name)}: `{_value(value)}`" for name, value in facts.items()]
     if "seed" in portrait.tally.columns and "seed" not in shared:
         lines.append(f"- a seed for each picture: column `seed` of `{METADATA}`")
     return "\n".join(lines) or "- not recorded"
@@ -182,8 +188,7 @@ def _value(value: Any) -> str:
 def _conditions(about: Mapping[str, Any]) -> str:
     names = sources_of(about)
     rows = [
-        f"| {one_line(its.title).replace('|', '/')} | {_link(its.licence, its.url)} | {its.conditions} |"
-        for its in map(source_of, names)
+        f"| {said(its.title)} | {_link(its.licence, its.url)} | {its.conditions} |" for its in map(source_of, names)
     ]
     table = ["| made from | licence | conditions |", "|---|---|---|", *rows] if rows else []
     if UNKNOWN in licences_of(names):

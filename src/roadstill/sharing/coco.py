@@ -8,11 +8,11 @@ from typing import Any, TextIO
 from roadstill.data.outlines import boxes_in
 from roadstill.errors import UserError
 from roadstill.imagesets.card import Layout
-from roadstill.imagesets.records import class_folder
 from roadstill.imagesets.streams import SetStream
 from roadstill.runs import require_folder
 from roadstill.sharing.fiftyone import LABELS
 from roadstill.sharing.lists import write_entries
+from roadstill.sharing.pictures import PictureFolder
 from roadstill.sources.navsim.boxes import CLASSES
 
 NOTE = (
@@ -36,8 +36,7 @@ def write(stream: SetStream, folder: Path, logs: Path) -> Layout:
     require_folder(logs, "the folder of the logs' pickles")
     if record.about.get("crop") != "centre square":
         raise UserError(f"{stream.root}: it is not known how its pictures were cropped; take a prepared set")
-    for label, name in enumerate(record.class_names):
-        (folder / "data" / class_folder(label, name)).mkdir(parents=True)
+    pictures = PictureFolder(folder / "data", stream)
     boxes = folder / "boxes.part"  # COCO's list of boxes stands behind that of pictures
     with (folder / LABELS).open("w", encoding="utf-8") as file:
         categories = [{"id": number, "name": name} for number, name in enumerate(CLASSES, 1)]
@@ -45,7 +44,7 @@ def write(stream: SetStream, folder: Path, logs: Path) -> Layout:
             f'{{"info": {json.dumps({"description": NOTE})},\n"categories": {json.dumps(categories)},\n"images": '
         )
         with boxes.open("w", encoding="utf-8") as beside:
-            write_entries(file, _pictures(stream, folder, logs, beside), "[]")
+            write_entries(file, _images(pictures, logs, beside), "[]")
         file.write(',\n"annotations": ')
         with boxes.open(encoding="utf-8") as beside:
             write_entries(file, (line.rstrip("\n") for line in beside), "[]")
@@ -58,10 +57,12 @@ def write(stream: SetStream, folder: Path, logs: Path) -> Layout:
     return Layout((), usage, more=(NOTE,))
 
 
-def _pictures(stream: SetStream, folder: Path, logs: Path, boxes: TextIO) -> Iterator[str]:
-    side, count = stream.record.size_px, 0
+def _images(pictures: PictureFolder, logs: Path, boxes: TextIO) -> Iterator[str]:
+    """COCO's entries of the pictures, each of which is written; those of their boxes go into a file beside it."""
+    stream, count = pictures.stream, 0
+    side = stream.record.size_px
     for number, (facts, png) in enumerate(stream.pictures(), 1):
-        (folder / "data" / facts["file_name"]).write_bytes(png)
+        pictures.put(facts, png)
         for name, box in boxes_in(facts, side, logs, stream.root):
             count += 1
             made: dict[str, Any] = {

@@ -51,7 +51,7 @@ def write_croissant(folder: Path, portrait: Portrait, *, url: str, date: str) ->
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": ["http://mlcommons.org/croissant/1.0", "http://mlcommons.org/croissant/RAI/1.0"],
-        "name": portrait.title,
+        "name": portrait.name or portrait.title,
         "description": portrait.nature,
         "license": _licences(portrait),
         "version": "1.0.0",

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from roadstill.errors import UserError, one_line
+from roadstill.errors import UserError
+from roadstill.imagesets.card import said
 from roadstill.report.records import REMEDY, ComparisonRecord
 from roadstill.runs import read_json, read_record
 
@@ -68,10 +69,10 @@ def _row(found: ComparisonRecord, arm: str) -> str:
         "" if base is None else f"{100 * base.balanced_accuracy.mean:.1f} % ({found.baseline})", difference,
         "baseline" if verdict is None else verdict.word,
     )  # fmt: skip
-    return f"| {' | '.join(one_line(each).replace('|', '/') for each in cells)} |"
+    return f"| {' | '.join(said(each) for each in cells)} |"
 
 
 def _told(remarks: Sequence[str]) -> Iterator[str]:
     """Each remark once, as a list."""
     if remarks:
-        yield "\n".join(f"- {one_line(each)}" for each in dict.fromkeys(remarks))
+        yield "\n".join(f"- {said(each)}" for each in dict.fromkeys(remarks))

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from roadstill.imagesets.card import Layout
-from roadstill.imagesets.records import class_folder
 from roadstill.imagesets.streams import SetStream
 from roadstill.sharing.lists import pair, write_entries
+from roadstill.sharing.pictures import PictureFolder
 
 LABELS = "labels.json"
 _TAKEN = ("id", "label", "confidence", "logits", "tags", "attributes")  # FiftyOne's own fields of a classification
@@ -23,12 +23,11 @@ def write(stream: SetStream, folder: Path, split: str, shard_bytes: int) -> Layo
         shard_bytes: not used: every picture is a file.
     """
     names, columns = stream.record.class_names, [name for name in stream.tally.columns if name not in _TAKEN]
-    for label, name in enumerate(names):
-        (folder / "data" / class_folder(label, name)).mkdir(parents=True)
+    pictures = PictureFolder(folder / "data", stream)
 
     def entries() -> Iterator[str]:
         for facts, png in stream.pictures():
-            (folder / "data" / facts["file_name"]).write_bytes(png)
+            pictures.put(facts, png)
             known = {name: facts[name] for name in columns if facts.get(name) is not None}
             key = PurePosixPath(facts["file_name"]).with_suffix("").as_posix()
             yield pair(key, {"label": names[facts["label"]], "attributes": known})

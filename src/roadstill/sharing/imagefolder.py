@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from roadstill.imagesets.card import Layout
-from roadstill.imagesets.records import METADATA, class_folder
+from roadstill.imagesets.records import METADATA
 from roadstill.imagesets.streams import SetStream
 from roadstill.imagesets.values import FILE, Values
 from roadstill.runs import digest_file, read_json, write_json
+from roadstill.sharing.pictures import PictureFolder
 
 
 def write(stream: SetStream, folder: Path, split: str, shard_bytes: int) -> Layout:
@@ -23,11 +24,10 @@ def write(stream: SetStream, folder: Path, split: str, shard_bytes: int) -> Layo
         shard_bytes: not used: every picture is a file.
     """
     record = stream.record
-    for label, name in enumerate(record.class_names):
-        (folder / class_folder(label, name)).mkdir()
+    pictures = PictureFolder(folder, stream)
     with (folder / METADATA).open("w", encoding="utf-8") as lines:
         for facts, png in stream.pictures():
-            (folder / facts["file_name"]).write_bytes(png)
+            pictures.put(facts, png)
             lines.write(json.dumps(facts) + "\n")
     if record.values is not None:
         Values(stream.root / FILE, record.values, record.size_px, np.arange(0)).check()
