@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from roadstill.report import write_report
     from roadstill.schedules import NoiseSchedule, Progressive, cosine, linear, read_schedule, spoon_cosine
     from roadstill.selection import SELECTORS, JointSelector, Maker, Selector, make_selector, pick, select
+    from roadstill.sharing import Published, share
     from roadstill.sources.base import FrameSource
 
 __version__ = "0.1.0"
@@ -109,6 +110,7 @@ __all__ = [
     "PictureConfig",
     "PictureSource",
     "Progressive",
+    "Published",
     "Recipe",
     "Refinement",
     "Representativeness",
@@ -157,6 +159,7 @@ __all__ = [
     "run_of",
     "run_recipe",
     "select",
+    "share",
     "spoon_cosine",
     "train_agent",
     "trusting",
@@ -207,6 +210,7 @@ _PUBLIC = {
     "report": ("write_report",),
     "schedules": ("NoiseSchedule", "Progressive", "cosine", "linear", "read_schedule", "spoon_cosine"),
     "selection": ("SELECTORS", "JointSelector", "Maker", "Selector", "make_selector", "pick", "select"),
+    "sharing": ("Published", "share"),
     "sources.base": ("FrameSource",),
 }
 _MODULE_OF = {name: f"roadstill.{module}" for module, names in _PUBLIC.items() for name in names}

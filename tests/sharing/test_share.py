@@ -20,6 +20,7 @@ FACTS = {
     "future": [[0.0, 1.5, 2.0], None, [], [1, 2, 3], [1.0], [2.0]],
     "timestamp_us": list(range(1_614_855_365_500_000, 1_614_855_365_500_006)),
     "image": [f"log/{number}.jpg" for number in range(6)],
+    "deep": [{"a": [{"b": 2, "c": "x"}]}] * 3 + [None] * 3,  # what no table holds
 }
 
 

@@ -175,7 +175,7 @@ def _made(portrait: Portrait) -> str:
     facts |= {f"{name} of every picture": shared[name] for name in _OF_PICTURES if name in shared and name not in facts}
     lines = [f"- {said(name)}: `{_value(value)}`" for name, value in facts.items()]
     if "seed" in portrait.tally.columns and "seed" not in shared:
-        lines.append(f"- a seed for each picture: column `seed` of `{METADATA}`")
+        lines.append("- a seed for each picture: column `seed`")
     return "\n".join(lines) or "- not recorded"
 
 
