@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from roadstill.imagesets import ImageSetWriter, open_imageset
-from roadstill.imagesets.card import Layout, Portrait, card_of
+from roadstill.imagesets.card import Layout, Portrait, card_of, without_places
 from roadstill.imagesets.tally import Tally
 
 NAVSIM = {"crop": "centre square", "labels": "accel_mps2 < 0", "split": "dev", "synthetic": False, "source": "navsim"}
@@ -72,6 +72,22 @@ def test_how_pictures_were_made_is_told():
     assert '- checkpoint: `"cccccccccccccccc"`' in body
     assert '- betas of every picture: `"bbbbbbbbbbbbbbbb"`' in body
     assert "a seed for each picture: column `seed`" in body
+
+
+def test_folders_of_this_machine_are_left_out():
+    hook = {
+        "name": "BlurBoxes",
+        "settings": {"logs": "/home/me/secret/mini", "other": "C:\\Users\\me\\logs", "cells": 6},
+    }
+    about = NAVSIM | {"hook": hook, "group": "/drive_(x)/"}
+    assert without_places(about)["hook"]["settings"] == {"logs": "mini", "other": "logs", "cells": 6}
+    text = card_of(portrait(about))
+    assert "/home" not in text
+    assert "Users" not in text
+    assert '- group: `"/drive_(x)/"`' in text
+    assert "what a log has a box for was blurred" in text
+    for other in ({"hook": "x"}, {"hook": {"settings": [1]}}, {}):
+        assert without_places(other) == other
 
 
 def test_layouts_and_results_of_others():

@@ -95,6 +95,16 @@ def test_a_damaged_picture_stops_all_and_leaves_what_was_there(tmp_path, images,
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "set"]
 
 
+def test_folders_of_this_machine_stay_here(tmp_path, images):
+    with ImageSetWriter(tmp_path / "blurred", ("a",), 8) as writer:
+        writer.add(np.zeros((8, 8, 3), np.uint8), 0, {})
+        writer.about["hook"] = {"name": "BlurBoxes", "settings": {"logs": "/home/me/secret/mini"}}
+    share(tmp_path / "blurred", tmp_path / "out")
+    assert open_imageset(tmp_path / "out").about["hook"]["settings"] == {"logs": "mini"}
+    for path in (tmp_path / "out").rglob("*"):
+        assert path.is_dir() or b"secret" not in path.read_bytes()
+
+
 def test_only_a_shared_set_is_replaced(tmp_path, images):
     share(images.root, tmp_path / "out", format="parquet")
     share(images.root, tmp_path / "out", format="webdataset")

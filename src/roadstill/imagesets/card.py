@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, TypeAlias
 
 import yaml
@@ -115,6 +116,20 @@ def said(text: str) -> str:
     return escape(one_line(text), quote=False).replace("|", "/")
 
 
+def without_places(about: Mapping[str, Any]) -> dict[str, Any]:
+    """``about`` of a set without the folders of this machine that settings of a hook name, but for their last part."""
+    hook = about.get("hook")
+    if not isinstance(hook, Mapping) or not isinstance(settings := hook.get("settings"), Mapping):
+        return dict(about)
+    return {**about, "hook": {**hook, "settings": {name: _last_part(value) for name, value in settings.items()}}}
+
+
+def _last_part(value: Any) -> Any:
+    if not isinstance(value, str) or not (PurePosixPath(value).is_absolute() or PureWindowsPath(value).is_absolute()):
+        return value
+    return PureWindowsPath(value).name
+
+
 def hub_split(about: Mapping[str, Any]) -> str:
     """The part of the data that a set is, by the name that other libraries have for it; "train" if it tells none."""
     return _SPLITS.get(str(about.get("split")), "train")
@@ -171,7 +186,11 @@ def _classes(tally: Tally) -> str:
 def _made(portrait: Portrait) -> str:
     """What the records say, one fact a line; of facts that all pictures share those on how they were made."""
     shared = portrait.tally.shared
-    facts = {name: value for name, value in portrait.about.items() if name not in _NOT_SHOWN and value is not None}
+    facts = {
+        name: value
+        for name, value in without_places(portrait.about).items()
+        if name not in _NOT_SHOWN and value is not None
+    }
     facts |= {f"{name} of every picture": shared[name] for name in _OF_PICTURES if name in shared and name not in facts}
     lines = [f"- {said(name)}: `{_value(value)}`" for name, value in facts.items()]
     if "seed" in portrait.tally.columns and "seed" not in shared:

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias, get_args
 import msgspec
 
 from roadstill.errors import UserError
-from roadstill.imagesets.card import Layout, Portrait, card_of, hub_split
+from roadstill.imagesets.card import Layout, Portrait, card_of, hub_split, without_places
 from roadstill.imagesets.sources import SOURCES, UNKNOWN, licences_of, require_sources, sources_of
 from roadstill.imagesets.streams import SetStream, stream_imageset
 from roadstill.runs import atomic_path, holding, plain, require_own
@@ -130,12 +130,10 @@ def _check(format: str, logs: Path | None, sources: Sequence[str], shard_bytes: 
 
 
 def _opened(images: Path, sources: Sequence[str], watch: Callable[[int, int], None]) -> SetStream:
-    """The set, with what it stems from as the user says it."""
+    """The set, with what it stems from as the user says it, and without folders of this machine."""
     stream = stream_imageset(images)
-    record = stream.record
-    if sources:
-        record = msgspec.structs.replace(record, about={**record.about, SOURCES: list(sources)})
-    return replace(stream, record=record, watch=watch)
+    about = without_places(stream.record.about) | ({SOURCES: list(sources)} if sources else {})
+    return replace(stream, record=msgspec.structs.replace(stream.record, about=about), watch=watch)
 
 
 def _portrait(stream: SetStream, published: Published, layout: Layout) -> Portrait:

@@ -67,6 +67,7 @@ def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
     member = tarfile.TarInfo(name)
     member.size = len(data)
     archive.addfile(member, io.BytesIO(data))
+    archive.members = []  # type: ignore[attr-defined]  # it would keep one for each file
 
 
 def _write_info(folder: Path, split: str, paths: list[Path], lengths: list[int]) -> None:
