@@ -3,7 +3,7 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from roadstill.errors import UserError
-from roadstill.evaluation.metrics import auroc, calibration_error, evaluate, score
+from roadstill.evaluation.metrics import auroc, calibration_error, evaluate, reliability, score
 from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
 
 NAMES = ("not_brake", "brake")
@@ -51,6 +51,9 @@ def test_calibration_error_by_hand():
     # Two images said with 0.9 of which one is right, two with 0.6 of which both are: gaps 0.4 and 0.4.
     confidence, correct = np.array([0.9, 0.9, 0.6, 0.6]), np.array([True, False, True, True])
     assert calibration_error(confidence, correct, bins=10) == pytest.approx(0.4)
+    low, high = reliability(confidence, correct, bins=10)
+    assert (low.answers, low.confidence, low.accuracy) == (2, pytest.approx(0.6), 1.0)
+    assert (high.answers, high.confidence, high.accuracy) == (2, pytest.approx(0.9), 0.5)
 
 
 def test_an_empty_class_and_no_probabilities_are_refused():

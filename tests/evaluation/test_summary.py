@@ -73,11 +73,25 @@ def test_strata_are_scored_apart():
     light = np.where(np.arange(400) % 3 == 0, "night", "day")
     only_brake = np.where(test.labels == 1, "dry", "wet")
     found = by_stratum(test, {"light": light, "weather": only_brake})
-    for name, (images, rate) in found["light"].items():
+    for name, (counts, rate) in found["light"].items():
         chosen = light == name
-        assert images == chosen.sum()
+        assert counts == np.bincount(test.labels[chosen], minlength=2).tolist()
         assert rate == pytest.approx(balanced_accuracy_score(test.labels[chosen], test.probabilities[chosen].argmax(1)))
     assert found["weather"]["dry"][1] == pytest.approx(test.class_accuracy["brake"])
+    dry = summarise("a", [Run("a", 0, test, {}, strata={"weather": only_brake})]).strata["weather"]["dry"]
+    assert dry.classes == {"brake": dry.images}
+
+
+def test_confusion_and_reliability_are_of_all_runs():
+    runs = [Run("a", seed, answers(seed), {}) for seed in (0, 1)]
+    found = summarise("a", runs)
+    both = [run.evaluation for run in runs]
+    assert found.confusion == np.mean([each.confusion for each in both], axis=0).tolist()
+    assert sum(each.answers for each in found.reliability) == 800
+    assert [each.confidence for each in found.reliability] == sorted(each.confidence for each in found.reliability)
+    # Weighted by answers, the bins' accuracy is the accuracy.
+    right = sum(each.answers * each.accuracy for each in found.reliability) / 800
+    assert right == pytest.approx(found.accuracy.mean)
 
 
 def test_set_and_training_variance_are_told_apart():

@@ -14,6 +14,7 @@ from roadstill.imagesets import ImageSet
 from roadstill.runs import same_classes
 
 _BATCH = 64
+BINS = 15
 _NO_SCORES = ("labels", "probabilities", "caveat", "brakes", "misses", "unit")
 
 
@@ -160,11 +161,42 @@ def auroc(positive: NDArray[np.bool_], scores: NDArray[np.floating]) -> float:
     return float(above / (num_positive * num_negative))
 
 
-def calibration_error(confidence: NDArray[np.floating], correct: NDArray[np.bool_], *, bins: int = 15) -> float:
+def calibration_error(confidence: NDArray[np.floating], correct: NDArray[np.bool_], *, bins: int = BINS) -> float:
     """Mean gap between confidence and accuracy over bins of equal width, weighted by their images."""
-    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    gaps = np.bincount(place, weights=confidence.astype(np.float64) - correct, minlength=bins)
+    gaps = np.bincount(_bin_of(confidence, bins), weights=confidence.astype(np.float64) - correct, minlength=bins)
     return float(np.abs(gaps).sum() / len(confidence))
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """Answers of about the same confidence: how sure they were, and how often they were right.
+
+    Attributes:
+        answers: number of answers in the bin.
+        confidence: their mean probability of the answered class.
+        accuracy: share of them that is right.
+    """
+
+    answers: int
+    confidence: float
+    accuracy: float
+
+
+def reliability(
+    confidence: NDArray[np.floating], correct: NDArray[np.bool_], *, bins: int = BINS
+) -> list[ReliabilityBin]:
+    """The bins of `calibration_error` that have an answer, least confident first."""
+    place = _bin_of(confidence, bins)
+    counts = np.bincount(place, minlength=bins)
+    sure, right = (np.bincount(place, weights=each, minlength=bins) for each in (confidence, correct))
+    return [
+        ReliabilityBin(int(counts[each]), float(sure[each] / counts[each]), float(right[each] / counts[each]))
+        for each in np.flatnonzero(counts)
+    ]
+
+
+def _bin_of(confidence: NDArray[np.floating], bins: int) -> NDArray[np.int64]:
+    return np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
 
 
 def check_fits(agent: Predictor, images: ImageSet) -> None:

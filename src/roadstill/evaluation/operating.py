@@ -63,12 +63,12 @@ def weighted_cost(evaluation: Evaluation, miss_cost: float) -> float:
 
 def by_stratum(
     evaluation: Evaluation, strata: Mapping[str, NDArray[np.str_]]
-) -> dict[str, dict[str, tuple[int, float]]]:
-    """The number of images and their balanced accuracy, for each kind of stratum and each of its names.
+) -> dict[str, dict[str, tuple[list[int], float]]]:
+    """The number of images of each class and their balanced accuracy, for each kind of stratum and each of its names.
 
     Classes without an image in a stratum are left out of its mean.
     """
-    found: dict[str, dict[str, tuple[int, float]]] = {}
+    found: dict[str, dict[str, tuple[list[int], float]]] = {}
     classes = len(evaluation.class_names)
     for kind, names in strata.items():
         values, place = np.unique(names, return_inverse=True)
@@ -77,8 +77,9 @@ def by_stratum(
         images = np.bincount(cell, minlength=np.prod(shape)).reshape(shape)
         right = np.bincount(cell, weights=evaluation.correct, minlength=np.prod(shape)).reshape(shape)
         rates = np.where(images > 0, right / np.maximum(images, 1), np.nan)
+        per_class = [[int(count) for count in row] for row in images]
         found[kind] = {
-            str(value): (int(count), float(rate))
-            for value, count, rate in zip(values, images.sum(1), np.nanmean(rates, axis=1), strict=True)
+            str(value): (counts, float(rate))
+            for value, counts, rate in zip(values, per_class, np.nanmean(rates, axis=1), strict=True)
         }
     return found

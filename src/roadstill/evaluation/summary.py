@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from roadstill.errors import UserError
+from roadstill.evaluation.metrics import Evaluation, ReliabilityBin, reliability
 from roadstill.evaluation.operating import by_stratum, operating_point, weighted_cost
 from roadstill.evaluation.runs import Run
 from roadstill.runs import later
+
+_MOST_CLASSES = 20  # a table of more is no table that anybody reads
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,17 @@ class Sources:
 
 @dataclass(frozen=True)
 class Stratum:
-    """One kind of scene: its images, and the arm's balanced accuracy on them."""
+    """One kind of scene.
+
+    Attributes:
+        images: number of its images.
+        balanced_accuracy: mean of the accuracies of the classes that it has; of a single class that one's accuracy.
+        classes: number of its images by class name, without classes that it lacks.
+    """
 
     images: int
     balanced_accuracy: Spread
+    classes: dict[str, int] | None = later(None)
 
 
 @dataclass(frozen=True)
@@ -88,6 +98,8 @@ class ArmSummary:
         mae: mean absolute error of agents that predict numbers, in the runs' unit; None for others.
         rmse: root mean square error, the same.
         chosen: balanced accuracy at the step that evaluating during training would have chosen, if the runs record it.
+        confusion: images by true class and answer ``[true][answered]``, mean over the runs; None above 20 classes.
+        reliability: confidence and accuracy of all runs' answers, by bins of confidence.
     """
 
     arm: str
@@ -109,6 +121,8 @@ class ArmSummary:
     brake_false_alarm_rate: Spread | None = later(None)
     mae: Spread | None = later(None)
     rmse: Spread | None = later(None)
+    confusion: list[list[float]] | None = later(None)
+    reliability: list[ReliabilityBin] | None = later(None)
 
 
 def summarise(arm: str, runs: Sequence[Run], miss_cost: float = 5.0) -> ArmSummary:
@@ -139,7 +153,19 @@ def summarise(arm: str, runs: Sequence[Run], miss_cost: float = 5.0) -> ArmSumma
         brake_false_alarm_rate=_of_all([found.brake_false_alarm_rate for found in evaluations]),
         mae=_of_all([found.errors.get("mae") for found in evaluations]),
         rmse=_of_all([found.errors.get("rmse") for found in evaluations]),
+        confusion=_confusion(evaluations),
+        reliability=reliability(
+            np.concatenate([found.probabilities.max(1) for found in evaluations]),
+            np.concatenate([found.correct for found in evaluations]),
+        ),
     )
+
+
+def _confusion(evaluations: Sequence[Evaluation]) -> list[list[float]] | None:
+    if len(evaluations[0].class_names) > _MOST_CLASSES:
+        return None
+    mean: list[list[float]] = np.mean([found.confusion for found in evaluations], axis=0).tolist()
+    return mean
 
 
 def _of_all(values: Sequence[float | None]) -> Spread | None:
@@ -182,11 +208,15 @@ def _sources(runs: Sequence[Run]) -> Sources | None:
 
 
 def _strata(runs: Sequence[Run]) -> dict[str, dict[str, Stratum]]:
-    found = [by_stratum(run.evaluation, run.strata) for run in runs]
+    found, classes = [by_stratum(run.evaluation, run.strata) for run in runs], runs[0].evaluation.class_names
     return {
         kind: {
-            name: Stratum(images, Spread.of([one[kind][name][1] for one in found]))
-            for name, (images, _) in names.items()
+            name: Stratum(
+                images=sum(counts),
+                balanced_accuracy=Spread.of([one[kind][name][1] for one in found]),
+                classes={each: count for each, count in zip(classes, counts, strict=True) if count},
+            )
+            for name, (counts, _) in names.items()
         }
         for kind, names in found[0].items()
     }

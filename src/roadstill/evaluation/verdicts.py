@@ -125,11 +125,7 @@ def _verdict(
     needed = seeds_needed(found)
     points = f"{measure.told(found.value)} {measure.words} (95% interval {measure.told(low)} to {measure.told(high)})"
     basis = f"{len(seeds)} paired seeds, {found.num_clusters} {cluster_by}s"
-    heads = {
-        "cannot be told apart": f"{arm} and {baseline} cannot be told apart",
-        "bound": f"{arm} is a bound of another budget, not judged against {baseline}",
-    }
-    sentence = [f"{heads.get(word, f'{arm} is {word} than {baseline}')}: {points}; {basis}."]
+    sentence = [f"{head(word, arm, baseline)}: {points}; {basis}."]
     if word == "cannot be told apart":
         if p_value <= 0.05:
             sentence.append(f"The interval leaves out zero, but not after correcting for {num_arms} arms.")
@@ -161,6 +157,15 @@ def _verdict(
         seeds_needed=needed,
         sentence=" ".join(sentence),
     )
+
+
+def head(word: str, arm: str, baseline: str) -> str:
+    """A verdict's word as the beginning of its sentence, with the names as they are given."""
+    if word == "cannot be told apart":
+        return f"{arm} and {baseline} cannot be told apart"
+    if word == "bound":
+        return f"{arm} is a bound of another budget, not judged against {baseline}"
+    return f"{arm} is {word} than {baseline}"
 
 
 def seeds_needed(found: Difference, *, power_z: float = 1.96 + 0.84) -> int | None:
