@@ -80,6 +80,8 @@ def renamed(path):
 
 
 STRIP = {"schedule": "linear", "t": [0, 1], "abar": [1.0, 0.9], "snr_db": [40.0, 9.0]}
+BIN = {"answers": 1, "confidence": 0.5, "accuracy": 0.5}
+DEV_RUN = "runs/dev/random/seed0"
 NOISING = "figures/noising.json"
 STRATUM = {"images": 1, "balanced_accuracy": {"mean": 0.5}}
 STAGE = "stages/sets/stage.json"
@@ -102,6 +104,15 @@ CASES = [
     compared("about-list", r"comparison\.json, about: ", lambda found: found.update(about=[])),
     compared("labels-list", r"comparison\.json, about\.labels", lambda found: found["about"].update(labels=[])),
     compared("clusters-negative", r"comparison\.json, num_clusters", lambda found: found.update(num_clusters=-1)),
+    compared("confusion-shape", r"comparison\.json, arms.*no table of 2 classes", arm(confusion=[[1, 2], [3]])),
+    compared("confusion-huge", r"comparison\.json, arms.*confusion", arm(confusion=[[1, 2], [3, 1e300]])),
+    compared("reliability-share", r"comparison\.json, arms.*accuracy", arm(reliability=[BIN | {"accuracy": 2}])),
+    compared("reliability-many", r"comparison\.json, arms.*reliability", arm(reliability=[BIN] * 1000)),
+    compared("verdict-seeds", r"comparison\.json, verdicts.*seeds", verdict(seeds=3)),
+    reported("predictions-cut", r"failures: .*predictions\.parquet", f"{DEV_RUN}/predictions.parquet", text("x")),
+    reported("predictions-run", r"failures: .*run\.json", f"{DEV_RUN}/run.json", text("x")),
+    reported("teacher-cut", r"teacher: .*agent\.json", "teacher/agent.json", text("x")),
+    reported("stage-inputs", r"stages: .*stage\.json, inputs", STAGE, record({"inputs": [1]})),
     reported("stage-list", r"stages: .*stage\.json: Expected", STAGE, text("[]")),
     reported("stage-seconds", r"stages: .*stage\.json, seconds: ", STAGE, record({"seconds": "long"})),
     reported("stage-versions", r"stages: .*stage\.json, versions", STAGE, record({"versions": {"a": 1}})),

@@ -6,8 +6,9 @@ from typing import Any
 
 from roadstill.errors import UserError
 from roadstill.images import read_image
+from roadstill.report.captions import jpeg_uri
 from roadstill.report.records import REMEDY, DrivesRecord
-from roadstill.report.sheets import jpeg_uri
+from roadstill.report.verdicts import verdict_named
 from roadstill.runs import read_json, typed
 
 _FILMS = {"success": "A drive without a fault", "failure": "A drive with a fault"}
@@ -23,12 +24,13 @@ def drives(run: Path) -> dict[str, Any] | None:
     found = read_json(path)
     typed(found, DrivesRecord, str(path), REMEDY)
     labels = found.get("labels", {})
+    verdicts = {name: verdict_named(verdict, labels) for name, verdict in found["verdicts"].items()}
     arms = [
-        arm | {"name": name, "label": labels.get(name, name), "verdict": found["verdicts"].get(name)}
+        arm | {"name": name, "label": labels.get(name, name), "verdict": verdicts.get(name)}
         for name, arm in found["arms"].items()
     ]
     films = [_film(run / "drives", name, title) for name, title in _FILMS.items()]
-    return found | {"arms": arms, "films": [film for film in films if film]}
+    return found | {"arms": arms, "verdicts": verdicts, "films": [film for film in films if film]}
 
 
 def _film(folder: Path, name: str, title: str) -> dict[str, str] | None:

@@ -1,7 +1,14 @@
-"""Writes ``report.html`` from the parts of a run that are on disk: one file, no scripts, no network requests."""
+"""Writes ``report.html`` from the parts of a run that are on disk: one file, no network requests.
 
-import json
+The page works without scripts; its own script, which a digest in the page's policy names, adds sorting, filters,
+enlarged pictures and values under the pointer.
+"""
+
+import base64
+import hashlib
 from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +17,11 @@ from markupsafe import Markup
 from pyarrow import ArrowException
 
 from roadstill.errors import UserError, one_line
-from roadstill.report import parts, sheets, verdicts
+from roadstill.report import figures, parts, sheets, tables, verdicts, wording
+from roadstill.report.costs import minutes, stage_records
 from roadstill.report.drives import drives
+from roadstill.report.failures import failures
+from roadstill.report.lens import Lens, teacher_of, training_part
 from roadstill.report.records import REMEDY, NoisingRecord
 from roadstill.runs import atomic_path, read_record, require_folder
 
@@ -47,6 +57,7 @@ _FROM_DISK = (
     "comparisons",
     "drives",
     "sheets",
+    "failures",
     "funnels",
     "heatmap",
     "noising",
@@ -70,27 +81,51 @@ def gather(run: Path) -> dict[str, Any]:
             damaged.append(f"{name}: {one_line(kind + reason)[:500]}")
             return None
 
-    compared = part("comparison", lambda: verdicts.comparisons(run))
-    labels = compared[0]["labels"] if compared else {}
+    from_frames = part("source", lambda: parts.from_frames(run))
+    synthetic = part("source", lambda: parts.is_synthetic(run))
+    stages = part("stages", lambda: stage_records(run)) or {}
+    compared = part("comparison", lambda: verdicts.comparisons(run, minutes(stages)))
+    labels = {**(part("recipe", lambda: parts.recipe_labels(run)) or {}), **(compared[0]["labels"] if compared else {})}
+    last = compared[-1] if compared else None
+    lens = Lens(part("real frames", lambda: training_part(run)), part("teacher", lambda: teacher_of(run)))
+    shown, left = part("pictures", lambda: sheets.contact_sheets(run, labels, lens)) or ([], 0)
     return {
         "name": run.resolve().name,
-        "from_frames": part("source", lambda: parts.from_frames(run)),
-        "synthetic": part("source", lambda: parts.is_synthetic(run)),
+        "from_frames": from_frames,
+        "synthetic": synthetic,
         "comparisons": compared,
+        "overview": tables.overview(compared) if compared else None,
+        "curves": _curves(compared) if compared else [],
         "drives": part("drives", lambda: drives(run)),
-        "sheets": part("pictures", lambda: sheets.contact_sheets(run, labels) or None),
+        "sheets": shown or None,
+        "sheets_left": left,
+        "searched": None if lens.real is None else (len(lens.real.rows), len(lens.real.images)),
+        "failures": part("failures", lambda: _failures(run, labels, last)),
         "funnels": part("funnel", lambda: parts.funnels(run)),
         "problems": part("problems", lambda: parts.problems(run)),
         "heatmap": part("frames", lambda: parts.heatmap(run)),
         "schedules": part("schedules", parts.schedules),
         "noising": part("noising", lambda: _noising(run)),
-        "training": part("training", lambda: parts.training(run)),
+        "training": part("training", lambda: parts.training(run, labels)),
         "recipe": part("recipe", lambda: parts.recipe_text(run)),
-        "stages": part("stages", lambda: parts.stages(run)),
+        "stages": parts.stages(stages),
         "ledger": part("test ledger", lambda: parts.ledger(run)),
         "edited": part("records", lambda: parts.edited(run)),
-        "damaged": damaged,
+        "damaged": list(dict.fromkeys(damaged)),
     }
+
+
+def _failures(run: Path, labels: dict[str, str], last: dict[str, Any] | None) -> Any:
+    """The failures of the largest budget's agents."""
+    return failures(run, labels, last["about"].get("protocol") if last else None, last["small"] if last else None)
+
+
+def _curves(compared: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """The name of each kind of agent with several budgets, and its figure."""
+    return [
+        (agent, figures.learning_curves(points, bounds, compared[0]["chance"], f"learning{place}"))
+        for place, (agent, points, bounds) in enumerate(tables.curves(compared))
+    ]
 
 
 def _noising(run: Path) -> list[tuple[str, Any]] | None:
@@ -103,42 +138,14 @@ def _environment() -> Environment:
         loader=PackageLoader("roadstill.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {
-        "percent": percent,
-        "spread": spread,
-        "chance": chance,
-        "plainly": plainly,
-        "drawing": Markup,
-        "cell": cell,
-    }
+    environment.filters |= wording.FILTERS | {"drawing": Markup}
+    script = _own("page.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    environment.globals |= {"style": Markup(_own("page.css")), "script": Markup(script), "script_digest": digest}
     return environment
 
 
-def percent(share: float | None) -> str:
-    """0.744 -> ``74.4``; a dash for None."""
-    return "–" if share is None else f"{100 * share:.1f}"
-
-
-def spread(score: dict[str, float] | None) -> str:
-    """``74.4 ± 2.4``, or only the mean without a standard deviation."""
-    if not score or score.get("mean") is None:
-        return "–"
-    return percent(score["mean"]) + (f" ± {percent(score['sd'])}" if score.get("sd") is not None else "")
-
-
-def plainly(score: dict[str, float] | None) -> str:
-    """``0.74 ± 0.02``: numbers as they are, not in percent."""
-    return "–" if not score else f"{score['mean']:.2f} ± {score.get('sd', 0.0):.2f}"
-
-
-def chance(p: float) -> str:
-    """A p value with three digits, or ``p < 0.001``."""
-    return f"p\u00a0=\u00a0{p:.3f}" if p >= 0.001 else "p\u00a0<\u00a00.001"
-
-
-def cell(value: Any) -> str:
-    """A value of the ledger as short text."""
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 160 else text[:159] + "…"
+@cache
+def _own(name: str) -> str:
+    """A file of this package as it stands in the page."""
+    return files("roadstill.report").joinpath(name).read_text(encoding="utf-8")

@@ -13,7 +13,8 @@ from roadstill.errors import UserError
 from roadstill.evaluation import LEDGER, RECORDS, chain, read_book, read_ledger, unentered
 from roadstill.frames import CLASS_NAMES
 from roadstill.frames.filters import Funnel, FunnelRow
-from roadstill.report import figures
+from roadstill.report import curves
+from roadstill.report.drawing import colour_of
 from roadstill.report.records import REMEDY, MotionRecord, PartAbout, StageRecord
 from roadstill.runs import parse_yaml, read_metrics, read_record
 from roadstill.runs.records import read_text
@@ -33,6 +34,13 @@ def recipe_fields(run: Path) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise UserError("recipe.yaml contains no recipe; run `roadstill run` again")
     return fields
+
+
+def recipe_labels(run: Path) -> dict[str, str]:
+    """The arms' names on the page, as far as a recipe gives them."""
+    arms = recipe_fields(run).get("arms")
+    given = arms.items() if isinstance(arms, dict) else ()
+    return {str(name): str(arm.get("label", name)) for name, arm in given if isinstance(arm, dict)}
 
 
 def is_synthetic(run: Path) -> bool:
@@ -78,7 +86,7 @@ def _classes(row: FunnelRow, most: int) -> list[dict[str, Any]]:
             "name": name.replace("_", " "),
             "count": row.classes[name],
             "share": 100 * row.classes[name] / most,
-            "colour": figures.colour_of(place),
+            "colour": colour_of(place),
         }
         for place, name in enumerate(in_order(row.classes))
     ]
@@ -106,20 +114,23 @@ def heatmap(run: Path) -> str | None:
     funnel = run / "index" / "funnel.json"
     names = next((set(row.classes) for row in Funnel.load(funnel).rows), None) if funnel.is_file() else None
     braking = names in (None, set(CLASS_NAMES))
-    return figures.motion_heatmap(counts, least_accel or 0.0, least_speed or 0.0, names_areas=braking)
+    return curves.motion_heatmap(counts, least_accel or 0.0, least_speed or 0.0, names_areas=braking)
 
 
 def schedules() -> tuple[str, str]:
     """Curves of the linear schedule and of Scos^6 ... Scos^2, which do not depend on the run."""
     betas = {"linear": linear().numpy()}
     betas |= {f"spoon, power {power}": spoon_cosine(power=power).numpy() for power in (6, 5, 4, 3, 2)}
-    return figures.schedule_curves(betas)
+    return curves.schedule_curves(betas)
 
 
-def training(run: Path) -> list[tuple[str, str]] | None:
+def training(run: Path, labels: Mapping[str, str]) -> list[tuple[str, str]] | None:
     """Pairs (title, figure) of the loss and of every criterion term, over all fine-tunings of the run."""
-    logs = {path.parent.name: read_metrics(path) for path in sorted(run.glob("finetune/*/metrics.jsonl"))}
-    logs = {name: rows for name, rows in logs.items() if rows}
+    found = {path.parent.name: read_metrics(path) for path in sorted(run.glob("finetune/*/metrics.jsonl"))}
+    titles = {name: labels.get(name, name) for name in found}
+    if len(set(titles.values())) < len(titles):
+        titles = {name: name for name in found}
+    logs = {titles[name]: rows for name, rows in found.items() if rows}
     if not logs:
         return None
     skip = {"step", "seconds", "lr", "progress", "grad_norm", "epoch"}
@@ -128,9 +139,7 @@ def training(run: Path) -> list[tuple[str, str]] | None:
     for metric in ["loss", *sorted(seen - skip - {"loss"})]:
         runs = {name: curve for name, rows in logs.items() if len((curve := _curve(rows, metric))[0])}
         if runs:
-            drawn.append(
-                (metric, figures.metric_curves(f"metric-{metric}", metric.replace("_", " "), runs, list(logs)))
-            )
+            drawn.append((metric, curves.metric_curves(f"metric-{metric}", metric.replace("_", " "), runs, list(logs))))
     return drawn
 
 
@@ -147,17 +156,14 @@ def _curve(
     return means[:, 0], means[:, 1]
 
 
-def stages(run: Path) -> tuple[list[tuple[str, int, float]], dict[str, str]] | None:
+def stages(records: Mapping[str, StageRecord]) -> tuple[list[tuple[str, int, float]], dict[str, str]] | None:
     """Rows (stage, number, seconds), stages that differ only in the seed in one row; versions of the software used."""
-    paths = {path.parent.name: path for place in ("*", "stages/*") for path in run.glob(f"{place}/stage.json")}
-    paths |= {path.stem: path for path in run.glob("stages/*.json")}
-    if not paths:
+    if not records:
         return None
     counts: Counter[str] = Counter()
     seconds: defaultdict[str, float] = defaultdict(float)
     versions: dict[str, str] = {}
-    for name, path in sorted(paths.items(), key=lambda item: _place_of(item[0])):
-        record = read_record(path, StageRecord, REMEDY)
+    for name, record in sorted(records.items(), key=lambda item: _place_of(item[0])):
         stem = re.sub(r"-\d+$", "", name)
         counts[stem] += 1
         seconds[stem] += record.seconds

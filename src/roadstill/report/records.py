@@ -29,12 +29,19 @@ class _ShareSpread(_Spread, kw_only=True, frozen=True):
 class _Stratum(Record, kw_only=True, frozen=True):
     images: Count
     balanced_accuracy: _ShareSpread
+    classes: dict[_Name, Count] | None = None
 
 
 class _Budget(Record, kw_only=True, frozen=True):
     images: Count
     bytes: Annotated[float, msgspec.Meta(ge=0, le=1e18)]
     steps: Count
+
+
+class _Bin(Record, kw_only=True, frozen=True):
+    answers: Count
+    confidence: Share
+    accuracy: Share
 
 
 class _Arm(Record, kw_only=True, frozen=True):
@@ -54,8 +61,13 @@ class _Arm(Record, kw_only=True, frozen=True):
     brake_false_alarm_rate: _ShareSpread | None = None
     mae: _Spread | None = None
     rmse: _Spread | None = None
+    confusion: list[list[_Cost]] | None = None
+    reliability: Annotated[list[_Bin], msgspec.Meta(max_length=100)] | None = None
 
     def __post_init__(self) -> None:
+        classes = len(self.class_accuracy)
+        if self.confusion is not None and [len(row) for row in self.confusion] != [classes] * classes:
+            raise ValueError(f"confusion is no table of {classes} classes")
         for rate in self.miss_rate:
             float(rate)
 
@@ -69,6 +81,7 @@ class _Verdict(Record, kw_only=True, frozen=True):
     high: _Signed
     p_holm: Share
     sentence: _Text
+    seeds: _Seeds = msgspec.field(default_factory=list)
 
 
 class _ErrorVerdict(Record, kw_only=True, frozen=True):
@@ -137,6 +150,7 @@ class StageRecord(Record, kw_only=True, frozen=True):
     """``stage.json``, as far as the page shows it."""
 
     seconds: Annotated[float, msgspec.Meta(ge=0, le=1e12)] = 0.0
+    inputs: dict[_Name, _Text] = msgspec.field(default_factory=dict)
     versions: dict[_Name, _Text] = msgspec.field(default_factory=dict)
 
 
