@@ -6,6 +6,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,15 @@ _FLAGS = (
 )  # fmt: skip
 _CODES = {"Escape": 27, "ArrowLeft": 37, "ArrowRight": 39}
 _PATIENCE_S = 60.0
+# Chromium reads commands from 3 and writes answers to 4; a function between fork and exec would be for one thread only.
+_HAND_OVER = """
+import fcntl, os, sys
+theirs, back = (fcntl.fcntl(int(number), fcntl.F_DUPFD, 10) for number in sys.argv[1:3])
+for number, pipe in ((3, theirs), (4, back)):
+    os.dup2(pipe, number)
+    os.set_inheritable(number, True)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 def find_chromium() -> str | None:
@@ -36,15 +46,10 @@ class Browser:
         command = [find_chromium() or "chromium", *_FLAGS, f"--user-data-dir={folder}", "about:blank"]
         theirs, self._write = os.pipe()
         self._read, back = os.pipe()
-
-        def hand_over() -> None:  # Chromium reads commands from 3 and writes answers to 4
-            first, second = os.dup(theirs), os.dup(back)
-            os.dup2(first, 3)
-            os.dup2(second, 4)
-
         self._process = subprocess.Popen(
-            command, preexec_fn=hand_over, close_fds=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+            [sys.executable, "-c", _HAND_OVER, str(theirs), str(back), *command],
+            pass_fds=(theirs, back), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
         os.close(theirs)
         os.close(back)
         self._rest, self._number, self._session = b"", 0, ""

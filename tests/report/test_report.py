@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from made import runs_of_two_arms
 from made_run import ARMS, fake_comparison, fake_run, save_set
-from PIL import Image
+from PIL import Image, ImageFilter, ImageOps
 
 from roadstill.errors import UserError
 from roadstill.evaluation.chain import append
@@ -19,6 +19,7 @@ from roadstill.evaluation.compare import Comparison
 from roadstill.evaluation.summary import ArmSummary, Spread
 from roadstill.evaluation.verdicts import Verdict
 from roadstill.frames.filters import FrameFilter, Funnel, FunnelRow, Sieve
+from roadstill.imagesets import ImageSetWriter, open_imageset
 from roadstill.report import drawing, figures, parts, sheets, verdicts, write_report
 from roadstill.report.captions import jpeg_uri
 from roadstill.report.costs import stage_records
@@ -386,7 +387,22 @@ def test_figure_is_drawn_alike_twice_and_follows_the_page_colours():
 
 def test_thumbnails_are_small():
     noise = np.random.default_rng(0).integers(0, 255, (512, 512, 3)).astype(np.uint8)
-    assert len(jpeg_uri(Image.fromarray(noise))) < 30_000
+    assert len(jpeg_uri(Image.fromarray(noise))) < 40_000
+    # As much detail as a photograph; pictures of all sheets, each with a real frame beside it.
+    photograph = Image.fromarray(noise).filter(ImageFilter.GaussianBlur(6))
+    photograph = ImageOps.autocontrast(photograph)
+    assert len(jpeg_uri(photograph)) * 2 * sheets._MOST_TILES * sheets.MAX_SHEETS < 9_000_000
+    assert len(jpeg_uri(photograph)) * 4 * sheets.TILES_PER_CLASS * sheets.MAX_SHEETS < 5_000_000
+
+
+def test_sets_of_many_classes_show_fewer_of_each(tmp_path):
+    names = tuple(f"class{number}" for number in range(15))
+    with ImageSetWriter(tmp_path / "set", names, 8) as writer:
+        for number in range(60):
+            writer.add(np.full((8, 8, 3), number, np.uint8), number % 15, {})
+    sheet = sheets.class_sheet(open_imageset(tmp_path / "set"), "many", "note")
+    assert [(total, len(tiles)) for _, total, tiles in sheet.rows] == [(4, 2)] * 15
+    assert not sheet.paired
 
 
 def test_a_sheet_says_how_its_pictures_came_to_be():

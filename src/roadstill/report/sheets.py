@@ -15,6 +15,7 @@ from roadstill.report.records import NoisingRow
 from roadstill.runs import seed_of
 
 TILES_PER_CLASS = 10
+_MOST_TILES = 40  # of a sheet, so that sets of many classes get fewer of each
 MAX_SHEETS = 12  # 12 sheets of 20 pictures, each with a real frame beside it, stay under about 5 MB
 
 # Facts that only made pictures have, and how these came to be.
@@ -62,14 +63,14 @@ def class_sheet(
         draw: whether to take a fixed random draw instead of the first ones (for large real sets).
         lens: what made pictures are held against, and who scores them.
     """
-    rows = []
-    for label in reversed(range(images.num_classes)):
+    rows, each = [], min(TILES_PER_CLASS, max(1, _MOST_TILES // images.num_classes))
+    for label in reversed(range(images.num_classes)[:_MOST_TILES]):
         members = np.flatnonzero(images.labels == label)
         shown = members
         if draw:
             shown = np.random.default_rng(seed_of("report", title, label)).permutation(members)
         name = images.class_names[label].replace("_", " ")
-        tiles = tiles_of(images, [int(row) for row in shown[:TILES_PER_CLASS]], title, lens)
+        tiles = tiles_of(images, [int(row) for row in shown[:each]], title, lens)
         rows.append((name, len(members), tiles))
     return Sheet(title, note, folder, rows)
 
