@@ -39,7 +39,7 @@ base() { # FOLDER STEPS [more options]
     --denoiser.save_every 250
 }
 base "$work/first$plain" 10000 --denoiser.network.learn_sigma false
-base "$work/base$plain" 12000 --base "$work/first$plain/dit.safetensors" --denoiser.alignment.weight 0.5
+base "$work/base$plain" 9000 --base "$work/first$plain/dit.safetensors" --denoiser.alignment.weight 0.5
 if [ -z "$plain" ]; then
   cp "$work/codec/codec.safetensors" src/roadstill/weights/
   cp "$work/base/base.safetensors" src/roadstill/weights/dit.safetensors
