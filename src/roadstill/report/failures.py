@@ -90,13 +90,14 @@ def failures(run: Path, labels: Mapping[str, str], protocol: str | None, budget:
     if not arms:
         return None
     wrong = np.stack([(arm.answers != images.labels).mean(0) for arm in arms]).mean(0)
+    sure = np.mean([arm.sure for arm in arms], axis=0)
     kind = next((each for each in _KINDS if len({str(fact.get(each)) for fact in images.facts}) > 1), "")
     classes: dict[str, list[Cause]] = {}
     shares = {label: float(wrong[images.labels == label].mean()) for label in set(images.labels.tolist())}
     for label in sorted(shares, key=lambda each: (-shares[each], -each))[:_MOST_CLASSES]:
         rows = np.flatnonzero(images.labels == label)
         names = np.array([str(images.facts[row].get(kind) or "") for row in rows.tolist()])
-        causes = [_cause(images, name, rows[names == name], wrong, arms) for name in sorted(set(names.tolist()))]
+        causes = [_cause(images, name, rows[names == name], wrong, sure, arms) for name in sorted(set(names.tolist()))]
         causes = sorted((each for each in causes if each.tiles), key=lambda each: -each.wrong * each.frames)
         if causes:
             classes[images.class_names[label].replace("_", " ")] = causes[:_MOST_CAUSES]
@@ -141,10 +142,10 @@ def _answers(label: str, runs: Sequence[Run], images: ImageSet) -> _Arm:
 
 
 def _cause(
-    images: ImageSet, name: str, rows: NDArray[np.int64], wrong: NDArray[np.float64], arms: Sequence[_Arm]
-) -> Cause:
+    images: ImageSet, name: str, rows: NDArray[np.int64], wrong: NDArray[np.float64], sure: NDArray[np.float64],
+    arms: Sequence[_Arm],
+) -> Cause:  # fmt: skip
     """The frames of a cause; of equally often wrong ones those first whose class was given least probability."""
-    sure = np.mean([arm.sure for arm in arms], axis=0)
     worst = rows[np.lexsort((rows, sure[rows], -wrong[rows]))]
     tiles = [_tile(images, int(row), arms) for row in worst[:TILES] if wrong[row] > 0]
     return Cause(name.replace("_", " "), len(rows), float(wrong[rows].mean()), tiles)

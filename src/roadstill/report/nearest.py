@@ -6,8 +6,10 @@ scenes of the same layout, light and colours; `roadstill describe` compares in a
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from roadstill.evaluation.neighbours import nearest
 from roadstill.imagesets import ImageSet
@@ -47,12 +49,20 @@ class RealFrames:
         if len(images) > MOST_FRAMES:
             draw = np.random.default_rng(seed_of("nearest", len(images)))
             self.rows = np.sort(draw.choice(len(images), MOST_FRAMES, replace=False))
-        self._features = PixelFeatures()(images, self.rows)
-        self._centre = self._features.mean(0)
         self._known = {fact.get("digest") for fact in images.facts}
-        self._close = self._close_distance()
 
-    def _close_distance(self) -> float:
+    # Not before a made picture asks: a run of picked frames has none, and its report need not read all frames.
+    @cached_property
+    def _features(self) -> NDArray[np.float32]:
+        return PixelFeatures()(self.images, self.rows)
+
+    @cached_property
+    def _centre(self) -> NDArray[np.float32]:
+        centre: NDArray[np.float32] = self._features.mean(0)
+        return centre
+
+    @cached_property
+    def _close(self) -> float:
         logs = [str(self.images.facts[row].get("log", row)) for row in self.rows.tolist()]
         groups = np.unique(logs, return_inverse=True)[1]
         if len(set(groups.tolist())) < 2:

@@ -13,14 +13,12 @@ LABELS = "labels.json"
 _TAKEN = ("id", "label", "confidence", "logits", "tags", "attributes")  # FiftyOne's own fields of a classification
 
 
-def write(stream: SetStream, folder: Path, split: str, shard_bytes: int) -> Layout:
+def write(stream: SetStream, folder: Path) -> Layout:
     """Writes ``data/`` and ``labels.json``.
 
     Args:
         stream: the set.
         folder: folder to write into.
-        split: not used: the layout has no parts.
-        shard_bytes: not used: every picture is a file.
     """
     names, columns = stream.record.class_names, [name for name in stream.tally.columns if name not in _TAKEN]
     pictures = PictureFolder(folder / "data", stream)

@@ -14,14 +14,12 @@ from roadstill.runs import digest_file, read_json, write_json
 from roadstill.sharing.pictures import PictureFolder
 
 
-def write(stream: SetStream, folder: Path, split: str, shard_bytes: int) -> Layout:
+def write(stream: SetStream, folder: Path) -> Layout:
     """Copies the set; facts get the names that they have today, and its digest stays.
 
     Args:
         stream: the set.
         folder: folder to write into.
-        split: not used: the folder of a set does not name its part.
-        shard_bytes: not used: every picture is a file.
     """
     record = stream.record
     pictures = PictureFolder(folder, stream)

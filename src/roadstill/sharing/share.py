@@ -20,12 +20,8 @@ from roadstill.sharing.signing import sign
 Format: TypeAlias = Literal["imagefolder", "parquet", "webdataset", "fiftyone", "coco"]
 FORMATS: tuple[str, ...] = get_args(Format)
 """Names of the layouts."""
-_WRITERS = {
-    "imagefolder": imagefolder.write,
-    "parquet": parquet.write,
-    "webdataset": webdataset.write,
-    "fiftyone": fiftyone.write,
-}
+_OF_FILES = {"imagefolder": imagefolder.write, "fiftyone": fiftyone.write}
+_OF_SHARDS = {"parquet": parquet.write, "webdataset": webdataset.write}
 _DESCRIBED = ("imagefolder", "parquet")  # Croissant's reader takes one picture a file, or tables
 _SHARD_BYTES = 2**28
 _DATE = re.compile(r"\d{4}-[01]\d-[0-3]\d")
@@ -152,8 +148,9 @@ def _portrait(stream: SetStream, published: Published, layout: Layout) -> Portra
 def _write(stream: SetStream, folder: Path, format: str, logs: Path | None, shard_bytes: int) -> Layout:
     if logs is not None:
         return coco.write(stream, folder, logs)
-    split = hub_split(stream.record.about)
-    return _WRITERS[format](stream, folder, split, shard_bytes)
+    if format in _OF_FILES:
+        return _OF_FILES[format](stream, folder)
+    return _OF_SHARDS[format](stream, folder, hub_split(stream.record.about), shard_bytes)
 
 
 def _notes(stream: SetStream, format: str) -> list[str]:
