@@ -104,7 +104,7 @@ CASES = [
             ("hidden_size", 10**6, "hidden_size is 1000000"),
             ("num_classes", 10**6, "num_classes is"),
             ("patch_size", 4, "patch_size is 4"),
-            ("learn_sigma", False, "learn_sigma is False"),
+            ("learn_sigma", True, "learn_sigma is True"),
         )
     ],
     with_config(
