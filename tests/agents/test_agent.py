@@ -126,6 +126,13 @@ def test_cached_trunk_features_change_nothing(lite0, train, freeze):
     np.testing.assert_allclose(cached.predict(train.pixels()), cached.predict_set(train), atol=1e-4)
 
 
+def test_features_of_pictures_equal_those_of_their_set(train):
+    agent, rows = train_agent(train, config=replace(SMALL, steps=1), seed=0), np.array([3, 0, 7])
+    np.testing.assert_allclose(agent.pixel_features(train.pixels(rows)), agent.features(train, rows), atol=1e-6)
+    with pytest.raises(UserError, match="trained on 32 px"):
+        agent.pixel_features(np.zeros((1, 16, 16, 3), np.uint8))
+
+
 def test_frozen_stages_stay_and_the_others_move(lite0, train):
     config = AgentConfig(freeze=15, steps=2)
     start = build_network(config, 2, 0).state_dict()

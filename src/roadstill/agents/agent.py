@@ -1,5 +1,6 @@
 """`Agent`: a trained classifier of pictures, kept in a folder."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -125,12 +126,17 @@ class Agent:
             raise UserError("the agent looks at the vehicle's own status besides the picture; give both")
         device, found = self.network.head.weight.device, []
         own = torch.from_numpy(status).to(device) if self.config.ego and status is not None else None
+        for rows, ready in self._ready(pixels):
+            found.append(self.network.in_parts(ready, None if own is None else own[rows]))
+        return torch.cat(found) if found else torch.empty(0, self.network.head.out_features)
+
+    def _ready(self, pixels: NDArray[np.uint8]) -> Iterator[tuple[slice, Tensor]]:
+        """Some of the pictures ``[n, s, s, 3]`` at a time, as the part of the network that trains takes them."""
+        device = self.network.head.weight.device
         for start in range(0, len(pixels), _PREDICT_BATCH):
             rows = slice(start, start + _PREDICT_BATCH)
             part = torch.from_numpy(np.ascontiguousarray(pixels[rows])).to(device)
-            ready = self.network.trunk(prepare_pixels(self.network, part, self.config.image_px))
-            found.append(self.network.in_parts(ready, None if own is None else own[rows]))
-        return torch.cat(found) if found else torch.empty(0, self.network.head.out_features)
+            yield rows, self.network.trunk(prepare_pixels(self.network, part, self.config.image_px))
 
     def predict_set(self, images: ImageSet) -> NDArray[np.float32]:
         """Probabilities ``[n, k]`` of a whole set; the frozen stages' output is computed once per cache."""
@@ -154,6 +160,12 @@ class Agent:
         inputs = self._inputs(images)
         parts = np.array_split(rows, max(1, -(-len(rows) // _PREDICT_BATCH)))
         return np.concatenate([self.network.features(inputs.batch(part)).cpu().numpy() for part in parts])
+
+    @torch.no_grad()
+    def pixel_features(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """As `features`, of at least one picture that need not be in a set ``[n, s, s, 3]``, ``[n, d]``."""
+        self.check_size(pixels.shape[1])
+        return np.concatenate([self.network.features(ready).cpu().numpy() for _, ready in self._ready(pixels)])
 
     def check_size(self, size_px: int) -> None:
         """Refuses pictures of another side than it was trained on, unless it scales them.
