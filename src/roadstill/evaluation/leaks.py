@@ -16,26 +16,36 @@ UNCHECKED = (
 )
 
 
-def shared(train: Footprint, test: ImageSet) -> str:
-    """What a training set shares with the test part, in words; empty for nothing.
+def common(train: Footprint, other: ImageSet) -> dict[str, tuple[int, str]]:
+    """What a training set has in common with another set: number and name of the first, by what it is.
 
-    The cost is linear in the number of images; both footprints are made once per set.
+    Logs, frames (by their tokens), pictures (by their digests), and drives of which both have the same time. The cost
+    is linear in the number of images; both footprints are made once per set.
     """
-    own = test.footprint
-    parts = []
+    own = other.footprint
+    found = {}
     for what, keys, theirs, fact, key in (
         ("log", own.logs, train.logs, "log", _hash_key),
         ("frame", own.tokens, train.tokens, "token", _hash_key),
         ("picture", own.pictures, train.pictures, "digest", key_of),
     ):
-        common = np.intersect1d(keys, theirs, assume_unique=True)
-        if len(common):
-            parts.append(_many(len(common), what, _first(test, fact, key, common)))
+        both = np.intersect1d(keys, theirs, assume_unique=True)
+        if len(both):
+            found[what] = len(both), _first(other, fact, key, both)
     drives = {drive for drive, spans in own.drives.items() if _meet(spans, train.drives.get(drive, ()))}
-    if drives and not any(" log" in part for part in parts):
-        name = next(str(facts["drive"]) for facts in test.facts if hashed(facts.get("drive")) in drives)
-        parts.insert(0, f"the same time of {_many(len(drives), 'drive', name)}")
-    made = ["is made from the test part itself"] if own.sets & train.sets else []
+    if drives:
+        name = next(str(facts["drive"]) for facts in other.facts if hashed(facts.get("drive")) in drives)
+        found["drive"] = len(drives), name
+    return found
+
+
+def shared(train: Footprint, test: ImageSet) -> str:
+    """What a training set shares with the test part, in words; empty for nothing."""
+    found = common(train, test)
+    parts = [_many(*found[what], what) for what in ("log", "frame", "picture") if what in found]
+    if "drive" in found and "log" not in found:
+        parts.insert(0, f"the same time of {_many(*found['drive'], 'drive')}")
+    made = ["is made from the test part itself"] if test.footprint.sets & train.sets else []
     made += [f"shares {', '.join(parts)} with the test part"] if parts else []
     return " and ".join(made)
 
@@ -115,5 +125,5 @@ def _meet(ours: Any, theirs: Any) -> bool:
     return False
 
 
-def _many(count: int, what: str, first: str) -> str:
+def _many(count: int, first: str, what: str) -> str:
     return f"{count:,} {what}s (the first: {first})" if count > 1 else f"1 {what} ({first})"
