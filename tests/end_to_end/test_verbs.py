@@ -21,6 +21,12 @@ def test_each_verb_works_on_the_files_of_the_one_before(tmp_path, capsys):
     call("encode", sets / "train", latents)
     call("finetune", latents, tuned, "--tuning.steps", 2, "--tuning.batch_size", 4)
     call("generate", tmp_path / "made", "--checkpoint", tuned, "--per_class", 2, "--sampling.steps", 2)
+    told = call("audit", tmp_path / "made", "--against", sets / "train", "--heldout", sets / "dev", "--test",
+                sets / "test", "--checkpoint", tuned, "--logs", world / "navsim_logs" / "mini", "--false_alarms", 0.5,
+                "--out", tmp_path / "audit")  # fmt: skip
+    assert "of 4 pictures flagged" in told
+    assert "the generator, by its loss" in told
+    assert (tmp_path / "audit" / "suspects.png").is_file()
     call("train", sets / "train", tmp_path / "teacher", *CONVNET)
     call("select", tmp_path / "made", tmp_path / "sure", "--method", "confident", "--teacher", tmp_path / "teacher",
          "--per_class", 1)  # fmt: skip

@@ -68,6 +68,8 @@ def cases(at: Path) -> list[Case]:
         Case("evaluate", ("evaluate", at / "agent", at / "sets/dev", "--out", "run", "--arm", "x")),
         Case("compare", ("compare", at / "one", at / "two", "--test", "test", *AGENT, 3, "--seeds", 3, "--out",
                          "c.json"), (at / "sets/test",)),
+        Case("audit", ("audit", at / "small", "--against", at / "sets128/train", "--heldout", at / "sets128/dev",
+                       "--false_alarms", 0.5, "--out", "audit")),
         Case("share", ("share", at / "sets/train", "shared", "--format", "webdataset", "--shard_mb", 1)),
         Case("export diffusers", ("export", "out")),
         Case("export original", ("export", "out.safetensors", "--layout", "original")),

@@ -61,6 +61,10 @@ VERBS: dict[str, tuple[str, str]] = {
         "describing",
         "Describes sets of pictures, such as generated ones, against real frames: FID, KID, overlap, copies.",
     ),
+    "audit": (
+        "auditing",
+        "Audits a set: copies of real frames, membership inference, and what the parts share.",
+    ),
     "share": (
         "sharing",
         "Copies a set into a layout that other programs open, with a card, licences, and digests of all files.",

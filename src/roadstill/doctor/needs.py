@@ -41,6 +41,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "evaluate": (*_AGENT, "pillow"),
     "compare": ("numpy", "scikit-learn"),
     "describe": (*_AGENT, "pillow", "scikit-learn"),
+    "audit": (*_AGENT, "pillow", "scikit-learn"),
     "share": ("numpy", "pyarrow", "pillow"),
     "verify": (),
     "drive": (*_AGENT, "pillow", "panda3d", "shapely", "pyproj", "networkx"),

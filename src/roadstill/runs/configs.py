@@ -89,11 +89,12 @@ RANGES: Mapping[str, Range] = {
         SIZE,
     ),
     **dict.fromkeys(("freeze", "guided_channels", "augment_dim", "attention"), SIZE_OR_NONE),
-    **dict.fromkeys(("max_per_class", "per_class", "budgets", "dev_images", "frames", "rounds"), COUNT),
+    **dict.fromkeys(("max_per_class", "per_class", "budgets", "dev_images", "frames", "rounds", "shown"), COUNT),
     **dict.fromkeys(("seeds", "sets", "candidates"), Range(1, 10_000, whole=True)),
     **dict.fromkeys(("image_px", "size_px", "crop_px"), Range(8, 4096, whole=True)),
     "label_rows": COUNT_OR_NONE,
     "shares": SHARE,
+    "false_alarms": Range(0, 1, above=True, below=True),
     "looks": Range(1, 100_000, whole=True),  # the last step is one of them
     "drives": Range(1, 100_000, whole=True),
     "height_px": Range(16, 2160, whole=True),

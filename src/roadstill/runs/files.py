@@ -130,9 +130,9 @@ def _put(made: Path, path: Path, record: str | None = None) -> None:
 _OF_PRODUCTS = re.compile(
     r"[0-9]+_.+|.+\.safetensors|.+\.parquet|(metadata|metrics)\.jsonl|README\.md"
     r"|(missing|left_out|problems|lacking|images)\.txt"
-    r"|(set|latents|config|agent|_source|run|stage|index|funnel|motion|model_index|source|pictures)\.json"
+    r"|(set|latents|config|agent|_source|run|stage|index|funnel|motion|model_index|source|pictures|audit)\.json"
     r"|(croissant|labels|_info)\.json|manifest\.intoto\.jsonl(\.minisig)?|data"
-    r"|chosen|frames|log=.+|transformer|scheduler|\..*"
+    r"|suspects\.png|chosen|frames|log=.+|transformer|scheduler|\..*"
 )
 
 

@@ -13,6 +13,7 @@ PRODUCTS: dict[str, tuple[str, str]] = {
     "config.json": ("a checkpoint", "finetune or pretrain"),
     "run.json": ("an evaluation", "evaluate"),
     "world.json": ("a world", "world"),
+    "audit.json": ("an audit", "audit"),
     "recipe.yaml": ("a run", "run"),
     "train/set.json": ("several image sets", "prepare"),
     "manifest.intoto.jsonl": ("a shared set", "share"),
