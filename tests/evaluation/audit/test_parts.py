@@ -1,5 +1,7 @@
 """What parts have in common, read from their tables alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from made_streets import streets
@@ -49,6 +51,13 @@ def test_the_rest_of_a_drive_is_told_by_its_times(train, tmp_path):
     # 0, 5.5, 11 and 16.5 s, where drive 0 has frames from 0 to 1.5 s.
     assert found.soon == 3
     assert found.leaks
+
+
+def test_paths_of_pictures_are_no_drives(train):
+    """Where every picture is a drive of its own, another folder may use the same names."""
+    plain = replace(train, facts=[{**facts, "source_image": facts["drive"]} for facts in train.facts])
+    assert meeting("train", plain, "dev", plain.subset(range(4))).drives == 0
+    assert meeting("train", train, "dev", train.subset(range(4))).drives == 1
 
 
 def test_the_gap_is_to_the_nearer_of_the_times_before_and_after():

@@ -1,5 +1,7 @@
 """Samples: frames of other drives than the training frames, spread evenly over theirs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from made_streets import pictures, street, streets
@@ -53,6 +55,17 @@ def test_held_out_frames_that_are_not_held_out_are_left_out(train, tmp_path):
         real_frames(train, train)
     by_log = real_frames(train, dev, by="log").held_out  # another log of a drive may be held out then
     assert (sorted(by_log.rows.tolist()), by_log.left_out) == ([0, 3, 4], 2)
+
+
+def test_pictures_of_two_folders_with_the_same_file_names_are_apart(tmp_path):
+    """Where a picture's own path is its drive and log, as of class folders, it names no drive of another set."""
+    named = [dict.fromkeys(("drive", "log", "source_image"), f"a/{n}.png") for n in range(3)]
+    one, same = with_facts(tmp_path / "one", named), with_facts(tmp_path / "same", named)
+    apart = pictures(tmp_path / "apart", [street(2000 + n, 0, 8) for n in range(3)], 8)
+    apart = replace(apart, facts=[{**fact, **named[row]} for row, fact in enumerate(apart.facts)])
+    assert real_frames(one, apart).held_out.left_out == 0
+    with pytest.raises(UserError, match="equal to some of it"):  # by their digests
+        real_frames(one, same)
 
 
 def test_without_drives_logs_count_and_without_logs_pictures(train, tmp_path):

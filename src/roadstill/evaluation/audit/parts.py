@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from roadstill.evaluation.leaks import common
 from roadstill.imagesets import ImageSet
+from roadstill.imagesets.records import SOURCE_IMAGE
 from roadstill.sources.navsim.places import places_of
 from roadstill.sources.pickles.unpickle import BrokenLog
 
@@ -154,7 +155,7 @@ def _times(images: ImageSet) -> dict[str, NDArray[np.int64]]:
     found: dict[str, list[int]] = {}
     for facts in images.facts:
         time = facts.get("timestamp_us")
-        if facts.get("drive") not in (None, facts.get("image")) and isinstance(time, int) and abs(time) <= 2**62:
+        if facts.get("drive") not in (None, facts.get(SOURCE_IMAGE)) and isinstance(time, int) and abs(time) <= 2**62:
             found.setdefault(str(facts["drive"]), []).append(time)
     return {drive: np.sort(np.array(times, np.int64)) for drive, times in found.items()}
 

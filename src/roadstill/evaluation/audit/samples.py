@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
+from roadstill.imagesets.records import SOURCE_IMAGE
 from roadstill.selection.per_drive import spread
 
 AGAINST, HELD_OUT = "against", "heldout"
@@ -89,7 +90,7 @@ def real_frames(
     samples = [Sample(AGAINST, images, rows, groups[rows])]
     if held_out is not None:
         telling = {used, *_IDENTITY} - {"picture"}
-        seen = {fact: {str(facts[fact]) for facts in images.facts if facts.get(fact) is not None} for fact in telling}
+        seen = {fact: {str(facts[fact]) for facts in images.facts if _tells(facts, fact)} for fact in telling}
         rest = np.array([row for row, facts in enumerate(held_out.facts) if not _in(facts, seen)], np.int64)
         if not len(rest):
             raise UserError(
@@ -129,4 +130,9 @@ def _names(images: ImageSet, fact: str) -> NDArray[np.str_]:
 
 
 def _in(facts: Mapping[str, Any], seen: Mapping[str, set[str]]) -> bool:
-    return any(facts.get(fact) is not None and str(facts[fact]) in known for fact, known in seen.items())
+    return any(_tells(facts, fact) and str(facts[fact]) in known for fact, known in seen.items())
+
+
+def _tells(facts: Mapping[str, Any], fact: str) -> bool:
+    """Whether a fact is known and not just the picture's own path, which another folder may use for another picture."""
+    return facts.get(fact) not in (None, facts.get(SOURCE_IMAGE))
