@@ -51,7 +51,7 @@ def test_the_test_part_is_not_looked_at(folder, tmp_path):
 
     test = open_imageset(folder / "other").subset(range(12), split="test").save(tmp_path / "test").root
     for what, real in ((test, folder / "train"), (folder / "made", test)):
-        with pytest.raises(UserError, match="is the test part, which only evaluate and compare open"):
+        with pytest.raises(UserError, match="is the test part, which only evaluate, compare and audit open"):
             describe([what], real=real, agent=folder / "agent")
 
 

@@ -81,7 +81,9 @@ def _not_test(path: Path) -> "ImageSet":
 
     images = open_imageset(path)
     if images.about.get("split") == "test":
-        raise UserError(f"{path} is the test part, which only evaluate and compare open; take the train or dev part")
+        raise UserError(
+            f"{path} is the test part, which only evaluate, compare and audit open; take the train or dev part"
+        )
     return images
 
 
