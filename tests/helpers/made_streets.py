@@ -1,9 +1,11 @@
 """Made-up drives along streets: frames of a drive resemble each other, and all share sky, road and houses."""
 
 import numpy as np
+import torch
 from PIL import Image, ImageDraw
 
 from roadstill.imagesets import ImageSetWriter, open_imageset
+from roadstill.imagesets.values import folded, to_uint8
 
 
 def street(seed, at, px):
@@ -48,6 +50,18 @@ def pictures(folder, made, px=32):
     with ImageSetWriter(folder, ("not_brake", "brake"), px) as writer:
         for row, picture in enumerate(made):
             writer.add(picture, row % 2, {})
+    return open_imageset(folder)
+
+
+def grids(folder, made):
+    """A distilled set whose pictures are grids of 2 x 2 patches, each one of the pictures uint8 [4 n, px, px, 3]."""
+    whole = folded(torch.from_numpy(np.stack(made)).permute(0, 3, 1, 2) / 255, 2)
+    px = whole.shape[2]
+    with ImageSetWriter(folder, ("not_brake", "brake"), px) as writer:
+        for row, picture in enumerate(to_uint8(whole)):
+            writer.add(picture, row % 2, {})
+        writer.values = {"pictures": whole}
+        writer.about["recipe"] = {"patches": 2}
     return open_imageset(folder)
 
 

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 from made import unsealed
+from made_streets import grids
 
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSetWriter, open_imageset
@@ -26,6 +27,14 @@ def damage(folder, change):
     lines = [json.loads(line) for line in (folder / "metadata.jsonl").read_text().splitlines()]
     change(lines)
     (folder / "metadata.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_a_patch_has_its_own_pixels(tmp_path):
+    images = grids(tmp_path / "set", [np.full((8, 8, 3), 10 * number, np.uint8) for number in range(8)])
+    assert images.pixels()[1, ::4, ::4, 0].tolist() == [[40, 50], [60, 70]]
+    patches = images.unfolded()
+    assert patches.pixels()[:, 3, 3, 0].tolist() == [10 * number for number in range(8)]
+    np.testing.assert_array_equal(patches.pixels([6, 1]), patches.pixels()[[6, 1]])
 
 
 def test_what_is_written_is_read(tmp_path):

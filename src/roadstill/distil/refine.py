@@ -16,10 +16,11 @@ from roadstill.distil.config import Distillation
 from roadstill.distil.loop import check, run
 from roadstill.distil.objectives.linear import LinearGradients
 from roadstill.distil.priors import Priors
-from roadstill.distil.storing import record_of, to_uint8
+from roadstill.distil.storing import record_of
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
 from roadstill.imagesets.sources import SOURCES, recorded, sources_of
+from roadstill.imagesets.values import to_uint8
 from roadstill.runs import Range, check_ranges, digest_of, holding, later, plain, remove, require_own, same_classes
 
 __all__ = ["Refinement", "refine"]

@@ -3,17 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
-
 from roadstill.agents.quantities import SOFT_VALUE
 from roadstill.agents.targets import SOFT_LABEL
 from roadstill.distil.beginning import Start, Tools
 from roadstill.distil.state import State
 from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
 from roadstill.imagesets.sources import SOURCES, recorded, sources_of
+from roadstill.imagesets.values import to_uint8
 from roadstill.runs import plain
 
 
@@ -76,11 +72,3 @@ def record_of(state: State, tools: Tools) -> dict[str, Any]:
     if state.choice is not None:
         record["chosen"] = state.choice.record()
     return record
-
-
-def to_uint8(pictures: Tensor) -> NDArray[np.uint8]:
-    """Pictures ``[n, 3, s, s]`` as uint8 ``[n, s, s, 3]``."""
-    found: NDArray[np.uint8] = (
-        (pictures.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
-    )
-    return found

@@ -20,7 +20,7 @@ from roadstill.errors import UserError
 from roadstill.imagesets.footprints import Footprint, footprint_of
 from roadstill.imagesets.pictures import REMEDY, check_digest, check_sum, decoded, read_bytes
 from roadstill.imagesets.records import METADATA, read_facts, read_set
-from roadstill.imagesets.values import FILE, Values
+from roadstill.imagesets.values import FILE, Values, to_uint8
 from roadstill.imagesets.writing import ImageSetWriter, digest_rows
 from roadstill.runs import digest_file, digest_of
 
@@ -86,6 +86,8 @@ class ImageSet:
     def pixels(self, indices: Sequence[int] | NDArray[np.int64] | None = None) -> NDArray[np.uint8]:
         """Decoded pictures, uint8 ``[len(indices), size, size, 3]`` (all of them by default)."""
         chosen = range(len(self)) if indices is None else indices
+        if self.values is not None and self.values.places is not None:  # files hold whole grids of patches
+            return to_uint8(self.values.pictures(chosen))
         out = np.empty((0, self.size_px, self.size_px, 3), np.uint8)
         for place, index in enumerate(chosen):
             picture = decoded(self.picture_bytes(int(index)), self._path(int(index)), self.size_px)

@@ -155,6 +155,14 @@ def folded(pictures: Tensor, patches: int) -> Tensor:
     return torch.cat(lines, 2)
 
 
+def to_uint8(pictures: Tensor) -> NDArray[np.uint8]:
+    """Pictures ``[n, 3, s, s]`` as uint8 ``[n, s, s, 3]``."""
+    found: NDArray[np.uint8] = (
+        (pictures.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    )
+    return found
+
+
 def _cuts(side: int, patches: int) -> list[tuple[int, int]]:
     """First and last pixel, this one left out, of each patch along a side."""
     return list(pairwise(side * index // patches for index in range(patches + 1)))
