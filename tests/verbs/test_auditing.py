@@ -4,14 +4,14 @@ import json
 
 import numpy as np
 import pytest
-from made_streets import CHANGES, changed, pictures, street, streets
+from made_streets import CHANGES, changed, grids, pictures, street, streets
 from PIL import Image
 
 from roadstill.agents import AgentConfig
 from roadstill.cli import main
 from roadstill.errors import UserError
 from roadstill.evaluation import LEDGER, read_ledger
-from roadstill.imagesets import ImageSet, open_imageset
+from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
 from roadstill.verbs.auditing import audit
 from roadstill.verbs.judge import train
 
@@ -31,17 +31,7 @@ def folder(tmp_path_factory):
 
 
 def call(folder, *more, made="made"):
-    words = [
-        "audit",
-        folder / made,
-        "--against",
-        folder / "train",
-        "--heldout",
-        folder / "dev",
-        "--frames",
-        "24",
-        *more,
-    ]
+    words = ["audit", folder / made, "--against", folder / "train", "--heldout", folder / "dev", "--frames", 24, *more]
     return main([str(word) for word in words])
 
 
@@ -96,11 +86,41 @@ def test_the_test_part_is_read_by_its_table_and_opened_only_through_its_ledger(f
     assert not (folder / LEDGER).exists()
     capsys.readouterr()
     assert call(folder, "--test", folder / "test", "--test_pictures") == 0
-    assert "Real frames of test" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Real frames of test, without their own drive: " in said
+    assert "beside those of heldout: not compared; its 12 drives are too few for 5 %." in said
     (row,) = read_ledger(folder / LEDGER)
     assert row["what"] == f"audit {folder / 'made'}: near-duplicates of {folder / 'train'}"
     assert set(row["outcome"]) == {"near_duplicates"}
     (folder / LEDGER).unlink()
+
+
+def test_near_duplicates_are_searched_between_all_parts(folder, tmp_path, capsys):
+    rng = np.random.default_rng(3)
+    dev = open_imageset(folder / "dev")
+    with ImageSetWriter(tmp_path / "test", ("not_brake", "brake"), 24) as writer:
+        for drive in range(4):
+            writer.add(changed(dev.pixels([3 * drive])[0], "tinted", rng), 0, {"drive": f"new {drive}"})
+        writer.about["split"] = "test"
+    more = ["--test", tmp_path / "test", "--test_pictures", "--false_alarms", "0.1", "--out", tmp_path / "audit"]
+    assert call(folder, *more) == 0
+    assert "Real frames of test, beside those of heldout: 100 % flagged" in capsys.readouterr().out
+    record = json.loads((tmp_path / "audit" / "audit.json").read_text())
+    assert record["test_beside_heldout"]["flagged"] == 1
+    assert record["copies"]["checked"]["test"]["flagged"] < 1
+    (row,) = read_ledger(tmp_path / LEDGER)
+    assert row["outcome"]["near_duplicates_of_heldout"] == 1
+
+
+def test_patches_are_listed_and_shown(folder, tmp_path, capsys):
+    frame = open_imageset(folder / "train").pixels([4])[0]
+    made = grids(tmp_path / "grids", [*(street(700 + n, 0.5, 24) for n in range(3)), frame])
+    assert call(folder, "--out", tmp_path / "audit", made=made.root) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("Copies: 1 of 4 pictures flagged")
+    assert "0_not_brake/000000.png, patch 4" in said
+    with Image.open(tmp_path / "audit" / "suspects.png") as sheet:
+        assert sheet.height > 4 * 192
 
 
 def test_leaks_between_parts_are_told(folder, tmp_path, capsys):
@@ -162,8 +182,6 @@ def test_a_mistake_is_one_line_and_nothing_is_opened(folder, capsys, words, says
 
 
 def test_the_generator_must_be_that_of_the_set(folder, tmp_path, capsys):
-    from roadstill.imagesets import ImageSetWriter
-
     with ImageSetWriter(tmp_path / "drawn", ("not_brake", "brake"), 24) as writer:
         writer.add(street(1, 0.5, 24), 0, {})
         writer.about["checkpoint"] = "0123456789abcdef"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from roadstill.codecs import Codec
     from roadstill.denoisers.labelled import LabelledDenoiser
-    from roadstill.evaluation.audit.copies import Copies, Suspect
+    from roadstill.evaluation.audit.copies import Checked, Copies, Suspect
     from roadstill.evaluation.audit.membership import Attack
     from roadstill.evaluation.audit.samples import Real, Sample
     from roadstill.evaluation.audit.views import View
@@ -53,8 +53,8 @@ def audit(
         heldout: image set of real frames that had no part in it, such as the dev part: more drives for the threshold,
             and the other side of membership inference.
         test: test part, of whose table it is told what it shares with the others; its pictures are not opened.
-        test_pictures: whether near-duplicates are searched among the test part's pictures, too; this opens the test
-            part, through its ledger.
+        test_pictures: whether near-duplicates of against and heldout are searched among the test part's pictures, too;
+            this opens the test part, through its ledger.
         agent: agent made by train, in whose features pictures are compared.
         network: further network in whose features they are compared, with the weights that it comes with;
             efficientnet-lite0 if not given and the pictures have 32 px or more.
@@ -69,17 +69,18 @@ def audit(
         seed: seed of the choice of these frames, and of the noises that the generator meets.
         out: folder for all figures (audit.json) and a sheet of the pictures beside their nearest frames (suspects.png).
     """
-    from roadstill.evaluation.audit import words
-    from roadstill.evaluation.audit.blurring import blurring_of
-    from roadstill.evaluation.audit.copies import find_copies, require_alike, require_groups
-    from roadstill.evaluation.audit.parts import meetings_of
-    from roadstill.evaluation.audit.samples import real_frames
-
     if against is None:
         raise UserError(f"name the real frames that {images} was made from: --against work/sets/train")
     _require_sense(heldout, test, test_pictures, checkpoint, codec)
     if out:
         require_own(out, _RECORD)
+    from roadstill.evaluation.audit import words
+    from roadstill.evaluation.audit.blurring import blurring_of
+    from roadstill.evaluation.audit.copies import find_copies, require_alike, require_groups
+    from roadstill.evaluation.audit.parts import meetings_of
+    from roadstill.evaluation.audit.samples import real_frames
+    from roadstill.verbs.telling import progress_bar
+
     train, dev = _part(against), None if heldout is None else _part(heldout)
     last = None if test is None else _test_part(test)
     real = real_frames(train, dev, by=cluster_by, frames=frames, seed=seed)
@@ -93,26 +94,37 @@ def audit(
         meetings, problems = meetings_of(
             parts, None if logs is None else require_folder(logs, "a folder of log pickles")
         )
-        further = _opened(last, real, frames, seed, images) if last is not None and test_pictures else []
-        copies = find_copies(made, real, views, false_alarms=false_alarms, further=further)
+        looked = made.unfolded()
+        further = [] if last is None or not test_pictures else [_opened(last, real, frames, seed, images)]
+        copies = find_copies(
+            looked, real, views, false_alarms=false_alarms, further=further, watch=progress_bar("frames")
+        )
+        beside = None if dev is None or not further else real_frames(dev, by=cluster_by, frames=frames, seed=seed)
+        between = None if beside is None else _between(further[0].images, beside, views, false_alarms, frames, seed)
         for sample in further:
-            _note(sample, copies)
-        attacks = _attacks(made, real, views, copies, generator, seed)
+            _note(sample, copies, between)
+        attacks = _attacks(looked, real, views, copies, generator, seed)
         blurring = {name: blurring_of(part) for name, part in parts.items() if name != "set"}
         if out:
             record = {
                 "sets": {name: {"path": str(part.root), "digest": part.digest} for name, part in parts.items()}
                 | {"set": {"path": str(images), "digest": made.digest}},
+                "settings": {
+                    "by": real.by, "frames": frames, "seed": seed, "agent": agent and str(agent),
+                    "checkpoint": generator and generator[0].origin.digest,
+                },
                 "views": [view.name for view in views],
                 "flagged": copies.flagged,
                 "copies": copies.as_record(),
+                "test_beside_heldout": None if between is None else asdict(between),
                 "membership": [asdict(each) for each in attacks],
                 "parts": [asdict(each) for each in meetings],
                 "blurring": blurring,
-            }
-            _write(out, record, copies.pictures[: max(shown, copies.flagged)], made, train)
+            }  # fmt: skip
+            _write(out, record, copies.pictures[: max(shown, copies.flagged)], looked, train)
     return "\n".join([
         *words.copy_lines(copies, shown),
+        *words.between_lines(between, beside, false_alarms),
         *words.attack_lines(attacks, real.by),
         *words.meeting_lines(meetings, problems),
         *words.blurring_lines(blurring),
@@ -161,21 +173,36 @@ def _test_part(path: Path) -> "ImageSet":
     return images
 
 
-def _opened(test: "ImageSet", real: "Real", frames: int, seed: int, images: Path) -> "list[Sample]":
+def _opened(test: "ImageSet", real: "Real", frames: int, seed: int, images: Path) -> "Sample":
     """Some frames of the test part, which is opened through its ledger for them."""
     from roadstill.evaluation import LEDGER, open_test
     from roadstill.evaluation.audit.samples import further_sample
 
     what = f"audit {images}: near-duplicates of {real.images.root}"
     opened = open_test(test, ledger=test.root.parent / LEDGER, config={"against": real.images.digest}, what=what)
-    return [further_sample("test", opened, real, frames=frames, seed=seed)]
+    return further_sample("test", opened, real, frames=frames, seed=seed)
 
 
-def _note(sample: "Sample", copies: "Copies") -> None:
+def _between(
+    test: "ImageSet", beside: "Real", views: "Sequence[View]", false_alarms: float, frames: int, seed: int
+) -> "Checked | None":
+    """What became of some frames of the test part beside held-out ones; None where these are of too few drives."""
+    from roadstill.evaluation.audit.copies import is_bounded, near_duplicates
+    from roadstill.evaluation.audit.samples import further_sample
+
+    if not is_bounded(beside, false_alarms):
+        return None
+    sample = further_sample("test", test, beside, frames=frames, seed=seed)
+    return near_duplicates(sample, beside, views, false_alarms=false_alarms)
+
+
+def _note(sample: "Sample", copies: "Copies", between: "Checked | None") -> None:
     """Adds what was found to the ledger."""
     from roadstill.evaluation import LEDGER, note_outcome
 
     outcome = {"near_duplicates": round(copies.checked[sample.name].flagged, 6)}
+    if between is not None:
+        outcome["near_duplicates_of_heldout"] = round(between.flagged, 6)
     note_outcome(sample.images, ledger=sample.images.root.parent / LEDGER, outcome=outcome)
 
 

@@ -2,10 +2,17 @@
 
 import numpy as np
 import pytest
-from made_streets import CHANGES, changed, pictures, street, streets
+from made_streets import CHANGES, changed, grids, pictures, street, streets
 
 from roadstill.errors import UserError
-from roadstill.evaluation.audit.copies import _Scale, find_copies, ratios_of, require_groups
+from roadstill.evaluation.audit.copies import (
+    _Scale,
+    find_copies,
+    is_bounded,
+    near_duplicates,
+    ratios_of,
+    require_groups,
+)
 from roadstill.evaluation.audit.samples import further_sample, real_frames
 from roadstill.evaluation.audit.search import Near
 from roadstill.evaluation.audit.views import PixelView
@@ -53,6 +60,26 @@ def test_of_twenty_planted_copies_nineteen_are_found_at_five_percent_of_false_al
     shares = [checked.flagged for checked in found.checked.values()]  # of as many drives each
     assert 0 < np.mean(shares) <= 0.05
     assert all(each.interval[0] <= each.flagged <= each.interval[1] for each in found.checked.values())
+
+
+def test_patches_are_compared_one_by_one(train, real, tmp_path):
+    others = [street(1000 + number, 0.5, 32) for number in range(7)]
+    made = grids(tmp_path / "made", [*others[:5], train.pixels([9])[0], *others[5:]])
+    (first, *rest) = find_copies(made.unfolded(), real, VIEWS).pictures
+    assert (first.file, first.row, first.near["pixels"].row) == (f"{made.files[1]}, patch 2", 5, 9)
+    assert [first.flagged, *(each.flagged for each in rest)] == [True] + 7 * [False]
+
+
+def test_frames_of_one_part_are_compared_with_another(train, dev, tmp_path):
+    rng = np.random.default_rng(2)
+    leaked = [changed(dev.pixels([4 * row])[0], "noisy", rng) for row in (3, 5, 6)]
+    test = pictures(tmp_path / "test", [street(2000, 0.6, 32), *leaked])
+    among = real_frames(dev, frames=64)
+    found = near_duplicates(further_sample("test", test, among, frames=100, seed=0), among, VIEWS)
+    assert (found.flagged, found.frames, found.groups) == (0.75, 4, 4)
+    assert sorted((each.row, each.near["pixels"].row) for each in found.first[:3]) == [(1, 12), (2, 20), (3, 24)]
+    assert is_bounded(among, 0.05)
+    assert not is_bounded(real_frames(dev.subset(range(8))), 0.05)
 
 
 def test_pictures_that_are_frames_have_the_least_chance_there_is(train, real):

@@ -15,7 +15,7 @@ def shown(tmp_path):
 
     def suspect(row, flagged):
         near = {name: Nearest(at, real.files[at], 0.1, 0.2, 0.03) for name, at in (("agent", row), ("pixels", 2))}
-        return Suspect(made.files[row], 0.04, flagged, "pixels", near)
+        return Suspect(row, made.files[row], 0.04, flagged, "pixels", near)
 
     return [suspect(0, True), suspect(1, False)], made, real
 

@@ -8,8 +8,8 @@ views is turned into one in the same way, so that looking in several views raise
 search for copies in the features of one network; those of two and aligned pixels miss less.
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -51,13 +51,15 @@ class Suspect:
     """A picture and its nearest training frame in each view.
 
     Attributes:
-        file: file of the picture.
+        row: row of the picture.
+        file: file of the picture, and which of the patches in it, where these are pictures.
         chance: chance that a real frame of a further drive seems to be a copy as much, bounded from above.
         flagged: whether that is at most the share of false alarms.
         view: view in which it seems so most.
         near: its nearest frame, by view.
     """
 
+    row: int
     file: str
     chance: float
     flagged: bool
@@ -121,14 +123,23 @@ def require_groups(real: Real, false_alarms: float) -> None:
     Raises:
         UserError: names how many are needed.
     """
-    count = len(np.unique(np.concatenate([sample.groups for sample in _standard(real)] or [np.empty(0, np.int64)])))
-    if least_chance(count) > false_alarms:
+    if not is_bounded(real, false_alarms):
+        count = _standard_groups(real)
         lowest = np.ceil(1000 * least_chance(count)) / 1000
         raise UserError(
             f"real frames of {count} {real.by}s cannot bound false alarms at {false_alarms:g}, which takes "
             f"{int(np.ceil(1 / false_alarms - 1 - 1e-9))}; name frames of more drives with --heldout, or set "
             f"--false_alarms {lowest:g}" + (" or --cluster_by log" if real.by == "drive" else "")
         )
+
+
+def is_bounded(real: Real, false_alarms: float) -> bool:
+    """Whether the frames that set the threshold are of drives enough for the share of false alarms."""
+    return least_chance(_standard_groups(real)) <= false_alarms
+
+
+def _standard_groups(real: Real) -> int:
+    return len(np.unique(np.concatenate([sample.groups for sample in _standard(real)] or [np.empty(0, np.int64)])))
 
 
 def require_alike(real: ImageSet, *others: ImageSet) -> None:
@@ -148,7 +159,13 @@ def require_alike(real: ImageSet, *others: ImageSet) -> None:
 
 
 def find_copies(
-    made: ImageSet, real: Real, views: Sequence[View], *, false_alarms: float = 0.05, further: Sequence[Sample] = ()
+    made: ImageSet,
+    real: Real,
+    views: Sequence[View],
+    *,
+    false_alarms: float = 0.05,
+    further: Sequence[Sample] = (),
+    watch: Callable[[int, int], None] = lambda done, total: None,
 ) -> Copies:
     """Compares each picture of a set with the training frames.
 
@@ -158,6 +175,7 @@ def find_copies(
         views: ways to compare, of different names.
         false_alarms: share of real frames of other drives that may be flagged.
         further: further frames that are compared as well, of other drives than the training frames.
+        watch: function that is called with the number of training frames that were compared, and of all.
 
     Raises:
         UserError: pictures of another size, an empty set, too few drives, a damaged picture.
@@ -169,23 +187,46 @@ def find_copies(
     questions += [Question(sample.images, sample.rows, _own(sample, real)) for sample in samples]
     # As many further drives for all: a training frame's own drive does not count, so that one less is left for it.
     others = max(0, min(OTHERS, real.num_groups - 2))
-    found = nearest_frames(views, real.images, real.groups, questions, others=others)
+    found = nearest_frames(views, real.images, real.groups, questions, others=others, watch=watch)
     near = dict(zip((_MADE, *(sample.name for sample in samples)), found, strict=True))
     scale = _Scale([(near[sample.name], sample.groups) for sample in _standard(real)])
 
     def suspects(question: Question, name: str, groups: NDArray[np.int64]) -> list[Suspect]:
         return _suspects(question, near[name], scale, groups, views, real.images, false_alarms)
 
-    checked = {}
-    for question, sample in zip(questions[1:], samples, strict=True):
-        if np.isfinite(near[sample.name].distance).all():
-            frames = suspects(question, sample.name, sample.groups)
-            share, interval = share_interval(np.array([frame.flagged for frame in frames]), sample.groups)
-            first, count = sorted(frames, key=_order)[:_LISTED], len(np.unique(sample.groups))
-            checked[sample.name] = Checked(len(frames), count, share, interval, sample.left_out, first)
+    checked = {
+        sample.name: _checked(suspects(question, sample.name, sample.groups), sample.groups, sample.left_out)
+        for question, sample in zip(questions[1:], samples, strict=True)
+        if np.isfinite(near[sample.name].distance).all()
+    }
     pictures = sorted(suspects(questions[0], _MADE, questions[0].own), key=_order)
     usual = {sample.name: near[sample.name].others for sample in samples}
     return Copies(real.by, false_alarms, pictures, checked, usual)
+
+
+def near_duplicates(sample: Sample, real: Real, views: Sequence[View], *, false_alarms: float = 0.05) -> Checked:
+    """Compares some frames of one part with all of another, as `find_copies` compares a set's pictures.
+
+    Args:
+        sample: frames of the one part.
+        real: the other part, and samples of it.
+        views: ways to compare, of different names.
+        false_alarms: share of real frames of other drives that may be flagged.
+
+    Raises:
+        UserError: as `find_copies`.
+    """
+    found = find_copies(sample.images.subset(sample.rows), real, views, false_alarms=false_alarms).pictures
+    places = [frame.row for frame in found]
+    frames = [replace(frame, row=int(sample.rows[place])) for frame, place in zip(found, places, strict=True)]
+    return _checked(frames, sample.groups[places])
+
+
+def _checked(frames: Sequence[Suspect], groups: NDArray[np.int64], left_out: int = 0) -> Checked:
+    """What became of real frames of these groups, ``[len(frames)]``."""
+    share, interval = share_interval(np.array([frame.flagged for frame in frames]), groups)
+    first = sorted(frames, key=_order)[:_LISTED]
+    return Checked(len(frames), len(np.unique(groups)), share, interval, left_out, first)
 
 
 def _standard(real: Real) -> list[Sample]:
@@ -246,7 +287,8 @@ def _suspects(
     most = np.lexsort((ratios, by_view), axis=1)[:, 0]
     return [
         Suspect(
-            question.images.files[row],
+            int(row),
+            _name(question.images, row),
             float(over_all[place]),
             bool(over_all[place] <= false_alarms),
             views[most[place]].name,
@@ -263,3 +305,8 @@ def _suspects(
         )
         for place, row in enumerate(question.rows)
     ]
+
+
+def _name(images: ImageSet, row: int) -> str:
+    patches = None if images.values is None else images.values.places
+    return images.files[row] + ("" if patches is None else f", patch {patches[row] + 1}")

@@ -4,7 +4,7 @@ Every frame is decoded once, for all views, and forgotten again: memory holds th
 of frames, and a few distances a picture.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +64,7 @@ def nearest_frames(
     *,
     others: int = OTHERS,
     centres: Sequence[NDArray[np.float32]] | None = None,
+    watch: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Near]:
     """The nearest frames of each question's pictures, and how near the next groups come.
 
@@ -74,6 +75,7 @@ def nearest_frames(
         questions: pictures of the same size.
         others: number of further groups whose distances are averaged.
         centres: point around which cosines are taken, for each view; see `centres_of`, which gives them otherwise.
+        watch: function that is called with the number of frames so far, and of all.
 
     Raises:
         UserError: a picture that is missing or damaged, features that are not finite.
@@ -85,10 +87,12 @@ def nearest_frames(
         _Asked(view, centre, np.concatenate([_kept(view, each) for each in questions]), own, others)
         for view, centre in zip(views, centres or centres_of(views, real), strict=True)
     ]
+    done = 0
     for rows in _blocks(real, order):
         pixels = real.pixels(rows)
         for each in asked:
             each.meet(finite_rows(each.view.frames(pixels), real, rows, "features"), rows, groups[rows])
+        watch(done := done + len(rows), len(order))
     found = Near(
         np.stack([each.rows for each in asked], 1),
         np.stack([each.nearest[:, 0] for each in asked], 1).astype(np.float64),

@@ -23,7 +23,7 @@ def contact_sheet(suspects: Sequence[Suspect], made: ImageSet, real: ImageSet) -
         made: set of the pictures.
         real: set of the frames.
     """
-    suspects, rows = suspects[:_MOST_ROWS], {file: row for row, file in enumerate(made.files)}
+    suspects = suspects[:_MOST_ROWS]
     columns = 1 + len(suspects[0].near)
     width, height = columns * (_TILE_PX + _GAP_PX) + _GAP_PX, len(suspects) * (_TILE_PX + _CAPTION_PX + _GAP_PX)
     sheet = Image.new("RGB", (width, height + _GAP_PX), _PAPER)
@@ -32,7 +32,7 @@ def contact_sheet(suspects: Sequence[Suspect], made: ImageSet, real: ImageSet) -
     for number, suspect in enumerate(suspects):
         top = _GAP_PX + number * (_TILE_PX + _CAPTION_PX + _GAP_PX)
         flag = "flagged" if suspect.flagged else "not flagged"
-        tiles = [(made, rows[suspect.file], flag, suspect.file, f"chance {suspect.chance:.2g}")]
+        tiles = [(made, suspect.row, flag, suspect.file, f"chance {suspect.chance:.2g}")]
         tiles += [
             (real, near.row, f"nearest by {name}", near.file, f"ratio {near.ratio:.3f}, chance {near.chance:.2g}")
             for name, near in suspect.near.items()

@@ -8,7 +8,7 @@ from roadstill.evaluation.audit.blurring import told
 from roadstill.evaluation.audit.copies import Checked, Copies, Suspect
 from roadstill.evaluation.audit.membership import Attack
 from roadstill.evaluation.audit.parts import NEAR_M, SOON_S, Meeting
-from roadstill.evaluation.audit.samples import AGAINST
+from roadstill.evaluation.audit.samples import AGAINST, HELD_OUT, Real
 
 
 def copy_lines(copies: Copies, shown: int) -> Iterator[str]:
@@ -26,7 +26,7 @@ def copy_lines(copies: Copies, shown: int) -> Iterator[str]:
     listed = copies.pictures[: max(shown, copies.flagged)]
     yield from _table([("picture", "chance", "", "view", "ratio", "nearest frame"), *map(_row, listed)])
     for name, checked in copies.checked.items():
-        yield _check(name, checked, copies)
+        yield checked_line(f"Real frames of {name}, without their own {copies.by}", checked, copies.by, level)
     yield (
         "A ratio is the distance to the nearest frame as a share of that to the next drives. What is not flagged may "
         "still be a copy of a part of a frame, or one changed more than a view can undo."
@@ -39,19 +39,43 @@ def _row(suspect: Suspect) -> tuple[str, ...]:
     return suspect.file, f"{suspect.chance:.3g}", flag, suspect.view, f"{near.ratio:.3f}", near.file
 
 
-def _check(name: str, checked: Checked, copies: Copies) -> str:
-    low, high = checked.interval
+def between_lines(found: Checked | None, beside: Real | None, false_alarms: float) -> Iterator[str]:
+    """Near-duplicates of held-out frames in the test part.
+
+    Args:
+        found: what became of its frames; None if there were too few drives to tell.
+        beside: the held-out part; None if it was not compared.
+        false_alarms: share that may be flagged.
+    """
+    if beside is None:
+        return
+    what = f"Real frames of test, beside those of {HELD_OUT}"
+    if found is None:
+        yield f"{what}: not compared; its {beside.num_groups:,} {beside.by}s are too few for {_percent(false_alarms)}."
+    else:
+        yield checked_line(what, found, beside.by, false_alarms)
+
+
+def checked_line(what: str, checked: Checked, by: str, false_alarms: float) -> str:
+    """What share of real frames is flagged, and which of them first.
+
+    Args:
+        what: what the frames are.
+        checked: what became of them.
+        by: what counts once, see `Real`.
+        false_alarms: share that may be flagged.
+    """
+    (low, high), first = checked.interval, checked.first[0]
+    near = first.near[first.view]
     line = (
-        f"Real frames of {name}, without their own {copies.by}: {_percent(checked.flagged)} flagged "
-        f"({_percent(low)} to {_percent(high)}) of {checked.frames:,} frames of {checked.groups:,} {copies.by}s"
+        f"{what}: {_percent(checked.flagged)} flagged ({_percent(low)} to {_percent(high)}) of {checked.frames:,} "
+        f"frames of {checked.groups:,} {by}s"
     )
     if checked.left_out:
-        line += f"; {checked.left_out:,} further ones are of {copies.by}s of {AGAINST} or equal to some of it"
-    if low > copies.false_alarms:
-        first = checked.first[0]
-        near = first.near[first.view]
-        line += f"; that is too many, so that some are near-duplicates, such as {first.file} of {near.file}"
-    return line + "."
+        line += f"; {checked.left_out:,} further ones are of {by}s of {AGAINST} or equal to some of it"
+    if low > false_alarms:
+        line += "; that is too many, so that some are near-duplicates"
+    return f"{line}; first {first.file} beside {near.file} (ratio {near.ratio:.3f})."
 
 
 def attack_lines(attacks: Sequence[Attack], by: str) -> Iterator[str]:
@@ -102,7 +126,7 @@ def meeting_lines(meetings: Sequence[Meeting], problems: Sequence[str]) -> Itera
     head = ("parts", "frames", "logs", "drives", "same frame", "same picture", "soon", "near", "places", "")
     yield from _table([head, *map(_meeting, meetings)])
     if problems:
-        yield f"Places of {len(problems):,} logs are not known; the first: {problems[0]}"
+        yield one_line(f"Places of {len(problems):,} logs are not known; the first: {problems[0]}")
 
 
 def _meeting(each: Meeting) -> tuple[str, ...]:
