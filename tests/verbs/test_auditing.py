@@ -1,6 +1,7 @@
 """What the verb audit says and leaves, and what it refuses."""
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from roadstill.evaluation import LEDGER, read_ledger
 from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
 from roadstill.verbs.auditing import audit
 from roadstill.verbs.judge import train
+from roadstill.weights import shipped
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +114,25 @@ def test_near_duplicates_are_searched_between_all_parts(folder, tmp_path, capsys
     assert row["outcome"]["near_duplicates_of_heldout"] == 1
 
 
+def test_logs_of_strangers_run_nothing_and_their_lack_is_told(folder, tmp_path, capsys):
+    logs, evil = tmp_path / "logs", tmp_path / "evil"
+    logs.mkdir()
+    for drive in (*range(12), *range(100, 112)):
+        place = {"ego2global_translation": [1000.0 * (drive % 99), 2.0, 0.0], "ego2global_rotation": [1.0, 0, 0, 0]}
+        frames = [{"token": f"{drive}-{frame}", **place} for frame in range(3)]
+        (logs / f"log-{drive}.pkl").write_bytes(pickle.dumps(frames))
+    assert call(folder, "--logs", logs, "--out", tmp_path / "audit") == 0
+    (logs / "log-3.pkl").write_bytes(f"cos\nsystem\n(S'touch {evil}'\ntR.".encode())
+    assert " 91.7 % " in capsys.readouterr().out
+    assert call(folder, "--logs", logs, "--out", tmp_path / "audit") == 3
+    said = capsys.readouterr()
+    assert "Places of 1 logs are not known; the first: " in said.out
+    assert "log-3.pkl" in said.err
+    record = json.loads((tmp_path / "audit" / "audit.json").read_text())["parts"][-1]
+    assert (record["first"], record["second"], record["placed"], record["near"]) == ("against", "heldout", 36, 30)
+    assert not evil.exists()
+
+
 def test_patches_are_listed_and_shown(folder, tmp_path, capsys):
     frame = open_imageset(folder / "train").pixels([4])[0]
     made = grids(tmp_path / "grids", [*(street(700 + n, 0.5, 24) for n in range(3)), frame])
@@ -185,5 +206,10 @@ def test_the_generator_must_be_that_of_the_set(folder, tmp_path, capsys):
     with ImageSetWriter(tmp_path / "drawn", ("not_brake", "brake"), 24) as writer:
         writer.add(street(1, 0.5, 24), 0, {})
         writer.about["checkpoint"] = "0123456789abcdef"
-    assert call(folder, "--checkpoint", folder / "none", made=tmp_path / "drawn") == 2
-    assert "none" in capsys.readouterr().err
+    for checkpoint, says in (
+        ("none", "none"),
+        (shipped("dit.safetensors"), "drawn was drawn by the generator 0123456789"),
+    ):
+        assert call(folder, "--checkpoint", folder / checkpoint, made=tmp_path / "drawn") == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert says in line

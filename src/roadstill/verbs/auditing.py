@@ -79,7 +79,7 @@ def audit(
     from roadstill.evaluation.audit.copies import find_copies, require_alike, require_groups
     from roadstill.evaluation.audit.parts import meetings_of
     from roadstill.evaluation.audit.samples import real_frames
-    from roadstill.verbs.telling import progress_bar
+    from roadstill.verbs.telling import progress_bar, told
 
     train, dev = _part(against), None if heldout is None else _part(heldout)
     last = None if test is None else _test_part(test)
@@ -88,7 +88,7 @@ def audit(
     with scratch_folder() as folder:
         made = _part(as_set(images, against, folder))
         require_alike(train, *(part for part in (made, dev, last) if part is not None))
-        generator = None if checkpoint is None else _generator(checkpoint, which, codec, made, train)
+        generator = None if checkpoint is None else _generator(checkpoint, which, codec, made, real)
         views = _views(train, agent, network)
         parts = {name: each for name, each in zip(_PARTS, (made, train, dev, last), strict=True) if each is not None}
         meetings, problems = meetings_of(
@@ -122,13 +122,14 @@ def audit(
                 "blurring": blurring,
             }  # fmt: skip
             _write(out, record, copies.pictures[: max(shown, copies.flagged)], looked, train)
-    return "\n".join([
+    lines = [
         *words.copy_lines(copies, shown),
         *words.between_lines(between, beside, false_alarms),
         *words.attack_lines(attacks, real.by),
         *words.meeting_lines(meetings, problems),
         *words.blurring_lines(blurring),
-    ])  # fmt: skip
+    ]
+    return told(lines, partly=bool(problems), problems=problems)
 
 
 def _require_sense(
@@ -225,7 +226,7 @@ def _views(train: "ImageSet", agent: Path | None, network: str | None) -> "list[
 
 
 def _generator(
-    checkpoint: Path, which: str, codec: Path | None, made: "ImageSet", train: "ImageSet"
+    checkpoint: Path, which: str, codec: Path | None, made: "ImageSet", real: "Real"
 ) -> "tuple[LabelledDenoiser, Codec]":
     """The generator of the set and its codec.
 
@@ -244,7 +245,8 @@ def _generator(
             "the one that drew it"
         )
     found = denoiser, load_codec(codec)
-    require_generator(*found, train)
+    for sample in real.samples:
+        require_generator(*found, sample.images)
     return found
 
 
