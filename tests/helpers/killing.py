@@ -90,8 +90,10 @@ def import_all() -> None:
     import peft  # noqa: F401
     import torch
 
+    import roadstill.evaluation.audit.membership
     import roadstill.pipeline
     import roadstill.sharing
+    import roadstill.verbs.auditing
     import roadstill.verbs.data
     import roadstill.verbs.generator
     import roadstill.verbs.judge

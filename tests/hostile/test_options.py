@@ -16,6 +16,7 @@ VERBS = {
     "select": ("select", "set", "out"),
     "train": ("train", "set", "out", "--agent.network", "convnet", "--dev", "other"),
     "compare": ("compare", "set", "other", "--test", "judged"),
+    "audit": ("audit", "set", "--against", "other", "--out", "out"),
     "share": ("share", "set", "out"),
     "run": ("run", "demo", "--size", "toy", "--out", "out"),
 }
@@ -117,6 +118,9 @@ CASES = [
     *number("train", "looks", "-1"),
     *number("train", "seed", HUGE),
     *number("compare", "seeds", "1000000"),
+    *number("audit", "false_alarms", "0"),
+    *number("audit", "frames", "-1"),
+    *number("audit", "shown", HUGE),
     *number("share", "shard_mb", "0"),
     *number("run", "workers", HUGE),
     elsewhere("bashrc", "out: ../../.bashrc", "select", "set", "mine", "--per_class", 1),
@@ -158,6 +162,8 @@ CASES = [
          r"set holds an image set, which is neither an index nor folders"),
     Case("prepare-a-world", lambda folder, good: placed(folder, good) or ("prepare", "world", "out"),
          r"world holds a world.*: index it first"),
+    output("of-audit", r"home holds other things", "audit", "set", "--against", "other", "--out", "home",
+           make=precious),
     output("link-out", r"out.pictures is a link that leads out", "prepare", "index", "out", make=leads_out),
 ]  # fmt: skip
 
