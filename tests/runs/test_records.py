@@ -127,6 +127,7 @@ def test_a_record_has_its_type(tmp_path):
         ({"parts": {"a": [{"size_px": 1.5}]}, "share": 1}, r"^x, parts"),
         ({"parts": {"a": [{"size_px": 10**30}]}, "share": 1}, r"^x, parts"),
         ({"parts": {"a": [{"size_px": 1, "digest": "\x1b[2J"}]}, "share": 1}, r"^x, parts.*digest: "),
+        ({"\ud800": 1}, r"^x: 'utf-8' codec can't encode character '\\ud800'.*; make it again$"),  # half a letter
     ],
 )
 def test_a_field_of_another_type_is_named(value, says):

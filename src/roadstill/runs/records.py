@@ -151,7 +151,7 @@ def typed(value: Any, kind: type[T], where: str, remedy: str) -> T:
     """
     try:
         return msgspec.convert(value, kind)
-    except (msgspec.ValidationError, RecursionError) as error:
+    except (msgspec.ValidationError, RecursionError, UnicodeEncodeError) as error:  # the last of half a letter
         said, _, place = str(error).partition(" - at `$")
         field = place.rstrip("`").lstrip(".")
         raise UserError(f"{where}{f', {field}' if field else ''}: {_short(said)}; {remedy}") from None
