@@ -72,6 +72,16 @@ def test_tensors_of_one_storage_share_it(tmp_path):
     assert found["part"][0] == 100
 
 
+@pytest.mark.parametrize("packed", [True, False], ids=["zip", "legacy"])
+def test_numbers_of_numpy_are_left_out(packed, tmp_path):
+    value = {"a": torch.ones(2), "accuracies": [np.float64(0.5), np.int64(3), np.bool_(True)], "step": 7}
+    found = read(tmp_path, saved(value, packed=packed))
+    assert torch.equal(found["a"], torch.ones(2))
+    assert (found["accuracies"], found["step"]) == ([None] * 3, 7)
+    with pytest.raises(UserError, match=r"it names 'numpy\._?core\.multiarray\._reconstruct'"):
+        read(tmp_path, saved({"a": np.ones(2)}, packed=packed))
+
+
 # ---- hostile files
 
 

@@ -31,15 +31,21 @@ _KINDS = {
 }  # fmt: skip
 
 
-def read_torch_file(path: Path) -> Any:
+def read_torch_file(path: Path, max_bytes: int = MAX_BYTES) -> Any:
     """What a file of ``torch.save`` holds: dicts, lists, tuples, text, numbers and tensors.
 
+    Numbers of numpy's, as the accuracies beside DC's sets are, stand as None: nothing here needs them.
+
+    Args:
+        path: file.
+        max_bytes: size of the largest file.
+
     Raises:
-        UserError: missing, damaged, packed, or naming anything but the parts of tensors.
+        UserError: missing, damaged, packed, too large, or naming anything but the parts of tensors.
     """
     with guard(path):
-        if (size := path.stat().st_size) > MAX_BYTES:
-            raise Refused(f"{size:,} bytes are more than the {MAX_BYTES:,} that such a file may have")
+        if (size := path.stat().st_size) > max_bytes:
+            raise Refused(f"{size:,} bytes are more than the {max_bytes:,} that such a file may have")
         if not path.is_file():
             raise Refused("a folder, a pipe or a device, not a file")
         with path.open("rb") as file:
@@ -172,6 +178,10 @@ def empty_dict(_: Budget) -> dict[str, Any]:
     return {}
 
 
+def _left_out(*_: Any) -> None:
+    """What stands for a number of numpy's, its type and its bytes."""
+
+
 def _size(_: Budget, sides: Any) -> tuple[Any, ...]:
     if type(sides) is not tuple:
         raise Refused("a shape of something odd")
@@ -194,6 +204,10 @@ class TorchMachine(Machine):
         ("torch", "Size"): Name(_size),
         ("torch._utils", "_rebuild_tensor_v2"): Name(make_tensor),
         ("torch._utils", "_rebuild_parameter"): Name(make_parameter),
+        ("numpy", "dtype"): Name(_left_out),
+        ("numpy.core.multiarray", "scalar"): Name(_left_out),
+        ("numpy._core.multiarray", "scalar"): Name(_left_out),
+        ("_codecs", "encode"): Name(_left_out),
         **{("torch", f"{name}Storage"): _Kind(dtype) for name, dtype in _KINDS.items()},
     }
 
@@ -227,8 +241,10 @@ class TorchMachine(Machine):
         self.stack.append(self.storages[key])
 
     def build(self) -> None:
-        """BUILD: attributes of a dict, such as the versions of modules, are left out; all else is refused."""
+        """BUILD: attributes of a dict, such as the versions of modules, are left out, as is a type of numpy's."""
         state = self.stack.pop()
+        if self.stack[-1] is None:
+            return
         if type(state) is not dict or type(self.stack[-1]) is not dict:
             raise Refused("a state for something that takes none")
 
