@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from roadstill.agents.config import AgentConfig
+from roadstill.agents.config import AgentConfig, Augment
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
 from roadstill.imagesets.sets import MOST_PATCHES
@@ -20,13 +20,14 @@ from roadstill.runs import Record, typed
 _CLOSE = 0.02  # learning rates that differ by less are taken for the same
 
 
-class _RecipeRecord(Record, kw_only=True, frozen=True):
+class RecipeRecord(Record, kw_only=True, frozen=True):
     """``recipe`` in the record of a set."""
 
     protocol: Annotated[str, msgspec.Meta(max_length=100)]
     labels: Literal["hard", "soft"] = "hard"
     learning_rate: Annotated[float, msgspec.Meta(gt=0, lt=1e6)] | None = None
     patches: Annotated[int, msgspec.Meta(ge=1, le=MOST_PATCHES)] = 1
+    augment: Augment | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ class SetRecipe:
     protocol: str
     needs: Mapping[str, Any]
 
+    def __str__(self) -> str:
+        told = (f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+                for name, value in self.needs.items())  # fmt: skip
+        return f"{', '.join(told)} (protocol {self.protocol})"
+
 
 def recipe_of(images: ImageSet) -> SetRecipe | None:
     """The recipe of a set; None for most sets.
@@ -51,12 +57,14 @@ def recipe_of(images: ImageSet) -> SetRecipe | None:
     about = images.about.get("recipe")
     if about is None:
         return None
-    record = typed(about, _RecipeRecord, f"{images.root / 'set.json'}, recipe", "make the set again")
+    record = typed(about, RecipeRecord, f"{images.root / 'set.json'}, recipe", "make the set again")
     needs: dict[str, Any] = {"labels": record.labels}
     if images.values is not None and images.values.whitening() is not None:
         needs["normalise"] = "whitened"
     if record.learning_rate is not None:
         needs |= {"optimiser": "sgd", "learning_rate": record.learning_rate}
+    if record.augment is not None:
+        needs["augment"] = record.augment
     return SetRecipe(record.protocol, needs)
 
 
@@ -74,12 +82,9 @@ def following(config: AgentConfig, images: ImageSet) -> AgentConfig:
         return config
     if config.recipe == "apply":
         return replace(config, **wrong)
-    told = ", ".join(
-        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in wrong.items()
-    )
     raise UserError(
-        f"{images.root} was made to be trained on with {told} (protocol {recipe.protocol}); set agent.recipe to apply, "
-        "or to ignore to see what the set is worth without"
+        f"{images.root} was made to be trained on with {replace(recipe, needs=wrong)}; set agent.recipe to apply, or "
+        "to ignore to see what the set is worth without"
     )
 
 
