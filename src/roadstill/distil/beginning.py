@@ -1,6 +1,6 @@
 """What a distillation begins with: pixels' space, pictures, labels, and whatever moves."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from roadstill.denoisers.labelled import LabelledDenoiser
 from roadstill.distil.config import Distillation
 from roadstill.distil.moving import Moving, MovingLatents, MovingNoise, MovingPixels
 from roadstill.distil.representatives import Clustered
-from roadstill.distil.spaces import Space, whitening_of
+from roadstill.distil.spaces import Space, Whitening, whitening_of
 from roadstill.distil.synthetic import Synthetic
 from roadstill.distil.task import Real, Task, real_of
 from roadstill.errors import UserError
@@ -77,11 +77,22 @@ def space_of(real: ImageSet, agent: AgentConfig, whitening: str) -> Space:
     if whitening not in ("none", "absolute", "relative"):
         raise UserError(f"whitening is {whitening!r}; take none, absolute or relative")
     network = build_network(agent, max(2, real.num_classes), 0, real.size_px)
-    space = Space(tuple(network.mean), tuple(network.std))
-    if whitening == "none":
-        return space
+    return Space(
+        tuple(network.mean), tuple(network.std), None if whitening == "none" else whitening_on(real, whitening)
+    )
+
+
+def whitening_on(real: ImageSet, whitening: str) -> Whitening:
+    """The "absolute" or "relative" whitening of a set's pictures; errors as `whitening_of`."""
     parts = (torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255 for _, pixels in real.batches(_BATCH))
-    return Space(space.mean, space.std, whitening_of(parts, relative=whitening == "relative"))
+    return whitening_of(parts, relative=whitening == "relative")
+
+
+def pictures_of(images: ImageSet, rows: Sequence[int] | NDArray[np.int64]) -> Tensor:
+    """Pictures ``[len(rows), 3, s, s]`` of a set, 0 black and 1 white: its exact ones if it has some."""
+    if images.values is not None:
+        return images.values.pictures(rows)
+    return torch.from_numpy(images.pixels(rows)).permute(0, 3, 1, 2).float() / 255
 
 
 def task_of(
@@ -133,12 +144,7 @@ def _start(real: Real, config: Distillation, tools: Tools, per_class: int | None
 
 
 def _of_set(images: ImageSet, rows: NDArray[np.int64], target: str, device: torch.device) -> Start:
-    """The pictures of a set, its exact ones if it has some."""
-    if images.values is not None:
-        pictures = images.values.pictures(rows)
-    else:
-        pictures = torch.from_numpy(images.pixels(rows)).permute(0, 3, 1, 2).float() / 255
-    numbers = None
+    pictures, numbers = pictures_of(images, rows), None
     if target != "class":
         quantity = QUANTITIES[target]
         found = quantity.of(images.subset(rows)) / np.array(quantity.scale, np.float32)

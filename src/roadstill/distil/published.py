@@ -1,128 +1,92 @@
-"""Distilled sets as their authors publish them: pictures and labels in a file of ``torch.save``, in several forms.
+"""Distilled sets as their authors publish them, in files of ``torch.save``, and ours in such a file.
 
-Such files do not tell in which scale their pixels are, and a wrong guess costs more than most methods gain: the caller
-has to say it.
+Ours are of DC's form, and hold beside ``data``, under a key of their own, what others have to be told: scale, names of
+classes, the set's record with its recipe, and the tensors of a whitening and of labels that are numbers.
 """
 
-from collections.abc import Mapping, Sequence
+import json
+import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from torch import Tensor
 
-from roadstill.agents.targets import SOFT_LABEL
-from roadstill.distil.spaces import Space
+from roadstill.agents.recipes import recipe_of
+from roadstill.agents.targets import SOFT_LABEL, soft_labels
+from roadstill.distil.beginning import pictures_of
+from roadstill.distil.declared import Declared, PtConfig
+from roadstill.distil.storing import to_uint8
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
-from roadstill.runs import atomic_path
-from roadstill.weights.torch_file import read_torch_file
-
-Scale = Literal["unit", "cifar10", "imagenet"]
-_SPACES = {
-    "cifar10": Space((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
-    "imagenet": Space((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-}
-_MOST_CLASSES = 100_000
+from roadstill.imagesets.card import without_places
+from roadstill.runs import atomic_path, holding, require_own
+from roadstill.sources.pt import MOST_BYTES, OWN
 
 
-def read_published(
-    images: Path, out: Path, *, scale: Scale, class_names: Sequence[str], labels: Path | None = None,
-    which: int = -1, protocol: str = "dsa", patches: int = 1, learning_rate: float | None = None,
-) -> ImageSet:  # fmt: skip
-    """Makes an image set of a published file; only tensors are read from it, nothing in it is run.
+@holding()
+def read_published(file: Path, out: Path, config: PtConfig) -> ImageSet:
+    """Makes an image set of a published file, in its order; only tensors are read from it, nothing in it is run.
 
     Args:
-        images: file with pictures ``[n, 3, s, s]``: alone (MTT, FRePo), with labels as a pair (IDC), or several such
-            pairs under ``data`` (DC, DSA, DM).
+        file: pictures ``[n, 3, s, s]``: alone (MTT, DATM), with labels as a pair (IDC), or several such pairs under
+            ``data`` (DC, DSA, DM, and `write_published`).
         out: folder of the set.
-        scale: scale of its pixels: "unit" from 0 to 1, or normalised by the mean and deviation of "cifar10" or
-            "imagenet". Whitened pixels cannot be brought back without their matrix.
-        class_names: names of the classes, in label order.
-        labels: file with labels, where they lie apart: classes ``[n]``, or numbers ``[n, k]`` whose softmax is learnt.
-        which: which of several sets in the file; the last one if not given.
-        protocol: protocol that the set was made for.
-        patches: patches along a side of a picture that are pictures of their own.
-        learning_rate: learning rate that was learnt with the set.
+        config: what the file does not tell.
 
     Raises:
-        UserError: another kind of file, pictures or labels of another form, or a scale that cannot be.
+        UserError: another kind of file, pictures or labels of another form, or a scale that is not known or cannot be.
     """
-    if scale not in ("unit", *_SPACES):
-        raise UserError(f"scale {scale!r} is unknown; say in which scale {images} holds its pixels: unit, "
-                        f"{' or '.join(_SPACES)}")  # fmt: skip
-    pictures, found = _parts(read_torch_file(images), images, which)
-    if labels is not None:
-        found = read_torch_file(labels)
-    count = len(class_names)
-    classes, soft = _classes(found, len(pictures), count, labels or images)
-    values = pictures.float()
-    if scale != "unit":
-        values = _SPACES[scale].leave(values)
-    elif not bool(((values >= -0.01) & (values <= 1.01)).all()):
-        low, high = float(values.min()), float(values.max())
-        raise UserError(
-            f"{images} holds pixels from {low:.2f} to {high:.2f}, which is no scale from 0 to 1; say another"
-        )
-    pixels = (values.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
-    recipe: dict[str, Any] = {"protocol": protocol, "labels": "hard" if soft is None else "soft"}
-    recipe |= {"patches": patches} if patches > 1 else {}
-    recipe |= {"learning_rate": learning_rate} if learning_rate is not None else {}
-    order = torch.argsort(classes, stable=True)
-    with ImageSetWriter(out, class_names, pictures.shape[2]) as writer:
-        for row in order.tolist():
-            facts = {"published": images.name} | ({} if soft is None else {SOFT_LABEL: soft[row].double().tolist()})
-            writer.add(pixels[row], int(classes[row]), facts)
-        writer.values = {"pictures": values[order]}
-        writer.about.update({"recipe": recipe, "published": {"file": images.name, "scale": scale}})
+    require_own(out, "set.json")
+    if config.real is not None and os.path.realpath(config.real) == os.path.realpath(out):
+        raise UserError(f"{out} is what the call reads; name another path to write")
+    declared = Declared.of(file, config)
+    classes, soft = declared.labels()
+    names, about = declared.names(classes, soft), declared.about(soft=soft is not None)
+    whitening = declared.whitening()
+    pictures = declared.pictures(whitening)
+    pixels, kept = to_uint8(pictures), {"pictures": pictures} | declared.targets()
+    if whitening is not None:
+        kept |= {"mean": whitening.mean, "matrix": whitening.matrix}
+    with ImageSetWriter(out, names, declared.side_px) as writer:
+        for row, label in enumerate(classes.tolist()):
+            writer.add(pixels[row], label, {} if soft is None else {SOFT_LABEL: soft[row].double().tolist()})
+        writer.values = kept
+        writer.about.update(about)
     return open_imageset(out)
 
 
 def write_published(images: ImageSet, out: Path) -> Path:
-    """Writes a set as a file of ``torch.save``: a pair of pictures ``[n, 3, s, s]`` from 0 to 1 and classes ``[n]``.
+    """Writes a set as a file of ``torch.save`` of DC's form, from its exact pixels where it has them.
+
+    ``data`` holds one pair: pictures float32 ``[n, 3, s, s]``, 0 black and 1 white, and labels, classes int64 ``[n]``
+    or, where they were learnt, probabilities float32 ``[n, k]``.
+
+    Args:
+        images: any set.
+        out: file.
 
     Raises:
-        UserError: the file is there.
+        UserError: a set of more than 4 GiB of numbers; the file is there.
     """
     if out.exists():
         raise UserError(f"{out} is there already; name another file")
-    rows = range(len(images))
-    if images.values is None:
-        pictures = torch.from_numpy(images.pixels()).permute(0, 3, 1, 2).float() / 255
-    else:
-        pictures = images.values.pictures(list(rows))
+    if (size := 12 * len(images) * images.size_px**2) > MOST_BYTES:
+        raise UserError(f"{images.root}: its numbers would have {size:,} bytes, more than the {MOST_BYTES:,} that one "
+                        "file of tensors may have; select fewer pictures, or take another format")  # fmt: skip
+    recipe, values, labels = recipe_of(images), images.values, torch.from_numpy(images.labels)
+    own: dict[str, Any] = {
+        "scale": "unit" if values is None else "unclamped",
+        "class_names": list(images.class_names),
+        "about": json.dumps(without_places(images.about)),
+    }
+    if recipe is not None and recipe.needs["labels"] == "soft":
+        own["classes"], labels = labels, torch.from_numpy(soft_labels(images))
+        own["probabilities"] = torch.tensor([facts[SOFT_LABEL] for facts in images.facts], dtype=torch.float64)
+    if values is not None and (whitening := values.whitening()) is not None:
+        own["whitening"] = list(whitening)
+    if values is not None and (targets := values.targets()) is not None:
+        own["targets"] = torch.from_numpy(targets)
+    pictures = pictures_of(images, range(len(images))).contiguous()
     with atomic_path(out) as path:
-        torch.save([pictures.contiguous(), torch.from_numpy(images.labels)], path)
+        torch.save({"data": [[pictures, labels]], OWN: own}, path)
     return out
-
-
-def _parts(found: Any, path: Path, which: int) -> tuple[Tensor, Any]:
-    """Pictures and, where they lie together, labels."""
-    if isinstance(found, Mapping) and isinstance(found.get("data"), (list, tuple)):
-        sets = found["data"]
-        if not -len(sets) <= which < len(sets):
-            raise UserError(f"{path} holds {len(sets)} sets; there is no number {which}")
-        found = sets[which]
-    pictures, labels = found, None
-    if isinstance(found, (list, tuple)) and len(found) == 2:
-        pictures, labels = found
-    if not isinstance(pictures, Tensor) or pictures.ndim != 4 or pictures.shape[1] != 3 or not len(pictures):
-        raise UserError(f"{path} holds no pictures [n, 3, s, s], alone, with labels, or under 'data'")
-    if pictures.shape[2] != pictures.shape[3] or not bool(pictures.isfinite().all()):
-        raise UserError(f"{path} holds pictures that are not square, or numbers that are not finite")
-    return pictures.detach(), labels
-
-
-def _classes(found: Any, count: int, classes: int, path: Path) -> tuple[Tensor, Tensor | None]:
-    """Classes ``[n]``, and probabilities ``[n, k]`` where labels are learnt."""
-    if not isinstance(found, Tensor) or len(found) != count or found.ndim not in (1, 2):
-        raise UserError(f"{path} holds no label for each of {count:,} pictures; name the file that does with labels")
-    if found.ndim == 2:
-        if found.shape[1] != classes:
-            raise UserError(f"{path} holds labels of {found.shape[1]:,} classes, and {classes} names are given")
-        soft = found.detach().float().softmax(1)
-        return soft.argmax(1), soft
-    labels = found.detach().long()
-    if not bool(((labels >= 0) & (labels < classes)).all()):
-        raise UserError(f"{path} holds labels up to {int(labels.max())}, and {classes} names are given")
-    return labels, None
