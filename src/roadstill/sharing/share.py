@@ -13,16 +13,17 @@ from roadstill.imagesets.card import Layout, Portrait, card_of, hub_split, witho
 from roadstill.imagesets.sources import SOURCES, UNKNOWN, licences_of, require_sources, sources_of
 from roadstill.imagesets.streams import SetStream, stream_imageset
 from roadstill.runs import atomic_path, holding, plain, require_own
-from roadstill.sharing import coco, croissant, fiftyone, imagefolder, manifest, parquet, webdataset
+from roadstill.sharing import coco, croissant, fiftyone, imagefolder, manifest, parquet, pt, webdataset
 from roadstill.sharing.evaluated import results_of
 from roadstill.sharing.signing import sign
 
-Format: TypeAlias = Literal["imagefolder", "parquet", "webdataset", "fiftyone", "coco"]
+Format: TypeAlias = Literal["imagefolder", "parquet", "webdataset", "fiftyone", "coco", "pt"]
 FORMATS: tuple[str, ...] = get_args(Format)
 """Names of the layouts."""
-_OF_FILES = {"imagefolder": imagefolder.write, "fiftyone": fiftyone.write}
+_OF_FILES = {"imagefolder": imagefolder.write, "fiftyone": fiftyone.write, "pt": pt.write}
 _OF_SHARDS = {"parquet": parquet.write, "webdataset": webdataset.write}
 _DESCRIBED = ("imagefolder", "parquet")  # Croissant's reader takes one picture a file, or tables
+_WITH_VALUES = ("imagefolder", "pt")
 _SHARD_BYTES = 2**28
 _DATE = re.compile(r"\d{4}-[01]\d-[0-3]\d")
 
@@ -157,6 +158,13 @@ def _notes(stream: SetStream, format: str) -> list[str]:
     notes = []
     if UNKNOWN in licences_of(sources_of(stream.record.about)):
         notes.append("the licence of its sources is not known; name them with --sources, or ask their owners first")
-    if stream.record.values is not None and format != "imagefolder":
-        notes.append("its numbers behind the pictures (values.safetensors) are copied by format imagefolder alone")
+    if stream.record.values is not None and format not in _WITH_VALUES:
+        notes.append(
+            "its numbers behind the pictures (values.safetensors) are copied by formats imagefolder and pt alone"
+        )
+    if format == "pt":
+        notes.append(
+            "facts of the pictures (logs, frames, labels that are numbers) stay behind, and with them what tells that "
+            "a set shares frames with a test part; format imagefolder keeps them"
+        )
     return notes

@@ -15,7 +15,7 @@ def share(
     images: Path,
     out: Path,
     *,
-    format: Literal["imagefolder", "parquet", "webdataset", "fiftyone", "coco"] = "imagefolder",
+    format: Literal["imagefolder", "parquet", "webdataset", "fiftyone", "coco", "pt"] = "imagefolder",
     logs: Path | None = None,
     sources: list[str] = [],  # noqa: B006
     name: str = "",
@@ -32,7 +32,8 @@ def share(
         out: folder to make.
         format: imagefolder is opened by Hugging Face datasets, torchvision, timm, LightlyStudio and roadstill; parquet
             by Hugging Face datasets and tables' programs; webdataset by webdataset, datasets and timm; fiftyone by
-            FiftyOne; coco, with the boxes of the logs, by FiftyOne, LightlyStudio and pycocotools.
+            FiftyOne; coco, with the boxes of the logs, by FiftyOne, LightlyStudio and pycocotools; pt, exact pixels and
+            labels in one file of torch.save, by code of published methods and by prepare.
         logs: folder of the logs' pickles, whose boxes format coco holds.
         sources: what the set stems from, whose licences hold, instead of what it records: world, navsim, cifar10, csv,
             folder, roadstill-weights, dit-weights, edm-weights, autoencoder-weights.
