@@ -31,6 +31,7 @@ def make_inputs(folder: Path) -> Path:
         ("select", "sets/train", "one", "--per_class", 4, "--seed", 1),
         ("select", "sets/train", "two", "--per_class", 4, "--seed", 2),
         ("train", "sets/train", "agent", *AGENT, 2),
+        ("share", "sets/train", "shared", "--format", "pt"),
         ("run", "demo", "--size", "toy", "--out", "run"),
     ]
     for words in steps:
@@ -50,6 +51,7 @@ def cases(at: Path) -> list[Case]:
         Case("index", ("index", at / "world", "index", "--workers", 2)),
         Case("prepare", ("prepare", "index", "sets", "--size_px", 32, "--max_per_class", 24),
              (at / "index", at / "world")),
+        Case("prepare pt", ("prepare", at / "shared/data/train.pt", "copied")),
         Case("encode", ("encode", at / "sets128/train", "latents", "--batch_size", 2)),
         Case("pretrain codec", ("pretrain", "codec", at / "sets/train", "codec", "--codec.steps", 9,
                                 "--codec.save_every", 3, "--codec.log_every", 2, "--codec.held_out", 8)),
@@ -71,6 +73,7 @@ def cases(at: Path) -> list[Case]:
         Case("audit", ("audit", at / "small", "--against", at / "sets128/train", "--heldout", at / "sets128/dev",
                        "--false_alarms", 0.5, "--out", "audit")),
         Case("share", ("share", at / "sets/train", "shared", "--format", "webdataset", "--shard_mb", 1)),
+        Case("share pt", ("share", at / "sets/train", "shared", "--format", "pt")),
         Case("export diffusers", ("export", "out")),
         Case("export original", ("export", "out.safetensors", "--layout", "original")),
         Case("report", ("report", "run"), (at / "run",), runs=("run",)),

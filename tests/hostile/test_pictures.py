@@ -169,7 +169,7 @@ FOLDERS = [
     *(
         Case(f"tensors-{kind}", lambda folder, good, kind=kind: ((folder / f"x.{kind}").write_bytes(b"x"),
              ("prepare", f"x.{kind}", "out"))[1], rf"x\.{kind} is a \w+ file of tensors, which is not read; save each")
-        for kind in ("pt", "npy", "npz", "h5", "safetensors")
+        for kind in ("npy", "npz", "h5", "safetensors")
     ),
 ]  # fmt: skip
 CASES = [*(case for case, _ in PICTURES), *FOLDERS]

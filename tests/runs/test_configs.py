@@ -13,6 +13,7 @@ from roadstill.cli import VERBS, verb_function
 from roadstill.codecs import CodecConfig
 from roadstill.codecs.config import CodecTraining
 from roadstill.denoisers.base import Sampling, SolverNoise, TeacherGuidance
+from roadstill.distil.declared import PtConfig
 from roadstill.distil.experts import ExpertTraining
 from roadstill.distil.refine import Refinement
 from roadstill.driving.plan import Driver
@@ -42,12 +43,12 @@ CONFIGS = [
     SceneFilter(),
     AgentConfig(), Alignment(), Attributes(), CodecConfig(), CodecTraining(), Consistency(), EDMTraining(), Ema(),
     ExpertTraining(), FinetuneConfig(),
-    Labels(), LoRA(), Minimax(), NetworkConfig(), Refinement(), Sampling(), SolverNoise(), SongUNetConfig(),
+    Labels(), LoRA(), Minimax(), NetworkConfig(), PtConfig(), Refinement(), Sampling(), SolverNoise(), SongUNetConfig(),
     TeacherGuidance(), Term(1.0), UNet2DConfig(),
 ]  # fmt: skip
 # Those that are None by default.
 OPTIONAL = {"image_px": 64, "epochs": 3, "clip": 1.0, "min_snr": 5.0, "guided_channels": 3, "t_max": 10, "alpha": 8.0}
-OPTIONAL |= {"rows": (0, 1), "steps": 5, "guidance": 2.0}
+OPTIONAL |= {"rows": (0, 1), "steps": 5, "guidance": 2.0, "learning_rate": 0.01, "patches": 2, "which": 0}
 
 
 def test_no_dataclass_of_settings_of_any_verb_is_left_out():

@@ -285,7 +285,8 @@ def test_tensor_files_are_named(tmp_path, name, kind, capsys):
     says = f"{tmp_path / name} is a {kind} file of tensors, which is not read; save each picture as PNG"
     with pytest.raises(UserError, match=says):
         import_folder(tmp_path / name, tmp_path / "out", SMALL)
-    assert says in refused(["prepare", tmp_path / name, tmp_path / "out"], capsys)
+    if kind != "PyTorch":  # which may hold a distilled set
+        assert says in refused(["prepare", tmp_path / name, tmp_path / "out"], capsys)
     draw(tmp_path / "data", "a/0.png")
     (tmp_path / "data" / "b").mkdir()
     (tmp_path / "data" / "b" / name).write_bytes(b"x")

@@ -1,6 +1,7 @@
 """Verbs from logs to pictures: world, index, prepare."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from inspect import signature
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,6 +9,7 @@ from roadstill.data.indexing import IndexConfig, hook_defaults, index_data
 from roadstill.data.picture_store import PictureConfig
 from roadstill.data.privacy import NamedHook, hook_of
 from roadstill.data.sources import NAVSIM, SetRequest, looks_like, open_pictures_of, write_sets
+from roadstill.distil.declared import PtConfig
 from roadstill.errors import UserError
 from roadstill.frames import BrakeLabel
 from roadstill.frames.filters import FrameFilter, SceneFilter
@@ -19,6 +21,7 @@ from roadstill.runs import holding
 from roadstill.runs.kinds import product_in
 from roadstill.sources.csv.config import CsvConfig
 from roadstill.sources.folder import require_pictures
+from roadstill.sources.pt import SUFFIXES
 from roadstill.verbs.telling import first_line, progress_bar, sets_told, told, verified
 
 
@@ -186,14 +189,16 @@ def prepare(
     hook_settings: Settings | None = None,
     shard: str | None = None,
     dev_images: int | None = None,
+    pt: PtConfig = PtConfig(),  # noqa: B008
     workers: int = 2,
 ) -> str:
     """Crops and resizes the wanted pictures: one image set each for train, dev and test.
 
     Args:
         index: folder made by index; or any folder of class folders, or of train, dev and test with class folders; or
-            CIFAR-10: cifar-10-batches-bin, cifar-10-batches-py (folder or .tar.gz), or the hub's Parquet folder.
-        out: folder to make, with train, dev and test in it.
+            CIFAR-10: cifar-10-batches-bin, cifar-10-batches-py (folder or .tar.gz), or the hub's Parquet folder; or a
+            distilled set in a file of tensors (.pt).
+        out: folder to make, with train, dev and test in it; of a file of tensors one set.
         size_px: side of the square pictures: 64, 128 (the default) or 256; those of CIFAR-10 stay 32.
         decode: fast lets the JPEG decoder shrink large pictures while it decodes; full decodes every pixel.
         sensors: folder of the pictures, if it is not where index found it.
@@ -211,8 +216,13 @@ def prepare(
         hook_settings: settings of that step, such as '{"missing": "leave_out"}'; logs, if taken, are the index's.
         shard: share i/n of the logs whose pictures are made; a call without it writes the sets.
         dev_images: number of CIFAR-10's training pictures that become dev: 5000 by default, 0 for none.
+        pt: how a file of tensors is read, and what training on it needs.
         workers: number of processes that draw and decode.
     """
+    if index.suffix.lower() in SUFFIXES and not index.is_dir():
+        return _prepared_tensors(index, out, pt, locals())
+    if pt != PtConfig():
+        raise UserError(f"{index} is no file of tensors (.pt), so the pt settings are not for it")
     if hook is None and hook_settings:
         raise UserError("hook_settings are for a hook; name it with --hook")
     source = source or looks_like(index)
@@ -252,6 +262,22 @@ def prepare(
         futures=futures,
         workers=workers,
     )
+
+
+def _prepared_tensors(file: Path, out: Path, config: PtConfig, given: Mapping[str, Any]) -> str:
+    """The set in a file of tensors; ``given`` holds all options of `prepare`, of which no other is for it."""
+    from roadstill.agents.recipes import recipe_of
+    from roadstill.distil.published import read_published
+
+    options = signature(prepare).parameters
+    if others := [
+        name for name in options if name not in ("index", "out", "pt") and given[name] != options[name].default
+    ]:
+        raise UserError(f"{file} holds tensors, which stay as they are; only pt settings are for it, not {others[0]}")
+    made = read_published(file, out, config)
+    recipe = recipe_of(made)
+    told = f"; made to be trained on with {recipe}" if recipe else ""
+    return f"{out}: {len(made):,} images of {made.num_classes:,} classes{told}"
 
 
 def _hook(path: str | None, settings: dict[str, Any] | None, known: dict[str, Any]) -> NamedHook | None:
