@@ -15,10 +15,10 @@ from roadstill.agents.recipes import recipe_of
 from roadstill.agents.targets import SOFT_LABEL, soft_labels
 from roadstill.distil.beginning import pictures_of
 from roadstill.distil.declared import Declared, PtConfig
-from roadstill.distil.storing import to_uint8
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet, ImageSetWriter, open_imageset
 from roadstill.imagesets.card import without_places
+from roadstill.imagesets.values import to_uint8
 from roadstill.runs import atomic_path, holding, require_own
 from roadstill.sources.pt import MOST_BYTES, OWN
 
