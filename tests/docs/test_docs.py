@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import keyword
 import re
 import shlex
 from pathlib import Path
@@ -50,6 +51,7 @@ def test_command_fits_its_verb(line):
 def taken_by(verb: str, option: str) -> bool:
     """Whether a verb has an option, be it one within a configuration such as ``--tuning.labels.rows``."""
     name = option.removeprefix("--").replace("-", "_")
+    name = f"{name}_" if keyword.iskeyword(name) else name
     return name in ("help", "config") or hint_at(name, get_type_hints(verb_function(verb))) is not None
 
 

@@ -32,6 +32,13 @@ def test_each_verb_works_on_the_files_of_the_one_before(tmp_path, capsys):
          "--per_class", 1)  # fmt: skip
     call("select", sets / "train", tmp_path / "medoids", "--method", "medoids", "--teacher", tmp_path / "teacher",
          "--per_class", 2)  # fmt: skip
+    later = tmp_path / "later"
+    call("world", later, "--drives", 4, "--seed", 4, "--height_px", 72, "--pictures", "false")
+    call("index", later, tmp_path / "later-index")
+    call("prepare", tmp_path / "later-index", tmp_path / "new", "--max_per_class", 6)
+    told = call("update", tmp_path / "medoids", tmp_path / "current", "--with", tmp_path / "new" / "train",
+                "--teacher", tmp_path / "teacher", "--dev", sets / "dev", "--test", sets / "test")  # fmt: skip
+    assert "4 images by medoids" in told
     call("generate", tmp_path / "begun", "--start", tmp_path / "sure", "--per_class", 2, "--sampling.steps", 4)
     assert set(open_imageset(tmp_path / "begun").column("strength")) == {0.5}
     for seed in range(3):

@@ -54,6 +54,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "params": ("generator", "Prints how many parameters a backbone has and how many each adapter trains."),
     "bench": ("bench", "Times a part against a plainly written baseline in the same run and prints the ratios."),
     "select": ("picking", "Selects real frames as baselines, or the best of many generated images."),
+    "update": (
+        "updating",
+        "Keeps a selected set current: exchanges as few pictures for new frames as its own selector gains from.",
+    ),
     "train": ("judge", "Trains a driving agent on an image set."),
     "evaluate": ("judge", "Evaluates a trained agent on an image set."),
     "compare": ("judge", "Compares small sets with a baseline over paired seeds, and states the verdict in words."),

@@ -108,7 +108,7 @@ class OneLineParser(ArgumentParser):
     def _wrong_value(self, keys: Sequence[str], line: str) -> str:
         """The line for a wrong value; ``keys`` are the option and, for a value within a class, where there."""
         action = next((action for action in self._actions if action.dest == keys[0]), None)
-        name = ("--" if action is None or action.option_strings else "") + ".".join(keys)
+        name = (("--" if action is None or action.option_strings else "") + ".".join(keys)).rstrip("_")
         found = re.search(r"(?:Unable to load config|Importing) '(.+?)'", line)
         if found and getattr(action, "basetype", None) is not None:
             names = getattr(getattr(action, "basetype", None), "NAMED", {})
@@ -154,7 +154,8 @@ class PlainFormatter(DefaultHelpFormatter):
         return lambda size: (metavar_of(hint),) * size
 
     def _format_action_invocation(self, action: Action) -> str:
-        return re.sub(r", --[\w.]+\+ .*", "", super()._format_action_invocation(action))  # --bounds+ adds to a list
+        shown = re.sub(r", --[\w.]+\+ .*", "", super()._format_action_invocation(action))  # --bounds+ adds to a list
+        return re.sub(r"^(--\w+)_(?=\s|$)", r"\1", shown)  # --with, see spelling.completed
 
     def _expand_help(self, action: Action) -> str:
         hint = hint_of(action)

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import keyword
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass
 from inspect import signature
@@ -39,6 +40,7 @@ def completed(function: Callable[..., Any], arguments: Sequence[str]) -> list[st
     while rest:
         word = rest.pop(0)
         name, equals, value = word.removeprefix("--").partition("=")
+        name = f"{name}_" if keyword.iskeyword(name) else name  # --with: Python has no argument of that name
         name = _in_group(name.replace("-", "_"), value if equals else next(iter(rest), ""), hints)
         if not word.startswith("--") or name.partition(".")[0] not in (*hints, *_BOTH_SPELLINGS):
             out.append(word)

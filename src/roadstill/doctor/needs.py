@@ -37,6 +37,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "params": ("torch", "peft"),
     "bench": _TUNE,
     "select": ("numpy", "pillow", "scikit-learn"),
+    "update": ("numpy", "pillow", "scikit-learn"),
     "train": (*_AGENT, "pillow"),
     "evaluate": (*_AGENT, "pillow"),
     "compare": ("numpy", "scikit-learn"),

@@ -19,7 +19,7 @@ _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "
           (10**8, "10M<n<100M"))  # fmt: skip
 _LARGEST = "100M<n<1B"
 _LONGEST = 2000  # letters of a fact
-_NOT_SHOWN = ("config", "recipe", "sources")
+_NOT_SHOWN = ("config", "recipe", "sources", "changes")
 _OF_PICTURES = ("checkpoint", "solver", "steps", "guidance", "betas", "teacher", "teacher_guidance", "strength")
 
 Features: TypeAlias = list[dict[str, Any]]

@@ -65,6 +65,9 @@ def footprint_of(digest: str, facts: Sequence[Mapping[str, Any]], about: Mapping
     origins = [about.get("selected_from")]
     for made in (about.get("refined"), about.get("distilled")):
         origins += [made.get(role) for role in ("from", "real", "dev")] if isinstance(made, Mapping) else []
+    updated = about.get("updated")
+    for role in ("from", "with") if isinstance(updated, Mapping) else ():
+        origins += its if isinstance(its := updated.get(role), list) else []
     starts = [fact["start"] for fact in facts if isinstance(fact.get("start"), str)]
     # Where a picture's own path is its log, it tells nothing apart: another folder may use the same names.
     recorded = [fact for fact in facts if fact.get("log") is not None and fact["log"] != fact.get(SOURCE_IMAGE)]

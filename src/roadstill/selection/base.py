@@ -161,8 +161,14 @@ def choose_each(
 
 
 def record(images: ImageSet, method: object, *, per_class: int, seed: int) -> dict[str, Any]:
-    """The entries of a picked set in ``set.json``."""
-    return {"method": describe(method), "per_class": per_class, "seed": seed, "selected_from": images.digest}
+    """The entries of a picked set in ``set.json``; the number of candidates of each class is for later updates."""
+    return {
+        "method": describe(method),
+        "per_class": per_class,
+        "seed": seed,
+        "selected_from": images.digest,
+        "selected_among": list(images.counts().values()),
+    }
 
 
 def describe(method: object) -> dict[str, Any]:

@@ -57,15 +57,16 @@ class S3:
             members = draw_groups(len(its), groups=self.groups, count=count, rng=rng)
             means = unit(np.concatenate([part.mean(1) for _, part in members_of(own, members)]))
             others = np.delete(centres, label, axis=0)
-            cost = self.near * _log_gap(means @ real[label])
+            cost = self.near * log_gap(means @ real[label])
             if len(others):
-                cost = cost - self.far * _log_gap(means @ others.T).mean(1)
+                cost = cost - self.far * log_gap(means @ others.T).mean(1)
             best = int(np.argmin(cost))
             centres[label] = means[best]
             chosen.append(its[members[best]])
         return chosen
 
 
-def _log_gap(cosine: NDArray[np.float64]) -> NDArray[np.float64]:
+def log_gap(cosine: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The logarithm of one minus a cosine, finite also at 1."""
     found: NDArray[np.float64] = np.log(np.maximum(1 - cosine, _SMALLEST))
     return found

@@ -69,11 +69,11 @@ def select(
         raise UserError(f"method {method} {'needs' if asks else 'does not take'} a teacher, made by train")
     other = features if features != "agent" and "features" in wanted else ""
     tools = selector_tools(
-        None if teacher is None else _opened(teacher, source.class_names),
+        None if teacher is None else opened_teacher(teacher, source.class_names),
         named=", ".join(filter(None, [digest_file(teacher / "network.safetensors") if teacher else "", other])),
         student=agent,
         watched=agent,
-        features=_other_features(features, checkpoint, codec),
+        features=other_features(features, checkpoint, codec),
     )
     chooser = make_selector(method, tools, settings)
     made = pick(source, chooser, per_class=per_class, seed=seed, out=out)
@@ -102,8 +102,8 @@ def _from_index(
     return f"{out}: {count:,} frames by {method}, {per_class:,} per class; images.txt lists their pictures"
 
 
-def _opened(folder: Path, class_names: tuple[str, ...]) -> Callable[[], Any]:
-    """The teacher, opened once."""
+def opened_teacher(folder: Path, class_names: tuple[str, ...]) -> Callable[[], Any]:
+    """The teacher, opened once; refuses one of other classes."""
     from roadstill.agents import open_agent
     from roadstill.runs import same_classes
 
@@ -112,7 +112,7 @@ def _opened(folder: Path, class_names: tuple[str, ...]) -> Callable[[], Any]:
     return lambda: agent
 
 
-def _other_features(name: str, checkpoint: Path | None, codec: Path | None) -> "Callable[[], Features] | None":
+def other_features(name: str, checkpoint: Path | None, codec: Path | None) -> "Callable[[], Features] | None":
     """Features that are not the teacher's."""
     if name != "dit" and (checkpoint or codec):
         raise UserError("checkpoint and codec belong to features dit")
