@@ -39,6 +39,11 @@ def carry(take: Callable[[], Any], put: Callable[[Any], None]) -> None:
     _carried.append((take, put))
 
 
+def inherited() -> list[tuple[Callable[[Any], None], Any]]:
+    """What this process knows apart from its objects, each with the function that a worker calls with it."""
+    return [(put, take()) for take, put in _carried]
+
+
 @dataclass(frozen=True)
 class Shard:
     """One of several equal shares of the work, for several machines.
@@ -103,9 +108,8 @@ class Workers:
         try:
             with spawning() as context:
                 if self._pool is None:
-                    inherited = [(put, take()) for take, put in _carried]
                     # The holder as bytes: what it imports takes seconds, in which nothing would follow a killed parent.
-                    start = (os.getpid(), inherited, pickle.dumps(self.holder))
+                    start = (os.getpid(), inherited(), pickle.dumps(self.holder))
                     self._pool = ProcessPoolExecutor(self.count, mp_context=context, initializer=_begin, initargs=start)
                 pending = {self._pool.submit(_call, method, job): job for job in jobs}
             for done in as_completed(pending):

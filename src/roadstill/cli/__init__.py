@@ -53,6 +53,7 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
     "params": ("generator", "Prints how many parameters a backbone has and how many each adapter trains."),
     "bench": ("bench", "Times a part against a plainly written baseline in the same run and prints the ratios."),
+    "plan": ("planning", "Plans a size: disk, memory, floating-point operations, hours and engine of every stage."),
     "select": ("picking", "Selects real frames as baselines, or the best of many generated images."),
     "update": (
         "updating",

@@ -4,11 +4,11 @@ Stored are mean (and, where it differs from cell to cell, standard deviation) as
 anew in each training step, as if the codec ran in the loop (method 1.1).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -50,6 +50,10 @@ class Features(Protocol):
 
 
 SHARD_BYTES = 64 * 2**20
+Encoded: TypeAlias = tuple[dict[str, Tensor], float | None]
+"""A shard's tensors, and the standard deviation where it is the same for all cells."""
+Spread: TypeAlias = Callable[[Sequence[NDArray[np.int64]], int], Iterator[Encoded]]
+"""Encodes shards elsewhere, in order, from the rows of each and the number of pictures a pass."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +195,7 @@ def encode_imageset(
     shard_bytes: int = SHARD_BYTES,
     attributes: Sequence[str] = (),
     align: "Features | None" = None,
+    spread: Spread | None = None,
 ) -> LatentStore:
     """Encodes all pictures, one batch in memory at a time (and one shard of latents), and opens the result.
 
@@ -202,6 +207,7 @@ def encode_imageset(
         shard_bytes: rough size of a shard.
         attributes: columns of the set that are kept beside the labels, as light and weather, for a generator to learn.
         align: features of another network that are kept, for a generator to be aligned with.
+        spread: what encodes the shards elsewhere, see `roadstill.data.on_ray`; this process does it if not given.
 
     Raises:
         UserError: a column that cannot be an attribute, or a latent that is not finite.
@@ -211,10 +217,14 @@ def encode_imageset(
     shape = codec.latent_shape(images.size_px)
     shard_rows = max(1, shard_bytes // (2 * int(np.prod(shape))))
 
-    def shards() -> Iterator[tuple[dict[str, Tensor], float | None]]:
-        for start in range(0, len(images), shard_rows):
-            rows = np.arange(start, min(start + shard_rows, len(images)))
-            yield _encode_rows(images, rows, codec, shape, batch_size, align)
+    parts = [np.arange(start, min(start + shard_rows, len(images))) for start in range(0, len(images), shard_rows)]
+
+    def shards() -> Iterator[Encoded]:
+        if spread is not None:
+            yield from spread(parts, batch_size)
+            return
+        for rows in parts:
+            yield encode_rows(images, rows, codec, shape, batch_size, align)
 
     about = {"images": images.digest, "codec": codec.digest, "size_px": images.size_px}
     if align is not None:
@@ -235,15 +245,19 @@ def encode_imageset(
 
 
 @torch.no_grad()
-def _encode_rows(
+def encode_rows(
     images: ImageSet,
     rows: NDArray[np.int64],
     codec: Codec,
     shape: tuple[int, int, int],
     batch_size: int,
     align: "Features | None",
-) -> tuple[dict[str, Tensor], float | None]:
-    """One shard's tensors, and the standard deviation where it is the same for all cells."""
+) -> Encoded:
+    """Encodes the pictures of one shard.
+
+    Raises:
+        UserError: a latent that is not finite.
+    """
     tensors = {"mean": torch.empty((len(rows), *shape), dtype=torch.float16)}
     constant: float | None = None
     for start in range(0, len(rows), batch_size):

@@ -156,11 +156,14 @@ class PictureStore:
 
 
 @dataclass(frozen=True)
-class _Filler:
+class Filler:
+    """What each worker does: it makes pictures of a store from the camera's files."""
+
     store: PictureStore
     sensors: Path
 
     def fill(self, images: Sequence[str], facts: Sequence[Mapping[str, Any]]) -> None:
+        """Makes these pictures; those that cannot be read stay missing."""
         for image, told in zip(images, facts, strict=True):
             try:
                 self.store.put(image, self.sensors / image, told)
@@ -194,7 +197,7 @@ def fill_from_folder(
     done = len(images) - len(todo)
     told: FactsOf = facts if facts and store.config.hook else lambda image: {}
     # A process takes a second to start, in which another makes some fifty pictures.
-    with Workers(workers if len(todo) > 200 else 1, _Filler(store, sensors)) as pool:
+    with Workers(workers if len(todo) > 200 else 1, Filler(store, sensors)) as pool:
         for held in _cut(todo, _HELD):
             jobs = [(batch, [told(image) for image in batch]) for batch in _cut(held, _BATCH)]
             for batch, _ in pool.each("fill", jobs):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -105,6 +105,7 @@ def prepare_splits(
     futures: bool = False,
     workers: int = 2,
     world: Path | None = None,
+    engine: Literal["processes", "ray"] = "processes",
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, ImageSet] | Incomplete:
     """One image set for each of train, dev and test of an index, as far as it has them.
@@ -126,6 +127,8 @@ def prepare_splits(
             frames without are left out.
         workers: processes that draw and decode.
         world: folder of a built-in world, whose missing pictures are drawn first, unless there are archives.
+        engine: what makes the pictures of a folder: processes of this machine, or workers of Ray, on all machines of a
+            cluster that see the folders.
         say: callback for one line of progress.
 
     Raises:
@@ -154,7 +157,8 @@ def prepare_splits(
             problems += gave.problems
             say(f"{archive}: {gave.found:,} wanted pictures, {gave.made:,} of them new")
         if not archives and sensors is not None:
-            fill_from_folder(store, mine, sensors, facts=facts, workers=workers)
+            fill = fill_from_folder if engine == "processes" else _on_ray()
+            fill(store, mine, sensors, facts=facts, workers=workers)
         ready = sum(map(store.has, wanted))
         # The sets are never written by a shard: another one may be at work.
         if shard or (archives and ready < len(wanted)):
@@ -180,6 +184,12 @@ def prepare_splits(
                 )
         store.remove()
         return {name: open_imageset(out / name) for name in parts}
+
+
+def _on_ray() -> Callable[..., object]:
+    from roadstill.data.on_ray import fill_on_ray
+
+    return fill_on_ray
 
 
 def _classes(frames: FrameTable, label: str) -> tuple[list[str], list[str]]:

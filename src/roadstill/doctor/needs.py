@@ -36,6 +36,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "export": (*_TUNE, _BASE),
     "params": ("torch", "peft"),
     "bench": _TUNE,
+    "plan": (),
     "select": ("numpy", "pillow", "scikit-learn"),
     "update": ("numpy", "pillow", "scikit-learn"),
     "train": (*_AGENT, "pillow"),

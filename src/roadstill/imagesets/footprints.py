@@ -66,8 +66,9 @@ def footprint_of(digest: str, facts: Sequence[Mapping[str, Any]], about: Mapping
     for made in (about.get("refined"), about.get("distilled")):
         origins += [made.get(role) for role in ("from", "real", "dev")] if isinstance(made, Mapping) else []
     updated = about.get("updated")
-    for role in ("from", "with") if isinstance(updated, Mapping) else ():
-        origins += its if isinstance(its := updated.get(role), list) else []
+    if isinstance(updated, Mapping):
+        lists = [its for role in ("from", "with") if isinstance(its := updated.get(role), list)]
+        origins += [each for its in lists for each in its]
     starts = [fact["start"] for fact in facts if isinstance(fact.get("start"), str)]
     # Where a picture's own path is its log, it tells nothing apart: another folder may use the same names.
     recorded = [fact for fact in facts if fact.get("log") is not None and fact["log"] != fact.get(SOURCE_IMAGE)]

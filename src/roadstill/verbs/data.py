@@ -191,6 +191,7 @@ def prepare(
     dev_images: int | None = None,
     pt: PtConfig = PtConfig(),  # noqa: B008
     workers: int = 2,
+    engine: Literal["processes", "ray"] = "processes",
 ) -> str:
     """Crops and resizes the wanted pictures: one image set each for train, dev and test.
 
@@ -218,6 +219,7 @@ def prepare(
         dev_images: number of CIFAR-10's training pictures that become dev: 5000 by default, 0 for none.
         pt: how a file of tensors is read, and what training on it needs.
         workers: number of processes that draw and decode.
+        engine: what decodes: processes of this machine, or workers of Ray on all machines of a cluster (extra ray).
     """
     if index.suffix.lower() in SUFFIXES and not index.is_dir():
         return _prepared_tensors(index, out, pt, locals())
@@ -229,7 +231,7 @@ def prepare(
     if (found := product_in(index, "index.json")) is not None:
         way = "index it first" if found == "a world" else "the other verbs take it as it is"
         raise UserError(f"{index} holds {found}, which is neither an index nor folders of pictures: {way}")
-    for_index = bool(sensors or from_archive or shard or label != "brake" or futures)
+    for_index = bool(sensors or from_archive or shard or label != "brake" or futures or engine == "ray")
     if source == "cifar10" and (size_px not in (None, 32) or decode != "fast" or hook or group or for_index):
         raise UserError(f"{index} is CIFAR-10, whose pictures stay as they are; only max_per_class and dev_images are "
                         "for it")  # fmt: skip
@@ -238,12 +240,18 @@ def prepare(
     size_px = 128 if size_px is None else size_px
     if source is not None:
         if for_index:
-            raise UserError(f"{index} is no index but holds pictures; sensors, from_archive, shard, label and "
-                            "futures are for an index")  # fmt: skip
+            raise UserError(f"{index} is no index but holds pictures; sensors, from_archive, shard, label, futures and "
+                            "engine are for an index")  # fmt: skip
         settings = {"group": group, "dev_images": dev_images}
         given = {key: value for key, value in settings.items() if value is not None} | (source_settings or {})
         config = PictureConfig(size_px, decode, _hook(hook, hook_settings, {}))
         return _prepared_pictures(source, index, given, out, config, max_per_class, workers)
+    if engine == "ray":
+        from roadstill.data.on_ray import require_ray
+
+        if from_archive:
+            raise UserError("an archive is read from its beginning by one process; leave out --engine ray")
+        require_ray()
     if group is not None:
         raise UserError("group is for folders of pictures; an index knows its drives")
     if source_settings:
@@ -261,6 +269,7 @@ def prepare(
         label=label,
         futures=futures,
         workers=workers,
+        engine=engine,
     )
 
 

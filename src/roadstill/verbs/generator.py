@@ -23,6 +23,8 @@ def encode(
     batch_size: int = 32,
     attributes: tuple[str, ...] = (),
     align: Path | None = None,
+    engine: Literal["process", "ray"] = "process",
+    workers: int = 2,
 ) -> str:
     """Encodes an image set into latents.
 
@@ -36,6 +38,8 @@ def encode(
             beside the classes (tuning.attributes.names).
         align: agent made by train, whose features are kept with the latents, for a generator to be aligned with
             (tuning.alignment.weight).
+        engine: what encodes: this process, or workers of Ray on all machines of a cluster (extra ray).
+        workers: number of workers of Ray.
     """
     from roadstill.agents import open_agent
     from roadstill.agents.grids import GridFeatures
@@ -43,8 +47,17 @@ def encode(
     from roadstill.codecs.latents import encode_imageset
     from roadstill.imagesets import open_imageset
 
+    opened, through = open_imageset(images), load_codec(codec)
+    spread = None
+    if engine == "ray":
+        from roadstill.data.on_ray import encoding_on_ray, require_ray
+
+        if align is not None:
+            raise UserError("features to align with are kept by one process; leave out --engine ray")
+        require_ray()
+        spread = encoding_on_ray(opened, through, workers=workers)
     store = encode_imageset(
-        open_imageset(images), load_codec(codec), out, batch_size=batch_size, attributes=attributes,
+        opened, through, out, batch_size=batch_size, attributes=attributes, spread=spread,
         align=None if align is None else GridFeatures(open_agent(align)),
     )  # fmt: skip
     shape = " x ".join(str(side) for side in store.shape)
