@@ -4,7 +4,7 @@ import pytest
 from made import picture_set
 
 from roadstill.errors import UserError
-from roadstill.selection import SELECTORS, make_selector, makes_pictures, select
+from roadstill.selection import SELECTORS, Distinct, make_selector, makes_pictures, select
 from roadstill.selection.recorded import made_by
 
 TOOLS = {
@@ -44,6 +44,10 @@ def test_every_selector_is_found_again_by_its_record(images, name, before):
         ({"refined": {}}, "made, not picked, .*then refine"),
         ({"distilled": {}}, "made, not picked, .*roadstill distil"),
         ({"method": {"type": "Mine"}, "per_class": 4, "seed": 0}, "picked by 'Mine', which is none of roadstill's"),
+        (
+            {"method": {"type": "Random"}, "per_class": 4, "seed": 0, "own_selector": "mine.Random"},
+            "by a selector of your own, 'mine.Random'; select from all frames",
+        ),
         ({"method": {"type": "Rded", "factor": 1}, "per_class": 4, "seed": 0}, "cut from frames; make it anew"),
         (
             {"method": {"type": "Random"}, "per_class": 3, "seed": 0},
@@ -55,6 +59,20 @@ def test_every_selector_is_found_again_by_its_record(images, name, before):
 def test_what_cannot_be_updated_is_refused_with_the_way_out(images, about, says):
     with pytest.raises(UserError, match=says):
         made_by(replace(images, about=about))
+
+
+class Random:
+    """A user's own, of the name of one of ours."""
+
+    def choose(self, images, rows, *, count, rng):
+        return rows[:count]
+
+
+@pytest.mark.parametrize("method", [Random(), Distinct(Random(), TOOLS["features"]())])
+def test_a_selector_of_your_own_is_not_taken_for_one_of_ours(images, method):
+    made = select(images, method, per_class=2, seed=0)
+    with pytest.raises(UserError, match=r"a selector of your own, '.*Random'"):
+        made_by(made)
 
 
 def test_a_selected_set_says_among_how_many_it_was_selected(images):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from roadstill.errors import UserError, one_line
 from roadstill.imagesets import ImageSet
+from roadstill.names import path_of
 from roadstill.runs import plain, seed_of
 
 
@@ -131,7 +132,7 @@ def pick_rows(
                 f"lower per_class or loosen the filters"
             )
     rngs = [np.random.default_rng(seed_of("select", seed, label)) for label in range(len(rows))]
-    kind, ours = type(method), type(method).__module__.partition(".")[0] == "roadstill"
+    kind, ours = type(method), _is_ours(method)
     try:
         chosen = choose_each(method, images, rows, count=per_class, rngs=rngs)
         for its, picked in zip(rows, chosen, strict=True):
@@ -168,7 +169,11 @@ def record(images: ImageSet, method: object, *, per_class: int, seed: int) -> di
         "seed": seed,
         "selected_from": images.digest,
         "selected_among": list(images.counts().values()),
-    }
+    } | ({} if _is_ours(chooser := getattr(method, "method", method)) else {"own_selector": path_of(type(chooser))})
+
+
+def _is_ours(method: object) -> bool:
+    return type(method).__module__.partition(".")[0] == "roadstill"
 
 
 def describe(method: object) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from roadstill.imagesets.joining import join
 from roadstill.selection.base import Method
 from roadstill.selection.features import Features
 
+_MOST = 50_000  # frames that a class's old pictures stand for at most: their features are in memory
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -107,7 +109,7 @@ def weighing(method: Method, found: Candidates, *, complete: bool) -> Method:
     if complete or not hasattr(method, "reference") or not hasattr(method, "features"):
         return method
     images, inner = found.images, method.features
-    share = [max(1, round(found.seen[label] / max(1, int(found.old[its].sum()))))
+    share = [max(1, round(min(found.seen[label], _MOST) / max(1, int(found.old[its].sum()))))
              for label, its in enumerate(found.rows)]  # fmt: skip
     times = np.where(found.old, np.asarray(share)[images.labels], 1)
     origin = np.repeat(np.arange(len(images)), times)

@@ -55,6 +55,10 @@ def made_by(images: ImageSet) -> Made:
     method, per_class, seed = (about.get(key) for key in ("method", "per_class", "seed"))
     if not isinstance(method, Mapping) or type(per_class) is not int or type(seed) is not int:
         raise UserError(f"{root} does not record by which selector it was made; select from all frames")
+    if (own := about.get("own_selector")) is not None:
+        raise UserError(
+            f"{root} was picked by a selector of your own, {str(own)[:80]!r}; select from all frames with it"
+        )
     name, settings = _named(method, root)
     if makes_pictures(name):
         raise UserError(f"{root} holds pictures that {name} cut from frames; make it anew from all frames with select")
