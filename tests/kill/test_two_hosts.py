@@ -88,11 +88,9 @@ def start(hosts, latents, folder):
         meeting = ["--nnodes", 2, "--node_rank", rank, "--master_addr", hosts[0].address, "--master_port", PORT]
         launcher = [sys.executable, "-m", "torch.distributed.run", *meeting, "--nproc_per_node", 1, "-m", "roadstill"]
         environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": host.cable}
-        said = folder.with_name(f"{folder.name}-{rank}.txt").open("ab")
-        processes.append(
-            host.run([*launcher, "finetune", latents, "tuned", *WORDS], cwd=folder, env=environment, stdout=said,
-                     stderr=said)
-        )  # fmt: skip
+        command = [*launcher, "finetune", latents, "tuned", *WORDS]
+        with folder.with_name(f"{folder.name}-{rank}.txt").open("ab") as told:
+            processes.append(host.run(command, cwd=folder, env=environment, stdout=told, stderr=told))
     return processes
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from roadstill.codecs import Codec
 from roadstill.codecs.latents import Encoded, Spread, encode_rows
 from roadstill.data.picture_store import FactsOf, Filler, PictureStore
-from roadstill.errors import UserError
+from roadstill.errors import UserError, one_line
 from roadstill.imagesets import ImageSet
 from roadstill.parallel import inherited
 
@@ -174,8 +174,11 @@ def _data(workers: int) -> Iterator[Any]:
                 ray.init(**quiet)
             else:
                 ray.init(num_cpus=workers + 1, include_dashboard=False, **quiet)
-        except ConnectionError as error:
-            raise UserError(f"the Ray cluster at {os.environ.get('RAY_ADDRESS')} cannot be reached: {error}") from None
+        except Exception as error:  # Ray has no type for a cluster that does not answer, or does not start in time
+            where = os.environ.get("RAY_ADDRESS")
+            what = f"the Ray cluster at {where} cannot be reached" if where else "Ray could not be started"
+            said = " ".join(str(error).split())[:200]
+            raise UserError(f"{what}: {one_line(said)}; see to it, or leave --engine ray out") from None
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.execution_options.preserve_order = True
@@ -184,8 +187,8 @@ def _data(workers: int) -> Iterator[Any]:
     try:
         yield ray
     except Exception as error:
-        if (said := _users(error)) is not None:
-            raise said from None
+        if (mistake := _users(error)) is not None:
+            raise mistake from None
         raise
     finally:
         if own:

@@ -83,7 +83,7 @@ def _named(method: Mapping[str, Any], where: object) -> tuple[str, dict[str, Any
     if kind == Distinct.__name__ and isinstance(inner := method.get("method"), Mapping):
         name, settings = _named(inner, where)
         return f"{DISTINCT}:{method.get('threshold', THRESHOLD)}:{name}", settings
-    names = {made.__name__: name for name, made in reversed(SELECTORS.items()) if not isinstance(made, partial)}
+    names = {made.__name__: name for name, made in SELECTORS.items() if not isinstance(made, partial)}
     if kind not in names:
         raise UserError(
             f"{where} was picked by {str(kind)[:80]!r}, which is none of roadstill's selectors; select from all frames"

@@ -196,7 +196,8 @@ def _class(
 
     before, anew = costs(old), costs(wanted)
     least = min_gain * max(abs(before), _TINY)
-    now, value, changes = old, before, []
+    now, value = old, before
+    changes: list[Change] = []
     while len(came):
         more = [costs(np.append(now, row)) for row in came]
         new_row = came[int(np.argmin(more))]
