@@ -113,7 +113,7 @@ def _codec(size: Size, rates: Rates) -> Encode:
 
 def _index(size: Size, rates: Rates) -> Stage:
     hours = size.frames / rates.index.frames_per_s / size.cores / 3600
-    disk = size.frames * rates.index.bytes_per_frame
+    disk = rates.index.bytes_fixed + size.frames * rates.index.bytes_per_frame
     return Stage("index", _shards(size.cores), disk, rates.memory, 0, hours)
 
 

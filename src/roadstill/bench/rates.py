@@ -18,10 +18,11 @@ _Pixels = Annotated[int, msgspec.Meta(ge=1, le=16_384)]
 
 
 class Index(Record, kw_only=True, frozen=True):
-    """Reading logs."""
+    """Reading logs; files of tables begin with ``bytes_fixed`` that do not grow with the frames."""
 
     frames_per_s: _Positive
     bytes_per_frame: _Positive
+    bytes_fixed: Annotated[float, msgspec.Meta(ge=0, le=1e18)] = 0.0
 
 
 class Prepare(Record, kw_only=True, frozen=True):

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from roadstill.agents import AgentConfig, train_agent
-from roadstill.bench.data import _camera_picture, _cut, _entries
+from roadstill.bench.data import FRAMES_PER_LOG, _camera_picture, _cut, _entries
 from roadstill.bench.rates import FORMAT
 from roadstill.bench.timing import flops_of
 from roadstill.codecs import load_codec
@@ -55,7 +55,7 @@ def bench_stages(out: Path | None = None, *, pictures: int = 16, logs: int = 2, 
 
 def measure(folder: Path, *, pictures: int, logs: int, size_px: int) -> dict[str, Any]:
     """The record of `roadstill.bench.rates.Rates`, measured with files in a folder."""
-    index, _ = measured_index(folder / "index", logs)
+    index = fitted_index(folder, logs)
     prepare, images = measured_prepare(folder / "set", pictures, size_px)
     encode, _ = measured_encode(images, folder / "latents")
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
@@ -73,6 +73,14 @@ def measure(folder: Path, *, pictures: int, logs: int, size_px: int) -> dict[str
         "generate": measured_sampling(4),
         "train": measured_agent(images),
     }
+
+
+def fitted_index(folder: Path, logs: int) -> dict[str, Any]:
+    """Rates of reading logs, from two sizes, the larger of three times as many logs: so what is fixed is told apart."""
+    _, few = measured_index(folder / "index-few", logs)
+    found, many = measured_index(folder / "index-many", 3 * logs)
+    each = (many - few) / (2 * logs * FRAMES_PER_LOG)
+    return found | {"bytes_per_frame": each, "bytes_fixed": max(0.0, few - each * logs * FRAMES_PER_LOG)}
 
 
 def measured_index(folder: Path, logs: int) -> tuple[dict[str, Any], int]:
