@@ -26,6 +26,7 @@ from roadstill.selection import (
 )
 from roadstill.selection.costs import cost_of
 from roadstill.selection.recorded import made_by
+from roadstill.selection.uncertainty import RememberingTeacher
 from roadstill.selection.updating import ANEW, CHANCE, EXCHANGED, RANKED, update
 
 
@@ -115,21 +116,19 @@ def test_an_old_set_is_not_forgotten_for_many_new_frames():
 
 @pytest.mark.parametrize("complete", [True, False])
 def test_ranking_by_a_teacher_equals_picking_anew_from_all(complete):
-    def predict(pixels):
-        raise AssertionError
+    def sure(images, rows):
+        """The teacher's probabilities of both classes, by the first feature."""
+        first = 1 / (1 + np.exp(-features(images, rows)[:, 0]))
+        return np.stack([first, 1 - first], 1)
 
-    class Known(Confident):
-        """As the teacher is sure: by the first feature."""
-
-        def choose(self, images, rows, *, count, rng):
-            return rows[np.argsort(-features(images, rows)[:, 0], kind="stable")[:count]]
-
+    teacher = RememberingTeacher(lambda pixels: pixels)
+    teacher.of_set = sure
+    method = Confident(teacher)
     old, new = frames(120, seed=0), frames(60, seed=1, shift=0.3)
-    picked = select(old, Known(predict), per_class=8, seed=1)
-    picked = replace(picked, about={**picked.about, "method": {"type": "Confident", "teacher": ""}})
-    found = update(picked, new, made_by(picked), Known(predict), before=[old] if complete else [])
+    picked = select(old, method, per_class=8, seed=1)
+    found = update(picked, new, made_by(picked), method, before=[old] if complete else [])
     whole = pictureless(np.concatenate([old.labels, new.labels]), facts=[*old.facts, *new.facts], digest="whole")
-    assert tokens(found.images) == tokens(select(whole, Known(predict), per_class=8, seed=1))
+    assert tokens(found.images) == tokens(select(whole, method, per_class=8, seed=1))
     assert 0 < found.changed < 16
     assert {each.why for each in found.classes} == {RANKED}
 
