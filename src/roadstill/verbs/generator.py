@@ -47,15 +47,14 @@ def encode(
     from roadstill.codecs.latents import encode_imageset
     from roadstill.imagesets import open_imageset
 
-    opened, through = open_imageset(images), load_codec(codec)
-    spread = None
     if engine == "ray":
         from roadstill.data.on_ray import encoding_on_ray, require_ray
 
         if align is not None:
             raise UserError("features to align with are kept by one process; leave out --engine ray")
         require_ray()
-        spread = encoding_on_ray(opened, through, workers=workers)
+    opened, through = open_imageset(images), load_codec(codec)
+    spread = encoding_on_ray(opened, through, workers=workers) if engine == "ray" else None
     store = encode_imageset(
         opened, through, out, batch_size=batch_size, attributes=attributes, spread=spread,
         align=None if align is None else GridFeatures(open_agent(align)),
