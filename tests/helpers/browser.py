@@ -106,16 +106,24 @@ class Browser:
         for kind in ("keyDown", "keyUp"):
             self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=_CODES[key])
 
-    def wait_for(self, expression: str) -> None:
+    def wait_for(self, expression: str, seconds: float = _PATIENCE_S) -> None:
         """Waits until an expression in the page is true."""
-        ends = time.monotonic() + _PATIENCE_S
-        while not self.ask(expression):
+        ends = time.monotonic() + seconds
+        while not self.ask(f"!!({expression})"):
             assert time.monotonic() < ends, f"{expression} did not come true"
             time.sleep(0.1)
 
-    def type(self, text: str) -> None:
-        """Types a text where the cursor is."""
-        self.call("Input.insertText", text=text)
+    def click(self, element: str) -> None:
+        """Clicks on the middle of an element, which an expression in the page gives, as a hand would."""
+        x, y = self.ask(f"""(() => {{
+            const found = {element};
+            found.scrollIntoView({{block: 'center'}});
+            const box = found.getBoundingClientRect();
+            return [box.x + box.width / 2, box.y + box.height / 2];
+        }})()""")
+        self.point(x, y)
+        for kind in ("mousePressed", "mouseReleased"):
+            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
     def point(self, x: float, y: float) -> None:
         self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
