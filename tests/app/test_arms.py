@@ -1,10 +1,13 @@
 """Arms compared: the report's table, and the sets that can stand side by side."""
 
+from pathlib import Path
+
 import pytest
 from hostile import edited
 from made_run import fake_run
 
-from roadstill.app.arms import pairs_of, table_of
+from roadstill.app.arms import first_pair, pairs_of, table_of
+from roadstill.app.browse import Entry
 from roadstill.errors import UserError
 
 
@@ -34,3 +37,11 @@ def test_sets_of_arms_and_the_training_part_stand_side_by_side(tmp_path):
     assert titles[0] == "Training part"
     assert "Dev part" not in titles
     assert len(titles) == 9
+
+
+@pytest.mark.parametrize(
+    ("arms", "pair"),
+    [(["", "a", "a", "b", "c"], (1, 3)), (["", "a", "a"], (1, 0)), (["a", "b"], (0, 1)), ([""], (0, 0))],
+)
+def test_one_set_of_each_of_two_arms_is_shown_first(arms, pair):
+    assert first_pair([Entry("", Path(), arm) for arm in arms]) == pair

@@ -31,6 +31,15 @@ def test_sets_stand_in_the_order_of_the_recipe_and_the_test_part_stays_closed(ru
     assert not any("test" in str(each.folder.relative_to(run)) for each in entries_of(run))
 
 
+def test_sets_that_a_link_leads_to_elsewhere_are_none_of_the_run(tmp_path):
+    picture_set(tmp_path / "elsewhere", 4)
+    picture_set(tmp_path / "run" / "sets" / "train", 4)
+    (tmp_path / "run" / "arms" / "a").mkdir(parents=True)
+    for link in ("sets/dev", "arms/a/seed0"):
+        (tmp_path / "run" / link).symlink_to(tmp_path / "elsewhere")
+    assert [each.title for each in entries_of(tmp_path / "run")] == ["Training part"]
+
+
 def test_a_recipe_that_cannot_be_read_does_not_hide_the_sets(tmp_path):
     picture_set(tmp_path / "sets" / "train", 4)
     (tmp_path / "recipe.yaml").write_text("arms: [")

@@ -35,3 +35,11 @@ def _table(run: Path, records: Sequence[bytes]) -> dict[str, Any] | None:
 def pairs_of(run: Path) -> dict[str, Entry]:
     """The sets that can be seen side by side, by title: those of arms, and the training part."""
     return {each.title: each for each in entries_of(run) if each.arm or each.folder.name == "train"}
+
+
+def first_pair(entries: Sequence[Entry]) -> tuple[int, int]:
+    """Places of the two sets that are shown first: one of each of the first two arms, as far as there are any."""
+    arms = [each.arm for each in entries]
+    firsts = [place for place, arm in enumerate(arms) if arm and arms.index(arm) == place]
+    first, second, *_ = [*firsts, 0, 0]
+    return first, second

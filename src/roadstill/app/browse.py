@@ -69,8 +69,12 @@ def require_run(run: Path) -> Path:
 
 
 def entries_of(run: Path) -> list[Entry]:
-    """The sets of a run: the parts of its data but for the test part, then those of its arms, seed by seed."""
-    found = [Entry(title, run / "sets" / name) for name, title in _PARTS.items() if _is_set(run / "sets" / name)]
+    """The sets of a run: the parts of its data but for the test part, then those of its arms, seed by seed.
+
+    Those that a link leads to elsewhere are none of the run.
+    """
+    parts = [(title, run / "sets" / name) for name, title in _PARTS.items()]
+    found = [Entry(title, folder) for title, folder in parts if (folder / "set.json").is_file()]
     try:
         labels = recipe_labels(run)
     except UserError:
@@ -78,6 +82,7 @@ def entries_of(run: Path) -> list[Entry]:
     arms = [Entry("", path.parent, path.parent.parent.name) for path in sorted(run.glob("arms/*/seed*/set.json"))]
     picked = [path.parent for path in sorted(run.glob("select/*-seed*/set.json"))]
     arms += [Entry("", folder, folder.name.rpartition("-seed")[0]) for folder in picked]
+    found, arms = ([each for each in some if is_within(run, each.folder)] for some in (found, arms))
     order = {name: place for place, name in enumerate(labels)}
     arms.sort(key=lambda each: (order.get(each.arm, len(order)), each.arm, len(each.folder.name), each.folder.name))
     for each in arms:
@@ -88,8 +93,9 @@ def entries_of(run: Path) -> list[Entry]:
     return found
 
 
-def _is_set(folder: Path) -> bool:
-    return (folder / "set.json").is_file()
+def is_within(run: Path, path: Path) -> bool:
+    """Whether a path leads to what lies in the run folder."""
+    return path.resolve().is_relative_to(run.resolve())
 
 
 def open_entry(entry: Entry) -> ImageSet:

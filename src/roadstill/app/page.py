@@ -75,13 +75,10 @@ def _arms(run: Path) -> None:
     entries = arms.pairs_of(run)
     if not entries:
         return
-    names = list(entries)
-    sides = st.columns(2)
-    for place, column in enumerate(sides):
+    names, first = list(entries), arms.first_pair(list(entries.values()))
+    for place, column in enumerate(st.columns(2)):
         with column:
-            title = st.selectbox(
-                ("Left", "Right")[place], names, index=min(place + 1, len(names) - 1), key=f"side{place}"
-            )
+            title = st.selectbox(("Left", "Right")[place], names, index=first[place], key=f"side{place}")
             images = browse.open_entry(entries[title])
             label = _class("Class", images.class_names, key=f"class{place}")
             page = browse.page_of(images, browse.rows_of(images, label), 1, title, browse.lens_of(run)[0], _SIDE)

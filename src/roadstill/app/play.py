@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Literal
 
+from roadstill.app.browse import is_within
 from roadstill.codecs import Codec, load_codec
 from roadstill.denoisers.base import Sampling
 from roadstill.denoisers.labelled import LabelledDenoiser
@@ -123,11 +124,11 @@ def sources_of(run: Path) -> list[Source]:
     if (run / "sets" / "train" / "set.json").is_file():
         names = open_imageset(run / "sets" / "train").class_names
     found = []
-    for path in sorted(run.glob("finetune/*/trained.safetensors")):
+    for path in (each for each in sorted(run.glob("finetune/*/trained.safetensors")) if is_within(run, each)):
         name = path.parent.name
         found.append(Source(labels.get(name, name), path.parent, codec, decoder, names, tuned=True))
     own = run / "pretrain"
-    if (own / "trained.safetensors").is_file():
+    if (own / "trained.safetensors").is_file() and is_within(run, own):
         found.append(Source("Base, trained by the run", own, codec, decoder, names, tuned=True))
     elif not fields.get("pretrain"):
         found.append(Source("Base, before fine-tuning", base, codec, decoder, names))
