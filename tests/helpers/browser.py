@@ -76,9 +76,10 @@ class Browser:
                 return message["result"]
 
     def open(
-        self, page: Path, *, width: int = 1280, height: int = 900, dark: bool = False, scripts: bool = True
+        self, page: Path | str, *, width: int = 1280, height: int = 900, dark: bool = False, scripts: bool = True
     ) -> None:
-        """Opens a file in a window of this size, and forgets what earlier ones said and asked."""
+        """Opens a file or an address in a window of this size, and forgets what earlier ones said and asked."""
+        address = page if isinstance(page, str) else page.as_uri()
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
         )
@@ -86,12 +87,12 @@ class Browser:
         self.call("Emulation.setEmulatedMedia", features=scheme)
         self.call("Emulation.setScriptExecutionDisabled", value=not scripts)
         self.said, self.asked, self._events = [], [], []
-        self.call("Page.navigate", url=page.as_uri())
+        self.call("Page.navigate", url=address)
         ends = time.monotonic() + _PATIENCE_S
         while not any(event["method"] == "Page.loadEventFired" for event in self._events):
             assert time.monotonic() < ends, f"{page} did not load"
             self._next()
-        self.asked = [url for url in self.asked if not url.startswith("data:") and url != page.as_uri()]
+        self.asked = [url for url in self.asked if not url.startswith("data:") and url != address]
 
     def ask(self, expression: str) -> Any:
         """The value of an expression in the page, awaited if it is a promise."""
@@ -104,6 +105,25 @@ class Browser:
         """Presses and releases one of the keys of ``_CODES``."""
         for kind in ("keyDown", "keyUp"):
             self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=_CODES[key])
+
+    def wait_for(self, expression: str, seconds: float = _PATIENCE_S) -> None:
+        """Waits until an expression in the page is true."""
+        ends = time.monotonic() + seconds
+        while not self.ask(f"!!({expression})"):
+            assert time.monotonic() < ends, f"{expression} did not come true"
+            time.sleep(0.1)
+
+    def click(self, element: str) -> None:
+        """Clicks on the middle of an element, which an expression in the page gives, as a hand would."""
+        x, y = self.ask(f"""(() => {{
+            const found = {element};
+            found.scrollIntoView({{block: 'center'}});
+            const box = found.getBoundingClientRect();
+            return [box.x + box.width / 2, box.y + box.height / 2];
+        }})()""")
+        self.point(x, y)
+        for kind in ("mousePressed", "mouseReleased"):
+            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
     def point(self, x: float, y: float) -> None:
         self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)

@@ -49,7 +49,7 @@ def make_inputs(folder: Path) -> Path:
 
 
 def cases(at: Path) -> list[Case]:
-    """All commands that write something."""
+    """All commands that write something; `app` does not."""
     return [
         Case("world", ("world", "world", "--drives", 3, "--seed", 5, "--height_px", 36)),
         Case("index", ("index", at / "world", "index", "--workers", 2)),

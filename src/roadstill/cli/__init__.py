@@ -31,6 +31,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "Runs the recipes of a study and puts the results into one table beside the thesis' figures.",
     ),
     "report": ("whole", "Writes report.html of a run folder."),
+    "app": ("looking", "Opens a page on this machine to look at a run's sets, compare its arms and draw pictures."),
     "world": ("data", "Makes a built-in driving world: synthetic logs, maps and pictures in NAVSIM's layout."),
     "index": ("data", "Reads driving logs into a table of frames, filters them and splits them by drive."),
     "prepare": ("data", "Crops and resizes the wanted pictures: one image set each for train, dev and test."),

@@ -23,6 +23,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "run": (*_TUNE, *_AGENT, *_PAGE, *_WORLD, _BASE, _CODEC),
     "study": (*_TUNE, *_AGENT, *_PAGE, *_WORLD, _BASE, _CODEC),
     "report": _PAGE,
+    "app": (*_TUNE, *_AGENT, *_PAGE, "streamlit", _BASE, _CODEC),
     "world": _WORLD,
     "index": (*_TABLE, _LOGS),
     "prepare": (*_NET, "pyarrow", "pillow", _PICTURES),

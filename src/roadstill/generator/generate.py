@@ -73,7 +73,7 @@ def generate(
             that the denoiser was not trained with, class means or attributes that it does not know.
     """
     require_own(out, "set.json")
-    drawing = _plan(denoiser, codec, class_names, per_class, seed, config, label_rows, start, teacher, fill)
+    drawing = planned(denoiser, codec, class_names, per_class, seed, config, label_rows, start, teacher, fill)
     # A killed run leaves its pictures here, and the same call goes on from them.
     part = state_beside(out, "unfinished")
     rank, world, wait = launched()
@@ -94,19 +94,23 @@ def generate(
     return open_imageset(out)
 
 
-def _plan(
+def planned(
     denoiser: Denoiser,
     codec: Codec,
     class_names: Sequence[str] | None,
     per_class: int,
     seed: int,
     config: Sampling,
-    label_rows: Sequence[int] | None,
-    start: ImageSet | None,
-    teacher: Teacher | None,
-    fill: ImageSet | None,
+    label_rows: Sequence[int] | None = None,
+    start: ImageSet | None = None,
+    teacher: Teacher | None = None,
+    fill: ImageSet | None = None,
 ) -> Drawing:
-    """Checks everything before any work; see `generate`."""
+    """What `generate` would draw, of the same arguments, all of it checked and nothing drawn yet.
+
+    Raises:
+        UserError: as `generate`.
+    """
     names = tuple(class_names or denoiser.origin.class_names)
     rows = tuple(label_rows if label_rows is not None else range(len(names)))
     _check(names, rows, per_class, denoiser.origin, codec)
