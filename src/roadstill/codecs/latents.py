@@ -4,7 +4,7 @@ Stored are mean (and, where it differs from cell to cell, standard deviation) as
 anew in each training step, as if the codec ran in the loop (method 1.1).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +32,7 @@ from roadstill.runs import (
     require_folder,
     require_own,
 )
+from roadstill.runs.progress import counter
 from roadstill.weights.tensors import is_finite, open_tensors, require_digest, require_shapes
 
 
@@ -212,9 +213,10 @@ def encode_imageset(
     shard_rows = max(1, shard_bytes // (2 * int(np.prod(shape))))
 
     def shards() -> Iterator[tuple[dict[str, Tensor], float | None]]:
+        count = counter("pictures")
         for start in range(0, len(images), shard_rows):
             rows = np.arange(start, min(start + shard_rows, len(images)))
-            yield _encode_rows(images, rows, codec, shape, batch_size, align)
+            yield _encode_rows(images, rows, codec, shape, batch_size, align, lambda done: count(done, len(images)))
 
     about = {"images": images.digest, "codec": codec.digest, "size_px": images.size_px}
     if align is not None:
@@ -242,6 +244,7 @@ def _encode_rows(
     shape: tuple[int, int, int],
     batch_size: int,
     align: "Features | None",
+    encoded: Callable[[int], None],
 ) -> tuple[dict[str, Tensor], float | None]:
     """One shard's tensors, and the standard deviation where it is the same for all cells."""
     tensors = {"mean": torch.empty((len(rows), *shape), dtype=torch.float16)}
@@ -261,6 +264,7 @@ def _encode_rows(
             tensors.setdefault("features", torch.empty((len(rows), *found.shape[1:]), dtype=torch.float16))[part] = (
                 found
             )
+        encoded(int(chosen[-1]) + 1)
         if not all(is_finite(tensor[part]) for tensor in tensors.values()):
             wrong = next(at for at in range(len(rows)) if not all(is_finite(each[at]) for each in tensors.values()))
             raise UserError(

@@ -26,6 +26,7 @@ from roadstill.runs import (
     same_rows,
     state_beside,
 )
+from roadstill.runs.progress import track
 from roadstill.schedules import Progressive, read_schedule
 
 
@@ -81,7 +82,7 @@ def generate(
         begin(drawing, part)
     wait()
     try:
-        for batch in drawing.batches[rank::world]:
+        for batch in track(drawing.batches[rank::world], "batches of images"):
             draw(drawing, batch, part)
     except UserError:
         if not any(part.glob("*.png")):

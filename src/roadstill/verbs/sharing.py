@@ -6,6 +6,7 @@ from typing import Literal
 
 from roadstill.errors import UserError, one_line
 from roadstill.runs import holding, require_folder
+from roadstill.runs.progress import counter
 
 _MIB = 2**20
 
@@ -46,7 +47,6 @@ def share(
     """
     from roadstill.sharing import Published
     from roadstill.sharing import share as write
-    from roadstill.verbs.telling import progress_bar
 
     made = write(
         images,
@@ -57,7 +57,7 @@ def share(
         published=Published(name, tuple(creators), url, date),
         key=key,
         shard_bytes=shard_mb * _MIB,
-        watch=progress_bar("pictures"),
+        watch=counter("pictures"),
     )
     notes = [f"{out}: {note}" for note in made.notes]
     return "\n".join([f"{out}: {made.images:,} images as {format}; licence: {', '.join(made.licences)}", *notes])
