@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any
 
 from roadstill import __version__
+from roadstill.cli.ahead import check
 from roadstill.cli.displays import LOG_JSON, QUIET, display_of, warnings_as_json, without_flags, write_json, write_line
 from roadstill.cli.launch import follow_launcher, is_first, lost_the_others, processes, run_in_processes, told_launcher
 from roadstill.cli.spelling import completed
@@ -125,6 +126,11 @@ def _run(given: list[str], flags: list[str]) -> int:
     if given[0] == "--version":
         _say(f"roadstill {__version__}")
         return 0
+    if given[0] == "--completion":
+        from roadstill.cli.completion import script
+
+        _say(script(" ".join(given[1:]), {verb: summary for verb, (_, summary) in VERBS.items()}))
+        return 0
     verb, rest = given[0], given[1:]
     if verb not in VERBS:
         close = difflib.get_close_matches(verb, VERBS, n=1)
@@ -136,6 +142,7 @@ def _run(given: list[str], flags: list[str]) -> int:
     if rest == ["--list"] and verb == "distil":
         _say(_list(verb))
         return 0
+    check(verb, rest)
     began_s, values = time.monotonic(), dict[str, Any]()
     try:
         message = _call(verb, rest, values)
@@ -203,6 +210,7 @@ def _help() -> str:
             "roadstill <verb> --help shows a verb's options; every verb takes --config FILE.yaml.",
             "Options may be spelt with hyphens or underscores, and lists as 1 2 3 or 1,2,3.",
             "Code that a file names is imported only with --trust.",
+            "roadstill --completion bash (or zsh, tcsh) prints what completes all this by the tab key.",
             "Progress goes to standard error: --quiet shows none, --log-json writes JSON lines.",
         ]
     )

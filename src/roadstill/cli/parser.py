@@ -1,7 +1,6 @@
 """A verb's parser: help in plain words, and one line for every mistake."""
 
 import ast
-import difflib
 import re
 from argparse import SUPPRESS, Action
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, auto_cli, set_loader, set_parsing_settings
 
 from roadstill.cli import displays, launch, trust
+from roadstill.cli.ahead import no_option
 from roadstill.cli.spelling import hint_at, loaded
 from roadstill.errors import UserError
 from roadstill.names import refused_class, restricted_parser
@@ -107,11 +107,7 @@ class OneLineParser(ArgumentParser):
         known = [
             text for action in self._actions for text in action.option_strings if not text.endswith((".help", "+"))
         ]
-        known += also
-        name = given.strip("-").replace("-", "_")
-        within = [option for option in known if option.endswith(f".{name}")]
-        close = within or difflib.get_close_matches(f"--{name}", known, n=1)
-        return f"there is no option {given}" + (f"; did you mean {close[0]}?" if close else "")
+        return no_option(given, [*known, *also])
 
     def _wrong_value(self, keys: Sequence[str], line: str) -> str:
         """The line for a wrong value; ``keys`` are the option and, for a value within a class, where there."""
