@@ -39,10 +39,6 @@ _INPUTS: Mapping[str, Mapping[str, str]] = {
     "select": {"--teacher": _AGENT},
     "share": {"images": _SET},
 }
-_FOLDERS: Mapping[str, Mapping[str, str]] = {
-    "report": {"run": "a run folder, made by run or demo"},
-    "verify": {"images": "a shared set (made by share)"},
-}
 _CHECKPOINT, _RECIPES = "config.json", Path(__file__).parents[1] / "recipes"
 _READS_FILES = ("navsim", "csv", "cifar10", "folder")  # sources whose data is a path
 
@@ -65,12 +61,20 @@ def check(verb: str, arguments: Sequence[str]) -> None:
     known = table()[verb]
     leading = list(takewhile(lambda word: not word.startswith("-"), arguments))
     values = dict(zip(known["takes"], leading, strict=False))
+    for name, value in values.items():
+        _require_value(verb, name, value, known["takes"][name])
+    for_the_parser = False
     for name, value in _options(arguments):
         _require_known(name, known)
         key = f"--{_plain(name)}"
-        if value is not None and key in known["options"]:
-            _require_value(verb, key, value, known["options"][key])
-            values[key] = value
+        for_the_parser |= known["options"].get(key, "JSON") == "JSON" and key not in _DOORS[2:]
+        if key == "--config" and value and not value.startswith("{") and not Path(value).exists():
+            raise UserError(f"there is no file {value}; see roadstill {verb} --help")
+        if key in known["options"]:
+            values[key] = "true" if value is None else value
+            _require_value(verb, key, value or "", known["options"][key])
+    if for_the_parser:  # who got settings wrong and a path, too, learns of the settings first
+        return
     _require_inputs(verb, values)
     if verb in ("run", "study"):
         _require_recipe(verb, values)
@@ -137,14 +141,11 @@ def _require_inputs(verb: str, values: Mapping[str, str]) -> None:
     wanted = dict(_INPUTS.get(verb, {}))
     if verb == "pretrain":
         wanted["data"] = _SET if values.get("part") == "codec" else _LATENTS
-    if verb == "select" and "--from_index" not in values:
+    if verb == "select" and values.get("--from_index", "false") == "false":
         wanted["images"] = _SET
     for name, record in wanted.items():
         if (given := values.get(name)) and given.lower() not in _NONE:
             _require_product(Path(given), record)
-    for name, what in _FOLDERS.get(verb, {}).items():
-        if given := values.get(name):
-            require_folder(Path(given), what)
     given = values.get("--checkpoint")
     if given and (found := product_in(Path(given), _CHECKPOINT)) and not (Path(given) / _CHECKPOINT).is_file():
         raise UserError(f"{given} holds {found}, not a checkpoint, which finetune or pretrain makes")

@@ -73,12 +73,12 @@ def verify(images: Path, *, key: str | None = None) -> str:
         key: minisign public key of whoever made it, a file or its line of 56 letters: without it, nothing tells who
             wrote the digests.
     """
+    require_folder(images, "a shared set (made by share)")  # before what takes seconds to import
     from roadstill.sharing import examine
     from roadstill.sharing.manifest import FILE, SIGNATURE
     from roadstill.sharing.signing import check_signature, public_key
 
     signed = ""
-    require_folder(images, "a shared set (made by share)")
     if key is not None:
         signed = f", and was signed with your key ({one_line(check_signature(images / FILE, public_key(key)))})"
     elif (images / SIGNATURE).is_file():

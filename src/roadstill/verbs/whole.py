@@ -115,10 +115,11 @@ def report(run: Path) -> str:
     Args:
         run: folder made by run or demo.
     """
-    from roadstill.report import write_report
     from roadstill.runs import hold, require_folder
 
-    require_folder(run, "a run folder, made by run or demo")
+    require_folder(run, "a run folder, made by run or demo")  # before what takes seconds to import
+    from roadstill.report import write_report
+
     with hold(run / "report.html"):  # not the folder: a report may be written while the run goes on
         lacks: list[str] = []
         page = write_report(run, say=lacks.append)
