@@ -34,7 +34,7 @@ def lines() -> list[str]:
 
 @pytest.mark.parametrize("line", lines())
 def test_every_command_says_how_long_it_takes(line):
-    assert re.search(r"  # (under )?\d+ (s|min)\b", line), line
+    assert re.search(r"  # (about )?\d+ (s|min)\b", line), line
 
 
 def run(folder: Path) -> list[dict]:
