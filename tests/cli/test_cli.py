@@ -106,7 +106,7 @@ WRONG_TYPE = {
     "params": ["--json", "perhaps"],
     "bench": ["--rounds", "x"],
     "plan": ["--frames", "many"],
-    "select": ["--method", "best"],
+    "select": ["--per_class", "few"],
     "update": ["--min_gain", "much"],
     "train": ["--agent.steps", "x"],
     "evaluate": ["--ledgr", "x"],
@@ -238,7 +238,7 @@ def test_nobody_has_to_read_what_a_verb_says(monkeypatch, capsys):
     os.close(read)
     with os.fdopen(write, "w") as pipe:
         monkeypatch.setattr(sys, "stdout", pipe)
-        assert main(["report", "anything"]) == 0
+        assert main(["report", "anything", "--quiet"]) == 0
     assert capsys.readouterr().err == ""
 
 

@@ -107,7 +107,8 @@ def test_the_first_process_speaks(tmp_path, monkeypatch, capsys):
 
 LAUNCHER = """
 import subprocess, sys, time
-worker = "import time; from roadstill.cli.launch import follow_launcher; follow_launcher(); time.sleep(600)"
+worker = "import time; from roadstill.cli.launch import follow_launcher as follow; follow(); print(flush=True)"
+worker += "; time.sleep(600)"
 print(subprocess.Popen([sys.executable, "-c", worker]).pid, flush=True)
 time.sleep(600)
 """
@@ -118,7 +119,7 @@ def test_processes_end_with_a_killed_launcher(tmp_path):
     launcher = subprocess.Popen([sys.executable, "-c", LAUNCHER], stdout=subprocess.PIPE, text=True, env=environment)
     try:
         worker = int(launcher.stdout.readline())
-        time.sleep(1)  # it starts to follow
+        launcher.stdout.readline()  # it follows
         os.kill(worker, 0)
     finally:
         launcher.send_signal(signal.SIGKILL)

@@ -12,12 +12,12 @@ import pytest
 from pages import PAGES, ROOT, blocks
 
 import roadstill
-from roadstill.cli import VERBS, completed, launch, trust, verb_function
+from roadstill.cli import VERBS, completed, completion, displays, launch, trust, verb_function
 from roadstill.cli.launch import processes
 from roadstill.cli.spelling import hint_at
 from roadstill.moved import MOVED
 
-OF_OTHERS = {"--no-python", "--nproc_per_node"}  # options of torchrun
+OF_OTHERS = {"--no-python", "--nproc_per_node", "--build-arg"}  # of torchrun and docker
 REFERENCE = sorted((ROOT / "docs" / "reference").glob("*.md"))
 
 
@@ -60,7 +60,7 @@ def test_options_in_the_text_exist(page):
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
     spans = [span for span in re.findall(r"`([^`]+)`", text) if span.startswith(("--", "roadstill "))]
     options = {option for span in spans for option in re.findall(r"--[a-z][\w.-]*", span)}
-    options -= {trust.FLAG, launch.FLAG, *OF_OTHERS}
+    options -= {trust.FLAG, launch.FLAG, *displays.HELP, completion.FLAG, *OF_OTHERS}
     assert [option for option in options if not any(taken_by(verb, option) for verb in VERBS)] == []
 
 

@@ -43,8 +43,10 @@ def test_every_arm_is_judged_at_both_budgets(run):
 
 def test_a_second_call_trains_nothing_again(run, capsys):
     _, call = run
-    assert main([*call, "--workers", "1"]) == 0
-    assert capsys.readouterr().err == ""
+    assert main([*call, "--workers", "1", "--log-json"]) == 0
+    events = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
+    assert "say" not in events  # no stage was begun
+    assert events[-1] == "end"
 
 
 def test_the_grid_leaves_the_test_part_shut(run, tmp_path, capsys):

@@ -369,3 +369,16 @@ def test_pictures_that_are_asked_for_attributes_record_them(denoiser, codec, tmp
     assert fill.about["fill"] == night.digest
     with pytest.raises(UserError, match="this generator knows light: day, night; weather: clear, rain"):
         draw(denoiser, codec, tmp_path / "no", where={"light": "dusk"})
+
+
+def test_a_set_of_other_settings_is_not_replaced(denoiser, codec, tmp_path):
+    made = draw(denoiser, codec, tmp_path / "out", per_class=1)
+    for changes, said in (
+        ({"per_class": 2}, "per_class 1, not 2"),
+        ({"per_class": 1, "seed": 8}, "seed 7, not 8"),
+        ({"per_class": 1, "steps": 3}, "sampling.steps 6, not 3"),
+    ):
+        with pytest.raises(UserError, match=f"out holds a set that was generated with {said}; name another folder"):
+            draw(denoiser, codec, tmp_path / "out", **changes)
+    assert not (tmp_path / ".out.unfinished").exists()
+    assert draw(denoiser, codec, tmp_path / "out", per_class=1).digest == made.digest

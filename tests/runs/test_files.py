@@ -13,6 +13,7 @@ from roadstill.runs import (
     require_folder,
     write_json,
 )
+from roadstill.runs.progress import showing
 
 
 def test_atomic_file_appears_only_when_done(tmp_path):
@@ -285,3 +286,13 @@ def test_a_write_that_the_system_refuses_names_its_file(tmp_path):
     with pytest.raises(UserError, match=f"below cannot be written: {tmp_path / 'file'} is a file; name another path"):
         write_json(tmp_path / "file" / "below", {})
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_is_replaced_is_told(tmp_path):
+    told = []
+    display = type("Display", (), {"say": staticmethod(told.append)})()
+    for _ in range(2):
+        with showing(display), atomic_path(tmp_path / "out") as folder:
+            folder.mkdir()
+            (folder / "set.json").write_text("{}")
+    assert told == [f"{tmp_path / 'out'}: what was there before is replaced"]

@@ -31,6 +31,7 @@ from roadstill.runs import (
     read_record,
     write_json,
 )
+from roadstill.runs.progress import track
 from roadstill.weights.tensors import open_tensors, require_digest, require_shapes, shapes_of
 
 FORMAT = "roadstill-agent-1"
@@ -133,7 +134,7 @@ class Agent:
     def _ready(self, pixels: NDArray[np.uint8]) -> Iterator[tuple[slice, Tensor]]:
         """Some of the pictures ``[n, s, s, 3]`` at a time, as the part of the network that trains takes them."""
         device = self.network.head.weight.device
-        for start in range(0, len(pixels), _PREDICT_BATCH):
+        for start in track(range(0, len(pixels), _PREDICT_BATCH), "batches of pictures"):
             rows = slice(start, start + _PREDICT_BATCH)
             part = torch.from_numpy(np.ascontiguousarray(pixels[rows])).to(device)
             yield rows, self.network.trunk(prepare_pixels(self.network, part, self.config.image_px))
@@ -207,7 +208,7 @@ def probabilities(network: StagedNetwork, inputs: Inputs, reading: Reading) -> N
 def outputs(network: StagedNetwork, inputs: Inputs) -> Tensor:
     """Outputs of all rows of some inputs, on the CPU."""
     found = torch.empty(len(inputs), network.head.out_features)
-    for start in range(0, len(inputs), _PREDICT_BATCH):
+    for start in track(range(0, len(inputs), _PREDICT_BATCH), "batches of pictures"):
         indices = np.arange(start, min(start + _PREDICT_BATCH, len(inputs)))
         found[start : start + len(indices)] = network.in_parts(inputs.batch(indices), inputs.status(indices)).cpu()
     return found

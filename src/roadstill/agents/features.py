@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from roadstill.agents.staged import StagedNetwork
 from roadstill.agents.status import status_of
 from roadstill.imagesets import ImageSet
+from roadstill.runs.progress import track
 
 _CHUNK = 64
 
@@ -59,7 +60,7 @@ class Inputs:
             row = self._rows(np.arange(1))
             if row.nbytes * len(images) <= cache.limit_bytes:
                 held = torch.empty((len(images), *row.shape[1:]), dtype=row.dtype)
-                for start in range(0, len(images), _CHUNK):
+                for start in track(range(0, len(images), _CHUNK), "batches of pictures"):
                     indices = np.arange(start, min(start + _CHUNK, len(images)))
                     held[indices[0] : indices[0] + len(indices)] = self._rows(indices)
                 cache.keep(key, held)

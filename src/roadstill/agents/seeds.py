@@ -16,6 +16,7 @@ from roadstill.agents.training import train_agent
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
 from roadstill.parallel import Workers
+from roadstill.runs.progress import track
 
 
 @dataclass
@@ -72,7 +73,7 @@ def train_agents(
     if len(set(seeds)) < len(seeds):
         raise UserError(f"seeds {list(seeds)} repeat a seed; each agent needs its own")
     with Workers(workers, Trainer(images, config, out, dev)) as processes:
-        for _ in processes.each("train", [(seed,) for seed in seeds]):
+        for _ in track(processes.each("train", [(seed,) for seed in seeds]), "agents", total=len(seeds)):
             pass
     cache = FeatureCache()
     return [open_agent(out / f"seed{seed}", cache=cache) for seed in seeds]

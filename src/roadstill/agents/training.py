@@ -28,6 +28,7 @@ from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
 from roadstill.learning.loops import finite_sum, require_finite
 from roadstill.runs import same_classes, seed_of
+from roadstill.runs.progress import track
 
 Watch: TypeAlias = Callable[[NDArray[np.int64], Tensor], None]
 
@@ -213,7 +214,7 @@ def _fit(
     # Third-party backbones may contain dropout, which draws from the global streams.
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed_of("agent dropout", seed))
-        for step in range(num_steps):
+        for step in track(range(num_steps), "steps of the agent"):
             indices = batch_at(step, num_images=len(inputs), batch_size=config.batch_size, seed=seed)
             batch, mixed = augmented(inputs.batch(indices), config, seed=seed, step=step)
             status = inputs.status(indices)

@@ -10,13 +10,19 @@ import difflib
 import importlib
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from functools import partial
+from typing import Any
 
 from roadstill import __version__
+from roadstill.cli.ahead import check
+from roadstill.cli.displays import LOG_JSON, QUIET, display_of, warnings_as_json, without_flags, write_json, write_line
 from roadstill.cli.launch import follow_launcher, is_first, lost_the_others, processes, run_in_processes, told_launcher
 from roadstill.cli.spelling import completed
 from roadstill.errors import PartlyDone, UserError, of_system, one_line
+from roadstill.runs.progress import showing
 
 __all__ = ["VERBS", "completed", "main", "verb_function"]
 
@@ -92,32 +98,44 @@ VERBS: dict[str, tuple[str, str]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb; returns the exit code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given, flags = without_flags(sys.argv[1:] if arguments is None else arguments)
     follow_launcher()
+    with showing(display_of(flags, is_first=is_first())), warnings_as_json() if LOG_JSON in flags else nullcontext():
+        return _answer(given, flags)
+
+
+def _answer(given: list[str], flags: list[str]) -> int:
+    """The exit code of a command line without the door's own flags; whatever fails is one line."""
+    fail = partial(_fail, as_json=LOG_JSON in flags)
     try:
-        return _run(given)
+        return _run(given, flags)
     except UserError as error:
-        return _fail(str(error))
+        return fail(str(error))
     except KeyboardInterrupt:
-        return _fail("interrupted; run the same command to resume", code=130)
+        return fail("interrupted; run the same command to resume", code=130)
     except Exception as error:
         if lost_the_others(error):
             return 1
         if (said := of_system(error)) is None:
             raise
         name = getattr(error, "filename", None)
-        return _fail(said if name is None else f"{os.fsdecode(name)}: {said}")
+        return fail(said if name is None else f"{os.fsdecode(name)}: {said}")
     finally:
         _leave_group()
         _flush()
 
 
-def _run(given: list[str]) -> int:
+def _run(given: list[str], flags: list[str]) -> int:
     if not given or given[0] in ("-h", "--help", "help"):
         _say(_help())
         return 0
     if given[0] == "--version":
         _say(f"roadstill {__version__}")
+        return 0
+    if given[0] == "--completion":
+        from roadstill.cli.completion import script
+
+        _say(script(" ".join(given[1:]), {verb: summary for verb, (_, summary) in VERBS.items()}))
         return 0
     verb, rest = given[0], given[1:]
     if verb not in VERBS:
@@ -126,14 +144,21 @@ def _run(given: list[str]) -> int:
         raise UserError(f"there is no verb {verb!r}; {hint}")
     rest, count = processes(rest)
     if count is not None and count > 1:
-        return run_in_processes(verb, rest, count)
+        return run_in_processes(verb, [*rest, *flags], count)
+    if rest == ["--list"] and verb == "distil":
+        _say(_list(verb))
+        return 0
+    check(verb, rest)
+    began_s, values = time.monotonic(), dict[str, Any]()
     try:
-        message = _list(verb) if rest == ["--list"] and verb == "distil" else _call(verb, rest)
+        message = _call(verb, rest, values)
     except PartlyDone as done:
         _say(str(done))
-        return _fail(f"{done.first}; the rest is on disk", code=3)
+        _end(verb, values, str(done), time.monotonic() - began_s, flags)
+        return _fail(f"{done.first}; the rest is on disk", code=3, as_json=LOG_JSON in flags)
     if message:
         _say(message)
+    _end(verb, values, message, time.monotonic() - began_s, flags)
     return 0
 
 
@@ -158,14 +183,24 @@ def verb_function(verb: str) -> Callable[..., str | None]:
     return found
 
 
-def _call(verb: str, arguments: list[str]) -> str | None:
+def _call(verb: str, arguments: list[str], given: dict[str, Any]) -> str:
     from roadstill.cli.parser import call
     from roadstill.cli.trust import trusted
 
     function = verb_function(verb)
     with trusted(function, arguments) as rest:
-        result = call(function, completed(function, rest), prog=f"roadstill {verb}")
-    return result if isinstance(result, str) else None
+        said = call(function, completed(function, rest), prog=f"roadstill {verb}", given=given)
+    return said if isinstance(said, str) else ""
+
+
+def _end(verb: str, given: dict[str, Any], said: str, took_s: float, flags: list[str]) -> None:
+    """Tells how long a verb took, and which command comes next."""
+    if QUIET in flags or not is_first():
+        return
+    from roadstill.cli.ending import next_of
+
+    record = {"event": "end", "verb": verb, "seconds": round(took_s, 2), "said": said}
+    (write_json if LOG_JSON in flags else write_line)(record | {"next": next_of(verb, given, said)})
 
 
 def _help() -> str:
@@ -181,6 +216,8 @@ def _help() -> str:
             "roadstill <verb> --help shows a verb's options; every verb takes --config FILE.yaml.",
             "Options may be spelt with hyphens or underscores, and lists as 1 2 3 or 1,2,3.",
             "Code that a file names is imported only with --trust.",
+            "roadstill --completion bash (or zsh, tcsh) prints what completes all this by the tab key.",
+            "Progress goes to standard error: --quiet shows none, --log-json writes JSON lines.",
         ]
     )
 
@@ -214,9 +251,12 @@ def _flush() -> None:
         sys.stdout.flush()
 
 
-def _fail(text: str, code: int = 2) -> int:
+def _fail(text: str, code: int = 2, *, as_json: bool = False) -> int:
     text = one_line(text)  # names of strangers' files stand in it
     if sys.stderr is None or told_launcher(text):
+        return code
+    if as_json:
+        write_json({"event": "error", "code": code, "text": text})
         return code
     with suppress(OSError):
         print(f"roadstill: {text}", file=sys.stderr, flush=True)  # noqa: T201

@@ -1,7 +1,6 @@
 """A verb's parser: help in plain words, and one line for every mistake."""
 
 import ast
-import difflib
 import re
 from argparse import SUPPRESS, Action
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,7 +13,8 @@ from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, auto_cli, set_loader, set_parsing_settings
 
-from roadstill.cli import launch, trust
+from roadstill.cli import displays, launch, trust
+from roadstill.cli.ahead import no_option
 from roadstill.cli.spelling import hint_at, loaded
 from roadstill.errors import UserError
 from roadstill.names import refused_class, restricted_parser
@@ -29,8 +29,14 @@ _PARSERS_OWN: dict[Any, str] = {
 }
 
 
-def call(function: Callable[..., Any], arguments: Sequence[str], *, prog: str) -> Any:
+def call(function: Callable[..., Any], arguments: Sequence[str], *, prog: str, given: dict[str, Any]) -> Any:
     """Calls a function with arguments as `spelling.completed` gives them.
+
+    Args:
+        function: function of a verb.
+        arguments: words of the command line.
+        prog: what stands before them there.
+        given: takes the values that the function is called with, by name, also if it fails.
 
     Raises:
         UserError: an unknown option, a missing argument or a wrong value, in one line.
@@ -38,7 +44,8 @@ def call(function: Callable[..., Any], arguments: Sequence[str], *, prog: str) -
 
     @wraps(function)
     def within_ranges(*positional: Any, **keywords: Any) -> Any:
-        check_values(signature(function).bind(*positional, **keywords).arguments, "--")
+        given.update(signature(function).bind(*positional, **keywords).arguments)
+        check_values(given, "--")
         return function(*positional, **keywords)
 
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
@@ -69,7 +76,8 @@ class OneLineParser(ArgumentParser):
     def format_help(self, *arguments: Any) -> str:
         """The help, with the words that the door takes off; the parser must not know them, or files could hold them."""
         if self.exit_on_error:  # not of a class within the options
-            self.add_argument(trust.FLAG, action=_Known, help=trust.HELP)
+            for flag, said in {trust.FLAG: trust.HELP, **displays.HELP}.items():
+                self.add_argument(flag, action=_Known, help=said)
             if self.prog.rpartition(" ")[2] in launch.VERBS:
                 self.add_argument(launch.FLAG, action=_Known, metavar="N", nargs=1, help=launch.HELP)
         return super().format_help(*arguments)
@@ -99,11 +107,7 @@ class OneLineParser(ArgumentParser):
         known = [
             text for action in self._actions for text in action.option_strings if not text.endswith((".help", "+"))
         ]
-        known += also
-        name = given.strip("-").replace("-", "_")
-        within = [option for option in known if option.endswith(f".{name}")]
-        close = within or difflib.get_close_matches(f"--{name}", known, n=1)
-        return f"there is no option {given}" + (f"; did you mean {close[0]}?" if close else "")
+        return no_option(given, [*known, *also])
 
     def _wrong_value(self, keys: Sequence[str], line: str) -> str:
         """The line for a wrong value; ``keys`` are the option and, for a value within a class, where there."""

@@ -32,6 +32,7 @@ from roadstill.runs import (
     require_folder,
     require_own,
 )
+from roadstill.runs.progress import counter, track
 from roadstill.weights.tensors import is_finite, open_tensors, require_digest, require_shapes
 
 
@@ -221,10 +222,11 @@ def encode_imageset(
 
     def shards() -> Iterator[Encoded]:
         if spread is not None:
-            yield from spread(parts, batch_size)
+            yield from track(spread(parts, batch_size), "shards", total=len(parts))
             return
+        count = counter("pictures")
         for rows in parts:
-            yield encode_rows(images, rows, codec, shape, batch_size, align)
+            yield encode_rows(images, rows, codec, shape, batch_size, align, lambda done: count(done, len(images)))
 
     about = {"images": images.digest, "codec": codec.digest, "size_px": images.size_px}
     if align is not None:
@@ -252,8 +254,9 @@ def encode_rows(
     shape: tuple[int, int, int],
     batch_size: int,
     align: "Features | None",
+    encoded: Callable[[int], None] | None = None,
 ) -> Encoded:
-    """Encodes the pictures of one shard.
+    """Encodes the pictures of one shard; ``encoded`` is told how many of the set are done.
 
     Raises:
         UserError: a latent that is not finite.
@@ -275,6 +278,8 @@ def encode_rows(
             tensors.setdefault("features", torch.empty((len(rows), *found.shape[1:]), dtype=torch.float16))[part] = (
                 found
             )
+        if encoded is not None:
+            encoded(int(chosen[-1]) + 1)
         if not all(is_finite(tensor[part]) for tensor in tensors.values()):
             wrong = next(at for at in range(len(rows)) if not all(is_finite(each[at]) for each in tensors.values()))
             raise UserError(

@@ -28,6 +28,7 @@ from roadstill.learning.loops import (
 )
 from roadstill.learning.precision import in_bfloat16
 from roadstill.runs import Stage, holding, require_own, seed_of
+from roadstill.runs.progress import track
 from roadstill.weights.tensors import require_shapes, shapes_of, write_tensors
 
 
@@ -70,7 +71,7 @@ def pretrain_codec(images: ImageSet, out: Path, config: CodecTraining, seed: int
     start = _resume(out / "state.safetensors", codec, optimizer, list(names), stage.key)
     rewind_metrics(out / "metrics.jsonl", start)
     began, since = time.monotonic(), start
-    for step in range(start, config.steps):
+    for step in track(range(start, config.steps), "steps of the codec", done=start):
         rows, pixels = _batch(images, trained, config, seed, step)
         set_rate(
             optimizer,

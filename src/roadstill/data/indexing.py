@@ -23,6 +23,7 @@ from roadstill.frames.store import FrameStore
 from roadstill.parallel import Shard
 from roadstill.protocols import PROTOCOLS, ProtocolName
 from roadstill.runs import check_ranges, holding, later, renewed_parts, require_own, write_json
+from roadstill.runs.progress import counter
 from roadstill.sources.base import Stored, StoringSource
 
 _OF_SOURCES = ("preset", "navsim_config", "scenes", "split")  # fields of `IndexConfig` that a source may accept
@@ -113,7 +114,7 @@ def index_data(
         protocol: protocol that decides which parts exist, see `Protocol.shares`.
         shard: share of the logs to read, without writing the index; a call without it joins all shares.
         workers: processes; the result does not depend on it.
-        progress: callback for (done, total): logs, or bytes of a table.
+        progress: callback for (done, total): logs, or bytes of a table; by default they are shown as all progress is.
 
     Returns:
         The index; None for a shard.
@@ -124,7 +125,12 @@ def index_data(
     """
     require_own(out, own="index.json")
     reader = _reader(source, data, config, settings)
-    stored = reader.store(out / "frames", shard=shard, workers=workers, progress=progress)
+    stored = reader.store(
+        out / "frames",
+        shard=shard,
+        workers=workers,
+        progress=progress or counter("bytes" if source == "csv" else "logs"),
+    )
     if shard:
         return None
     shares = PROTOCOLS[protocol].shares(config.shares)

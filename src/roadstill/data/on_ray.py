@@ -25,6 +25,7 @@ from roadstill.data.picture_store import FactsOf, Filler, PictureStore
 from roadstill.errors import UserError, one_line
 from roadstill.imagesets import ImageSet
 from roadstill.parallel import inherited
+from roadstill.runs.progress import counter
 
 Engine: TypeAlias = Literal["processes", "ray"]
 _BATCH = 16  # pictures a task
@@ -59,7 +60,7 @@ def fill_on_ray(
         sensors: the sensor folder, which all machines see.
         facts: function from an image to its facts, for the store's hook.
         workers: number of workers.
-        progress: callback for (pictures done, pictures in total).
+        progress: callback for (pictures done, pictures in total); by default they are shown as all progress is.
 
     Returns:
         Node and process of each worker that took part.
@@ -72,6 +73,7 @@ def fill_on_ray(
     done, seen = len(images) - len(todo), set()
     if not todo:
         return set()
+    progress = progress or counter("pictures")
     with _data(workers) as ray:
         rows = [{"images": list(todo[start : start + _BATCH])} for start in range(0, len(todo), _BATCH)]
         dataset = ray.data.from_items(rows, override_num_blocks=min(len(rows), 4 * workers))
@@ -82,8 +84,7 @@ def fill_on_ray(
         for row in made.iter_rows():
             done += int(row["count"])
             seen.add((str(row["node"]), int(row["process"])))
-            if progress:
-                progress(done, len(images))
+            progress(done, len(images))
     return seen
 
 

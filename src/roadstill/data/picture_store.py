@@ -20,6 +20,7 @@ from roadstill.frames import PICTURE_FACTS, leaves_folder
 from roadstill.images import BrokenImage, centre_square, encode_png, read_image
 from roadstill.parallel import Workers
 from roadstill.runs import atomic_path, plain, read_json, remove, write_json
+from roadstill.runs.progress import counter
 
 FactsOf: TypeAlias = Callable[[str], Mapping[str, Any]]
 
@@ -188,13 +189,15 @@ def fill_from_folder(
         sensors: the sensor folder.
         facts: function from an image to its facts, for the store's hook; without it the hook receives the path alone.
         workers: processes; the result does not depend on it.
-        progress: callback for (pictures done, pictures in total), called now and then.
+        progress: callback for (pictures done, pictures in total), called now and then; by default they
+            are shown as all progress is.
 
     Raises:
         UserError: the hook failed.
     """
     todo = [image for image in images if not store.has(image)]
     done = len(images) - len(todo)
+    progress = progress or counter("pictures")
     told: FactsOf = facts if facts and store.config.hook else lambda image: {}
     # A process takes a second to start, in which another makes some fifty pictures.
     with Workers(workers if len(todo) > 200 else 1, Filler(store, sensors)) as pool:
@@ -202,8 +205,7 @@ def fill_from_folder(
             jobs = [(batch, [told(image) for image in batch]) for batch in _cut(held, _BATCH)]
             for batch, _ in pool.each("fill", jobs):
                 done += len(batch)
-                if progress:
-                    progress(done, len(images))
+                progress(done, len(images))
 
 
 def _cut(images: Sequence[str], length: int) -> Iterator[Sequence[str]]:

@@ -7,6 +7,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from roadstill.runs.progress import track
 from roadstill.schedules import NoiseSchedule
 
 Predict: TypeAlias = "Callable[[Tensor, Tensor], tuple[Tensor, Tensor | None]]"
@@ -151,7 +152,7 @@ def sample(
         trace: called after each step with the number of steps done and the latents.
     """
     x, earlier = start, None
-    for done, index in enumerate(reversed(range(walked or len(schedule))), start=1):
+    for done, index in enumerate(track(range(walked or len(schedule))[::-1], "steps of sampling"), start=1):
         t = torch.full((len(x),), index, device=x.device)
         eps, logits = predict(x, schedule.timesteps.to(x.device)[t])
         fresh = solver in ("ddpm", "consistency") or (solver == "ddim" and eta > 0)

@@ -14,6 +14,7 @@ from roadstill.denoisers.labelled import Ask, LabelledDenoiser
 from roadstill.errors import UserError
 from roadstill.networks.songunet import SongUNet
 from roadstill.networks.unet2d import UNet2D
+from roadstill.runs.progress import track
 
 SIGMA_DATA = 0.5  # deviation of pictures in [-1, 1]
 SIGMA_MIN, SIGMA_MAX, RHO = 0.002, 80.0, 7.0
@@ -67,7 +68,7 @@ def walk(
         heun: corrects each step but the last; else Euler's steps.
         churn: raises pictures and their level before a step.
     """
-    for now, then in pairwise(sigmas):
+    for now, then in track(pairwise(sigmas), "steps of sampling", total=len(sigmas) - 1):
         if churn is not None:
             x, now = churn(x, now)
         slope = (x - denoise(x, now)) / now

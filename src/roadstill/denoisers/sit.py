@@ -11,6 +11,7 @@ from typing_extensions import Self
 from roadstill.denoisers.base import CONSISTENCY, Chain, Estimate, Guide, Plan, Sampling
 from roadstill.denoisers.labelled import Ask, LabelledDenoiser
 from roadstill.networks.dit import DiT
+from roadstill.runs.progress import track
 
 
 class SiTDenoiser(LabelledDenoiser):
@@ -73,7 +74,7 @@ class SiTDenoiser(LabelledDenoiser):
         def velocity(x: Tensor, time: float) -> Tensor:
             return ask(x, torch.full((len(x),), time, device=x.device), 1 - time)[0]
 
-        for now, then in pairwise(times):
+        for now, then in track(pairwise(times), "steps of sampling", total=len(times) - 1):
             slope = velocity(x, now)
             if plan.solver == CONSISTENCY:
                 x = x + (1 - now) * slope

@@ -40,6 +40,7 @@ from roadstill.runs import (
     seed_of,
     write_json,
 )
+from roadstill.runs.progress import track
 from roadstill.weights.tensors import open_tensors, write_tensors
 
 FORMAT = "roadstill-experts-1"
@@ -165,8 +166,8 @@ def make_experts(
     write_json(path, record)
     jobs = [(number,) for number in range(config.experts) if not _path(out, number, config.epochs).is_file()]
     with Workers(min(workers, max(len(jobs), 1)), apprentice) as pool:
-        for done, (number,) in enumerate(pool.each("train", jobs), 1):
-            say(f"expert {number}: {done}/{len(jobs)}")
+        for (number,) in track(pool.each("train", jobs), "experts", total=len(jobs)):
+            say(f"expert {number}")
     return open_experts(out)
 
 
@@ -219,7 +220,8 @@ class _Apprentice:
         plainly = AgentConfig(network=self.agent.network, optimiser="sgd", momentum=0.0, weight_decay=0.0,
                               learning_rate=config.learning_rate)  # fmt: skip
         optimiser = make_optimiser(learner.network, plainly)
-        for epoch in range(known[-1] if known else 0, config.epochs):
+        start = known[-1] if known else 0
+        for epoch in track(range(start, config.epochs), "epochs", done=start):
             for place in range(self.steps_per_epoch):
                 step = epoch * self.steps_per_epoch + place
                 rows = batch_at(

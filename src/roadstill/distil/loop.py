@@ -17,6 +17,7 @@ from roadstill.distil.task import Task
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
 from roadstill.runs import digest_of, holding, remove, require_own, same_classes, state_beside
+from roadstill.runs.progress import track
 
 __all__ = ["Tools", "distil", "run"]
 
@@ -88,7 +89,8 @@ def run(
             tools.dev, targets, state.pictures(), running.networks, limit=own.real_images, ridge=own.ridge
         )  # fmt: skip
     try:
-        for step in range(state.resume(), config.steps):
+        start = state.resume()
+        for step in track(range(start, config.steps), "steps of distillation", done=start):
             state.step(step)
             if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
                 told = ", ".join(f"{name} {value:.4g}" for name, value in state.terms.items())

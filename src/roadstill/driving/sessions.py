@@ -11,6 +11,7 @@ from roadstill.driving.plan import Driver
 from roadstill.errors import UserError
 from roadstill.parallel import Workers
 from roadstill.runs import Record, digest_file, digest_of, plain, read_json, typed, write_json
+from roadstill.runs.progress import track
 from roadstill.world.logs import read_world
 
 _TOGETHER = 5  # scenarios of a job: a call that is stopped loses so many
@@ -72,8 +73,8 @@ def drive_all(
     wheel = _Wheel(list(scenarios), {entrant: _digest_of(entrant) for entrant in entrants}, driver, out)
     jobs = [(entrant, part) for entrant in entrants for part in parts if wheel.read(entrant, part) is None]
     with Workers(min(workers, max(len(jobs), 1)), wheel) as pool:
-        for number, (entrant, _) in enumerate(pool.each("drive", jobs), 1):
-            say(f"{number}/{len(jobs)}: {entrant.arm}, seed {entrant.seed}")
+        for entrant, _ in track(pool.each("drive", jobs), "drives of agents", total=len(jobs)):
+            say(f"{entrant.arm}, seed {entrant.seed}")
     found: dict[str, dict[int, list[Outcome]]] = {}
     for entrant in entrants:
         outcomes = [each for part in parts for each in wheel.read(entrant, part) or []]

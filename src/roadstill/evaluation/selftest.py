@@ -15,6 +15,7 @@ from roadstill.evaluation.compare import compare
 from roadstill.evaluation.metrics import score
 from roadstill.evaluation.runs import Run
 from roadstill.runs import seed_of
+from roadstill.runs.progress import track
 
 NAMES = ("not_brake", "brake")
 
@@ -135,7 +136,7 @@ def prove(
     """
     simulation = simulation or Simulation()
     words, gains, found, spreads = [], [], 0, []
-    for trial in range(alike + planted):
+    for trial in track(range(alike + planted), "pairs of arms"):
         world = World(simulation, trial)
         is_planted = trial >= alike
         arms = {

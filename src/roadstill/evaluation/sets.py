@@ -19,6 +19,7 @@ from roadstill.evaluation.verdicts import MIN_SEEDS
 from roadstill.imagesets import ImageSet, open_imageset
 from roadstill.parallel import Workers
 from roadstill.runs import same_classes, scratch_folder
+from roadstill.runs.progress import track
 
 
 @dataclass
@@ -159,7 +160,7 @@ def compare_networks(
     with scratch_folder() as folder:
         judge = _Judge(opened, judged, calm, configs, folder)
         with Workers(workers, judge) as processes:
-            for _ in processes.each("measure", jobs):
+            for _ in track(processes.each("measure", jobs), "agents", total=len(jobs)):
                 pass
         for kind, config in configs.items():
             arms = {name: [open_run(judge.run_of(kind, name, seed)) for seed in range(seeds)] for name in opened}

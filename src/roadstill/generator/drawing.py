@@ -71,6 +71,36 @@ class Drawing:
         return torch.cat([rows[:, None], more], dim=1)
 
 
+def require_equal(out: Path, drawing: Drawing) -> None:
+    """Refuses a folder that holds another generated set, which may have taken hours.
+
+    Raises:
+        UserError: names the first setting that differs, and the ways out.
+    """
+    found = _read(out / "set.json")
+    before = found.get("about", {}) if isinstance(found, dict) else {}
+    if not isinstance(before, dict) or before.get("method") != "generated":
+        return
+    flat = [_flat(plain(each)) for each in (before, drawing.record)]
+    for name, value in flat[1].items():
+        if name in flat[0] and flat[0][name] != value:
+            raise UserError(
+                f"{out} holds a set that was generated with {name} {flat[0][name]}, not {value}; name another folder, "
+                "or remove that one"
+            )
+
+
+def _flat(settings: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Settings and those within them by name, as ``sampling.steps``; those that are not given left out."""
+    out: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            out |= _flat(value, f"{before}{name}.")
+        elif value is not None:
+            out[f"{before}{name}"] = value
+    return out
+
+
 def begin(drawing: Drawing, part: Path) -> None:
     """Keeps the pictures of an equal drawing that was stopped, and no others."""
     key, record = part / "key.json", plain(drawing.record)

@@ -30,6 +30,7 @@ from roadstill.learning.loops import (
 )
 from roadstill.learning.precision import in_bfloat16
 from roadstill.runs import Stage, holding, plain, remove, require_own
+from roadstill.runs.progress import track
 from roadstill.weights.tensors import require_shapes, shapes_of, write_tensors
 
 _ANEW = "remove it and begin anew"
@@ -53,8 +54,6 @@ def finetune(latents: LatentStore, *, base: Path | None, out: Path, config: Fine
         UserError: base, latents and configuration do not fit, ``out`` holds a run with other settings, or a loss is not
             finite: then the state that was saved before it is kept.
     """
-    from tqdm import tqdm
-
     if config.network is not None and base is not None:
         raise UserError(f"both a base ({base}) and a network from scratch are given; choose one")
     require_own(out, own="config.json")
@@ -81,7 +80,7 @@ def finetune(latents: LatentStore, *, base: Path | None, out: Path, config: Fine
         rewind_metrics(out / "metrics.jsonl", start)
         if start:  # a kill between the state of this step and its checkpoint
             save_checkpoint(out, training, assembly, base=record, class_mean=class_mean, steps_done=start)
-    for step in tqdm(range(start, config.steps), initial=start, total=config.steps, disable=None if main else True):
+    for step in track(range(start, config.steps), "steps of fine-tuning", done=start):
         training.take(step)
         done = step + 1
         if main and (done % config.log_every == 0 or done == config.steps):

@@ -11,7 +11,7 @@ from roadstill.codecs import Codec
 from roadstill.denoisers.base import Denoiser, Origin, Sampling
 from roadstill.errors import UserError
 from roadstill.generator.asking import asked_of, read_where
-from roadstill.generator.drawing import Drawing, begin, draw, gather
+from roadstill.generator.drawing import Drawing, begin, draw, gather, require_equal
 from roadstill.generator.guidance import Teacher
 from roadstill.imagesets import ImageSet, open_imageset
 from roadstill.imagesets.sources import SOURCES, recorded, sources_of, union
@@ -26,6 +26,7 @@ from roadstill.runs import (
     same_rows,
     state_beside,
 )
+from roadstill.runs.progress import track
 from roadstill.schedules import Progressive, read_schedule
 
 
@@ -70,10 +71,12 @@ def generate(
 
     Raises:
         UserError: no class names, label rows, start pictures or a teacher that do not fit, a codec or noise schedule
-            that the denoiser was not trained with, class means or attributes that it does not know.
+            that the denoiser was not trained with, class means or attributes that it does not know; the folder holds
+            a set that was generated with other settings.
     """
     require_own(out, "set.json")
     drawing = planned(denoiser, codec, class_names, per_class, seed, config, label_rows, start, teacher, fill)
+    require_equal(out, drawing)
     # A killed run leaves its pictures here, and the same call goes on from them.
     part = state_beside(out, "unfinished")
     rank, world, wait = launched()
@@ -81,7 +84,7 @@ def generate(
         begin(drawing, part)
     wait()
     try:
-        for batch in drawing.batches[rank::world]:
+        for batch in track(drawing.batches[rank::world], "batches of images"):
             draw(drawing, batch, part)
     except UserError:
         if not any(part.glob("*.png")):

@@ -8,6 +8,7 @@ import torch
 
 from roadstill.parallel import Workers
 from roadstill.pipeline.road import Road, silent
+from roadstill.runs.progress import track
 
 Job: TypeAlias = tuple[Any, ...]
 """A function ``(road, ...) -> None`` of a module, its further arguments, and the stage that it finishes."""
@@ -35,5 +36,5 @@ def workers_of(road: Road) -> Workers:
 
 def do_all(road: Road, workers: Workers, jobs: Sequence[Job]) -> None:
     """Runs the jobs, several at a time, and reports each one's stage when it is done."""
-    for *_, stage in workers.each("do", jobs):
+    for *_, stage in track(workers.each("do", jobs), "jobs", total=len(jobs)):
         road.say(stage.folder.name)

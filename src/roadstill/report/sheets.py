@@ -13,6 +13,7 @@ from roadstill.report.captions import Tile, jpeg_uri
 from roadstill.report.lens import Lens, tiles_of
 from roadstill.report.records import NoisingRow
 from roadstill.runs import seed_of
+from roadstill.runs.progress import track
 
 TILES_PER_CLASS = 10
 _MOST_TILES = 40  # of a sheet, so that sets of many classes get fewer of each
@@ -106,7 +107,7 @@ def contact_sheets(run: Path, labels: Mapping[str, str], lens: Lens = Lens()) ->
     folders = _one_budget(arm_folders(run))
     order = [arm for arm in labels if arm in folders] + [arm for arm in folders if arm not in labels]
     shown = order[: MAX_SHEETS - len(sheets)]
-    for arm in shown:
+    for arm in track(shown, "sheets of pictures"):
         seed, folder, budget = folders[arm]
         images, title = open_imageset(folder), labels.get(arm, arm)
         note = f"{_origin(images)}, set seed {seed}" + (f", {budget} images per class" if budget else "")

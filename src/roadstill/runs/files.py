@@ -12,6 +12,7 @@ from roadstill.errors import UserError, of_system
 from roadstill.runs.kinds import HEAD_BYTES, kind_of, product_in
 from roadstill.runs.leftovers import remove, unfinished
 from roadstill.runs.locks import hold, owning, real
+from roadstill.runs.progress import say
 
 
 @contextmanager
@@ -124,6 +125,7 @@ def _put(made: Path, path: Path, record: str | None = None) -> None:
         os.rename(old, path)
         raise
     remove(old)
+    say(f"{path}: what was there before is replaced")
 
 
 # What products of this package have at their top: those of all kinds, since it is enough that nothing else is lost.

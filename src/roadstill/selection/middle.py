@@ -11,6 +11,7 @@ from roadstill.denoisers.labelled import LabelledDenoiser, evaluating
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
 from roadstill.networks.dit import DiT
+from roadstill.runs.progress import track
 
 _BATCH = 32
 
@@ -57,7 +58,7 @@ class MiddleFeatures:
             )
         out = np.empty((len(rows), self.network.hidden_size), np.float32)
         with evaluating(self.network):
-            for start in range(0, len(rows), _BATCH):
+            for start in track(range(0, len(rows), _BATCH), "batches of pictures"):
                 part = rows[start : start + _BATCH]
                 out[start : start + len(part)] = self._tokens(images.pixels(part)).mean(1).float().cpu().numpy()
         return out

@@ -15,6 +15,7 @@ import msgspec
 
 from roadstill.errors import UserError, one_line
 from roadstill.runs import Record, read_rows, require_folder, require_within, sha256_file, versions
+from roadstill.runs.progress import track
 
 FILE = "manifest.intoto.jsonl"
 SIGNATURE = f"{FILE}.minisig"
@@ -97,7 +98,7 @@ def examine(folder: Path) -> tuple[int, list[Finding]]:
     found: list[Finding] = []
     there = _files(folder)
     count, next_there = 0, next(there, None)
-    for name, sha256 in _told(folder / FILE):
+    for name, sha256 in track(_told(folder / FILE), "files"):
         count += 1
         while next_there is not None and _key(next_there) < _key(name):
             found.append(Finding(next_there, "extra"))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from roadstill.errors import UserError
 from roadstill.runs import atomic_path, holding, require_folder, require_own, scratch_folder, write_json
+from roadstill.runs.progress import counter
 from roadstill.verbs.given import as_set
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def audit(
     from roadstill.evaluation.audit.copies import find_copies, require_alike, require_groups
     from roadstill.evaluation.audit.parts import meetings_of
     from roadstill.evaluation.audit.samples import real_frames
-    from roadstill.verbs.telling import progress_bar, told
+    from roadstill.verbs.telling import told
 
     train, dev = _part(against), None if heldout is None else _part(heldout)
     last = None if test is None else _test_part(test)
@@ -96,9 +97,7 @@ def audit(
         )
         looked = made.unfolded()
         further = [] if last is None or not test_pictures else [_opened(last, real, frames, seed, images)]
-        copies = find_copies(
-            looked, real, views, false_alarms=false_alarms, further=further, watch=progress_bar("frames")
-        )
+        copies = find_copies(looked, real, views, false_alarms=false_alarms, further=further, watch=counter("frames"))
         beside = None if dev is None or not further else real_frames(dev, by=cluster_by, frames=frames, seed=seed)
         between = None if beside is None else _between(further[0].images, beside, views, false_alarms, frames, seed)
         for sample in further:

@@ -22,7 +22,7 @@ from roadstill.runs.kinds import product_in
 from roadstill.sources.csv.config import CsvConfig
 from roadstill.sources.folder import require_pictures
 from roadstill.sources.pt import SUFFIXES
-from roadstill.verbs.telling import first_line, progress_bar, sets_told, told, verified
+from roadstill.verbs.telling import first_line, sets_told, told, verified
 
 
 @holding()
@@ -132,7 +132,6 @@ def index(
         protocol=protocol,
         shard=share,
         workers=workers,
-        progress=progress_bar("bytes" if source == "csv" else "logs"),
     )
     if found is None:
         return f"{out}: the logs of shard {shard} were read; when all shards are done, run index without --shard"
@@ -145,7 +144,7 @@ def index(
         lines.append(beside_thesis(found.funnel, preset))
     lacking = False
     if verify:
-        checked = verified(out, list(found.frames), sensors or found.sensors, archives or [], verify_decode)
+        checked = verified(out, found.frames, sensors or found.sensors, archives or [], verify_decode)
         lines += checked
         lacking = (out / "lacking.txt").stat().st_size > 0
     broken = found.counts["broken_logs"]

@@ -9,7 +9,7 @@ from roadstill.distil.refine import Refinement
 from roadstill.errors import UserError
 from roadstill.names import Settings
 from roadstill.runs import holding
-from roadstill.verbs.progress import progress
+from roadstill.runs.progress import say
 
 if TYPE_CHECKING:
     from roadstill.imagesets import ImageSet
@@ -88,7 +88,7 @@ def distil(
         agent=agent,
         settings=settings,
         tools=tools,
-        say=progress,
+        say=say,
     )
     recipe = made.about["recipe"]
     return f"{out}: {len(made)} images by {method}, {per_class} per class; train on them by {recipe['protocol']}"
@@ -124,7 +124,7 @@ def experts(
     images = open_imageset(real)
     space = space_of(images, agent, whitening)
     known = real_of(images, space, agent.target, seed)
-    made = make_experts(known, agent, out, config=training, seed=seed, workers=workers, say=progress)
+    made = make_experts(known, agent, out, config=training, seed=seed, workers=workers, say=say)
     return f"{out}: {len(made.numbers)} experts of {made.epochs} epochs, {made.weights:,} weights each"
 
 

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from roadstill.errors import UserError, one_line
+from roadstill.runs.progress import say
 
 
 def doctor(
@@ -44,7 +45,7 @@ def _check(folder: Path, repair: bool, json: bool, workers: int) -> str:
     for run in runs:
         its = examine(run)
         if its and repair:
-            its = mend(run, say=lambda line: _say(f"· {line}"), workers=workers)
+            its = mend(run, say=say, workers=workers)
         found += [(run, each) for each in its]
     if not found:
         said = f"{folder} is whole"

@@ -8,6 +8,7 @@ from PIL import Image
 from roadstill.driving.plan import IN_TRAFFIC, Driver
 from roadstill.errors import UserError
 from roadstill.runs import atomic_path, holding, plain, require_file, require_folder, require_own, write_json
+from roadstill.runs.progress import track
 
 if TYPE_CHECKING:
     from roadstill.driving.sessions import Entrant
@@ -120,7 +121,8 @@ def _replayed(
     deciders = {f"{each.arm}-{each.seed}": decide_of(each, driver) for each in entrants}
     deciders |= {name: decide_of(Entrant(name), driver) for name in ("always-brake", "never-brake")}
     notes: list[str] = []
-    made = list(replays(where, deciders, driver=driver, every=every, most=most, shows=_SHOWN, skipped=notes.append))
+    scenes = replays(where, deciders, driver=driver, every=every, most=most, shows=_SHOWN, skipped=notes.append)
+    made = list(track(scenes, "scenes", total=most))
     table = table_of(made)
     out.mkdir(parents=True, exist_ok=True)
     for each in made:

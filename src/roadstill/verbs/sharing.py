@@ -6,6 +6,7 @@ from typing import Literal
 
 from roadstill.errors import UserError, one_line
 from roadstill.runs import holding, require_folder
+from roadstill.runs.progress import counter
 
 _MIB = 2**20
 
@@ -46,7 +47,6 @@ def share(
     """
     from roadstill.sharing import Published
     from roadstill.sharing import share as write
-    from roadstill.verbs.telling import progress_bar
 
     made = write(
         images,
@@ -57,7 +57,7 @@ def share(
         published=Published(name, tuple(creators), url, date),
         key=key,
         shard_bytes=shard_mb * _MIB,
-        watch=progress_bar("pictures"),
+        watch=counter("pictures"),
     )
     notes = [f"{out}: {note}" for note in made.notes]
     return "\n".join([f"{out}: {made.images:,} images as {format}; licence: {', '.join(made.licences)}", *notes])
@@ -73,12 +73,12 @@ def verify(images: Path, *, key: str | None = None) -> str:
         key: minisign public key of whoever made it, a file or its line of 56 letters: without it, nothing tells who
             wrote the digests.
     """
+    require_folder(images, "a shared set (made by share)")  # before what takes seconds to import
     from roadstill.sharing import examine
     from roadstill.sharing.manifest import FILE, SIGNATURE
     from roadstill.sharing.signing import check_signature, public_key
 
     signed = ""
-    require_folder(images, "a shared set (made by share)")
     if key is not None:
         signed = f", and was signed with your key ({one_line(check_signature(images / FILE, public_key(key)))})"
     elif (images / SIGNATURE).is_file():

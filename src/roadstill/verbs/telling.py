@@ -1,15 +1,14 @@
 """What the verbs on data tell of their work, and how it went on."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-from tqdm import tqdm
 
 from roadstill.data.verify import lacks, none_there, verify_pictures
 from roadstill.errors import PartlyDone, UserError
 from roadstill.frames import stream_frames
 from roadstill.frames.splits import open_index
 from roadstill.imagesets import ImageSet
+from roadstill.runs.progress import track
 from roadstill.sources.navsim.folders import sensors_beside
 
 
@@ -21,23 +20,14 @@ def told(lines: Sequence[str], *, partly: bool, problems: Sequence[str] = ()) ->
     return text
 
 
-def progress_bar(what: str) -> Callable[[int, int], None]:
-    """A progress bar on a terminal, nothing elsewhere."""
-    bar = tqdm(desc=what, disable=None)
-
-    def show(done: int, total: int) -> None:
-        bar.total = total
-        bar.update(done - bar.n)
-
-    return show
-
-
-def verified(index: Path, parts: list[str], sensors: Path | None, archives: list[Path], decode: bool) -> list[str]:
+def verified(
+    index: Path, parts: Mapping[str, int], sensors: Path | None, archives: list[Path], decode: bool
+) -> list[str]:
     """Checks the wanted pictures of an index; what to tell of it.
 
     Args:
         index: folder of the index.
-        parts: names of its parts.
+        parts: names of its parts, and their numbers of frames.
         sensors: folder of the pictures; None if there is none.
         archives: archives of sensor files.
         decode: whether pictures are decoded.
@@ -59,7 +49,7 @@ def verified(index: Path, parts: list[str], sensors: Path | None, archives: list
         for frames in stream_frames(index / f"{name}.parquet")
         for image in frames.column("image")
     )
-    shown = tqdm(images, "pictures", disable=None)
+    shown = track(images, "pictures", total=sum(parts.values()))
     found = verify_pictures(shown, sensors, index, archives=archives, decode=decode)
     found.save(index)
     if not found.lacking:

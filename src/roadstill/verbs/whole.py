@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from roadstill.errors import PartlyDone, UserError
-from roadstill.verbs.progress import progress
+from roadstill.runs.progress import say
 
 
 def demo(
@@ -64,7 +64,7 @@ def run(
             raise UserError("--reserved names a built-in world, and --data other data; leave one out")
         chosen = replace(chosen, world=chosen.world.confirming(reserved))
     folder = _folder(out, chosen.name if reserved is None else f"{chosen.name}-{reserved}", size)
-    found = run_recipe(chosen, folder, say=progress, workers=workers, allow_leak=allow_leak)
+    found = run_recipe(chosen, folder, say=say, workers=workers, allow_leak=allow_leak)
     titles = [shown["title"] for shown in comparisons(folder) or []]
     source = chosen.pictures
     tables = "\n\n".join(
@@ -103,7 +103,7 @@ def study(
 
     recipes = recipes_of(name, size, **_given(seeds=seeds, data=data))
     folder = _folder(out, Path(name).stem if Path(name).is_file() else name, size)
-    run_study(recipes, folder, say=progress, workers=workers, allow_leak=allow_leak)
+    run_study(recipes, folder, say=say, workers=workers, allow_leak=allow_leak)
     return f"{(folder / 'study.md').read_text(encoding='utf-8')}{folder / 'study.md'}"
 
 
@@ -115,10 +115,11 @@ def report(run: Path) -> str:
     Args:
         run: folder made by run or demo.
     """
-    from roadstill.report import write_report
     from roadstill.runs import hold, require_folder
 
-    require_folder(run, "a run folder, made by run or demo")
+    require_folder(run, "a run folder, made by run or demo")  # before what takes seconds to import
+    from roadstill.report import write_report
+
     with hold(run / "report.html"):  # not the folder: a report may be written while the run goes on
         lacks: list[str] = []
         page = write_report(run, say=lacks.append)

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from roadstill.errors import UserError
 from roadstill.runs import atomic_path, read_json, seed_of, write_json
+from roadstill.runs.progress import track
 from roadstill.world.drive import drives_of, schedule, simulate
 from roadstill.world.groups import require_kept
 from roadstill.world.maps import MapWriter
@@ -92,7 +93,7 @@ def write_world(
         writer: pq.ParquetWriter | None = None
         try:
             with closing(MapWriter(temporary / "maps")) as maps:
-                for spec in specs:
+                for spec in track(specs, "drives"):
                     rows = _write_drive(logs, maps, world, spec)
                     if writer is None:
                         writer = pq.ParquetWriter(temporary / "facts.parquet", rows.schema)

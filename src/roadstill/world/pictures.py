@@ -11,6 +11,7 @@ from PIL import Image
 from roadstill.errors import UserError
 from roadstill.parallel import Workers
 from roadstill.runs import atomic_path, hold
+from roadstill.runs.progress import counter
 from roadstill.world.logs import SPLIT, namings_of, read_world, scenes_of
 
 Progress = Callable[[int, int], None]
@@ -31,7 +32,8 @@ def draw_pictures(
         images: paths relative to ``sensor_blobs/mini``, as in the logs; all of the world if not given.
         workers: number of processes; 1 draws in this one.
         quality: quality of the JPEG files, 1 to 95.
-        progress: function that is called with the numbers of pictures drawn so far and to draw.
+        progress: function that is called with the numbers of pictures drawn so far and to draw; by default they
+            are shown as all progress is, see `roadstill.runs.progress`.
 
     Returns:
         The number of pictures drawn.
@@ -42,6 +44,7 @@ def draw_pictures(
     if workers < 1 or not 1 <= quality <= 95:
         raise UserError(f"workers {workers}, quality {quality}: take at least one worker and a quality from 1 to 95")
     tasks = _missing(root, images)
+    progress = progress or counter("pictures drawn")
     total, done = sum(len(names) for names in tasks.values()), 0
     if not tasks:
         return 0
@@ -50,8 +53,7 @@ def draw_pictures(
         longest_first = sorted(tasks.items(), key=lambda task: -len(task[1]))
         for _, names in pool.each("draw", longest_first):
             done += len(names)
-            if progress is not None:
-                progress(done, total)
+            progress(done, total)
     return done
 
 

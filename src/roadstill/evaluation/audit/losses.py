@@ -9,6 +9,7 @@ from roadstill.denoisers.labelled import LabelledDenoiser
 from roadstill.errors import UserError
 from roadstill.imagesets import ImageSet
 from roadstill.runs import same_classes, seed_of
+from roadstill.runs.progress import track
 
 SHARES = (0.1, 0.2, 0.3, 0.5)
 """Places in the chain of noise: below, every picture is restored, above, none is."""
@@ -40,7 +41,7 @@ def restoring_scores(
     generator = torch.Generator().manual_seed(seed_of("audit", seed))
     noises = {share: torch.randn((_NOISES, *shape), generator=generator) for share in SHARES}
     found = np.empty(len(rows))
-    for start in range(0, len(rows), _BATCH):
+    for start in track(range(0, len(rows), _BATCH), "batches of pictures"):
         part = rows[start : start + _BATCH]
         pixels = from_pixels(torch.from_numpy(images.pixels(part))).to(codec.device)
         clean, label = codec.encode(pixels).mean, torch.from_numpy(images.labels[part])
