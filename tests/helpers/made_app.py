@@ -66,7 +66,7 @@ class Served:
 @contextmanager
 def served(run: Path, folder: Path) -> Iterator[Served]:
     """The command `app` on any free port, started in a folder."""
-    command = [sys.executable, "-m", "roadstill", "app", str(run), "--port", "0"]
+    command = [sys.executable, "-m", "roadstill", "app", str(run), "--port", "0", "--quiet"]
     process = subprocess.Popen(
         command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
