@@ -48,9 +48,9 @@ def test_a_set_refined_with_several_networks_meets_each_of_them():
     assert [cell.endswith("*") for cell in row] == [False, True, True, False]
     assert "a network that" in footnote({"x": ("convnet", "convnet-3")})
     said = refined_caveat("x", ("convnet", "convnet-3"), "convnet-3")
-    assert said.startswith("x was refined with convnet and convnet-3, of which convnet-3 judges it here")
+    assert said.startswith("x was made with convnet and convnet-3, of which convnet-3 judges it here")
     assert refined_caveat("x", ("a", "b", "c"), "d") == (
-        "x was refined with a, b and c; d, which judges it here, took no part"
+        "x was made with a, b and c; d, which judges it here, took no part"
     )
 
 

@@ -58,11 +58,10 @@ def store(out: Path, state: State, start: Start, tools: Tools, *, method: str) -
 
 def record_of(state: State, tools: Tools) -> dict[str, Any]:
     """How a set was made, as its record tells it."""
-    task, more = state.task, getattr(state.config.objective, "networks", ())
-    more = () if isinstance(more, int) else more  # of random features their number
+    task = state.task
     record: dict[str, Any] = {
         "config": plain(state.config), "agent": plain(task.agent), "real": task.real.images.digest, "seed": task.seed,
-        "networks": list(dict.fromkeys([task.agent.network, *more])),
+        "networks": list(state.config.objective.networks_beside(task.agent.network)),
     }  # fmt: skip
     for name, each in (("from", tools.start), ("dev", tools.dev), ("teacher", tools.teacher)):
         if each is not None:

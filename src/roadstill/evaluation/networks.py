@@ -37,7 +37,7 @@ def network_table(
     Args:
         figures: for each kind of agent, mean and standard deviation by arm, as fractions.
         networks: network of each kind.
-        refiners: networks that an arm was refined with, of those that were.
+        refiners: networks that an arm was refined or distilled with, of those that were.
 
     Returns:
         The head, then a row for each arm.
@@ -61,6 +61,6 @@ def figures_of(found: Mapping[str, Comparison]) -> dict[str, dict[str, tuple[flo
 
 
 def footnote(refiners: Mapping[str, Sequence[str]]) -> str:
-    """What the star means; empty if nothing was refined."""
+    """What the star means; empty if no network took part."""
     which = "a" if any(len(its) > 1 for its in refiners.values()) else "the"
-    return f"* {which} network that this arm was refined with. {RULE}" if refiners else ""
+    return f"* {which} network that this arm was made with. {RULE}" if refiners else ""

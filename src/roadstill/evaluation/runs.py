@@ -150,20 +150,20 @@ def by_arm(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 
 def refined_caveat(arm: str, refiners: Sequence[str], network: str) -> str:
-    """What has to be said of a refined set: it serves the networks that it was refined with.
+    """What has to be said of a refined or distilled set: it serves the networks that it was made with.
 
     Args:
         arm: name of the arm.
-        refiners: networks that refinement pulled on.
+        refiners: networks that it was made with.
         network: network of the agents that judge the set.
     """
     with_all = " and ".join(filter(None, [", ".join(refiners[:-1]), refiners[-1]]))
     if network not in refiners:
-        return f"{arm} was refined with {with_all}; {network}, which judges it here, took no part"
+        return f"{arm} was made with {with_all}; {network}, which judges it here, took no part"
     judge = "the network that judges it here" if len(refiners) == 1 else f"of which {network} judges it here"
     return (
-        f"{arm} was refined with {with_all}, {judge}: refined sets serve the network that they "
-        "were refined with, and these figures say nothing of any other; judge with networks that took no part "
+        f"{arm} was made with {with_all}, {judge}: such sets serve the network that they "
+        "were made with, and these figures say nothing of any other; judge with networks that took no part "
         "(roadstill compare --networks)"
     )
 

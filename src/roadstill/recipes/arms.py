@@ -42,9 +42,8 @@ class Distilled:
         return isinstance(objective, TrajectoryMatching) and objective.experts == EXPERTS
 
     def networks(self, network: str) -> tuple[str, ...]:
-        """Every network that takes part in making a set, the agent's first."""
-        more = getattr(method_of(self.method, 1, self.settings).objective, "networks", ())
-        return tuple(dict.fromkeys([network, *more])) if not isinstance(more, int) else (network,)
+        """Every network that takes part in making a set, given the agent's."""
+        return method_of(self.method, 1, self.settings).objective.networks_beside(network)
 
     def whitening(self, per_class: int) -> str:
         """How it whitens pixels at a number of images per class."""

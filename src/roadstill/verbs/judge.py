@@ -149,7 +149,7 @@ def compare(
         dev: image set on which thresholds for a given share of false alarms are chosen.
         agent: network and optimiser of the agents, if image sets are compared; or a protocol, as for train.
         networks: names of networks that agents are trained with besides the agent's own, if image sets are compared;
-            the result is a table of sets and networks, with a star at the network that a set was refined with.
+            the result is a table of sets and networks, with a star at the network that a set was made with.
         seeds: number of agents per image set.
         bounds: names of arms with another budget, which get no verdict.
         cluster_by: unit that the bootstrap draws: all frames of a log, or of a drive, together.

@@ -24,6 +24,10 @@ class Objective:
         """
         return Running(self, task)
 
+    def networks_beside(self, network: str) -> tuple[str, ...]:
+        """Names of the networks that take part in making a set, given the agent's: by default that one."""
+        return (network,)
+
     def pulls(self, task: Task, step: int) -> Iterator[Pull]:
         """The pulls of one step, a 0-based number; after each that is yielded, the small set moves.
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from roadstill.agents.kernel import NAME as KERNEL
 from roadstill.distil.objectives.base import Objective, Pooled, Running
 from roadstill.distil.synthetic import Pull
 from roadstill.distil.task import Task
@@ -50,6 +51,10 @@ class KernelPoints(Objective):
 
     def __post_init__(self) -> None:
         check_ranges(self, bias=Range(0), depth=Range(1, 32, whole=True))
+
+    def networks_beside(self, network: str) -> tuple[str, ...]:
+        """See `Objective`; the agent's network takes no part."""
+        return (KERNEL,)
 
     def pulls(self, task: Task, step: int) -> Iterator[Pull]:
         """See `Objective`."""
@@ -93,6 +98,10 @@ class RandomFeatures(Objective):
 
     def __post_init__(self) -> None:
         check_ranges(self, networks=Range(1, 1000, whole=True), depth=Range(1, 32, whole=True), rate_of_scale=Range(0))
+
+    def networks_beside(self, network: str) -> tuple[str, ...]:
+        """See `Objective`; the networks are its own, and random."""
+        return (KERNEL,)
 
     def begin(self, task: Task) -> "Running[RandomFeatures]":
         """See `Objective`."""

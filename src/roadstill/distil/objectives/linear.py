@@ -51,6 +51,10 @@ class LinearGradients(Objective):
         for name in self.networks:
             check_name(name)
 
+    def networks_beside(self, network: str) -> tuple[str, ...]:
+        """See `Objective`."""
+        return tuple(dict.fromkeys([network, *self.networks]))
+
     def begin(self, task: Task) -> "Running[LinearGradients]":
         """See `Objective`."""
         return Looking(self, task)
