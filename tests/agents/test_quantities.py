@@ -103,11 +103,17 @@ def test_runs_of_numbers_are_compared_by_their_errors(tmp_path):
             found = evaluate(train_agent(train, config=config, seed=seed), dev)
             run = open_run(run_of(arm, seed, found, dev).save(tmp_path / arm / str(seed)))
             np.testing.assert_array_equal(run.evaluation.misses, found.misses)
+            np.testing.assert_array_equal(run.evaluation.accels_mps2, found.accels_mps2)
+            assert run.evaluation.scores() == found.scores()
             arms.setdefault(arm, []).append(run)
     compared = compare(arms, baseline="short", draws=200)
     assert compared.errors["long"].word == "better"
     assert "m/s2 less mean absolute error (95% interval" in compared.errors["long"].sentence
     assert compared.arms["long"].mae.mean < compared.arms["short"].mae.mean
+    assert compared.mean_errors == pytest.approx((1.548, 1.787), abs=1e-3)  # of 32 accelerations from -3 to 3
+    assert [spread.mean for spread in compared.arms["long"].mae_by_fifth] == pytest.approx(
+        np.mean([run.evaluation.mae_by_fifth for run in arms["long"]], axis=0)
+    )
     plain = [run_of("plain", seed, evaluate(train_agent(train, config=AgentConfig(network="convnet", steps=1,
              image_px=16), seed=seed), dev), dev) for seed in range(3)]  # fmt: skip
     with pytest.raises(UserError, match="some agents predict numbers and others classes"):

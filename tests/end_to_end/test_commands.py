@@ -56,6 +56,8 @@ def test_poses_and_status_have_errors_and_a_blind_arm(made):
     assert found.arms["random"].mae.mean > 0
     page = write_report(run).read_text()
     assert "mean error" in page
+    assert ", the mean of numbers" in page
+    assert f"<td>{found.mean_errors[0]:.2f}</td>" in page
     assert "status alone" in page
     first = json.loads((run / "sets" / "train" / "metadata.jsonl").read_text().splitlines()[0])
     assert len(first["future"]) == 24

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
@@ -91,3 +93,21 @@ def test_a_foreign_agent_is_evaluated(tmp_path):
 def test_the_test_part_is_refused_without_open_test(tmp_path):
     with pytest.raises(UserError, match="open_test"):
         evaluate(Brightness(), bright_and_dark(tmp_path / "test", split="test"))
+
+
+def test_errors_are_told_by_fifths_of_the_acceleration_and_for_hard_brakes():
+    true = np.array([0.0, -4.0, 1.0, -3.5, 2.0, -1.0, 3.0, -6.0, 0.5, -2.0], np.float32)
+    answered = true + np.array([0.1, 2.0, 0.2, 0.4, -0.3, 0.0, 0.5, 1.0, 0.1, -2.0], np.float32)
+    labels = (true < 0).astype(np.int64)
+    found = replace(
+        score(np.eye(2, dtype=np.float32)[labels], labels, ("not_brake", "brake")),
+        misses=(answered - true)[:, None], accels_mps2=np.stack([true, answered], 1), unit="m/s2",
+    )  # fmt: skip
+    # Fifths of two: -6, -4 | -3.5, -2 | -1, 0 | 0.5, 1 | 2, 3
+    assert found.mae_by_fifth == pytest.approx([1.5, 1.2, 0.05, 0.15, 0.4])
+    assert found.hard_brake_recall == pytest.approx(2 / 3)  # -6 and -3.5 stay below -3, -4 becomes -2; -2 is none
+    assert replace(found, accels_mps2=found.accels_mps2[3:7], misses=found.misses[3:7]).mae_by_fifth is None
+    soft = replace(found, accels_mps2=np.abs(found.accels_mps2))
+    assert soft.hard_brake_recall is None
+    assert "hard_brake_recall" not in soft.scores()
+    assert found.scores()["mae_by_fifth"] == found.mae_by_fifth

@@ -33,6 +33,7 @@ class Comparison:
         verdicts: verdicts by name, without the baseline.
         caveats: what has to be said with the figures: training sets that leak, records that cannot be vouched for.
         errors: verdicts on the mean absolute error, of arms whose agents predict numbers.
+        mean_errors: mean absolute and root mean square error of always answering the images' mean.
     """
 
     baseline: str
@@ -46,6 +47,7 @@ class Comparison:
     verdicts: dict[str, Verdict]
     caveats: list[str] = field(default_factory=list)
     errors: dict[str, Verdict] | None = later(None)
+    mean_errors: tuple[float, float] | None = later(None)
 
     def save(self, path: Path) -> Path:
         """Writes everything as JSON."""
@@ -125,6 +127,7 @@ def compare(
         verdicts=verdicts,
         caveats=caveats_of(arms),
         errors=errors,
+        mean_errors=first.evaluation.mean_errors,
     )
 
 

@@ -15,7 +15,9 @@ from roadstill.runs import same_classes
 
 _BATCH = 64
 BINS = 15
-_NO_SCORES = ("labels", "probabilities", "caveat", "brakes", "misses", "unit")
+_NO_SCORES = ("labels", "probabilities", "caveat", "brakes", "misses", "unit", "accels_mps2", "mean_errors")
+_FIFTHS = 5
+HARD_BRAKE_MPS2 = -3.0
 
 
 @runtime_checkable
@@ -49,6 +51,9 @@ class Evaluation:
         brakes: number of classes, counted from the last, that brake; 0 if the set does not tell, or has two classes.
         misses: by how much an agent that predicts numbers misses each, ``[n, d]``, and None for one of classes.
         unit: unit of the misses.
+        accels_mps2: true and answered acceleration of each, ``[n, 2]``; None for an agent of classes, and of runs that
+            were kept before this was.
+        mean_errors: mean absolute and root mean square error of always answering the images' mean, the value to beat.
     """
 
     n: int
@@ -68,6 +73,8 @@ class Evaluation:
     brakes: int = 0
     misses: NDArray[np.float32] | None = field(default=None, repr=False)
     unit: str = ""
+    accels_mps2: NDArray[np.float32] | None = field(default=None, repr=False)
+    mean_errors: tuple[float, float] | None = None
 
     @property
     def correct(self) -> NDArray[np.bool_]:
@@ -79,7 +86,24 @@ class Evaluation:
         """Mean absolute (``mae``) and root mean square (``rmse``) of the misses; empty for an agent of classes."""
         if self.misses is None:
             return {}
-        return {"mae": float(np.abs(self.misses).mean()), "rmse": float(np.sqrt((self.misses**2).mean()))}
+        mae, rmse = _errors(self.misses)
+        return {"mae": mae, "rmse": rmse}
+
+    @property
+    def mae_by_fifth(self) -> list[float] | None:
+        """Mean absolute error in each fifth of the true accelerations, hardest braking first; None without them."""
+        if self.misses is None or self.accels_mps2 is None or len(self.misses) < _FIFTHS:
+            return None
+        order = self.accels_mps2[:, 0].argsort(kind="stable")
+        return [float(np.abs(self.misses[rows]).mean()) for rows in np.array_split(order, _FIFTHS)]
+
+    @property
+    def hard_brake_recall(self) -> float | None:
+        """Share of the frames below -3 m/s2 for which such an acceleration is answered; None if there are none."""
+        if self.accels_mps2 is None:
+            return None
+        true, answered = (self.accels_mps2 < HARD_BRAKE_MPS2).T
+        return float(answered[true].mean()) if true.any() else None
 
     @property
     def brake_recall(self) -> float | None:
@@ -101,7 +125,12 @@ class Evaluation:
         if self.brakes:
             found |= {name: getattr(self, name) for name in ("brakes", "brake_recall", "brake_false_alarm_rate")}
         if self.errors:
-            found |= {**self.errors, "unit": self.unit}
+            more = {name: getattr(self, name) for name in ("mean_errors", "mae_by_fifth", "hard_brake_recall")}
+            found |= {
+                **self.errors,
+                "unit": self.unit,
+                **{name: told for name, told in more.items() if told is not None},
+            }
         return found
 
 
@@ -149,6 +178,11 @@ def score(
         probabilities=probabilities,
         brakes=brakes,
     )
+
+
+def _errors(misses: NDArray[np.float32]) -> tuple[float, float]:
+    """Mean absolute and root mean square."""
+    return float(np.abs(misses).mean()), float(np.sqrt((misses**2).mean()))
 
 
 def auroc(positive: NDArray[np.bool_], scores: NDArray[np.floating]) -> float:
@@ -234,7 +268,9 @@ def evaluate(agent: Predictor, images: ImageSet) -> Evaluation:
     found = score(np.asarray(probabilities, np.float32), images.labels, images.class_names, images=images.digest,
                   brakes=images.brakes)  # fmt: skip
     if quantity is not None:
-        values = agent.values_set(images)  # type: ignore[attr-defined]
-        misses = quantity.misses(values, quantity.of(images))
-        found = replace(found, misses=misses, unit=quantity.unit)
+        values, true = agent.values_set(images), quantity.of(images)  # type: ignore[attr-defined]
+        accels = np.stack([quantity.accel_mps2(true), quantity.accel_mps2(values)], 1).astype(np.float32)
+        always = _errors(quantity.misses(np.broadcast_to(true.mean(0), true.shape), true))
+        found = replace(found, misses=quantity.misses(values, true), unit=quantity.unit, accels_mps2=accels,
+                        mean_errors=always)  # fmt: skip
     return replace(found, caveat=caveat)

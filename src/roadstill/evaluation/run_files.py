@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from roadstill.errors import UserError, one_line
 from roadstill.evaluation.metrics import score
 from roadstill.evaluation.records import Book, check_records
-from roadstill.evaluation.runs import FILES, FORMAT, Run, by_arm
+from roadstill.evaluation.runs import ACCELS, FILES, FORMAT, Run, by_arm
 from roadstill.runs import Count, Record, WithClasses, folder_name, read_json, read_record
 
 Fraction: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -25,10 +25,14 @@ _ERROR = re.compile(r"miss\d{1,3}")
 _MOST_ROWS, _MOST_BYTES = 10_000_000, 2**29
 
 
+_Error: TypeAlias = Annotated[float, msgspec.Meta(ge=0)]
+
+
 class _Scores(WithClasses, kw_only=True, frozen=True):
     images: Annotated[str, msgspec.Meta(max_length=100)]
     brakes: Count = 0
     unit: Annotated[str, msgspec.Meta(max_length=20)] = ""
+    mean_errors: tuple[_Error, _Error] | None = None
 
 
 class _Chosen(Record, kw_only=True, frozen=True):
@@ -97,10 +101,11 @@ def open_run(folder: Path) -> Run:
         scores = record.evaluation
         evaluation = score(probabilities.astype(np.float32), labels, names, images=scores.images, brakes=scores.brakes)
         if scores.unit:
-            misses = np.stack([table[name].to_numpy() for name in table.column_names if _ERROR.fullmatch(name)], 1)
-            if not np.isfinite(misses).all():
-                raise UserError("an error is not finite")
-            evaluation = replace(evaluation, misses=misses.astype(np.float32), unit=scores.unit)
+            misses = _columns(table, [name for name in table.column_names if _ERROR.fullmatch(name)])
+            accels = _columns(table, ACCELS) if {*ACCELS} <= {*table.column_names} else None
+            evaluation = replace(
+                evaluation, misses=misses, unit=scores.unit, accels_mps2=accels, mean_errors=scores.mean_errors
+            )
     except (OSError, LookupError, TypeError, ValueError, ArithmeticError, pa.ArrowException) as error:
         said = one_line(" ".join(str(error).split())[:300])
         raise UserError(f"{folder / 'predictions.parquet'} is damaged ({said}); {_REMEDY}") from None
@@ -118,7 +123,15 @@ def _read_predictions(path: Path, columns: Sequence[str], *, errors: bool) -> pa
         there = file.schema_arrow.names
         if missing := [name for name in (*columns, *["miss0"] * errors) if name not in there]:
             raise UserError(f"it has no column {missing[0]!r}")
-        return file.read(columns=[*columns, *(name for name in there if errors and _ERROR.fullmatch(name))])
+        more = [name for name in there if errors and (_ERROR.fullmatch(name) or name in ACCELS)]
+        return file.read(columns=[*columns, *more])
+
+
+def _columns(table: pa.Table, names: Sequence[str]) -> NDArray[np.float32]:
+    found = np.stack([table[name].to_numpy() for name in names], 1).astype(np.float32)
+    if not np.isfinite(found).all():
+        raise UserError("an error or acceleration is not finite")
+    return found
 
 
 def _names(column: pa.ChunkedArray) -> NDArray[np.str_]:

@@ -20,6 +20,7 @@ from roadstill.runs import atomic_path, digest_file, write_json
 FORMAT = "roadstill-run-1"
 FILES = ("run.json", "predictions.parquet")
 CLUSTERS = ("log", "drive")
+ACCELS = ("accel_mps2", "answered_accel_mps2")
 STRATA = ("command", "location", "town", "light", "weather", "cause")
 
 
@@ -62,6 +63,8 @@ class Run:
             columns[f"p{label}"] = evaluation.probabilities[:, label]
         if evaluation.misses is not None:
             columns |= {f"miss{at}": evaluation.misses[:, at] for at in range(evaluation.misses.shape[1])}
+        if evaluation.accels_mps2 is not None:
+            columns |= dict(zip(ACCELS, evaluation.accels_mps2.T, strict=True))
         groups = {**self.clusters, **self.strata}
         columns |= {name: pa.array(values).dictionary_encode() for name, values in groups.items()}
         record = {

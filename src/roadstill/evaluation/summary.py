@@ -97,6 +97,8 @@ class ArmSummary:
         brake_false_alarm_rate: the same.
         mae: mean absolute error of agents that predict numbers, in the runs' unit; None for others.
         rmse: root mean square error, the same.
+        mae_by_fifth: mean absolute error in each fifth of the true accelerations, from the hardest braking on.
+        hard_brake_recall: share of the frames below -3 m/s2 for which such an acceleration is answered.
         chosen: balanced accuracy at the step that evaluating during training would have chosen, if the runs record it.
         confusion: images by true class and answer ``[true][answered]``, mean over the runs; None above 20 classes.
         reliability: confidence and accuracy of all runs' answers, by bins of confidence.
@@ -121,6 +123,8 @@ class ArmSummary:
     brake_false_alarm_rate: Spread | None = later(None)
     mae: Spread | None = later(None)
     rmse: Spread | None = later(None)
+    mae_by_fifth: list[Spread] | None = later(None)
+    hard_brake_recall: Spread | None = later(None)
     confusion: list[list[float]] | None = later(None)
     reliability: list[ReliabilityBin] | None = later(None)
 
@@ -153,6 +157,8 @@ def summarise(arm: str, runs: Sequence[Run], miss_cost: float = 5.0) -> ArmSumma
         brake_false_alarm_rate=_of_all([found.brake_false_alarm_rate for found in evaluations]),
         mae=_of_all([found.errors.get("mae") for found in evaluations]),
         rmse=_of_all([found.errors.get("rmse") for found in evaluations]),
+        mae_by_fifth=_by_fifth(evaluations),
+        hard_brake_recall=_of_all([found.hard_brake_recall for found in evaluations]),
         confusion=_confusion(evaluations),
         reliability=reliability(
             np.concatenate([found.probabilities.max(1) for found in evaluations]),
@@ -166,6 +172,11 @@ def _confusion(evaluations: Sequence[Evaluation]) -> list[list[float]] | None:
         return None
     mean: list[list[float]] = np.mean([found.confusion for found in evaluations], axis=0).tolist()
     return mean
+
+
+def _by_fifth(evaluations: Sequence[Evaluation]) -> list[Spread] | None:
+    found = [its for each in evaluations if (its := each.mae_by_fifth) is not None]
+    return [Spread.of(list(its)) for its in zip(*found, strict=True)] if len(found) == len(evaluations) else None
 
 
 def _of_all(values: Sequence[float | None]) -> Spread | None:

@@ -45,10 +45,14 @@ class Row:
             braking classes.
         errors: mean absolute and root mean square error of agents that predict numbers, each with its standard
             deviation; None of others.
+        fifths: mean absolute error in each fifth of the true accelerations, from the hardest braking on.
+        hard_brakes: share of hard brakes that are answered as such, mean and standard deviation.
         accuracy: mean and standard deviation.
         auroc: mean and standard deviation.
         word: the verdict, empty for the baseline.
         difference: difference to the baseline, with the ends of its interval; None for the baseline.
+        error_word: the verdict on the mean absolute error, empty where there is none.
+        error_difference: how much less it is than the baseline's, with the ends of its interval.
         ranking: DD-Ranking's scores by name.
         thesis: the thesis' figure, as it is written there.
     """
@@ -65,10 +69,14 @@ class Row:
     chosen: tuple[float, float] | None
     brakes: tuple[tuple[float, float], tuple[float, float]] | None
     errors: tuple[tuple[float, float], tuple[float, float]] | None
+    fifths: list[float] | None
+    hard_brakes: tuple[float, float] | None
     accuracy: tuple[float, float]
     auroc: tuple[float, float]
     word: str
     difference: tuple[float, float, float] | None
+    error_word: str
+    error_difference: tuple[float, float, float] | None
     ranking: dict[str, float]
     thesis: str
 
@@ -123,6 +131,7 @@ def _rows(recipe: Recipe, found: Comparison, shown: Mapping[str, Any]) -> list[R
     for name, arm in found.arms.items():
         verdict, budget = found.verdicts.get(name), arm.budget
         bound = verdict is not None and verdict.word == "bound"
+        on_error = (found.errors or {}).get(name)
         count = None if bound else per_class
         rows.append(
             Row(
@@ -137,11 +146,15 @@ def _rows(recipe: Recipe, found: Comparison, shown: Mapping[str, Any]) -> list[R
                 classes={each: (its.mean, its.sd) for each, its in arm.class_accuracy.items()},
                 brakes=_pair(arm.brake_recall, arm.brake_false_alarm_rate),
                 errors=_pair(arm.mae, arm.rmse),
+                fifths=None if arm.mae_by_fifth is None else [its.mean for its in arm.mae_by_fifth],
+                hard_brakes=None if (hard := arm.hard_brake_recall) is None else (hard.mean, hard.sd),
                 chosen=None if arm.chosen is None else (arm.chosen.mean, arm.chosen.sd),
                 accuracy=(arm.accuracy.mean, arm.accuracy.sd),
                 auroc=(arm.auroc.mean, arm.auroc.sd),
                 word="" if verdict is None else verdict.word,
                 difference=None if verdict is None else (verdict.difference, verdict.low, verdict.high),
+                error_word="" if on_error is None else on_error.word,
+                error_difference=None if on_error is None else (on_error.difference, on_error.low, on_error.high),
                 ranking=about["ranking"].get(name, {}),
                 thesis=about["thesis"].get(name, ""),
             )
@@ -153,7 +166,7 @@ def _rows(recipe: Recipe, found: Comparison, shown: Mapping[str, Any]) -> list[R
             agent=about["agent"] or "",
             per_class=per_class,
             arm="majority",
-            label=f'always "{found.majority_class}"',
+            label=f'always "{found.majority_class}"' + (", the mean of numbers" if found.mean_errors else ""),
             seeds=0,
             budget=(0, 0.0, 0),
             balanced_accuracy=(chance, 0.0),
@@ -162,12 +175,16 @@ def _rows(recipe: Recipe, found: Comparison, shown: Mapping[str, Any]) -> list[R
                 for each in next(iter(found.arms.values())).class_accuracy
             },
             brakes=None,
-            errors=None,
+            errors=None if found.mean_errors is None else ((found.mean_errors[0], 0.0), (found.mean_errors[1], 0.0)),
+            fifths=None,
+            hard_brakes=None,
             chosen=None,
             accuracy=(found.majority_accuracy, 0.0),
             auroc=(0.5, 0.0),
             word="",
             difference=None,
+            error_word="",
+            error_difference=None,
             ranking={},
             thesis=about["thesis"].get("majority", ""),
         )
@@ -232,12 +249,19 @@ def _table(rows: Sequence[Row], recipe: Recipe, agent: str, per_class: int) -> l
         "false brakes": lambda row: _spread(row.brakes[1]) if row.brakes else "",
         "mean error": lambda row: _plainly(row.errors[0]) if row.errors else "",
         "RMS error": lambda row: _plainly(row.errors[1]) if row.errors else "",
+        "mean error by fifths, hardest braking first": lambda row: ", ".join(f"{its:.2f}" for its in row.fifths or ()),
+        "found below -3 m/s2": lambda row: _spread(row.hard_brakes) if row.hard_brakes else "",
         "accuracy": lambda row: _spread(row.accuracy),
         "AUROC": lambda row: _spread(row.auroc),
         protocol.chosen: lambda row: _spread(row.chosen) if row.chosen else "",
         "against the baseline, balanced accuracy": _against,
+        "against the baseline, mean error": _error_against,
     }
-    for given, columns in (("brakes", ("brake recall", "false brakes")), ("errors", ("mean error", "RMS error"))):
+    for given, columns in (
+        ("brakes", ("brake recall", "false brakes")),
+        ("errors", ("mean error", "RMS error", "against the baseline, mean error")),
+        ("fifths", ("mean error by fifths, hardest braking first",)), ("hard_brakes", ("found below -3 m/s2",)),
+    ):  # fmt: skip
         if not any(getattr(row, given) for row in rows):
             shown = {name: tell for name, tell in shown.items() if name not in columns}
     shown |= {name: lambda row, name=name: f"{row.ranking[name]:.3f}" if name in row.ranking else "" for name in scores}  # type: ignore[misc]
@@ -255,7 +279,14 @@ def _spread(pair: tuple[float, float]) -> str:
 
 
 def _plainly(pair: tuple[float, float]) -> str:
-    return f"{pair[0]:.2f} ± {pair[1]:.2f}"
+    return f"{pair[0]:.2f} ± {pair[1]:.2f}" if pair[1] else f"{pair[0]:.2f}"
+
+
+def _error_against(row: Row) -> str:
+    if row.error_difference is None:
+        return "(baseline)" if row.seeds else ""
+    less, low, high = row.error_difference
+    return f"{row.error_word}: {less:+.2f} less ({low:+.2f} to {high:+.2f})"
 
 
 def _against(row: Row) -> str:

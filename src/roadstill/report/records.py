@@ -61,6 +61,8 @@ class _Arm(Record, kw_only=True, frozen=True):
     brake_false_alarm_rate: _ShareSpread | None = None
     mae: _Spread | None = None
     rmse: _Spread | None = None
+    mae_by_fifth: Annotated[list[_Spread], msgspec.Meta(max_length=5)] | None = None
+    hard_brake_recall: _ShareSpread | None = None
     confusion: list[list[_Cost]] | None = None
     reliability: Annotated[list[_Bin], msgspec.Meta(max_length=100)] | None = None
 
@@ -114,6 +116,7 @@ class ComparisonRecord(Record, kw_only=True, frozen=True):
     verdicts: dict[_Name, _Verdict]
     caveats: list[_Text] = msgspec.field(default_factory=list)
     errors: dict[_Name, _ErrorVerdict] | None = None
+    mean_errors: tuple[_Cost, _Cost] | None = None
     about: _About = msgspec.field(default_factory=_About)
 
     def __post_init__(self) -> None:

@@ -30,6 +30,7 @@ def overview(comparisons: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             "name": each["majority_class"].replace("_", " "),
             "chance": each["chance"],
             "accuracy": each["majority_accuracy"],
+            "mean_errors": each.get("mean_errors"),
             "thesis": next((c["thesis"]["majority"] for c in comparisons if "majority" in c["thesis"]), None),
         }
         for each in comparisons
@@ -43,6 +44,7 @@ def overview(comparisons: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "agents": len({row["agent"] for row in rows}) > 1,
         "braking": all(each["braking"] for each in comparisons),
         "errors": any(each["errors"] for each in comparisons),
+        "hard_brakes": any(row["hard_brake_recall"] for row in rows),
         "thesis": any(each["thesis"] for each in comparisons),
         "budget": any(row["budget"] for row in rows),
         "minutes": any(row["minutes"] for row in rows),

@@ -105,7 +105,18 @@ def _arm(
     if name in budgets:
         words = ("all images" if per_class is None else f"{per_class} images a class") + ", " + words
     empty = dict.fromkeys(
-        ("budget", "chosen", "brake_recall", "brake_false_alarm_rate", "mae", "rmse", "confusion", "reliability")
+        (
+            "budget",
+            "chosen",
+            "brake_recall",
+            "brake_false_alarm_rate",
+            "mae",
+            "rmse",
+            "mae_by_fifth",
+            "hard_brake_recall",
+            "confusion",
+            "reliability",
+        )
     )
     whole = name in budgets and per_class is None
     own = {"name": name, "label": labels.get(name, name), "words": words, "per_class": per_class, "whole": whole}
