@@ -152,7 +152,7 @@ def test_index_verifies_pictures_and_says_what_is_wrong(data, tmp_path, capsys):
     shutil.copytree(data, copy)
     (copy / "navsim_logs" / "trainval" / f"{log_name(0)}.pkl").write_bytes(b"torn")
     shutil.rmtree(copy / "sensor_blobs" / "trainval" / log_name(1))
-    assert main(["index", str(copy), str(tmp_path / "index"), "--verify"]) == 3
+    assert main(["index", str(copy), str(tmp_path / "index"), "--verify", "--quiet"]) == 3
     told, line = capsys.readouterr()
     assert line.startswith("roadstill: part of the input could not be read: ")
     assert line.endswith(".pkl: not a pickle of protocol 2 to 5; the rest is on disk\n")

@@ -64,7 +64,7 @@ def no_surroundings(monkeypatch):
 
 
 def told(capsys, *arguments):
-    assert main(["doctor", *map(str, arguments)]) == 0
+    assert main(["doctor", *map(str, arguments), "--quiet"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
     return out

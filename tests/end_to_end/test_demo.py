@@ -69,8 +69,9 @@ def test_a_second_call_does_nothing_again(demo, capsys):
 
 
 def test_other_settings_make_only_what_depends_on_them(demo, capsys):
-    assert main(["demo", "--out", str(demo), "--size", "toy", "--seeds", "4", "--workers", "1"]) == 0
-    stages = [line.removeprefix("· ") for line in capsys.readouterr().err.splitlines() if line.startswith("· ")]
+    assert main(["demo", "--out", str(demo), "--size", "toy", "--seeds", "4", "--workers", "1", "--log-json"]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    stages = [each["text"] for each in told if each["event"] == "say"]
     assert stages
     assert all(stage.endswith("-3") for stage in stages), stages
 

@@ -22,7 +22,7 @@ VERBS = {
     "pretrain denoiser": (("pretrain", "denoiser", "latents", "{out}", "--denoiser.steps", 1, "--denoiser.batch_size",
                            4), None),
     "finetune": (("finetune", "latents", "{out}", *TUNING), None),
-    "generate": (("generate", "{out}", *DRAWING), ("--seed", 1)),
+    "generate": (("generate", "{out}", *DRAWING), None),
     "refine": (("refine", "sets/dev", "sets/train", "{out}", *AGENT, "--refinement.steps", 1), ("--seed", 1)),
     "select": (("select", "set", "{out}", "--per_class", 1), ("--seed", 1)),
     "select index": (("select", "index", "{out}", "--from_index", "--per_class", 1), ("--seed", 1)),

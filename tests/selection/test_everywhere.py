@@ -133,6 +133,7 @@ def test_settings_reach_the_selector_of_an_arm_its_record_and_its_digest(road, t
 def test_settings_on_the_command_line(road, tmp_path, capsys):
     words = ["select", str(road.folder / "sets" / "train"), str(tmp_path / "out"), "--per_class", "2", "--method"]
     assert main([*words, "own_selectors.AtShare", "--settings", '{"share": 0.5}']) == 0, capsys.readouterr().err
+    capsys.readouterr()
     assert open_imageset(tmp_path / "out").about["method"] == {"type": "AtShare", "share": 0.5}
     assert main([*words, "own_selectors.AtShare", "--settings", '{"part": 0.5}']) == 2
     assert capsys.readouterr().err.splitlines() == [

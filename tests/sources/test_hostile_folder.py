@@ -66,7 +66,7 @@ def test_the_good_logs_are_indexed_and_the_others_cost_a_line_each(tmp_path, mon
 
     with WATCH:
         # One process: the hook does not see what others do, and a pool talks to them in pickles of its own.
-        assert main(["index", str(logs), str(out), "--workers", "1"]) == 3
+        assert main(["index", str(logs), str(out), "--workers", "1", "--quiet"]) == 3
     told, line = capsys.readouterr()
     assert re.fullmatch(r"roadstill: part of the input could not be read: .+\.pkl: .+; the rest is on disk\n", line)
     assert line[:-1].isprintable()
