@@ -19,20 +19,18 @@ from roadstill.evaluation.runs import ACCELS, FILES, FORMAT, Run, by_arm
 from roadstill.runs import Count, Record, WithClasses, folder_name, read_json, read_record
 
 Fraction: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1)]
+_Amount: TypeAlias = Annotated[float, msgspec.Meta(ge=0)]
 Seed: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
 _REMEDY = "evaluate again"
 _ERROR = re.compile(r"miss\d{1,3}")
 _MOST_ROWS, _MOST_BYTES = 10_000_000, 2**29
 
 
-_Error: TypeAlias = Annotated[float, msgspec.Meta(ge=0)]
-
-
 class _Scores(WithClasses, kw_only=True, frozen=True):
     images: Annotated[str, msgspec.Meta(max_length=100)]
     brakes: Count = 0
     unit: Annotated[str, msgspec.Meta(max_length=20)] = ""
-    mean_errors: tuple[_Error, _Error] | None = None
+    mean_errors: tuple[_Amount, _Amount] | None = None
 
 
 class _Chosen(Record, kw_only=True, frozen=True):
@@ -46,7 +44,7 @@ class _About(Record, kw_only=True, frozen=True):
 
     set: Annotated[str, msgspec.Meta(max_length=100)] | msgspec.UnsetType = msgspec.UNSET
     num_images: Count | msgspec.UnsetType = msgspec.UNSET
-    bytes: Annotated[float, msgspec.Meta(ge=0)] | msgspec.UnsetType = msgspec.UNSET
+    bytes: _Amount | msgspec.UnsetType = msgspec.UNSET
     steps: Count | msgspec.UnsetType = msgspec.UNSET
     chosen: _Chosen | None = None
     caveat: Annotated[str, msgspec.Meta(max_length=2000)] = ""
